@@ -1,0 +1,66 @@
+# Two commands are enough: make demo, make test. Both set up what they need in .venv first.
+PYTHON ?= python3
+PREFIX ?= /usr/local
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# The editable install holds the compiled C library: it is stale when one of these changes.
+BUILT_FROM := pyproject.toml setup.py constraints.txt codec_bridge/_build.py codec_bridge/_vrcnn.cdef.txt \
+	$(wildcard c/src/*.c c/src/*.h c/include/vrcnn/*.h)
+
+# Generated files are written by vrcnn-int export, not by hand.
+C_FILES := $(filter-out c/src/builtin_vrcnn_intra.h,\
+	$(wildcard c/src/*.c c/src/*.h c/include/vrcnn/*.h c/tools/*.c c/tests/*.c))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lib install lint format bench generated clean
+.DELETE_ON_ERROR:
+
+help: ## show this text
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 24
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: $(BIN)/python $(BUILT_FROM)
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	$(PIP) --editable '.[dev,train]'
+	@touch $@
+
+demo: $(VENV)/.runtime ## code real pictures, filter them, check every bit, print BD-rate (no torch; about two minutes)
+	$(BIN)/codec-bridge bdrate --sequences builtin --check --json build/demo.json --csv build/demo.csv --plot build/demo.png
+
+test: $(VENV)/.dev ## all tests, of the C library and of Python
+	$(MAKE) -C c test
+	$(BIN)/python -m pytest
+
+lib: ## libvrcnn.a, libvrcnn.so and vrcnn.pc in c/build (needs a C compiler only)
+	$(MAKE) -C c lib tools
+
+install: ## install the C library, its header, its pkg-config file and vrcnn_filter: make install PREFIX=/usr/local
+	$(MAKE) -C c install PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
+
+lint: $(VENV)/.dev ## ruff, mypy, clang-format and clang-tidy; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
+	$(BIN)/clang-tidy --quiet $(filter %.c,$(C_FILES)) -- -std=c99 -Ic/include -Ic/src
+
+format: $(VENV)/.dev ## put Python and C sources into the format that lint wants
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(C_FILES)
+
+bench: $(VENV)/.runtime ## time the filter on this machine
+	$(BIN)/codec-bridge bench --json build/bench.json
+
+generated: $(VENV)/.runtime ## write the checked-in C sources again that are generated from models
+	$(BIN)/vrcnn-int export vrcnn_int/models/vrcnn_intra.vrcnn --header c/src/builtin_vrcnn_intra.h
+
+clean: ## remove everything that was built, .venv included
+	$(MAKE) -C c clean
+	rm -rf $(VENV) build dist *.egg-info codec_bridge/_vrcnn*.so codec_bridge/_vrcnn.c

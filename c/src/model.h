@@ -1,0 +1,43 @@
+/* A model set in memory: the validated file, and where its parts are.
+ * Copyright (c) 2025, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRCNN_SRC_MODEL_H
+#define VRCNN_SRC_MODEL_H
+
+#include "vrcnn/vrcnn.h"
+
+enum { VRCNN_MAX_BRANCHES = 4 };
+
+typedef struct VrcnnBranch {
+    int kernel_size, shift, multiplier, inputs, outputs;
+    const uint8_t *bias;   /* little-endian i32, in the file */
+    const int8_t *weights; /* output, input, row, column, in the file */
+} VrcnnBranch;
+
+typedef struct VrcnnLayer {
+    int branches;
+    int inputs, outputs;
+    int margin; /* samples on each side that its widest kernel reads */
+    VrcnnBranch branch[VRCNN_MAX_BRANCHES];
+} VrcnnLayer;
+
+typedef struct VrcnnNetwork {
+    int nominal_qp, position, layers;
+    VrcnnLayer layer[VRCNN_MAX_LAYERS];
+} VrcnnNetwork;
+
+struct VrcnnModel {
+    int networks;
+    const uint8_t *file; /* follows the networks in the same allocation */
+    size_t size;
+    VrcnnNetwork network[];
+};
+
+int32_t vrcnn_bias(const VrcnnBranch *branch, int output);
+
+/* 128 times the sum of an output's weights: what feeding layer 0 with x + 128 takes off its bias. */
+int64_t vrcnn_bias_fold(const VrcnnBranch *branch, int output);
+
+/* builtin.c: a model set file compiled in, NULL if there is none for the position. */
+const unsigned char *vrcnn_builtin_file(VrcnnPosition position, size_t *size);
+
+#endif

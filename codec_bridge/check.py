@@ -1,0 +1,95 @@
+"""Bit-consistency: oracle = C library = filtered decoder output, or the first layer, channel and sample that differ."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec_bridge.filter import Filter
+from codec_bridge.video import Picture
+from vrcnn_int import integer
+from vrcnn_int.errors import VrcnnError
+
+UNIT = 64
+"""Side of the squares in which the decoder's side is filtered: the other side filters whole pictures."""
+
+
+class Inconsistency(VrcnnError):
+    """Two implementations that must agree do not; the message says where first."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first value in which two implementations differ: layer counted from 1, channel, row and column from 0."""
+
+    layer: int
+    channel: int
+    y: int
+    x: int
+    expected: int
+    found: int
+
+    def __str__(self) -> str:
+        return f"layer {self.layer}, channel {self.channel}, sample ({self.x}, {self.y}): {self.expected} expected, {self.found} found"
+
+
+def first_difference(expected: NDArray[np.integer], found: NDArray[np.integer], layer: int) -> Difference | None:
+    """Compare two arrays [C, H, W]; None if they are equal."""
+    if expected.shape != found.shape:
+        raise Inconsistency(f"layer {layer}: shape {expected.shape} expected, {found.shape} found")
+    unequal = np.argwhere(expected != found)
+    if not len(unequal):
+        return None
+    channel, y, x = (int(i) for i in unequal[0])
+    return Difference(layer, channel, y, x, int(expected[channel, y, x]), int(found[channel, y, x]))
+
+
+def locate(filter_: Filter, network: integer.IntegerNetwork, plane: NDArray[np.integer], bit_depth: int, index: int) -> Difference | None:
+    """The first hidden layer, channel and sample in which the C library differs from the oracle on this plane; None if none does."""
+    for i, expected in enumerate(integer.layer_outputs(network, plane, bit_depth)):
+        difference = first_difference(expected, filter_.layer(plane, bit_depth, index, i), i + 1)
+        if difference:
+            return difference
+    return None
+
+
+def compare_oracle(
+    filter_: Filter, network: integer.IntegerNetwork, plane: NDArray[np.integer], bit_depth: int, index: int, filtered: NDArray[np.integer]
+) -> None:
+    """Raise Inconsistency if ``filtered`` (the C library's result for ``plane``) is not what the oracle gives."""
+    expected = integer.filter_plane(network, plane, bit_depth)
+    last = first_difference(expected[None], filtered[None], len(network.layers))
+    if last:
+        raise Inconsistency(f"kernel {filter_.kernel} differs from the oracle: {locate(filter_, network, plane, bit_depth, index) or last}")
+
+
+def regions(width: int, height: int, unit: int = UNIT) -> Iterator[tuple[int, int, int, int]]:
+    """x, y, width, height of the units of a plane, in raster order."""
+    for y in range(0, height, unit):
+        for x in range(0, width, unit):
+            yield x, y, min(unit, width - x), min(unit, height - y)
+
+
+def filter_by_regions(filter_: Filter, plane: NDArray[np.integer], bit_depth: int, index: int) -> NDArray[np.integer]:
+    """Filter a plane unit by unit, as a decoder that works on coding tree units would."""
+    out = np.zeros_like(plane)
+    for x, y, width, height in regions(plane.shape[1], plane.shape[0]):
+        out[y : y + height, x : x + width] = filter_.filter_region(plane, bit_depth, index, x, y, width, height)
+    return out
+
+
+def compare_sides(encoder_side: Picture, decoder_side: Picture, name: str) -> None:
+    """Raise Inconsistency, naming plane and sample, if two pictures that must be equal are not."""
+    if len(encoder_side.planes) != len(decoder_side.planes):
+        raise Inconsistency(f"{name}: {len(encoder_side.planes)} planes on the encoder's side, {len(decoder_side.planes)} on the decoder's")
+    for plane, left, right in zip("YUV", encoder_side.planes, decoder_side.planes, strict=False):
+        if left.shape != right.shape:
+            raise Inconsistency(f"{name}: plane {plane} is {left.shape} on the encoder's side, {right.shape} on the decoder's")
+        unequal = np.argwhere(left != right)
+        if len(unequal):
+            y, x = (int(i) for i in unequal[0])
+            raise Inconsistency(
+                f"{name}: encoder and decoder differ in plane {plane} at sample ({x}, {y}): "
+                f"{left[y, x]} and {right[y, x]}; {len(unequal)} samples differ"
+            )

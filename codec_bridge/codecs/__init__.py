@@ -1,0 +1,61 @@
+"""Codecs, one module each, found by their word on the command line."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol, cast
+
+from vrcnn_int.errors import VrcnnError
+
+if TYPE_CHECKING:
+    from codec_bridge.video import Picture
+
+CODECS = ("x265",)
+
+
+class CodecError(VrcnnError):
+    """An encoder failed, or a stream is damaged or does not decode to what its encoder had."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A coded sequence.
+
+    ``data`` is the whole stream; ``bits`` counts it without the picture hash SEI NAL units. ``encoder`` is the
+    encoder's name and version as it states them itself, ``command`` the settings it ran with, ``seconds`` the wall time
+    spent in it.
+    """
+
+    data: bytes
+    bits: int
+    pictures: int
+    encoder: str
+    command: str
+    seconds: float
+
+
+class Codec(Protocol):
+    """What every codec module offers."""
+
+    def encode(
+        self,
+        pictures: "Iterable[Picture]",
+        qp: int,
+        *,
+        filters: bool = True,
+        sao: bool = True,
+        rate: Fraction = Fraction(25),
+        preset: str = "medium",
+    ) -> Encoded:
+        """Code pictures all-intra at a fixed QP; raises CodecError."""
+
+    def decode(self, data: bytes, *, cropping: bool = False, check_hash: bool = True, pictures: int | None = None) -> "Iterator[Picture]":
+        """Decode a stream, checking its picture hashes; raises CodecError."""
+
+
+def get_codec(name: str) -> Codec:
+    """The codec module called ``name``. Raises CodecError, listing the known names, if there is none."""
+    if name not in CODECS:
+        raise CodecError(f"unknown codec {name!r}; known: {', '.join(CODECS)}")
+    return cast(Codec, import_module(f"codec_bridge.codecs.{name}"))

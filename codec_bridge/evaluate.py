@@ -1,0 +1,229 @@
+"""Sequences x QPs x variants -> result rows: code, decode, filter, measure; on request every picture is checked bit for bit."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from codec_bridge import check, metrics
+from codec_bridge.catalogue import Sequence as VideoSequence
+from codec_bridge.catalogue import auto_frames
+from codec_bridge.codecs import CodecError, get_codec
+from codec_bridge.filter import Filter
+from codec_bridge.video import Picture
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.integer import ModelSet
+from vrcnn_int.models import builtin_path, float_path
+
+SIDE_INFORMATION_BITS = 16
+"""Bits a picture that a filtered stream pays for side information, until its syntax exists."""
+
+VARIANTS = ("anchor", "none", "integer", "float")
+"""The variants that can be evaluated offline. (map needs the codec hooks.)"""
+
+FilterPlane = Callable[[NDArray[np.integer], int], NDArray[np.integer]]
+
+
+class EvaluationError(VrcnnError):
+    """The evaluation asked for cannot be run."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one evaluation runs with.
+
+    ``frames``: pictures a sequence, None for the rule by size (catalogue.auto_frames). ``model``: a model set file, None for the
+    shipped one. ``check``: compare every filtered picture with the oracle, and with filtering a second decode unit by unit.
+    """
+
+    codec: str = "x265"
+    qps: tuple[int, ...] = (22, 27, 32, 37)
+    variants: tuple[str, ...] = ("anchor", "none", "integer")
+    frames: int | None = None
+    model: Path | None = None
+    kernel: str = "auto"
+    position: str = "before_deblocking"
+    preset: str = "medium"
+    check: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Rows of one sequence at one QP, the encoder's name and settings, and how many pictures were checked."""
+
+    rows: list[dict[str, Any]]
+    encoder: str
+    commands: dict[str, str]
+    checked_pictures: int
+    checked_samples: int
+
+
+def load_models(settings: Settings) -> ModelSet:
+    """The model set of an evaluation."""
+    return ModelSet.load(settings.model or builtin_path())
+
+
+def float_filter(settings: Settings, models: ModelSet, index: int) -> FilterPlane:
+    """The float network beside a model set, as a function of plane and bit depth. Imports torch.
+
+    Raises EvaluationError if torch or the float networks are missing, or belong to another set.
+    """
+    path = float_path(settings.model or builtin_path())
+    from vrcnn_int.network import load_float_networks
+
+    networks, meta = load_float_networks(path)
+    if meta.get("set") != models.identity:
+        raise EvaluationError(f"{path} belongs to model set {meta.get('set')}, not to {models.identity}")
+    try:
+        from vrcnn_int.module import filter_plane_float
+    except ImportError:
+        raise EvaluationError("the float variant needs torch; install it with: pip install 'vrcnn-int[train]'") from None
+    return lambda plane, bit_depth: filter_plane_float(networks[index], plane, bit_depth)
+
+
+def measure(pictures: Sequence[Picture], originals: Sequence[Picture]) -> dict[str, Any]:
+    """Means over the pictures of PSNR (Y, U, V; None without chroma) and SSIM of luma, of cropped pictures."""
+    if len(pictures) != len(originals):
+        raise EvaluationError(f"{len(pictures)} pictures decoded, {len(originals)} coded")
+    psnrs = [metrics.picture_psnr(picture, original) for picture, original in zip(pictures, originals, strict=True)]
+    ssims = [
+        metrics.ssim(picture.planes[0], original.planes[0], original.bit_depth)
+        for picture, original in zip(pictures, originals, strict=True)
+    ]
+    means: list[float | None] = [float(np.mean(values)) for values in zip(*psnrs, strict=True)]
+    y, u, v = (means + [None, None])[:3]
+    return {"psnr_y": y, "psnr_u": u, "psnr_v": v, "ssim_y": float(np.mean(ssims))}
+
+
+def run(sequence: VideoSequence, qp: int, settings: Settings, models: ModelSet) -> Outcome:
+    """Code one sequence at one QP in every variant.
+
+    Network variants are filtered uncropped, as a codec would, and measured cropped. Raises VrcnnError for whatever is unusable,
+    check.Inconsistency if a checked picture differs.
+    """
+    codec = get_codec(settings.codec)
+    frames = settings.frames or auto_frames(sequence.width, sequence.height)
+    originals = list(sequence.open(frames))
+    rate = sequence.rate or Fraction(25)
+    index = models.index_for_qp(qp, settings.position)
+    rows: list[dict[str, Any]] = []
+    commands: dict[str, str] = {}
+    checked_pictures = checked_samples = 0
+    streams: dict[bool, tuple[Any, list[Picture]]] = {}
+
+    def coded(filters: bool) -> tuple[Any, list[Picture]]:
+        if filters not in streams:
+            encoded = codec.encode(originals, qp, filters=filters, rate=rate, preset=settings.preset)
+            streams[filters] = encoded, list(codec.decode(encoded.data, cropping=False, pictures=len(originals)))
+        return streams[filters]
+
+    for variant in settings.variants:
+        encoded, recon = coded(variant == "anchor")
+        commands["filters on" if variant == "anchor" else "filters off"] = encoded.command
+        side_bits, kernel, pictures, started = 0, None, recon, time.perf_counter()
+        if variant == "integer":
+            with Filter(settings.model, kernel=settings.kernel) as filter_:
+                if filter_.identity != models.identity:
+                    raise EvaluationError(f"the C library filters with model set {filter_.identity}, the oracle with {models.identity}")
+                kernel = filter_.kernel
+                pictures = [filter_.filter_picture(picture, index=index) for picture in recon]
+                filter_seconds = time.perf_counter() - started
+                if settings.check:
+                    again = list(codec.decode(encoded.data, cropping=False, pictures=len(originals)))
+                    for number, (before, after, other) in enumerate(zip(recon, pictures, again, strict=True)):
+                        plane, depth = before.planes[0], before.bit_depth
+                        check.compare_oracle(filter_, models.networks[index], plane, depth, index, after.planes[0])
+                        side = other.with_luma(check.filter_by_regions(filter_, other.planes[0], depth, index))
+                        check.compare_sides(after, side, f"{sequence.name}, QP {qp}, picture {number}")
+                        checked_pictures, checked_samples = checked_pictures + 1, checked_samples + plane.size
+        elif variant == "float":
+            run_float = float_filter(settings, models, index)
+            pictures = [picture.with_luma(run_float(picture.planes[0], picture.bit_depth)) for picture in recon]
+            filter_seconds = time.perf_counter() - started
+        else:
+            filter_seconds = 0.0
+        if variant in ("integer", "float"):
+            side_bits = SIDE_INFORMATION_BITS * len(pictures)
+        bits = encoded.bits + side_bits
+        rows.append(
+            {
+                "sequence": sequence.name,
+                "width": sequence.width,
+                "height": sequence.height,
+                "pictures": len(pictures),
+                "qp": qp,
+                "variant": variant,
+                "codec": settings.codec,
+                "bits": bits,
+                "side_information_bits": side_bits,
+                "kbps": float(bits * rate / len(pictures) / 1000),
+                **measure([picture.cropped() for picture in pictures], originals),
+                "encode_seconds": encoded.seconds,
+                "filter_seconds": filter_seconds,
+                "model": models.identity if variant in ("integer", "float") else None,
+                "kernel": kernel,
+            }
+        )
+    return Outcome(rows, encoded.encoder, commands, checked_pictures, checked_samples)
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise EvaluationError for settings that no evaluation can run with."""
+    for variant in settings.variants:
+        if variant not in VARIANTS:
+            raise EvaluationError(f"unknown variant {variant!r}; known: {', '.join(VARIANTS)}")
+    for qp in settings.qps:
+        if not 0 <= qp <= 51:
+            raise EvaluationError(f"QP {qp} is not in 0..51")
+    if len(set(settings.qps)) != len(settings.qps):
+        raise EvaluationError("a QP is given twice")
+    if not settings.qps or not settings.variants:
+        raise EvaluationError("at least one QP and one variant are needed")
+    if settings.frames is not None and settings.frames < 1:
+        raise EvaluationError("at least one picture a sequence is needed")
+    get_codec(settings.codec)
+
+
+def evaluate(
+    sequences: Iterable[VideoSequence],
+    settings: Settings,
+    workers: int | None = None,
+    progress: Callable[[str, int, Outcome], None] = lambda *_: None,
+) -> list[Outcome]:
+    """Run every sequence at every QP on ``workers`` threads (default: one a core); ``progress(sequence, qp, outcome)`` after each.
+
+    The order of the results does not depend on the workers. The first error ends the evaluation: jobs not begun are dropped.
+    """
+    check_settings(settings)
+    models = load_models(settings)
+    jobs = [(sequence, qp) for sequence in sequences for qp in settings.qps]
+    if not jobs:
+        raise EvaluationError("no sequences to evaluate")
+    names = [sequence.name for sequence, _ in jobs[:: len(settings.qps)]]
+    if len(set(names)) != len(names):
+        raise EvaluationError("two sequences have the same name; give them in separate runs")
+    results: dict[int, Outcome] = {}
+    # One job a core: matrix products with threads of their own would only wait for each other.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        futures = {pool.submit(run, sequence, qp, settings, models): n for n, (sequence, qp) in enumerate(jobs)}
+        try:
+            for future in as_completed(futures):
+                number = futures[future]
+                sequence, qp = jobs[number]
+                try:
+                    results[number] = future.result()
+                except (CodecError, check.Inconsistency) as error:
+                    raise type(error)(f"{sequence.name}, QP {qp}: {error}") from error
+                progress(sequence.name, qp, results[number])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [results[n] for n in range(len(jobs))]

@@ -1,0 +1,432 @@
+"""Filter: the C library for numpy arrays. Neither torch nor training code is imported here."""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec_bridge._vrcnn import ffi, lib
+from codec_bridge.video import Picture
+from vrcnn_int import integer
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.models import builtin_path
+from vrcnn_int.network import POSITIONS
+
+Plane = NDArray[Any]  # uint8 or uint16, two dimensions
+
+BACKENDS = ("c", "oracle")
+TRAINED_SCALE = int(lib.VRCNN_SCALE_TRAINED)
+
+
+class FilterError(VrcnnError):
+    """A filter cannot be made or cannot filter this. There is one subclass for each error of the C library, and SampleError."""
+
+    advice = ""
+
+
+class CallError(FilterError):
+    """VRCNN_ERROR_ARGUMENT. Also raised for a filter that is closed."""
+
+
+class OutOfMemoryError(FilterError):
+    """VRCNN_ERROR_MEMORY."""
+
+    advice = "close other filters, or use a machine with more memory"
+
+
+class TruncatedModelError(FilterError):
+    """VRCNN_ERROR_TRUNCATED."""
+
+    advice = "copy or export the file again"
+
+
+class NotAModelError(FilterError):
+    """VRCNN_ERROR_NOT_A_MODEL."""
+
+    advice = "give a .vrcnn file, as vrcnn-int export writes it"
+
+
+class ModelVersionError(FilterError):
+    """VRCNN_ERROR_VERSION."""
+
+    advice = "update vrcnn-int, or export the model again with this version"
+
+
+class ModelSizeError(FilterError):
+    """VRCNN_ERROR_SIZE."""
+
+    advice = "copy or export the file again"
+
+
+class ModelChecksumError(FilterError):
+    """VRCNN_ERROR_CHECKSUM."""
+
+    advice = "copy or export the file again"
+
+
+class ModelLimitError(FilterError):
+    """VRCNN_ERROR_LIMIT. The message names network, layer, branch (counted from 0) and value."""
+
+    advice = "see c/SPECIFICATION.md, section 3, and export the model again"
+
+
+class ModelOverflowError(FilterError):
+    """VRCNN_ERROR_OVERFLOW. The message names network, layer, branch, channel (counted from 0) and value."""
+
+    advice = "quantize the network again; vrcnn-int export runs the same proof"
+
+
+class PositionError(FilterError):
+    """VRCNN_ERROR_POSITION."""
+
+    advice = "use a model set that has networks for it, or name the network by its index"
+
+
+class QpError(FilterError):
+    """VRCNN_ERROR_QP."""
+
+    advice = "give the QP of the slices, or name the network by its index"
+
+
+class UnknownKernelError(FilterError):
+    """VRCNN_ERROR_KERNEL_UNKNOWN."""
+
+
+class UnsupportedKernelError(FilterError):
+    """VRCNN_ERROR_KERNEL_UNSUPPORTED."""
+
+    advice = "use auto, or one that codec_bridge.filter.kernels() lists as supported"
+
+
+class NetworkIndexError(FilterError):
+    """VRCNN_ERROR_INDEX."""
+
+
+class LayerError(FilterError):
+    """VRCNN_ERROR_LAYER."""
+
+
+class ScaleError(FilterError):
+    """VRCNN_ERROR_SCALE."""
+
+    advice = f"{TRAINED_SCALE} leaves the residual as trained"
+
+
+class BitDepthError(FilterError):
+    """VRCNN_ERROR_BIT_DEPTH."""
+
+    advice = "pictures of other bit depths are not filtered"
+
+
+class PlaneError(FilterError):
+    """VRCNN_ERROR_PLANE. Also raised for an array of another dtype or number of dimensions."""
+
+    advice = f"a plane has 1 to {int(lib.VRCNN_MAX_SIZE)} samples in each direction"
+
+
+class RegionError(FilterError):
+    """VRCNN_ERROR_REGION."""
+
+
+class OverlapError(FilterError):
+    """VRCNN_ERROR_OVERLAP. Filter takes memory of its own for results, so this is not seen from Python."""
+
+
+class SampleError(FilterError):
+    """A sample is larger than the bit depth allows. The C library would clip it; here it is taken for a mistake."""
+
+
+_ERRORS: dict[int, type[FilterError]] = {
+    lib.VRCNN_ERROR_ARGUMENT: CallError,
+    lib.VRCNN_ERROR_MEMORY: OutOfMemoryError,
+    lib.VRCNN_ERROR_TRUNCATED: TruncatedModelError,
+    lib.VRCNN_ERROR_NOT_A_MODEL: NotAModelError,
+    lib.VRCNN_ERROR_VERSION: ModelVersionError,
+    lib.VRCNN_ERROR_SIZE: ModelSizeError,
+    lib.VRCNN_ERROR_CHECKSUM: ModelChecksumError,
+    lib.VRCNN_ERROR_LIMIT: ModelLimitError,
+    lib.VRCNN_ERROR_OVERFLOW: ModelOverflowError,
+    lib.VRCNN_ERROR_POSITION: PositionError,
+    lib.VRCNN_ERROR_QP: QpError,
+    lib.VRCNN_ERROR_KERNEL_UNKNOWN: UnknownKernelError,
+    lib.VRCNN_ERROR_KERNEL_UNSUPPORTED: UnsupportedKernelError,
+    lib.VRCNN_ERROR_INDEX: NetworkIndexError,
+    lib.VRCNN_ERROR_LAYER: LayerError,
+    lib.VRCNN_ERROR_SCALE: ScaleError,
+    lib.VRCNN_ERROR_BIT_DEPTH: BitDepthError,
+    lib.VRCNN_ERROR_PLANE: PlaneError,
+    lib.VRCNN_ERROR_REGION: RegionError,
+    lib.VRCNN_ERROR_OVERLAP: OverlapError,
+}
+
+
+def _check(code: int, subject: str, detail: str = "", advice: str = "") -> int:
+    """Return a code that is no error; raise the class for one that is: subject: what is wrong (detail); what to do."""
+    if code >= 0:
+        return code
+    kind = _ERRORS.get(code, FilterError)
+    message = f"{subject}: {ffi.string(lib.vrcnn_strerror(code)).decode('ascii')}"
+    if detail:
+        message += f" ({detail})"
+    if advice or kind.advice:
+        message += f"; {advice or kind.advice}"
+    raise kind(message)
+
+
+def kernels() -> list[tuple[str, bool]]:
+    """Every kernel by name (auto, scalar, avx2, ...), and whether this build has it and this CPU can run it."""
+    found: list[tuple[str, bool]] = []
+    while name := lib.vrcnn_kernel_name(len(found)):
+        found.append((ffi.string(name).decode("ascii"), bool(lib.vrcnn_kernel_supported(len(found)))))
+    return found
+
+
+@dataclass(frozen=True)
+class NetworkInfo:
+    """One network of a model set.
+
+    qp: nominal QP. position: before_deblocking or after_sao. channels: outputs of each layer, the last one (1) included.
+    halo: how many samples on each side a filtered sample depends on.
+    """
+
+    qp: int
+    position: str
+    channels: tuple[int, ...]
+    halo: int
+
+
+class Filter:
+    """A model set ready to filter luma planes; also a context manager.
+
+    model: None (the shipped set), a path, the bytes of a model set file, or a ModelSet.
+    kernel: auto or a name from kernels(); every kernel gives the same bits.
+    backend: "c" (the library) or "oracle" (vrcnn_int.integer in int64: slow, the definition of the bits; no kernel is used).
+    identity: SHA-256 of the set, 64 hex digits. kernel: the kernel in use. networks: what the set holds.
+    Threads may share a filter, one call runs at a time; a filter for each thread runs in parallel (the GIL is released).
+    Raises a FilterError for a model, kernel or backend that cannot be used.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | bytes | integer.ModelSet | None = None,
+        kernel: str = "auto",
+        backend: str = "c",
+    ) -> None:
+        if backend not in BACKENDS:
+            raise FilterError(f"backend {backend!r} is not known; use one of {', '.join(BACKENDS)}")
+        names = [name for name, _ in kernels()]
+        if kernel not in names:
+            raise UnknownKernelError(f"kernel {kernel!r} is not known; use one of {', '.join(names)}")
+        data, source = _read_model(builtin_path() if model is None and backend == "oracle" else model)
+        self._model = _load(data, source)
+        self._source = source
+        self._oracle = integer.ModelSet.from_bytes(data, source) if backend == "oracle" and data is not None else None
+        self._lock = threading.Lock()
+
+        settings = ffi.new("VrcnnSettings *")
+        _check(lib.vrcnn_default_settings(settings, ffi.sizeof("VrcnnSettings")), "settings")
+        settings.kernel = names.index(kernel)
+        out = ffi.new("VrcnnContext **")
+        _check(lib.vrcnn_open(out, self._model, settings), f"kernel {kernel}")
+        self._context = ffi.gc(out[0], lib.vrcnn_close)
+
+        digest = ffi.new("uint8_t[]", int(lib.VRCNN_ID_SIZE))
+        _check(lib.vrcnn_model_id(self._model, digest), source)
+        self.identity: str = bytes(digest).hex()
+        self.kernel: str = names[lib.vrcnn_context_kernel(self._context)] if backend == "c" else "oracle"
+        self.networks = tuple(self._network_info(n) for n in range(lib.vrcnn_model_networks(self._model)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the memory back now. Filtering afterwards raises CallError; closing twice is allowed."""
+        with self._lock:
+            if self._context is not None:
+                ffi.release(self._context)
+                self._context = None
+
+    def index_for_qp(self, qp: int, position: str = "before_deblocking") -> int:
+        """The network that an encoder uses for a QP (-12..51) by default: the nearest nominal QP, the lowest index on ties.
+
+        Raises QpError, PositionError.
+        """
+        if position not in POSITIONS:
+            raise PositionError(f"position {position!r} is not known; use one of {', '.join(POSITIONS)}")
+        at_most = 1 << 20  # any int is to reach the library's own check
+        clipped = max(-at_most, min(qp, at_most))
+        code = lib.vrcnn_model_index_for_qp(self._model, POSITIONS.index(position), clipped)
+        return _check(code, self._source, f"QP {qp}, {position}")
+
+    def filter_plane(self, plane: Plane, bit_depth: int, index: int, scale: int = TRAINED_SCALE) -> Plane:
+        """The filtered luma plane, a new array of the same shape and dtype.
+
+        plane: [height, width], uint8 (8 bits) or uint16 (8 to 10 bits), values 0..2^bit_depth - 1. index: of the network in the
+        set. scale: the output scale, 1..10. Raises BitDepthError, PlaneError, SampleError, NetworkIndexError, ScaleError.
+        """
+        height, width = plane.shape if plane.ndim == 2 else (0, 0)
+        return self._filter(plane, bit_depth, index, scale, (0, 0, width, height))
+
+    def filter_region(
+        self, plane: Plane, bit_depth: int, index: int, x: int, y: int, width: int, height: int, scale: int = TRAINED_SCALE
+    ) -> Plane:
+        """The filtered samples of a region, a new array [height, width]: the bits that the whole plane would give there.
+
+        plane is the whole picture's; the rest as for filter_plane. Also raises RegionError.
+        """
+        return self._filter(plane, bit_depth, index, scale, (x, y, width, height))
+
+    def filter_picture(
+        self,
+        picture: Picture,
+        qp: int | None = None,
+        index: int | None = None,
+        scale: int = TRAINED_SCALE,
+        position: str = "before_deblocking",
+    ) -> Picture:
+        """The picture with filtered luma; chroma is passed through. The network: by QP and position, or by index.
+
+        Raises as filter_plane and index_for_qp do, and CallError unless exactly one of qp and index is given.
+        """
+        if (qp is None) == (index is None):
+            raise CallError("name the network by its QP or by its index, one of the two")
+        if index is None and qp is not None:
+            index = self.index_for_qp(qp, position)
+        assert index is not None
+        return picture.with_luma(self.filter_plane(picture.planes[0], picture.bit_depth, index, scale))
+
+    def layer(
+        self,
+        plane: Plane,
+        bit_depth: int,
+        index: int,
+        layer: int,
+        x: int = 0,
+        y: int = 0,
+        width: int | None = None,
+        height: int | None = None,
+    ) -> NDArray[np.uint8]:
+        """The outputs 0..127 of a hidden layer (counted from 0) for a region, by default the whole plane: [channels, height, width].
+
+        Raises as filter_region does, and LayerError.
+        """
+        samples = self._samples(plane, bit_depth)
+        network = self._network(index)
+        region = (x, y, samples.shape[1] - x if width is None else width, samples.shape[0] - y if height is None else height)
+        hidden = len(network.channels) - 1
+        if not 0 <= layer < hidden:
+            _check(lib.VRCNN_ERROR_LAYER, f"layer {layer}", advice=f"network {index} has hidden layers 0 to {hidden - 1}")
+        self._check_region(region, samples)
+        left, top, across, down = region
+        with self._lock:
+            self._check_open()
+            if self._oracle is not None:
+                values = integer.layer_outputs(self._oracle.networks[index], samples, bit_depth)[layer]
+                return values[:, top : top + down, left : left + across].astype(np.uint8)
+            out = np.empty((down, across, network.channels[layer]), np.uint8)
+            code = lib.vrcnn_filter_layer(
+                self._context, index, layer, ffi.from_buffer("uint8_t[]", out), out.strides[0], _plane(samples, bit_depth), *region
+            )
+            _check(code, f"layer {layer}")
+        return np.ascontiguousarray(out.transpose(2, 0, 1))
+
+    def _filter(self, plane: Plane, bit_depth: int, index: int, scale: int, region: tuple[int, int, int, int]) -> Plane:
+        samples = self._samples(plane, bit_depth)
+        self._network(index)
+        if not 1 <= scale <= 10:
+            _check(lib.VRCNN_ERROR_SCALE, f"scale {scale}")
+        self._check_region(region, samples)
+        x, y, width, height = region
+        with self._lock:
+            self._check_open()
+            if self._oracle is not None:
+                filtered = integer.filter_plane(self._oracle.networks[index], samples, bit_depth, scale)
+            else:
+                filtered = np.empty_like(samples)
+                dst = _plane(filtered, bit_depth, "VrcnnPlane *")
+                code = lib.vrcnn_filter_region(self._context, index, scale, dst, _plane(samples, bit_depth), *region)
+                _check(code, "the plane")
+        return filtered if (height, width) == samples.shape else filtered[y : y + height, x : x + width].copy()
+
+    def _network_info(self, index: int) -> NetworkInfo:
+        info = ffi.new("VrcnnNetworkInfo *")
+        _check(lib.vrcnn_model_network_info(self._model, index, info), self._source)
+        return NetworkInfo(info.nominal_qp, POSITIONS[info.position], tuple(info.channels[0 : info.layers]), info.halo)
+
+    def _network(self, index: int) -> NetworkInfo:
+        if not 0 <= index < len(self.networks):
+            _check(lib.VRCNN_ERROR_INDEX, f"network {index}", advice=f"it has networks 0 to {len(self.networks) - 1}")
+        return self.networks[index]
+
+    def _check_open(self) -> None:
+        if self._context is None:
+            raise CallError("the filter is closed; make a new one")
+
+    @staticmethod
+    def _samples(plane: Plane, bit_depth: int) -> Plane:
+        """The plane as a C-contiguous array in the machine's byte order, every sample in range."""
+        if not 8 <= bit_depth <= 10:
+            _check(lib.VRCNN_ERROR_BIT_DEPTH, f"bit depth {bit_depth}")
+        if plane.ndim != 2 or plane.dtype.kind != "u" or plane.dtype.itemsize > 2 or plane.dtype.itemsize < (bit_depth + 7) // 8:
+            wanted = "uint8 or uint16" if bit_depth == 8 else "uint16"
+            raise PlaneError(f"a {bit_depth}-bit plane must be a {wanted} array [height, width], not {plane.dtype} {plane.shape}")
+        if not all(1 <= size <= lib.VRCNN_MAX_SIZE for size in plane.shape):
+            _check(lib.VRCNN_ERROR_PLANE, f"plane of {plane.shape[1]}x{plane.shape[0]} samples")
+        samples = np.ascontiguousarray(plane, plane.dtype.newbyteorder("="))
+        highest = int(samples.max())
+        if highest >= 1 << bit_depth:
+            limit = (1 << bit_depth) - 1
+            raise SampleError(f"a sample is {highest}, but {bit_depth} bits allow at most {limit}; give the right bit depth")
+        return samples
+
+    @staticmethod
+    def _check_region(region: tuple[int, int, int, int], samples: Plane) -> None:
+        x, y, width, height = region
+        rows, columns = samples.shape
+        if x < 0 or y < 0 or width < 1 or height < 1 or x + width > columns or y + height > rows:
+            where = f"region of {width}x{height} samples at ({x}, {y})"
+            _check(lib.VRCNN_ERROR_REGION, where, advice=f"the picture has {columns}x{rows} samples")
+
+
+def _plane(samples: Plane, bit_depth: int, kind: str = "VrcnnConstPlane *") -> Any:
+    """A description of a contiguous array for the C library; the array must outlive it."""
+    data = ffi.cast("void *", samples.ctypes.data)
+    height, width = samples.shape
+    return ffi.new(kind, (data, samples.strides[0], width, height, bit_depth, samples.itemsize))
+
+
+def _read_model(model: str | Path | bytes | integer.ModelSet | None) -> tuple[bytes | None, str]:
+    """The bytes of a model set (None: the one built into the library) and what to call it in messages."""
+    if model is None:
+        return None, "shipped model set"
+    if isinstance(model, integer.ModelSet):
+        return model.to_bytes(), "model set"
+    if isinstance(model, bytes):
+        return model, "model"
+    try:
+        return Path(model).read_bytes(), str(model)
+    except OSError as error:
+        raise FilterError(f"cannot read model {model}: {error.strerror or error}") from None
+
+
+def _load(data: bytes | None, source: str) -> Any:
+    """A VrcnnModel that frees itself."""
+    out, fault = ffi.new("VrcnnModel **"), ffi.new("VrcnnFault *")
+    detail = ""
+    if data is None:
+        code = lib.vrcnn_model_builtin(out, lib.VRCNN_BEFORE_DEBLOCKING)
+    else:
+        code = lib.vrcnn_model_load(out, ffi.from_buffer(data), len(data), fault)
+        numbers = {name: getattr(fault, name) for name in ("network", "layer", "branch", "channel")}
+        places = [f"{name} {number}" for name, number in numbers.items() if number >= 0]
+        if field := ffi.string(fault.field).decode("ascii"):
+            detail = ", ".join([*places, f"{field} = {fault.value}"])
+    _check(code, source, detail)
+    return ffi.gc(out[0], lib.vrcnn_model_free)

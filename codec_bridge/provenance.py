@@ -1,0 +1,40 @@
+"""What a result file says about how it came to be."""
+
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from vrcnn_int import __version__
+
+
+def git_revision() -> str | None:
+    """Revision of the checkout this package runs from, with '+' if it has changes; None outside a checkout."""
+    folder = Path(__file__).resolve().parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        # Installed inside somebody else's checkout, its revision would say nothing about this code.
+        if Path(git("rev-parse", "--show-toplevel")) != folder.parent:
+            return None
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def provenance(**more: Any) -> dict[str, Any]:
+    """Version, git revision, command line, machine and time, and ``more`` (model identity, kernel, encoder, ...)."""
+    return {
+        "vrcnn_int": __version__,
+        "git_revision": git_revision(),
+        "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        **more,
+    }

@@ -1,0 +1,1 @@
+"""Catalogues of test sequences, read by codec_bridge.catalogue."""

@@ -1,0 +1,93 @@
+"""Networks, model sets and pictures that tests share."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrcnn_int.integer import Branch, IntegerNetwork, ModelSet, accumulate, input_values
+from vrcnn_int.models import builtin_path
+from vrcnn_int.requant import requantize
+
+Shape = Sequence[Sequence[tuple[int, int]]]
+"""Layers of branches (kernel size, output channels)."""
+
+VRCNN: Shape = (((5, 64),), ((5, 16), (3, 32)), ((3, 16), (1, 32)), ((3, 1),))
+INT32 = 1 << 31
+
+
+def shipped() -> ModelSet:
+    """The model set that is compiled into the library."""
+    return ModelSet.load(builtin_path())
+
+
+def random_network(rng: np.random.Generator, shape: Shape = VRCNN, qp: int = 32, position: str = "before_deblocking") -> IntegerNetwork:
+    """Random weights, with shifts and multipliers chosen so that activations fill 0..127 and residuals are a few steps."""
+    values = input_values(rng.integers(0, 256, (24, 24)), 8)
+    layers = []
+    for i, layer in enumerate(shape):
+        last = i == len(shape) - 1
+        branches, outputs = [], []
+        for kernel, channels in layer:
+            weights = rng.integers(-127, 128, (channels, values.shape[0], kernel, kernel)).astype(np.int8)
+            bias = rng.integers(-2000, 2001, channels).astype(np.int32)
+            total = accumulate(values, Branch(kernel, 0, 1, weights, bias))
+            high = max(int(np.quantile(np.abs(total), 0.9)), 256)
+            shift, multiplier = (2 if last else 0), int(rng.integers(512, 1024))
+            target = 16 if last else 32767  # residual steps; or what still fits 16 bits
+            while shift < 15 and (high >> shift) * (multiplier if last else 1) >> (15 if last else 0) > target:
+                shift += 1
+            if not last:
+                multiplier = max(1, min(32767, (127 << 15) // (high >> shift)))
+            branches.append(Branch(kernel, shift, multiplier, weights, bias))
+            outputs.append(requantize(total, shift, multiplier))
+        layers.append(tuple(branches))
+        values = np.concatenate(outputs)
+    return IntegerNetwork(tuple(layers), qp, position)
+
+
+def extreme_network(pattern: str, side: str, shift: int, multiplier: int) -> IntegerNetwork:
+    """A network at the limits of section 3.
+
+    pattern: weights "high" (all 127), "low" (all -127) or "alternating". side: biases as "high" or as "low" as the proof allows,
+    or "zero". shift, multiplier: of the hidden layers; the last layer has them at its own limits.
+    """
+    shape: Shape = (((5, 16), (1, 16)), ((3, 16), (5, 32)), ((3, 1),))
+    layers, inputs = [], 1
+    for i, layer in enumerate(shape):
+        last = i == len(shape) - 1
+        branches = []
+        for kernel, channels in layer:
+            weights = np.full((channels, inputs, kernel, kernel), -127 if pattern == "low" else 127, np.int8)
+            if pattern == "alternating":
+                weights.reshape(-1)[::2] = -127
+            s1 = max(shift, 2) if last else shift
+            m = int(np.clip(multiplier, 512, 1023)) if last else multiplier
+            w = weights.reshape(channels, -1).astype(np.int64)
+            ends = np.stack([w * (-128 if i == 0 else 0), w * 127])
+            bias = np.zeros(channels, np.int64)
+            if side == "high":
+                bias += INT32 - 1 - ((1 << s1) >> 1) - ends.max(0).sum(1)
+            elif side == "low":
+                bias += -INT32 - ends.min(0).sum(1)
+            bias = bias.clip(-INT32, INT32 - 1)
+            branches.append(Branch(kernel, s1, m, weights, bias.astype(np.int32)))
+        layers.append(tuple(branches))
+        inputs = sum(channels for _, channels in layer)
+    return IntegerNetwork(tuple(layers), 30, "before_deblocking")
+
+
+def picture(rng: np.random.Generator, content: str, height: int, width: int, bit_depth: int) -> NDArray[Any]:
+    """A plane: content is random, narrow (near mid-grey), constant, zero, max or checkerboard."""
+    top = (1 << bit_depth) - 1
+    y, x = np.mgrid[:height, :width]
+    planes = {
+        "random": lambda: rng.integers(0, top + 1, (height, width)),
+        "narrow": lambda: rng.integers(top // 2 - 4, top // 2 + 5, (height, width)),
+        "constant": lambda: np.full((height, width), rng.integers(0, top + 1)),
+        "zero": lambda: np.zeros((height, width)),
+        "max": lambda: np.full((height, width), top),
+        "checkerboard": lambda: ((x ^ y) & 1) * top,
+    }
+    return planes[content]().astype(np.uint8 if bit_depth == 8 else np.uint16)

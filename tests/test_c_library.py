@@ -1,0 +1,250 @@
+"""The C library gives the oracle's bits; its tool and its installation work."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codec_bridge.filter import Filter, kernels
+from tests.models_for_tests import extreme_network, picture, random_network, shipped
+from vrcnn_int import integer
+from vrcnn_int.integer import IntegerNetwork, ModelSet
+from vrcnn_int.proofs import prove
+
+ROOT = Path(__file__).resolve().parent.parent
+KERNELS = [name for name, supported in kernels() if supported and name != "auto"]
+CONTENTS = ("random", "narrow", "constant", "zero", "max", "checkerboard")
+SIZES = [
+    *((1, 1), (1, 2), (2, 1), (1, 70), (70, 1), (2, 2), (3, 5), (5, 3), (7, 7), (8, 15), (12, 17), (13, 13)),
+    *((16, 16), (17, 31), (33, 15), (32, 48), (49, 20), (64, 64), (65, 63), (70, 69), (70, 70)),
+]
+
+
+@pytest.fixture(params=KERNELS)
+def kernel(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def assert_same(network: IntegerNetwork, filter_: Filter, plane: np.ndarray, bit_depth: int, index: int, scale: int) -> None:
+    expected = integer.filter_plane(network, plane, bit_depth, scale)
+    result = filter_.filter_plane(plane, bit_depth, index, scale)
+    assert result.dtype == plane.dtype
+    np.testing.assert_array_equal(result, expected)
+
+
+def compare(networks: tuple[IntegerNetwork, ...], kernel: str, height: int, width: int, rng: np.random.Generator) -> None:
+    """Every network of a set on one picture, with everything else drawn at random: whole, a region, and every hidden layer."""
+    with Filter(ModelSet(networks), kernel=kernel) as filter_:
+        for index, network in enumerate(networks):
+            bit_depth, scale = int(rng.integers(8, 11)), int(rng.integers(1, 11))
+            plane = picture(rng, str(rng.choice(CONTENTS)), height, width, bit_depth)
+            assert_same(network, filter_, plane, bit_depth, index, scale)
+            x, y = int(rng.integers(width)), int(rng.integers(height))
+            w, h = int(rng.integers(1, width - x + 1)), int(rng.integers(1, height - y + 1))
+            expected = integer.filter_plane(network, plane, bit_depth, scale)[y : y + h, x : x + w]
+            np.testing.assert_array_equal(filter_.filter_region(plane, bit_depth, index, x, y, w, h, scale), expected)
+            for i, values in enumerate(integer.layer_outputs(network, plane, bit_depth)):
+                np.testing.assert_array_equal(filter_.layer(plane, bit_depth, index, i), values)
+                np.testing.assert_array_equal(filter_.layer(plane, bit_depth, index, i, x, y, w, h), values[:, y : y + h, x : x + w])
+
+
+@pytest.mark.parametrize("bit_depth", [8, 10])
+@pytest.mark.parametrize("index", range(len(shipped().networks)))
+def test_shipped_models(kernel: str, index: int, bit_depth: int) -> None:
+    rng = np.random.default_rng([index, bit_depth])
+    network = shipped().networks[index]
+    with Filter(kernel=kernel) as filter_:
+        for n, (height, width) in enumerate(SIZES):
+            assert_same(network, filter_, picture(rng, "random", height, width, bit_depth), bit_depth, index, 1 + n % 10)
+            content = CONTENTS[1 + n % (len(CONTENTS) - 1)]
+            assert_same(network, filter_, picture(rng, content, height, width, bit_depth), bit_depth, index, 8)
+
+
+@pytest.mark.parametrize("bit_depth", [8, 9, 10])
+def test_every_scale(kernel: str, bit_depth: int) -> None:
+    rng = np.random.default_rng(bit_depth)
+    with Filter(kernel=kernel) as filter_:
+        for index, network in enumerate(shipped().networks):
+            plane = picture(rng, "random", 12, 19, bit_depth)
+            for scale in range(1, 11):
+                assert_same(network, filter_, plane, bit_depth, index, scale)
+
+
+def test_real_picture(kernel: str) -> None:
+    data = pytest.importorskip("skimage.data")
+    camera = data.camera()[100:170, 180:280]
+    with Filter(kernel=kernel) as filter_:
+        for index, network in enumerate(shipped().networks):
+            assert_same(network, filter_, camera, 8, index, 8)
+            assert_same(network, filter_, camera.astype(np.uint16) * 4 + 1, 10, index, 8)
+
+
+def test_cif_whole_and_in_regions(kernel: str) -> None:
+    rng = np.random.default_rng(5)
+    network = shipped().networks[1]
+    smooth = np.add.outer(np.arange(288), np.arange(352)) // 4 + rng.integers(0, 40, (288, 352))
+    plane = smooth.astype(np.uint8)
+    with Filter(kernel=kernel) as filter_:
+        assert_same(network, filter_, plane, 8, 1, 8)
+        whole = filter_.filter_plane(plane, 8, 1)
+        cut = np.zeros_like(plane)
+        for y in range(0, 288, 61):
+            for x in range(0, 352, 101):
+                h, w = min(61, 288 - y), min(101, 352 - x)
+                cut[y : y + h, x : x + w] = filter_.filter_region(plane, 8, 1, x, y, w, h)
+        np.testing.assert_array_equal(cut, whole)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_general_networks(kernel: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    networks = []
+    for qp in (22, 37):
+        layers: list[list[tuple[int, int]]] = []
+        for _ in range(rng.integers(1, 6)):
+            branches = int(rng.integers(1, 5))
+            layers.append([(int(rng.choice([1, 3, 5])), 16 * int(rng.integers(1, 3))) for _ in range(branches)])
+        networks.append(random_network(rng, [*layers, [(int(rng.choice([1, 3, 5])), 1)]], qp))
+    compare(tuple(networks), kernel, int(rng.integers(1, 41)), int(rng.integers(1, 61)), rng)
+
+
+def test_widest_and_deepest(kernel: str) -> None:
+    rng = np.random.default_rng(0)
+    compare((random_network(rng, [[(3, 64)] * 4, [(5, 256)], [(5, 1)]]),), kernel, 9, 21, rng)
+    compare((random_network(rng, [*[[(5, 16)]] * 31, [(5, 1)]]),), kernel, 20, 35, rng)
+
+
+@pytest.mark.parametrize("side", ["high", "low", "zero"])
+@pytest.mark.parametrize("pattern", ["high", "low", "alternating"])
+def test_extreme_networks(kernel: str, pattern: str, side: str) -> None:
+    rng = np.random.default_rng(1)
+    networks = tuple(extreme_network(pattern, side, shift, m) for shift in (0, 1, 15) for m in (1, 1000, 32767))
+    for network in networks:
+        prove(network)
+    compare(networks, kernel, 14, 37, rng)
+
+
+def test_extension_declares_what_the_header_does() -> None:
+    header = (ROOT / "c/include/vrcnn/vrcnn.h").read_text()
+    cdef = (ROOT / "codec_bridge/_vrcnn.cdef.txt").read_text()
+    names = re.compile(r"\b(?:vrcnn_\w+(?=\()|VRCNN_(?:OK|ERROR|KERNEL|CPU|BEFORE|AFTER|MAX|ID|SCALE)\w*)")
+    code = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
+    assert set(names.findall(cdef)) == set(names.findall(code))
+    assert len(set(names.findall(code))) > 50
+
+
+# The installed library and its tool.
+
+
+@pytest.fixture(scope="session")
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The C library, installed."""
+    if not shutil.which("make") or not shutil.which("cc"):
+        pytest.skip("make and a C compiler are needed")
+    folder = tmp_path_factory.mktemp("c")
+    command = ["make", "-s", "-C", str(ROOT / "c"), "install", f"BUILD={folder / 'build'}", f"PREFIX={folder / 'usr'}"]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    return folder / "usr"
+
+
+def test_installed_library_links(prefix: Path, tmp_path: Path) -> None:
+    if not shutil.which("pkg-config"):
+        pytest.skip("pkg-config is needed")
+    program = tmp_path / "program.c"
+    program.write_text(
+        "#include <stdio.h>\n#include <vrcnn/vrcnn.h>\nint main(void) { VrcnnModel *m; unsigned char id[32];"
+        "if (vrcnn_model_builtin(&m, VRCNN_BEFORE_DEBLOCKING) || vrcnn_model_id(m, id)) return 1;"
+        'for (int i = 0; i < 32; i++) printf("%02x", id[i]); vrcnn_model_free(m); return 0; }\n'
+    )
+    # Moved after installing: the pkg-config file holds no absolute path.
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(prefix, moved, symlinks=True)
+    ask = ["pkg-config", "--cflags", "--libs", str(moved / "lib/pkgconfig/vrcnn.pc")]
+    flags = subprocess.run(ask, check=True, capture_output=True, text=True).stdout.split()
+    subprocess.run(["cc", program, "-o", tmp_path / "program", *flags], check=True)
+    environment = {"LD_LIBRARY_PATH": str(moved / "lib")}
+    result = subprocess.run([tmp_path / "program"], env=environment, check=True, capture_output=True, text=True)
+    assert result.stdout == shipped().identity
+
+
+def tool(prefix: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([prefix / "bin/vrcnn_filter", *map(str, arguments)], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(("chroma_format", "chroma"), [(400, 0), (420, 1 / 2), (422, 1), (444, 2)])
+@pytest.mark.parametrize("bit_depth", [8, 10])
+def test_tool_filters_luma_only(prefix: Path, tmp_path: Path, chroma_format: int, chroma: float, bit_depth: int) -> None:
+    rng = np.random.default_rng(3)
+    width, height, pictures = 26, 18, 3
+    dtype = "u1" if bit_depth == 8 else "<u2"
+    video = rng.integers(0, 1 << bit_depth, (pictures, int(width * height * (1 + chroma)))).astype(dtype)
+    video.tofile(tmp_path / "in.yuv")
+    network = random_network(rng, qp=30)
+    ModelSet((random_network(rng, qp=20), network)).save(tmp_path / "set.vrcnn")
+    arguments = ["--size", f"{width}x{height}", "--bit-depth", bit_depth, "--format", chroma_format, "--scale", 5]
+    arguments += ["--model", tmp_path / "set.vrcnn", "--kernel", "scalar", tmp_path / "in.yuv", tmp_path / "out.yuv"]
+    expected = video.copy()
+    for i in range(pictures):
+        luma = video[i, : width * height].reshape(height, width)
+        expected[i, : width * height] = integer.filter_plane(network, luma, bit_depth, 5).reshape(-1)
+    for choice in (["--index", 1], ["--qp", 29]):
+        done = tool(prefix, *choice, *arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (tmp_path / "out.yuv").read_bytes() == expected.tobytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.yuv", "out.yuv", "set.vrcnn"]
+
+
+def test_tool_says_what_is_wrong(prefix: Path, tmp_path: Path) -> None:
+    good, output = tmp_path / "in.yuv", tmp_path / "out.yuv"
+    good.write_bytes(bytes(16 * 16 * 3 // 2 * 2))
+    (tmp_path / "cut.yuv").write_bytes(bytes(16 * 16 * 3 // 2 * 2 - 1))
+    (tmp_path / "empty.yuv").write_bytes(b"")
+    (tmp_path / "high.yuv").write_bytes(b"\x00\x04" * (16 * 16 * 3 // 2))
+    data = bytearray(shipped().to_bytes())
+    (tmp_path / "short.vrcnn").write_bytes(data[:-1])
+    data[len(data) // 2] ^= 1
+    (tmp_path / "damaged.vrcnn").write_bytes(data)
+    (tmp_path / "foreign.vrcnn").write_bytes(b"not a model")
+    base = ["--size", "16x16", "--qp", "32"]
+    cases: list[tuple[list[object], str]] = [
+        ([*base, tmp_path / "none.yuv", output], "none.yuv: No such file"),
+        ([*base, tmp_path / "cut.yuv", output], "767 bytes are not a whole number of pictures of 384 bytes"),
+        ([*base, tmp_path / "empty.yuv", output], "0 bytes are not a whole number of pictures"),
+        ([*base, "--bit-depth", 10, tmp_path / "high.yuv", output], "is 1024, above 1023"),
+        ([*base, "--model", tmp_path / "damaged.vrcnn", good, output], "damaged.vrcnn: the model is damaged"),
+        ([*base, "--model", tmp_path / "short.vrcnn", good, output], "short.vrcnn: the model is cut off"),
+        ([*base, "--model", tmp_path / "foreign.vrcnn", good, output], "foreign.vrcnn: this is not a vrcnn-int model set"),
+        ([*base, "--model", tmp_path / "none.vrcnn", good, output], "none.vrcnn: No such file"),
+        ([*base, "--kernel", "cuda", good, output], "--kernel cuda: this kernel is not available"),
+        ([*base, "--kernel", "fast", good, output], "--kernel fast: there is no such kernel"),
+        ([*base, "--scale", 11, good, output], "--scale 11: must be a whole number from 1 to 10"),
+        ([*base, "--bit-depth", 12, good, output], "--bit-depth 12"),
+        ([*base, "--format", 421, good, output], "--format 421"),
+        ([*base, "--position", "after_sao", good, output], "no network for this position"),
+        ([*base, "--index", 1, good, output], "--qp or --index"),
+        (["--size", "16x16", "--index", 31, good, output], "--index 31"),
+        (["--size", "16x16", "--qp", "x", good, output], "--qp x"),
+        (["--size", "15x16", "--qp", 32, good, output], "needs an even width"),
+        (["--size", "16", "--qp", 32, good, output], "--size 16"),
+        (["--qp", 32, good, output], "--size WIDTHxHEIGHT is needed"),
+        ([*base, good], "an output file"),
+        ([*base, good, output, "more"], "more"),
+        ([*base, "--nonsense", 1, good, output], "--nonsense"),
+        ([*base, good, tmp_path / "missing/out.yuv"], "missing/out.yuv"),
+        ([*base, good, "/dev/null"], "/dev/null: exists and is not a regular file"),
+    ]
+    before = sorted(tmp_path.iterdir())
+    for arguments, message in cases:
+        done = tool(prefix, *arguments)
+        assert done.returncode == 1, arguments
+        assert message in done.stderr
+        assert done.stderr.startswith("vrcnn_filter: ")
+        assert done.stderr.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
+    output.write_bytes(b"kept")
+    assert tool(prefix, *base, "--bit-depth", 10, tmp_path / "high.yuv", output).returncode == 1
+    assert output.read_bytes() == b"kept"
+    assert "usage:" in tool(prefix, "--help").stdout

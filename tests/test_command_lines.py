@@ -1,0 +1,245 @@
+"""Both command lines end to end, as their user runs them; a user's mistakes are one line and a non-zero exit."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codec_bridge.codecs import get_codec
+from codec_bridge.video import Picture, open_video, write_y4m, write_yuv
+from vrcnn_int import pairs
+from vrcnn_int.integer import ModelSet, filter_plane
+from vrcnn_int.models import builtin_path, float_path
+
+
+def command(module: str, *arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"{module}.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "COLUMNS": "200", **environment},
+    )
+
+
+def bridge(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
+    return command("codec_bridge", *arguments, **more)
+
+
+def refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    """One clear line on standard error, a non-zero exit, no traceback."""
+    assert result.returncode != 0
+    assert "Traceback" not in result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two 100x60 pictures of a real photograph: coded as 104x64, so that cropping matters."""
+    from skimage import data
+
+    from codec_bridge.video import picture_from_rgb
+
+    whole = picture_from_rgb(data.chelsea())
+    pictures = []
+    for x in (60, 160):
+        y, u, v = whole.planes
+        planes = y[80:140, x : x + 100], u[40:70, x // 2 : x // 2 + 50], v[40:70, x // 2 : x // 2 + 50]
+        pictures.append(Picture(tuple(np.ascontiguousarray(p) for p in planes), 8, "420"))
+    path = tmp_path_factory.mktemp("clip") / "cat.y4m"
+    write_y4m(path, pictures, 25)
+    return path
+
+
+@pytest.fixture(scope="module")
+def stream(clip: Path) -> Path:
+    with open_video(clip) as video:
+        path = clip.with_suffix(".hevc")
+        path.write_bytes(get_codec("x265").encode(list(video), 32, filters=False).data)
+    return path
+
+
+def test_bdrate_writes_rows_means_and_provenance(clip: Path, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("r.json", "r.csv", "r.png")]
+    result = bridge("bdrate", "--sequences", clip, "--check", "--json", files[0], "--csv", files[1], "--plot", files[2])
+    assert result.returncode == 0, result.stderr
+    assert "cat" in result.stdout
+    assert "no sample differs" in result.stdout
+    document = json.loads(files[0].read_text())
+    assert len(document["rows"]) == 12
+    assert isinstance(document["mean"]["integer"]["bd_rate_y"], float)
+    assert document["provenance"]["model"] == ModelSet.load(builtin_path()).identity
+    assert "x265" in document["provenance"]["encoder"]
+    by_variant = {(row["variant"], row["qp"]): row for row in document["rows"]}
+    for qp in (22, 27, 32, 37):
+        none, network = by_variant["none", qp], by_variant["integer", qp]
+        assert network["bits"] == none["bits"] + 2 * 16
+        assert network["psnr_u"] == none["psnr_u"]
+        assert network["psnr_y"] > none["psnr_y"]
+    with files[1].open() as file:
+        assert len(list(csv.DictReader(file))) == 12
+    assert files[2].read_bytes().startswith(b"\x89PNG")
+
+
+def test_bdrate_is_the_same_again_and_with_other_workers(clip: Path, tmp_path: Path) -> None:
+    figures = []
+    for workers in (1, 3):
+        path = tmp_path / f"{workers}.json"
+        assert bridge("bdrate", "--sequences", clip, "--json", path, "--workers", workers).returncode == 0
+        document = json.loads(path.read_text())
+        figures.append((document["mean"], [{k: v for k, v in row.items() if "seconds" not in k} for row in document["rows"]]))
+    assert figures[0] == figures[1]
+
+
+def test_float_variant(clip: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the float variant needs torch: pip install 'vrcnn-int[train]'")
+    path = tmp_path / "r.json"
+    result = bridge("bdrate", "--sequences", clip, "--variants", "anchor,integer,float", "--json", path)
+    assert result.returncode == 0, result.stderr
+    mean = json.loads(path.read_text())["mean"]
+    assert abs(mean["integer"]["bd_rate_y"] - mean["float"]["bd_rate_y"]) < 1
+
+
+def test_float_networks_of_another_set_are_refused(clip: Path, tmp_path: Path) -> None:
+    models = ModelSet.load(builtin_path())
+    ModelSet(models.networks[::-1]).save(tmp_path / "other.vrcnn")
+    (tmp_path / "other.float.npz").write_bytes(float_path(builtin_path()).read_bytes())
+    result = bridge("bdrate", "--sequences", clip, "--variants", "anchor,float", "--model", tmp_path / "other.vrcnn")
+    refused(result, "other.float.npz belongs to model set")
+
+
+def test_check_agrees_on_streams_and_sizes(clip: Path) -> None:
+    result = bridge("check", "--sequences", clip, "--qp", "30")
+    assert result.returncode == 0, result.stderr
+    assert "2 coded pictures, 13312 samples" in result.stdout  # 104x64: uncropped
+
+
+@pytest.mark.parametrize("backend", ["c", "oracle"])
+def test_filter_gives_the_oracle_s_pictures(stream: Path, clip: Path, tmp_path: Path, backend: str) -> None:
+    out = tmp_path / "filtered.y4m"
+    result = bridge("filter", stream, out, "--qp", 32, "--original", clip, "--backend", backend)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("->") == 6
+    network = ModelSet.load(builtin_path()).networks[2]
+    with open_video(stream, cropping=False) as decoded, open_video(out) as filtered:
+        for before, after in zip(decoded, filtered, strict=True):
+            expected = before.with_luma(filter_plane(network, before.planes[0], 8)).cropped()
+            for a, b in zip(expected.planes, after.planes, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+def test_filter_10_bit_yuv(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    planes = tuple(rng.integers(0, 1024, shape).astype(np.uint16) for shape in ((30, 44), (15, 22), (15, 22)))
+    write_yuv(tmp_path / "in.yuv", [Picture(planes, 10, "420")])
+    arguments = ["--size", "44x30", "--format", "yuv420p10le", "--index", 1, "--scale", 5]
+    result = bridge("filter", tmp_path / "in.yuv", tmp_path / "out.yuv", *arguments)
+    assert result.returncode == 0, result.stderr
+    with open_video(tmp_path / "out.yuv", (44, 30), "yuv420p10le") as video:
+        (picture,) = video
+    np.testing.assert_array_equal(picture.planes[0], filter_plane(ModelSet.load(builtin_path()).networks[1], planes[0], 10, 5))
+    np.testing.assert_array_equal(picture.planes[1], planes[1])
+
+
+def test_bad_input_is_one_line_and_leaves_no_file(clip: Path, stream: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out" / "o.yuv"
+    out.parent.mkdir()
+    damaged = tmp_path / "damaged.vrcnn"
+    data = bytearray(builtin_path().read_bytes())
+    data[5000] ^= 1
+    damaged.write_bytes(data)
+    foreign = tmp_path / "foreign.vrcnn"
+    foreign.write_bytes(b"\x7fELF" + bytes(1000))
+    short = tmp_path / "short.yuv"
+    short.write_bytes(bytes(44 * 30 * 3 // 2 + 7))
+    flipped = tmp_path / "flipped.hevc"
+    bits = bytearray(stream.read_bytes())
+    bits[-60] ^= 16
+    flipped.write_bytes(bits)
+    refused(bridge("filter", tmp_path / "missing.mkv", out, "--qp", 32), "missing.mkv")
+    refused(bridge("filter", short, out, "--qp", 32, "--size", "44x30", "--format", "yuv420p"), "short.yuv", "1987")
+    refused(bridge("filter", short, out, "--qp", 32, "--size", "45x30", "--format", "yuv420p"), "45")
+    refused(bridge("filter", short, out, "--qp", 32, "--size", "44x30", "--format", "yuv420p12le"), "yuv420p12le")
+    refused(bridge("filter", short, out, "--qp", 32, "--size", "44by30"), "44by30")
+    refused(bridge("filter", clip, out, "--qp", 32, "--model", damaged), "damaged.vrcnn", "damaged")
+    refused(bridge("filter", clip, out, "--qp", 32, "--model", foreign), "foreign.vrcnn", "not a vrcnn-int model set")
+    refused(bridge("filter", clip, out, "--qp", 32, "--kernel", "nonsense"), "nonsense", "scalar")
+    refused(bridge("filter", clip, out, "--qp", 32, "--backend", "nonsense"), "nonsense")
+    refused(bridge("filter", clip, out), "--qp or --index")
+    refused(bridge("filter", clip, out, "--index", 9), "no network 9")
+    refused(bridge("filter", flipped, out, "--qp", 32), "flipped.hevc")
+    refused(bridge("filter", clip, tmp_path / "o.mp4", "--qp", 32), ".yuv or .y4m")
+    refused(bridge("filter", clip, tmp_path / "no" / "folder" / "o.yuv", "--qp", 32), "cannot write")
+    assert list(out.parent.iterdir()) == []
+    refused(bridge("bdrate", "--sequences", clip, "--qp", "22,27,32"), "four QPs")
+    refused(bridge("bdrate", "--sequences", clip, "--qp", "22,27,x"), "whole numbers")
+    refused(bridge("bdrate", "--sequences", clip, "--variants", "integer"), "anchor")
+    refused(bridge("bdrate", "--sequences", clip, "--variants", "anchor,best"), "best")
+    refused(bridge("bdrate", "--sequences", clip, "--codec", "x266"), "x266")
+    refused(bridge("bdrate", "--sequences", "ctc:B", VRCNN_SEQUENCES=str(tmp_path)), "VRCNN_SEQUENCES")
+    refused(bridge("check", "--sequences", clip, "--model", damaged), "damaged.vrcnn")
+    refused(bridge("check", "--sequences", clip, "--position", "after_sao"), "after_sao")
+
+
+def test_pairs_are_the_coded_and_original_luma(clip: Path, stream: Path, tmp_path: Path) -> None:
+    result = bridge("pairs", "make", clip, stream, "--out", tmp_path / "p.npz", "--qp", 32)
+    assert result.returncode == 0, result.stderr
+    found = pairs.read(tmp_path / "p.npz")
+    assert found.meta["position"] == "before_deblocking"
+    with open_video(clip) as original, open_video(stream) as recon:
+        for a, b, left, right in zip(original, recon, found.original, found.recon, strict=True):
+            np.testing.assert_array_equal(a.planes[0], left)
+            np.testing.assert_array_equal(b.planes[0], right)
+    with open_video(clip) as video:
+        write_yuv(tmp_path / "one.yuv", list(video)[:1])
+    wrong = bridge("pairs", "make", clip, tmp_path / "one.yuv", "--out", tmp_path / "q.npz", "--qp", 32, "--size", "100x60", "--format", "yuv420p")
+    refused(wrong, "ends after 1 pictures")
+    assert not (tmp_path / "q.npz").exists()
+
+
+def test_training_commands_make_a_set_that_filters(clip: Path, stream: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="training needs torch: pip install 'vrcnn-int[train]'")
+    assert bridge("pairs", "make", clip, stream, "--out", tmp_path / "p.npz", "--qp", 32).returncode == 0
+    settings = ["float_steps=3", "weight_steps=2", "bound_steps=2", "batch=2", "patch=24", "precision=fp32"]
+    options = [word for setting in settings for word in ("--set", setting)]
+    trained = command("vrcnn_int", "train", tmp_path / "p.npz", "--validate", tmp_path / "p.npz", "--out", tmp_path / "run", *options)
+    assert trained.returncode == 0, trained.stderr
+    assert "filtered" in trained.stdout
+    made = command("vrcnn_int", "quantize", tmp_path / "run", "--out", tmp_path / "mine.vrcnn")
+    assert made.returncode == 0, made.stderr
+    header = tmp_path / "mine.h"
+    exported = command("vrcnn_int", "export", tmp_path / "mine.vrcnn", "--header", header, "--binary", tmp_path / "again.vrcnn")
+    assert exported.returncode == 0, exported.stderr
+    assert (tmp_path / "again.vrcnn").read_bytes() == (tmp_path / "mine.vrcnn").read_bytes()
+    shown = command("vrcnn_int", "inspect", tmp_path / "mine.vrcnn")
+    assert ModelSet.load(tmp_path / "mine.vrcnn").identity in shown.stdout
+    assert "conv 5x5, 64 -> 16" in shown.stdout
+    checked = bridge("check", "--sequences", clip, "--qp", "32", "--model", tmp_path / "mine.vrcnn")
+    assert checked.returncode == 0, checked.stderr
+    refused(command("vrcnn_int", "train", tmp_path / "p.npz", "--validate", tmp_path / "p.npz", "--out", tmp_path, "--set", "stepps=3"), "stepps")
+    refused(command("vrcnn_int", "quantize", tmp_path, "--out", tmp_path / "x.vrcnn"), "training is not finished")
+    refused(command("vrcnn_int", "export", tmp_path / "mine.vrcnn", "--header", tmp_path / "x.h", "--name", "1x"), "C identifier")
+
+
+def test_inspect_shows_the_shipped_set() -> None:
+    result = command("vrcnn_int", "inspect")
+    assert result.returncode == 0, result.stderr
+    assert ModelSet.load(builtin_path()).identity in result.stdout
+    assert result.stdout.count("54.5 kMAC a sample") == 4
+
+
+def test_bench_measures(tmp_path: Path) -> None:
+    result = bridge("bench", "--sizes", "64x48", "--repeats", 2, "--json", tmp_path / "bench.json")
+    assert result.returncode == 0, result.stderr
+    (row, *_) = json.loads((tmp_path / "bench.json").read_text())["rows"]
+    assert (row["kernel"], row["width"], row["height"], row["threads"]) == ("scalar", 64, 48, 1)
+    assert row["gmacs"] == pytest.approx(54_512 * 64 * 48 / row["ms"] / 1e6)

@@ -1,0 +1,64 @@
+"""C header and binary model; the checked-in generated sources are what the generator writes."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.models_for_tests import random_network
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.export import c_header, write_c_header
+from vrcnn_int.integer import ModelSet
+from vrcnn_int.models import builtin_path, float_path
+from vrcnn_int.network import load_float_networks
+from vrcnn_int.proofs import prove
+from vrcnn_int.quantize import to_integer
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_checked_in_header_is_not_stale() -> None:
+    expected = c_header(ModelSet.load(builtin_path()), "vrcnn_intra")
+    found = (ROOT / "c/src/builtin_vrcnn_intra.h").read_text()
+    assert found == expected, "c/src/builtin_vrcnn_intra.h is stale: run `make generated`"
+
+
+def test_header_holds_the_binary_model() -> None:
+    models = ModelSet((random_network(np.random.default_rng(1)),))
+    text = re.sub(r"/\*.*?\*/", "", c_header(models, "some_model"), flags=re.DOTALL)
+    size, body = re.search(r"some_model\[(\d+)\] = \{(.*)\};", text, re.DOTALL).groups()
+    data = bytes(int(number) for number in re.findall(r"\d+", body))
+    assert len(data) == int(size)
+    assert data == models.to_bytes()
+
+
+def test_bad_names_are_refused(tmp_path: Path) -> None:
+    models = ModelSet((random_network(np.random.default_rng(1)),))
+    with pytest.raises(VrcnnError, match="C identifier"):
+        c_header(models, "no-name")
+    with pytest.raises(VrcnnError, match="cannot write"):
+        write_c_header(models, "name", tmp_path / "missing" / "name.h")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_shipped_set_is_proven_and_complete() -> None:
+    models = ModelSet.load(builtin_path())
+    assert [network.qp for network in models.networks] == [22, 27, 32, 37]
+    for network in models.networks:
+        assert len(prove(network)) == 6
+        assert network.position == "before_deblocking"
+
+
+def test_shipped_float_networks_belong_to_the_set() -> None:
+    models = ModelSet.load(builtin_path())
+    networks, meta = load_float_networks(float_path(builtin_path()))
+    assert meta["set"] == models.identity
+    assert [network.qp for network in networks] == [22, 27, 32, 37]
+    for network, integer in zip(networks, models.networks, strict=True):
+        assert network.architecture == integer.architecture
+        # The float network and the tuned one come from the same run: their integer weights are near each other.
+        plain = to_integer(network)
+        for ours, tuned in zip(plain.layers, integer.layers, strict=True):
+            for a, b in zip(ours, tuned, strict=True):
+                assert np.corrcoef(a.weights.ravel(), b.weights.ravel())[0, 1] > 0.9

@@ -1,0 +1,187 @@
+"""vrcnn-int: train, quantize, export and inspect integer in-loop filters."""
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from vrcnn_int.console import console, run
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import replacing
+from vrcnn_int.integer import IntegerNetwork, ModelSet
+from vrcnn_int.models import float_path
+from vrcnn_int.network import FloatNetwork, load_float_networks, macs_per_sample, save_float_networks
+from vrcnn_int.proofs import prove
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+
+def parse_settings(pairs: list[str], settings: Any) -> Any:
+    """``settings`` (a dataclass) with NAME=VALUE applied; raises VrcnnError for unknown names and values of the wrong type."""
+    known = {field.name: field.type for field in fields(settings)}
+    changes: dict[str, Any] = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        if name not in known:
+            raise VrcnnError(f"unknown setting {name!r}; there are {', '.join(known)}")
+        kind = str(getattr(known[name], "__name__", known[name]))
+        try:
+            if kind == "str":
+                changes[name] = text
+            elif kind == "bool":
+                changes[name] = {"true": True, "false": False}[text.lower()]
+            elif kind == "int":
+                changes[name] = int(text)
+            else:
+                changes[name] = None if text == "none" else float(text)
+        except (ValueError, KeyError):
+            raise VrcnnError(f"{text!r} is not a value for {name} ({kind})") from None
+    return replace(settings, **changes)
+
+
+@app.command()
+def train(
+    training: Annotated[list[Path], typer.Argument(help="Pair files of one QP, from `codec-bridge pairs make`.")],
+    validate: Annotated[list[Path], typer.Option(help="Pair file held out for validation.")],
+    out: Annotated[Path, typer.Option(help="Folder for checkpoint, log and networks; an unfinished run there goes on.")],
+    set: Annotated[list[str] | None, typer.Option(help="A setting, NAME=VALUE; see vrcnn_int/train.py.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+) -> None:
+    """Train one network: float with bounded ReLU, then discretized weights, then quantized bounds.
+
+    Interrupted with Ctrl-C it saves a checkpoint; the same command goes on from there.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise VrcnnError("training needs torch; install it with: pip install 'vrcnn-int[train]'") from None
+    from vrcnn_int.train import TrainSettings
+    from vrcnn_int.train import train as run_training
+
+    torch.set_num_threads(threads)
+    settings = parse_settings(set or [], TrainSettings())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("loss {task.fields[loss]:.3f}"), console=console) as progress:
+        tasks = {}
+
+        def show(stage: str, step: int, steps: int, values: dict[str, Any]) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=steps, loss=0.0)
+            progress.update(tasks[stage], completed=step, loss=values["loss"])
+
+        path = run_training(training, validate, out, settings, show)
+    for line in (out / "log.jsonl").read_text().splitlines():
+        entry = json.loads(line)
+        if "validation_gain" in entry:
+            console.print(
+                f"{entry['stage']} step {entry['step']}: {entry['validation_psnr']:.3f} dB unfiltered, "
+                f"{entry['validation_gain']:+.4f} dB filtered"
+            )
+    console.print(f"wrote {path}", soft_wrap=True)
+
+
+def read_run(path: Path) -> tuple[FloatNetwork, FloatNetwork]:
+    """(network to quantize, float network to ship beside it) of a training folder or a single float network file."""
+    if path.is_dir():
+        tuned, plain = path / "tuned.npz", path / "float.npz"
+        if not tuned.is_file():
+            raise VrcnnError(f"{path} has no tuned.npz: its training is not finished; run the same `vrcnn-int train` again")
+    else:
+        tuned = plain = path
+    networks = []
+    for file in (tuned, plain):
+        found, _ = load_float_networks(file)
+        if len(found) != 1:
+            raise VrcnnError(f"{file} holds {len(found)} networks; give training folders or files of one network")
+        networks.append(found[0])
+    return networks[0], networks[1]
+
+
+@app.command()
+def quantize(
+    runs: Annotated[list[Path], typer.Argument(help="Training folders (or float network files), in the order of the set.")],
+    out: Annotated[Path, typer.Option(help="Model set to write (.vrcnn); .float.npz and .json are written beside it.")],
+) -> None:
+    """Turn trained networks into one integer model set, proven free of overflow."""
+    from vrcnn_int.quantize import to_integer
+
+    if out.suffix != ".vrcnn":
+        raise VrcnnError(f"a model set's name ends in .vrcnn, not {out.name!r}")
+    found = [read_run(path) for path in runs]
+    models = ModelSet(tuple(to_integer(tuned) for tuned, _ in found))
+    save_float_networks(float_path(out), [plain for _, plain in found], {"set": models.identity})
+    record = {"identity": models.identity, "networks": [tuned.provenance for tuned, _ in found]}
+    with replacing(out.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
+    models.save(out)
+    console.print(f"wrote {out}: {len(models.networks)} networks, identity {models.identity}", soft_wrap=True)
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="Model set (.vrcnn).")],
+    header: Annotated[Path | None, typer.Option(help="C header to write.")] = None,
+    binary: Annotated[Path | None, typer.Option(help="Binary model to write: the set again, checked and canonical.")] = None,
+    name: Annotated[str | None, typer.Option(help="C name of the array; default: the set's file name.")] = None,
+) -> None:
+    """Write a model set as C header or binary model, after proving every network free of overflow."""
+    from vrcnn_int.export import write_c_header
+
+    if header is None and binary is None:
+        raise VrcnnError("nothing to write; give --header FILE or --binary FILE")
+    models = ModelSet.load(model)
+    for network in models.networks:
+        prove(network)
+    if header is not None:
+        write_c_header(models, name or model.stem, header)
+        console.print(f"wrote {header}", soft_wrap=True)
+    if binary is not None:
+        models.save(binary)
+        console.print(f"wrote {binary}", soft_wrap=True)
+
+
+def describe(network: IntegerNetwork) -> Table:
+    """Layers, requantization and proofs of a network as a table."""
+    title = f"QP {network.qp}, {network.position}, {macs_per_sample(network.architecture) / 1000:.1f} kMAC a sample"
+    table = Table("layer", "convolution", "s1", "m", "accumulator", "bits", "float32 exact", title=title, title_justify="left")
+    inputs = 1
+    proofs = iter(prove(network))
+    for layer in network.layers:
+        for branch in layer:
+            proof = next(proofs)
+            k, outputs = branch.kernel, len(branch.bias)
+            bits = max(-proof.lowest, proof.highest).bit_length() + 1
+            span = f"{proof.lowest} .. {proof.highest}"
+            exact = "yes" if proof.float32_exact else "no"
+            row = (f"conv {k}x{k}, {inputs} -> {outputs}", str(branch.shift), str(branch.multiplier), span, str(bits), exact)
+            table.add_row(str(proof.layer), *row)
+        inputs = sum(len(branch.bias) for branch in layer)
+    return table
+
+
+@app.command()
+def inspect(
+    model: Annotated[Path | None, typer.Argument(help="Model set (.vrcnn); default: the shipped one.")] = None,
+) -> None:
+    """Show identity, networks, layers and overflow proofs of a model set."""
+    from vrcnn_int.models import builtin_path
+
+    path = model or builtin_path()
+    models = ModelSet.load(path)
+    console.print(f"{path.name}: {len(models.networks)} networks, {len(models.to_bytes())} bytes", highlight=False)
+    console.print(f"identity {models.identity}", soft_wrap=True, highlight=False)
+    for network in models.networks:
+        console.print(describe(network))
+
+
+def main() -> None:
+    """Entry point of the command `vrcnn-int`."""
+    run(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""The shipped trained model sets: ``NAME.vrcnn`` (integers) and ``NAME.float.npz`` (the float networks beside it)."""
+
+from pathlib import Path
+
+from vrcnn_int.errors import VrcnnError
+
+DEFAULT = "vrcnn_intra"
+
+
+def builtin_path(name: str = DEFAULT) -> Path:
+    """The shipped binary model ``name``. Raises VrcnnError, naming those there are, if it does not exist."""
+    folder = Path(__file__).parent
+    path = folder / f"{name}.vrcnn"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.vrcnn"))) or "none: the installation is incomplete"
+        raise VrcnnError(f"no shipped model set {name!r}; there are: {known}")
+    return path
+
+
+def float_path(model: str | Path) -> Path:
+    """The float networks that lie beside a binary model: the same name with ``.float.npz``."""
+    return Path(model).with_suffix(".float.npz")

@@ -1,0 +1,147 @@
+"""VRCNN as an ``nn.Module``: the three forms a network takes on its way to integers.
+
+float: BReLU with fixed bounds. discretized: forward with round(W / delta) * delta, gradients to W (Eq. 14). bounded: deltas
+and bounds frozen by a quantize.Plan, activations rounded to 7 bits. The input is (s - 128) / 255, the output a residual / 255.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, pad
+
+from vrcnn_int.brelu import BReLU
+from vrcnn_int.network import Architecture, FloatNetwork, halo
+from vrcnn_int.quantize import LEVELS, Plan, make_plan
+
+
+class DiscretizedConv(nn.Module):
+    """Convolution whose forward weights can be discretized.
+
+    ``step`` None: float weights. 0: delta follows max|W| / 127 (Eq. 1). Above 0: that delta, frozen, and W held within
+    +-127 delta. Weight [out, in, k, k]; gradients go to the undiscretized weight (straight through).
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__()
+        self.kernel = kernel
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
+        self.step: float | None = None
+
+    def forward_weight(self) -> Tensor:
+        """The weights that the forward pass uses."""
+        if self.step is None:
+            return self.weight
+        delta = self.weight.detach().abs().max() / LEVELS if self.step == 0 else self.step
+        steps = torch.floor(self.weight.detach() / delta + 0.5).clamp(-LEVELS, LEVELS)
+        return self.weight + (steps * delta - self.weight.detach())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv2d(x, self.forward_weight(), self.bias)
+
+
+class Network(nn.Module):
+    """A network of concatenated convolutions with BReLU between layers; forward: [N, 1, H, W] -> residual [N, 1, H, W].
+
+    ``bounds``: one upper bound per hidden layer. With ``valid=True`` forward pads nothing and gives
+    [N, 1, H - 2 halo, W - 2 halo]: training patches then see no false border.
+    """
+
+    def __init__(self, architecture: Architecture, bounds: Sequence[float], qp: int, position: str) -> None:
+        super().__init__()
+        self.qp, self.position = qp, position
+        self.plan: Plan | None = None
+        self.halo = halo(architecture)
+        inputs = 1
+        layers = []
+        for layer in architecture:
+            layers.append(nn.ModuleList(DiscretizedConv(inputs, branch.channels, branch.kernel) for branch in layer))
+            inputs = sum(branch.channels for branch in layer)
+        self.layers = nn.ModuleList(layers)
+        self.activations = nn.ModuleList(BReLU(bound) for bound in bounds)
+        with torch.no_grad():
+            self.layers[-1][0].weight.mul_(0.1)  # starts near "no filter": the first steps cannot blow up
+
+    def forward(self, x: Tensor, valid: bool = False) -> Tensor:
+        for i, layer in enumerate(self.layers):
+            reach = max(branch.kernel for branch in layer) // 2
+            if not valid:
+                x = pad(x, (reach,) * 4)
+            outputs = []
+            for branch in layer:
+                crop = reach - branch.kernel // 2  # a smaller kernel needs less border
+                outputs.append(branch(x[:, :, crop : x.shape[2] - crop, crop : x.shape[3] - crop] if crop else x))
+            x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
+            if i < len(self.activations):
+                x = self.activations[i](x)
+        return x
+
+    def convolutions(self) -> list[list[DiscretizedConv]]:
+        """The convolutions by layer and branch."""
+        return [list(layer) for layer in self.layers]
+
+    def discretize_weights(self) -> None:
+        """Second training stage: forward with discretized weights, delta following max|W|."""
+        for layer in self.convolutions():
+            for conv in layer:
+                conv.step = 0.0
+
+    def quantize_bounds(self, plan: Plan | None = None) -> None:
+        """Third training stage: freeze deltas and bounds by ``plan`` (made from the weights if None), round activations."""
+        self.plan = plan or make_plan(self.export())
+        for layer, rescales in zip(self.convolutions(), self.plan.branches, strict=True):
+            for conv, rescale in zip(layer, rescales, strict=True):
+                conv.step = float(rescale.delta)
+        for activation, bound in zip(self.activations, self.plan.bounds, strict=True):
+            assert isinstance(activation, BReLU)
+            activation.bound, activation.levels = float(bound), LEVELS
+        self.clamp_weights()
+
+    def clamp_weights(self) -> None:
+        """Keep W within +-127 delta once deltas are frozen; call after every optimizer step (does nothing before)."""
+        with torch.no_grad():
+            for layer in self.convolutions():
+                for conv in layer:
+                    if conv.step:
+                        conv.weight.clamp_(-LEVELS * conv.step, LEVELS * conv.step)
+
+    def export(self) -> FloatNetwork:
+        """The weights as numpy data."""
+        return FloatNetwork(
+            tuple(tuple(conv.weight.detach().float().cpu().contiguous().numpy().copy() for conv in layer) for layer in self.convolutions()),
+            tuple(tuple(conv.bias.detach().float().cpu().numpy().copy() for conv in layer) for layer in self.convolutions()),
+            tuple(float(activation.bound) for activation in self.activations),  # type: ignore[arg-type]
+            self.qp,
+            self.position,
+            self.plan.to_json() if self.plan else None,
+        )
+
+
+def module_from(network: FloatNetwork) -> Network:
+    """An nn.Module with the weights of ``network`` (in its bounded form if it carries a plan)."""
+    module = Network(network.architecture, network.bounds, network.qp, network.position)
+    with torch.no_grad():
+        for layer, weights, biases in zip(module.convolutions(), network.weights, network.biases, strict=True):
+            for conv, weight, bias in zip(layer, weights, biases, strict=True):
+                conv.weight.copy_(torch.from_numpy(weight))
+                conv.bias.copy_(torch.from_numpy(bias))
+    if network.tuning:
+        module.quantize_bounds(Plan.from_json(network.tuning))
+    return module
+
+
+def filter_plane_float(network: FloatNetwork, plane: NDArray[np.integer], bit_depth: int) -> NDArray[np.integer]:
+    """Filter one luma plane (uint8 or uint16, [H, W]) with the float network in fp32, rounded to samples at the end.
+
+    The float variant of evaluations: not bit-exact between machines. 8 <= bit_depth <= 10; the input is not reduced to 8 bits.
+    """
+    unit = 1 << (bit_depth - 8)
+    module = module_from(network).eval()
+    with torch.no_grad():
+        x = (torch.from_numpy(plane.astype(np.float32)) / unit - 128) / 255
+        residual = module(x[None, None])[0, 0].double().numpy() * 255 * unit
+    return np.clip(np.floor(plane + residual + 0.5), 0, 256 * unit - 1).astype(plane.dtype)

@@ -1,0 +1,148 @@
+"""VRCNN as data: its layers, and the weights of a trained float network. No torch here (the ``nn.Module`` is in module.py).
+
+VRCNN: Dai, Liu, Wu, "A convolutional neural network approach for post-processing in HEVC intra coding", MMM 2017.
+"""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import replacing
+
+FLOAT_FORMAT = "vrcnn-int float 1"
+POSITIONS = ("before_deblocking", "after_sao")
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """One branch of a layer: ``channels`` outputs, ``kernel`` x ``kernel`` taps, stride 1, as many samples out as in."""
+
+    channels: int
+    kernel: int
+
+
+Architecture = tuple[tuple[Convolution, ...], ...]
+"""Layers of branches; the outputs of a layer's branches are concatenated. The last layer gives one residual plane."""
+
+VRCNN: Architecture = (
+    (Convolution(64, 5),),
+    (Convolution(16, 5), Convolution(32, 3)),
+    (Convolution(16, 3), Convolution(32, 1)),
+    (Convolution(1, 3),),
+)
+
+
+def halo(architecture: Architecture) -> int:
+    """Samples that the filter looks beyond a sample on each side (VRCNN: 6)."""
+    return sum(max(branch.kernel for branch in layer) // 2 for layer in architecture)
+
+
+def macs_per_sample(architecture: Architecture) -> int:
+    """Multiply-accumulates a luma sample (VRCNN: 54 512)."""
+    total, inputs = 0, 1
+    for layer in architecture:
+        total += sum(branch.channels * branch.kernel**2 * inputs for branch in layer)
+        inputs = sum(branch.channels for branch in layer)
+    return total
+
+
+@dataclass(frozen=True)
+class FloatNetwork:
+    """A trained float network: per layer and branch ``weights`` float32 [out, in, k, k] and ``biases`` float32 [out].
+
+    ``bounds`` are the upper bounds of the BReLU after each hidden layer, in units of 1/255 sample steps times 255 (the input
+    is (s - 128) / 255). ``tuning`` carries the frozen quantization (see quantize.Plan) after the last training stage, else None.
+    """
+
+    weights: tuple[tuple[NDArray[np.float32], ...], ...]
+    biases: tuple[tuple[NDArray[np.float32], ...], ...]
+    bounds: tuple[float, ...]
+    qp: int
+    position: str
+    tuning: dict[str, Any] | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def architecture(self) -> Architecture:
+        """The layers that the weights' shapes describe."""
+        return tuple(tuple(Convolution(w.shape[0], w.shape[2]) for w in layer) for layer in self.weights)
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 over shapes, weights, biases and bounds, little-endian float32 (bounds float64)."""
+        digest = hashlib.sha256(json.dumps([self.architecture_list(), self.qp, self.position]).encode())
+        for weights, biases in zip(self.weights, self.biases, strict=True):
+            for weight, bias in zip(weights, biases, strict=True):
+                digest.update(weight.astype("<f4").tobytes())
+                digest.update(bias.astype("<f4").tobytes())
+        digest.update(np.array(self.bounds, "<f8").tobytes())
+        return digest.hexdigest()
+
+    def architecture_list(self) -> list[list[list[int]]]:
+        """The architecture as plain lists, for JSON."""
+        return [[[branch.channels, branch.kernel] for branch in layer] for layer in self.architecture]
+
+
+def save_float_networks(path: str | Path, networks: Sequence[FloatNetwork], meta: dict[str, Any] | None = None) -> None:
+    """Write float networks and ``meta`` (JSON values) as one compressed ``.npz``."""
+    arrays: dict[str, NDArray[Any]] = {}
+    heads = []
+    for n, network in enumerate(networks):
+        heads.append(
+            {
+                "architecture": network.architecture_list(),
+                "bounds": list(network.bounds),
+                "qp": network.qp,
+                "position": network.position,
+                "tuning": network.tuning,
+                "provenance": network.provenance,
+                "identity": network.identity,
+            }
+        )
+        for i, (weights, biases) in enumerate(zip(network.weights, network.biases, strict=True)):
+            for j, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+                arrays[f"network{n}_layer{i}_branch{j}_weight"] = weight
+                arrays[f"network{n}_layer{i}_branch{j}_bias"] = bias
+    head = json.dumps({"format": FLOAT_FORMAT, "networks": heads, **(meta or {})}, sort_keys=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, head=np.array(head), **arrays)
+
+
+def load_float_networks(path: str | Path) -> tuple[list[FloatNetwork], dict[str, Any]]:
+    """Read what save_float_networks wrote: the networks and the meta values.
+
+    Raises VrcnnError if the file is missing, damaged, something else, or if a network's identity does not match its weights.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            head = json.loads(str(arrays["head"]))
+            if not isinstance(head, dict) or head.get("format") != FLOAT_FORMAT:
+                raise VrcnnError(f"{path} is not a float network file of this version ({FLOAT_FORMAT})")
+            networks = []
+            for n, entry in enumerate(head.pop("networks")):
+                layers = [range(len(layer)) for layer in entry["architecture"]]
+                network = FloatNetwork(
+                    tuple(tuple(arrays[f"network{n}_layer{i}_branch{j}_weight"] for j in b) for i, b in enumerate(layers)),
+                    tuple(tuple(arrays[f"network{n}_layer{i}_branch{j}_bias"] for j in b) for i, b in enumerate(layers)),
+                    tuple(float(bound) for bound in entry["bounds"]),
+                    int(entry["qp"]),
+                    str(entry["position"]),
+                    entry["tuning"],
+                    entry["provenance"],
+                )
+                if network.identity != entry["identity"]:
+                    raise VrcnnError(f"{path} is damaged: network {n} does not have the identity written in the file")
+                networks.append(network)
+    except FileNotFoundError:
+        raise VrcnnError(f"no float network file {path}") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise VrcnnError(f"{path} is not a readable float network file ({error})") from None
+    return networks, head

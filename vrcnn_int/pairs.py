@@ -1,0 +1,100 @@
+"""Packed pair files: the luma planes of coded pictures beside their originals, as training patches.
+
+A pair file is an uncompressed ``.npz`` with ``recon`` and ``original`` (all planes flattened one after the other, uint8),
+``shapes`` (int32, pictures x 2: height, width) and ``meta`` (JSON text: QP, position, where the pictures came from).
+``codec-bridge pairs make`` writes it; training reads it. No torch here.
+"""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import replacing
+
+FORMAT = "vrcnn-int pairs 1"
+Plane = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PairFile:
+    """Luma planes of coded pictures (``recon``) and of their originals, both lists of uint8 arrays of equal shapes (H, W)."""
+
+    recon: list[Plane]
+    original: list[Plane]
+    meta: dict[str, Any]
+
+    @property
+    def qp(self) -> int:
+        """QP the pictures were coded at."""
+        return int(self.meta["qp"])
+
+    @property
+    def md5(self) -> str:
+        """MD5 over all samples: names the data in training logs."""
+        digest = hashlib.md5(usedforsecurity=False)
+        for recon, original in zip(self.recon, self.original, strict=True):
+            digest.update(recon.tobytes())
+            digest.update(original.tobytes())
+        return digest.hexdigest()
+
+
+def write(path: str | Path, pairs: Iterable[tuple[Plane, Plane]], meta: dict[str, Any]) -> int:
+    """Write ``pairs`` of (recon, original) uint8 luma planes, return their number.
+
+    ``meta`` needs at least ``qp`` (int) and ``position`` (``before_deblocking`` or ``after_sao``).
+    Raises VrcnnError for planes of other types, of unequal shapes, or none at all.
+    """
+    recon: list[Plane] = []
+    original: list[Plane] = []
+    for number, (left, right) in enumerate(pairs):
+        if left.shape != right.shape or left.ndim != 2:
+            raise VrcnnError(f"pair {number}: the coded picture is {left.shape}, the original {right.shape}; they must match")
+        if left.dtype != np.uint8 or right.dtype != np.uint8:
+            raise VrcnnError(f"pair {number}: only 8-bit pictures can be packed, not {left.dtype} and {right.dtype}")
+        recon.append(left)
+        original.append(right)
+    if not recon:
+        raise VrcnnError("no pictures to pack")
+    shapes = np.array([plane.shape for plane in recon], np.int32)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file,
+            recon=np.concatenate([plane.ravel() for plane in recon]),
+            original=np.concatenate([plane.ravel() for plane in original]),
+            shapes=shapes,
+            meta=np.array(json.dumps({"format": FORMAT, **meta}, sort_keys=True)),
+        )
+    return len(recon)
+
+
+def _split(flat: Plane, shapes: NDArray[np.int32]) -> Iterator[Plane]:
+    start = 0
+    for height, width in shapes.tolist():
+        yield flat[start : start + height * width].reshape(height, width)
+        start += height * width
+
+
+def read(path: str | Path) -> PairFile:
+    """Read a pair file. Raises VrcnnError if it is missing, damaged or something else."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            meta = json.loads(str(arrays["meta"]))
+            recon, original, shapes = arrays["recon"], arrays["original"], arrays["shapes"]
+    except FileNotFoundError:
+        raise VrcnnError(f"no pair file {path}; make one with `codec-bridge pairs make`") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise VrcnnError(f"{path} is not a readable pair file ({error}); make it again with `codec-bridge pairs make`") from None
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise VrcnnError(f"{path} is not a pair file of this version ({FORMAT})")
+    samples = int(shapes.astype(np.int64).prod(axis=1).sum())
+    if recon.dtype != np.uint8 or original.dtype != np.uint8 or recon.size != samples or original.size != samples:
+        raise VrcnnError(f"{path} is damaged: {samples} samples expected, {recon.size} and {original.size} found")
+    return PairFile(list(_split(recon, shapes)), list(_split(original, shapes)), meta)

@@ -1,0 +1,50 @@
+"""Ratio synchronization: branches that meet in a concatenation or an addition end at one ratio, exactly.
+
+Zhao et al. 2020, Algorithm 2 and section 3.4.2. Ratios are ``Fraction``: floats cannot make them equal as real numbers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from vrcnn_int.requant import smallest_multiplier
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """How one branch reaches the common ratio: weight step ``delta``, multiplier m, pre-shift s1 and the ratio ratio_V."""
+
+    delta: Fraction
+    multiplier: int
+    shift: int
+    ratio: Fraction
+
+
+def synchronize(ratio_in: Fraction, branches: Sequence[Rescale], layer: str) -> list[Rescale]:
+    """Bring the branches of a concatenation to the smallest of their ratios (so that none overflows).
+
+    ``ratio_in``: ratio of the input that all branches share. Each branch gets a multiplier and shift close to
+    ratio_min / ratio_Y, and then the weight step that makes the equality exact:
+    delta = ratio_in * m / (2^(s1+15) * ratio_min). m is rounded up, so no delta shrinks and no weight clips.
+    """
+    target = min(branch.ratio for branch in branches)
+    return [branch if branch.ratio == target else reach(ratio_in, branch.delta, target, layer) for branch in branches]
+
+
+def reach(ratio_in: Fraction, delta: Fraction, target: Fraction, layer: str) -> Rescale:
+    """The smallest weight step not below ``delta`` with which a branch fed at ``ratio_in`` ends at exactly ``target``.
+
+    Also synchronizes an addition (section 4.1): the convolution is brought to the ratio of the rescaled skip path.
+    Raises QuantizationError if no 15-bit multiplier does it.
+    """
+    multiplier, shift = smallest_multiplier(target * delta / ratio_in, layer)
+    return Rescale(ratio_in * Fraction(multiplier, 1 << (shift + 15)) / target, multiplier, shift, target)
+
+
+def rescale_skip(ratio_skip: Fraction, target: Fraction, layer: str) -> tuple[int, int, Fraction]:
+    """(m, s1, ratio) of an addition's skip path: its own multiplier and shift bring ``ratio_skip`` close to ``target``.
+
+    The ratio returned is exact; reach() then brings the convolution of the other path to it.
+    """
+    multiplier, shift = smallest_multiplier(target / ratio_skip, layer)
+    return multiplier, shift, ratio_skip * Fraction(multiplier, 1 << (shift + 15))
