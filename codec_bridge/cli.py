@@ -72,9 +72,7 @@ def parse_frames(text: str) -> int | None:
 
 def find(words: list[str], search_path: str | None, size: str | None, pixel_format: str | None) -> list[Sequence]:
     """The sequences that the options name."""
-    return [
-        sequence for word in words for sequence in resolve(word, search_path, size=parse_size(size), pixel_format=pixel_format)
-    ]
+    return [sequence for word in words for sequence in resolve(word, search_path, size=parse_size(size), pixel_format=pixel_format)]
 
 
 def run_evaluation(sequences: list[Sequence], settings: evaluation.Settings, workers: int | None) -> list[evaluation.Outcome]:
@@ -158,6 +156,9 @@ def bdrate(
         say_checked(outcomes, settings)
     if plot:
         report.write_plot(plot, document)
+    missing = report.missing(document)
+    if missing:
+        raise VrcnnError(f"{len(missing)} BD-rates are missing: {missing[0]}" + (" (more above)" if len(missing) > 1 else ""))
 
 
 @app.command()
@@ -179,9 +180,7 @@ def check(
     The encoder's side filters whole pictures, the decoder's side decodes the stream again (picture hashes verified) and filters
     64x64 units; the oracle is plain numpy. The first layer, channel and sample that differ are an error.
     """
-    settings = evaluation.Settings(
-        codec, parse_numbers(qp), ("integer",), parse_frames(frames), model, kernel, position, check=True
-    )
+    settings = evaluation.Settings(codec, parse_numbers(qp), ("integer",), parse_frames(frames), model, kernel, position, check=True)
     outcomes = run_evaluation(find(sequences, search_path, size, pixel_format), settings, workers)
     say_checked(outcomes, settings)
 
@@ -252,7 +251,9 @@ def filter_video(
             reference = iter(open_video(original, dimensions if is_yuv else None, pixel_format if is_yuv else None))
         pictures = results(video, reference)
         count = write_yuv(out, pictures) if out.suffix.lower() == ".yuv" else write_y4m(out, pictures, video.rate)
-    console.print(f"wrote {out}: {count} pictures, network {number} of set {models.identity[:16]}, {backend}", soft_wrap=True, highlight=False)
+    console.print(
+        f"wrote {out}: {count} pictures, network {number} of set {models.identity[:16]}, {backend}", soft_wrap=True, highlight=False
+    )
 
 
 @pairs_app.command("make")

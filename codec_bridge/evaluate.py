@@ -99,7 +99,7 @@ def measure(pictures: Sequence[Picture], originals: Sequence[Picture]) -> dict[s
         for picture, original in zip(pictures, originals, strict=True)
     ]
     means: list[float | None] = [float(np.mean(values)) for values in zip(*psnrs, strict=True)]
-    y, u, v = (means + [None, None])[:3]
+    y, u, v = [*means, None, None][:3]
     return {"psnr_y": y, "psnr_u": u, "psnr_v": v, "ssim_y": float(np.mean(ssims))}
 
 

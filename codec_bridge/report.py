@@ -55,6 +55,16 @@ def summarise(rows: Sequence[Row], method: str = "pchip") -> dict[str, Any]:
     return {"sequences": sequences, "mean": mean}
 
 
+def missing(document: Document) -> list[str]:
+    """Which luma BD-rates could not be had, each with its reason: "sequence, variant: reason"."""
+    found = []
+    for entry in document["sequences"]:
+        for variant, result in entry.items():
+            if variant != "sequence" and result["bd_rate_y"] is None:
+                found.append(f"{entry['sequence']}, {variant}: {'; '.join(result['warnings'])}")
+    return found
+
+
 def print_table(document: Document, console: "Console") -> None:
     """Print BD-rates per sequence and their mean, then the warnings; as many variants beside each other as fit."""
     from rich import box

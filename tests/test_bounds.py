@@ -1,5 +1,7 @@
 """Bounds of bounded ReLU."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from vrcnn_int.network import VRCNN, halo, macs_per_sample
 
 def test_geometric_progression_has_one_quotient_from_input_to_residual() -> None:
     values = (128 / 255, *bounds.geometric_progression(30, 4), 30 / 255)
-    quotients = [b / a for a, b in zip(values, values[1:], strict=False)]
+    quotients = [b / a for a, b in pairwise(values)]
     assert quotients == pytest.approx([quotients[0]] * 4)
     assert len(values) == 5
 

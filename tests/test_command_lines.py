@@ -201,7 +201,9 @@ def test_pairs_are_the_coded_and_original_luma(clip: Path, stream: Path, tmp_pat
             np.testing.assert_array_equal(b.planes[0], right)
     with open_video(clip) as video:
         write_yuv(tmp_path / "one.yuv", list(video)[:1])
-    wrong = bridge("pairs", "make", clip, tmp_path / "one.yuv", "--out", tmp_path / "q.npz", "--qp", 32, "--size", "100x60", "--format", "yuv420p")
+    wrong = bridge(
+        "pairs", "make", clip, tmp_path / "one.yuv", "--out", tmp_path / "q.npz", "--qp", 32, "--size", "100x60", "--format", "yuv420p"
+    )
     refused(wrong, "ends after 1 pictures")
     assert not (tmp_path / "q.npz").exists()
 
@@ -225,7 +227,10 @@ def test_training_commands_make_a_set_that_filters(clip: Path, stream: Path, tmp
     assert "conv 5x5, 64 -> 16" in shown.stdout
     checked = bridge("check", "--sequences", clip, "--qp", "32", "--model", tmp_path / "mine.vrcnn")
     assert checked.returncode == 0, checked.stderr
-    refused(command("vrcnn_int", "train", tmp_path / "p.npz", "--validate", tmp_path / "p.npz", "--out", tmp_path, "--set", "stepps=3"), "stepps")
+    refused(
+        command("vrcnn_int", "train", tmp_path / "p.npz", "--validate", tmp_path / "p.npz", "--out", tmp_path, "--set", "stepps=3"),
+        "stepps",
+    )
     refused(command("vrcnn_int", "quantize", tmp_path, "--out", tmp_path / "x.vrcnn"), "training is not finished")
     refused(command("vrcnn_int", "export", tmp_path / "mine.vrcnn", "--header", tmp_path / "x.h", "--name", "1x"), "C identifier")
 

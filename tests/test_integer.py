@@ -59,10 +59,8 @@ def test_rounding_is_half_up_also_below_zero(acc: int, shift: int, expected: int
 def naive_filter(network: integer.IntegerNetwork, plane: np.ndarray, bit_depth: int, scale: int) -> np.ndarray:
     """The specification with loops over every sample and tap."""
     height, width = plane.shape
-    if bit_depth == 8:
-        x = plane.astype(int) - 128
-    else:
-        x = np.minimum(255, (plane.astype(int) + (1 << (bit_depth - 9))) >> (bit_depth - 8)) - 128
+    eight = plane.astype(int) if bit_depth == 8 else (plane.astype(int) + (1 << (bit_depth - 9))) >> (bit_depth - 8)
+    x = np.minimum(255, eight) - 128
     values = [x]
     for i, layer in enumerate(network.layers):
         outputs = []
@@ -119,7 +117,7 @@ def test_every_flipped_bit_is_refused() -> None:
 def test_every_truncation_is_refused() -> None:
     data = ModelSet((random_network(np.random.default_rng(7)),)).to_bytes()
     for size in [*range(60), *range(60, len(data), 997), len(data) - 1]:
-        with pytest.raises(ModelError, match="truncated|not a vrcnn-int"):
+        with pytest.raises(ModelError, match=r"truncated|not a vrcnn-int"):
             ModelSet.from_bytes(data[:size])
 
 

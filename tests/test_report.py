@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from codec_bridge.bd_rate import bd_rate
-from codec_bridge.report import ROW_KEYS, print_table, summarise, write_csv, write_json, write_plot
+from codec_bridge.report import ROW_KEYS, missing, print_table, summarise, write_csv, write_json, write_plot
 from vrcnn_int.errors import VrcnnError
 
 
@@ -165,3 +165,12 @@ def test_plot_has_a_panel_per_sequence_and_a_curve_per_variant(tmp_path: Path, c
     assert [len(axes.lines) for axes in figures[0].axes] == count * [3]
     assert [axes.get_title().split("\n")[0] for axes in figures[0].axes] == [f"s{k}" for k in range(count)]
     assert sorted(figures[0].axes[0].lines[0].get_ydata()) == [34.0, 36.5, 39.0, 42.0]
+
+
+def test_missing_figures_are_named_with_their_reason() -> None:
+    """Curves that do not overlap give no number; the command line makes an error of it."""
+    rows = rows_of("a", "anchor") + rows_of("a", "integer", gain=20.0) + rows_of("b", "anchor") + rows_of("b", "integer", 0.9)
+    found = missing(document_of(rows))
+    assert len(found) == 1
+    assert found[0].startswith("a, integer: ")
+    assert "overlap" in found[0]

@@ -140,8 +140,8 @@ def test_proofs_are_exact_and_refuse_just_beyond() -> None:
 
     reached = prove(with_bias(room_above))
     assert max(proof.highest for proof in reached) + ((1 << branch.shift) >> 1) == 2**31 - 1
-    with pytest.raises(ProofError, match="layer 2, branch 1, channel 0.*above int32"):
+    with pytest.raises(ProofError, match=r"layer 2, branch 1, channel 0.*above int32"):
         prove(with_bias(room_above + 1))
     assert min(proof.lowest for proof in prove(with_bias(-room_below))) == -(2**31)
-    with pytest.raises(ProofError, match="layer 2, branch 1, channel 0.*below int32"):
+    with pytest.raises(ProofError, match=r"layer 2, branch 1, channel 0.*below int32"):
         prove(with_bias(-room_below - 1))

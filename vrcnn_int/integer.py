@@ -255,12 +255,12 @@ def input_values(plane: NDArray[np.integer], bit_depth: int) -> NDArray[np.int64
         raise ModelError(f"pictures of {bit_depth} bits are not filtered; 8, 9 and 10 bits are")
     if plane.ndim != 2 or 0 in plane.shape or plane.dtype.kind not in "iu":
         raise ModelError(f"a plane is a non-empty two-dimensional integer array, not {plane.dtype} {plane.shape}")
-    samples = plane.astype(np.int64)[None]
+    samples: NDArray[np.int64] = plane.astype(np.int64)[None]
     if samples.min() < 0 or samples.max() >= 1 << bit_depth:
         raise ModelError(f"samples up to {samples.max()} do not fit {bit_depth} bits")
-    if bit_depth == 8:
-        return samples - 128
-    return np.minimum(255, (samples + (1 << (bit_depth - 9))) >> (bit_depth - 8)) - 128
+    if bit_depth > 8:
+        samples = np.minimum(255, (samples + (1 << (bit_depth - 9))) >> (bit_depth - 8))
+    return samples - 128
 
 
 def layer_outputs(network: IntegerNetwork, plane: NDArray[np.integer], bit_depth: int) -> list[NDArray[np.int64]]:
@@ -273,9 +273,7 @@ def layer_outputs(network: IntegerNetwork, plane: NDArray[np.integer], bit_depth
     return outputs
 
 
-def filter_plane(
-    network: IntegerNetwork, plane: NDArray[np.integer], bit_depth: int, scale: int = UNIT_SCALE
-) -> NDArray[np.integer]:
+def filter_plane(network: IntegerNetwork, plane: NDArray[np.integer], bit_depth: int, scale: int = UNIT_SCALE) -> NDArray[np.integer]:
     """The filtered luma plane, same shape and dtype (section 2): the bits that every implementation must give.
 
     ``plane``: integer [H, W], values 0 .. 2^bit_depth - 1; ``scale``: output scale c, 1 .. 10. Raises ModelError.
@@ -286,4 +284,5 @@ def filter_plane(
     branch = network.layers[-1][0]
     t = pre_shift(accumulate(values, branch)[0], branch.shift - (bit_depth - 8))
     residual = (t * ((branch.multiplier * scale) >> 3) + (1 << 14)) >> 15
-    return np.clip(plane.astype(np.int64) + residual, 0, (1 << bit_depth) - 1).astype(plane.dtype)
+    filtered: NDArray[np.integer] = np.clip(plane.astype(np.int64) + residual, 0, (1 << bit_depth) - 1).astype(plane.dtype)
+    return filtered

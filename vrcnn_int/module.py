@@ -14,7 +14,8 @@ from torch.nn.functional import conv2d, pad
 
 from vrcnn_int.brelu import BReLU
 from vrcnn_int.network import Architecture, FloatNetwork, halo
-from vrcnn_int.quantize import LEVELS, Plan, make_plan
+from vrcnn_int.quantize import Plan, make_plan
+from vrcnn_int.requant import LEVELS
 
 
 class DiscretizedConv(nn.Module):
@@ -64,10 +65,10 @@ class Network(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.activations = nn.ModuleList(BReLU(bound) for bound in bounds)
         with torch.no_grad():
-            self.layers[-1][0].weight.mul_(0.1)  # starts near "no filter": the first steps cannot blow up
+            self.convolutions()[-1][0].weight.mul_(0.1)  # starts near "no filter": the first steps cannot blow up
 
     def forward(self, x: Tensor, valid: bool = False) -> Tensor:
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(self.convolutions()):
             reach = max(branch.kernel for branch in layer) // 2
             if not valid:
                 x = pad(x, (reach,) * 4)
@@ -82,7 +83,7 @@ class Network(nn.Module):
 
     def convolutions(self) -> list[list[DiscretizedConv]]:
         """The convolutions by layer and branch."""
-        return [list(layer) for layer in self.layers]
+        return [[conv for conv in layer if isinstance(conv, DiscretizedConv)] for layer in self.layers if isinstance(layer, nn.ModuleList)]
 
     def discretize_weights(self) -> None:
         """Second training stage: forward with discretized weights, delta following max|W|."""
@@ -144,4 +145,5 @@ def filter_plane_float(network: FloatNetwork, plane: NDArray[np.integer], bit_de
     with torch.no_grad():
         x = (torch.from_numpy(plane.astype(np.float32)) / unit - 128) / 255
         residual = module(x[None, None])[0, 0].double().numpy() * 255 * unit
-    return np.clip(np.floor(plane + residual + 0.5), 0, 256 * unit - 1).astype(plane.dtype)
+    filtered: NDArray[np.integer] = np.clip(np.floor(plane + residual + 0.5), 0, 256 * unit - 1).astype(plane.dtype)
+    return filtered

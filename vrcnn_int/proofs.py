@@ -61,7 +61,7 @@ def prove(network: IntegerNetwork) -> list[LayerProof]:
                     raise ProofError(f"{where}, channel {worst}: the folded bias is {folded[worst]}, outside int32")
             largest = int(max(-lowest.min(), highest.max()))
             weight = np.abs(branch.weights.astype(np.int64)).max()
-            proofs.append(
-                LayerProof(i + 1, j + 1, int(lowest.min()), int(highest.max()), largest <= FLOAT32_EXACT, int(2 * weight * (255 if i == 0 else LEVELS)))
-            )
+            pair_sum = int(2 * weight * (255 if i == 0 else LEVELS))
+            exact = largest <= FLOAT32_EXACT
+            proofs.append(LayerProof(i + 1, j + 1, int(lowest.min()), int(highest.max()), exact, pair_sum))
     return proofs

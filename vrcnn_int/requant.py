@@ -22,12 +22,14 @@ def round_half_up(value: Fraction) -> int:
 
 def pre_shift(acc: NDArray[np.int64], shift: int) -> NDArray[np.int64]:
     """sat16((acc + half) >> shift) for int64 accumulators of any shape."""
-    return np.clip((acc + ((1 << shift) >> 1)) >> shift, -32768, 32767)
+    saturated: NDArray[np.int64] = np.clip((acc + ((1 << shift) >> 1)) >> shift, -32768, 32767)
+    return saturated
 
 
 def requantize(acc: NDArray[np.int64], shift: int, multiplier: int) -> NDArray[np.int64]:
     """int64 accumulators of any shape -> activations 0 .. 127: pre-shift, 16-bit rounding multiply, BReLU's two limits."""
-    return np.clip((pre_shift(acc, shift) * multiplier + (1 << 14)) >> 15, 0, LEVELS)
+    values: NDArray[np.int64] = np.clip((pre_shift(acc, shift) * multiplier + (1 << 14)) >> 15, 0, LEVELS)
+    return values
 
 
 def multiplier_and_shift(bound: int, layer: str) -> tuple[int, int]:

@@ -77,7 +77,7 @@ class Patches:
             raise VrcnnError(f"training pictures must be at least {self.size} samples high and wide")
         self.rng = np.random.default_rng(settings.seed)
 
-    def batch(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def batch(self) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """(recon [N, 1, size, size], residual [N, 1, patch, patch]), both re-normalized by 1/255."""
         inputs, targets = [], []
         m, size = self.margin, self.size
@@ -99,7 +99,8 @@ class Patches:
 
 def psnr_gain(module: Network, file: pairs.PairFile, device: str, precision: str = "fp32") -> tuple[float, float]:
     """(PSNR of the unfiltered pictures, gain of the filtered ones), dB, means over the pictures of a pair file."""
-    before, after = [], []
+    before: list[float] = []
+    after: list[float] = []
     module.eval()
     with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
         for recon, original in zip(file.recon, file.original, strict=True):
@@ -108,7 +109,7 @@ def psnr_gain(module: Network, file: pairs.PairFile, device: str, precision: str
             out = np.clip(np.floor(recon + residual + 0.5), 0, 255)
             for samples, results in ((recon.astype(np.float64), before), (out, after)):
                 mse = np.mean((samples - original) ** 2)
-                results.append(10 * np.log10(255**2 / max(mse, 1e-9)))
+                results.append(float(10 * np.log10(255**2 / max(mse, 1e-9))))
     module.train()
     return float(np.mean(before)), float(np.mean(after) - np.mean(before))
 
@@ -237,7 +238,7 @@ def train(
             for step in range(first, steps):
                 if stage == "float" and settings.bound_rule == "n-sigma" and step == steps // 3:
                     for activation, bound in zip(module.activations, measure_n_sigma(module, patches, settings), strict=True):
-                        activation.bound = bound  # type: ignore[assignment]
+                        activation.bound = bound
                 inputs, targets = (torch.from_numpy(a).to(settings.device) for a in patches.batch())
                 with torch.autocast(settings.device, torch.bfloat16, enabled=bf16):
                     output = module(inputs.contiguous(memory_format=torch.channels_last), valid=True)
@@ -250,13 +251,16 @@ def train(
                 done = step + 1
                 total = float(loss.detach()) if total == 0 else 0.98 * total + 0.02 * float(loss.detach())
                 if done % settings.log_every == 0 or done == steps:
-                    log(stage=stage, step=done, loss=float(loss.detach()), mean_loss=total, rate=schedule.get_last_lr()[0], seconds=time.monotonic() - started)
+                    rate = schedule.get_last_lr()[0]
+                    elapsed = time.monotonic() - started
+                    log(stage=stage, step=done, loss=float(loss.detach()), mean_loss=total, rate=rate, seconds=elapsed)
                 if held_out and (done % settings.validate_every == 0 or done == steps):
                     before, gain = psnr_gain(module, held_out[0], settings.device, "bf16" if bf16 and done != steps else "fp32")
                     log(stage=stage, step=done, validation_psnr=before, validation_gain=gain, seconds=time.monotonic() - started)
                 progress(stage, done, steps, {"loss": total})
                 if interrupted[0] or done % settings.checkpoint_every == 0:
-                    save_checkpoint(out / "checkpoint.pt", snapshot(module, optimizer, schedule, patches, run, stage, done, started, log_path))
+                    taken = snapshot(module, optimizer, schedule, patches, run, stage, done, started, log_path)
+                    save_checkpoint(out / "checkpoint.pt", taken)
                 if interrupted[0]:
                     raise KeyboardInterrupt
             network = module.export()

@@ -1,5 +1,5 @@
 /* The model sets that are compiled in. The headers are generated: vrcnn-int export.
- * Copyright (c) 2025, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include "builtin_vrcnn_intra.h"
 #include "model.h"
 

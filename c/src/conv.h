@@ -1,5 +1,5 @@
 /* What a set of kernels looks like. Kernels never allocate, read CPU flags or know about pictures.
- * Copyright (c) 2025, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #ifndef VRCNN_SRC_CONV_H
 #define VRCNN_SRC_CONV_H
 

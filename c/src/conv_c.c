@@ -1,5 +1,5 @@
 /* Scalar kernels: portable C, laid out so that a compiler turns the inner products into 16-bit multiply-adds.
- * Copyright (c) 2025, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include <string.h>
 
 #include "conv.h"

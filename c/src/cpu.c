@@ -1,5 +1,5 @@
 /* What the machine can do, and which kernels that allows.
- * Copyright (c) 2025, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include "conv.h"
 
 #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))

@@ -1,5 +1,5 @@
 /* Reads model sets: SPECIFICATION.md, sections 3 to 5.
- * Copyright (c) 2025, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include "model.h"
 
 #include <stdlib.h>
@@ -186,7 +186,7 @@ static VrcnnError check_envelope(const uint8_t *file, size_t size, VrcnnFault *f
 {
     Reader reader = {file, file, fault};
     uint8_t digest[VRCNN_ID_SIZE];
-    if (memcmp(file, file_magic, size < sizeof file_magic ? size : sizeof file_magic))
+    if (memcmp(file, file_magic, size < sizeof file_magic ? size : sizeof file_magic) != 0)
         return VRCNN_ERROR_NOT_A_MODEL;
     if (size < HEADER_SIZE)
         return VRCNN_ERROR_TRUNCATED;
@@ -198,7 +198,7 @@ static VrcnnError check_envelope(const uint8_t *file, size_t size, VrcnnFault *f
     if (size > stated || stated < HEADER_SIZE + VRCNN_ID_SIZE)
         return VRCNN_ERROR_SIZE;
     vrcnn_sha256(digest, file, size - VRCNN_ID_SIZE);
-    if (memcmp(digest, file + (size - VRCNN_ID_SIZE), VRCNN_ID_SIZE))
+    if (memcmp(digest, file + (size - VRCNN_ID_SIZE), VRCNN_ID_SIZE) != 0)
         return VRCNN_ERROR_CHECKSUM;
     return in_range(&reader, "network_count", read_u16(file + 10), 1, VRCNN_MAX_NETWORKS);
 }

@@ -1,5 +1,5 @@
 /* A model set in memory: the validated file, and where its parts are.
- * Copyright (c) 2025, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #ifndef VRCNN_SRC_MODEL_H
 #define VRCNN_SRC_MODEL_H
 

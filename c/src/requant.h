@@ -1,5 +1,5 @@
 /* The one rounding rule: add half, shift down. SPECIFICATION.md, section 2.
- * Copyright (c) 2025, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #ifndef VRCNN_SRC_REQUANT_H
 #define VRCNN_SRC_REQUANT_H
 

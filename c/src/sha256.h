@@ -1,5 +1,5 @@
 /* SHA-256 (FIPS 180-4).
- * Copyright (c) 2025, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #ifndef VRCNN_SRC_SHA256_H
 #define VRCNN_SRC_SHA256_H
 

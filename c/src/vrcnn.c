@@ -1,5 +1,5 @@
 /* Contexts, and how a picture is cut into pieces for the kernels.
- * Copyright (c) 2025, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include "vrcnn/vrcnn.h"
 
 #include <stdlib.h>

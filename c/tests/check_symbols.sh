@@ -1,7 +1,7 @@
 #!/bin/sh
 # check_symbols.sh SHARED STATIC: the shared library exports exactly what the header declares, every global name in the static one begins
 # with vrcnn_, and neither has data that can change.
-# Copyright (c) 2025, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause
 set -eu
 dir=$(dirname "$0")
 # What sanitizers add is not ours.

@@ -1,5 +1,5 @@
 /* Tests of libvrcnn: test_vrcnn [SEED]. Kernels are compared with a direct transcription of SPECIFICATION.md.
- * Copyright (c) 2025, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -120,7 +120,7 @@ typedef enum Biases { SMALL_BIASES, MIDDLE_BIASES, HIGHEST_BIASES, LOWEST_BIASES
 
 static size_t per_output(const TBranch *b)
 {
-    return (size_t)(b->inputs * b->k * b->k);
+    return (size_t)b->inputs * (size_t)b->k * (size_t)b->k;
 }
 
 /* The interval that an output's sum, without its bias, can reach. */

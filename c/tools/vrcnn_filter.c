@@ -1,5 +1,5 @@
 /* vrcnn_filter: filters the luma of a planar yuv file. See usage() below.
- * Copyright (c) 2025, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #define _POSIX_C_SOURCE 200809L
 #define _FILE_OFFSET_BITS 64
 
@@ -79,10 +79,12 @@ static int number(const char *option, const char *text, int low, int high)
 
 static void parse_size(const char *text, Options *o)
 {
-    char rest;
-    if (sscanf(text, "%5dx%5d%c", &o->width, &o->height, &rest) != 2 || o->width < 1 || o->height < 1 || o->width > VRCNN_MAX_SIZE ||
-        o->height > VRCNN_MAX_SIZE)
+    char *x, *end;
+    const long width = strtol(text, &x, 10), height = *x == 'x' ? strtol(x + 1, &end, 10) : 0;
+    if (width < 1 || height < 1 || width > VRCNN_MAX_SIZE || height > VRCNN_MAX_SIZE || *end)
         fail("--size %s: must be WIDTHxHEIGHT, each from 1 to %d", text, VRCNN_MAX_SIZE);
+    o->width = (int)width;
+    o->height = (int)height;
 }
 
 static Options parse(int argc, char **argv)
@@ -94,7 +96,7 @@ static Options parse(int argc, char **argv)
             fputs(usage_text, stdout);
             exit(0);
         }
-        if (strncmp(option, "--", 2)) {
+        if (strncmp(option, "--", 2) != 0) {
             if (o.output)
                 fail("%s: one input and one output are enough (--help shows how)", option);
             *(o.input ? &o.output : &o.input) = option;
@@ -186,7 +188,7 @@ static VrcnnContext *open_context(const VrcnnModel *model, const char *word)
     VrcnnSettings settings;
     VrcnnError error = vrcnn_default_settings(&settings, sizeof settings);
     int kernel = 0;
-    while (vrcnn_kernel_name(kernel) && strcmp(vrcnn_kernel_name(kernel), word))
+    while (vrcnn_kernel_name(kernel) && strcmp(vrcnn_kernel_name(kernel), word) != 0)
         kernel++;
     settings.kernel = (VrcnnKernel)kernel;
     if (error || (error = vrcnn_open(&context, model, &settings)))
@@ -203,7 +205,7 @@ static int choose_network(const Options *o, const VrcnnModel *model)
         return o->index;
     }
     const int after = !strcmp(o->position, "after_sao");
-    if (!after && strcmp(o->position, "before_deblocking"))
+    if (!after && strcmp(o->position, "before_deblocking") != 0)
         fail("--position %s: must be before_deblocking or after_sao", o->position);
     const int index = vrcnn_model_index_for_qp(model, after ? VRCNN_AFTER_SAO : VRCNN_BEFORE_DEBLOCKING, o->qp);
     if (index < 0)

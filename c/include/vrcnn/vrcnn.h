@@ -8,7 +8,7 @@
  *    call at a time; use one for each thread.
  *  - Samples and model files need no alignment in memory.
  *
- * Copyright (c) 2025, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #ifndef VRCNN_VRCNN_H
 #define VRCNN_VRCNN_H
 
