@@ -6,7 +6,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from codec_bridge import evaluate as evaluation
@@ -14,7 +16,7 @@ from codec_bridge import pairs as training_pairs
 from codec_bridge import report
 from codec_bridge.bench import SIZES, bench
 from codec_bridge.catalogue import Sequence, resolve
-from codec_bridge.filter import Filter
+from codec_bridge.filter import BACKENDS, Filter
 from codec_bridge.metrics import picture_psnr
 from codec_bridge.provenance import provenance
 from codec_bridge.video import Picture, Video, VideoError, open_video, write_y4m, write_yuv
@@ -217,18 +219,17 @@ def filter_video(
     except (ValueError, ZeroDivisionError):
         raise VrcnnError(f"{rate!r} is not a rate such as 30 or 30000/1001") from None
 
-    apply: evaluation.FilterPlane
-    if backend == "c":
-        filter_ = Filter(model, kernel=kernel)
-        apply = lambda plane, bit_depth: filter_.filter_plane(plane, bit_depth, number, scale)  # noqa: E731
-    elif backend == "oracle":
-        apply = lambda plane, bit_depth: integer.filter_plane(models.networks[number], plane, bit_depth, scale)  # noqa: E731
-    elif backend == "float":
+    if backend not in (*BACKENDS, "float"):
+        raise VrcnnError(f"unknown backend {backend!r}; there are {', '.join(BACKENDS)} and float")
+    if backend == "float":
         if scale != integer.UNIT_SCALE:
             raise VrcnnError("the float network has no output scale")
         apply = evaluation.float_filter(settings, models, number)
     else:
-        raise VrcnnError(f"unknown backend {backend!r}; there are c, oracle and float")
+        filter_ = Filter(model, kernel, backend)
+
+        def apply(plane: NDArray[np.integer], bit_depth: int) -> NDArray[np.integer]:
+            return filter_.filter_plane(plane, bit_depth, number, scale)
 
     def results(video: Video, reference: Iterator[Picture] | None) -> Iterator[Picture]:
         for count, picture in enumerate(video):

@@ -424,8 +424,9 @@ def _load(data: bytes | None, source: str) -> Any:
         code = lib.vrcnn_model_builtin(out, lib.VRCNN_BEFORE_DEBLOCKING)
     else:
         code = lib.vrcnn_model_load(out, ffi.from_buffer(data), len(data), fault)
-        numbers = {name: getattr(fault, name) for name in ("network", "layer", "branch", "channel")}
-        places = [f"{name} {number}" for name, number in numbers.items() if number >= 0]
+        # For people, layers and branches are counted from 1, as in the papers; networks and channels are indices.
+        counted = (("network", 0), ("layer", 1), ("branch", 1), ("channel", 0))
+        places = [f"{name} {getattr(fault, name) + first}" for name, first in counted if getattr(fault, name) >= 0]
         if field := ffi.string(fault.field).decode("ascii"):
             detail = ", ".join([*places, f"{field} = {fault.value}"])
     _check(code, source, detail)

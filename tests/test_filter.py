@@ -173,11 +173,11 @@ def test_bad_models(model_set: ModelSet, tmp_path: Path) -> None:
         (module.ModelSizeError, "size", good + b"\x00"),
         (module.ModelSizeError, "size", resealed(good, 10, struct.pack("<H", 4))),
         (module.ModelChecksumError, "damaged", bytes(flipped)),
-        (module.ModelLimitError, r"network 0, layer 0, branch 0, s1 = 16", resealed(good, 16 + 5 + 1, b"\x10")),
+        (module.ModelLimitError, r"network 0, layer 1, branch 1, s1 = 16", resealed(good, 16 + 5 + 1, b"\x10")),
         (module.ModelLimitError, r"\(network 0, nominal_qp = 99\)", resealed(good, 16, b"\x63")),
         (
             module.ModelOverflowError,
-            r"network 0, layer 0, branch 0, channel 2, hi with rounding = 21",
+            r"network 0, layer 1, branch 1, channel 2, hi with rounding = 21",
             resealed(good, 16 + 5 + 8 + 8, struct.pack("<i", 2**31 - 1)),
         ),
     ]

@@ -174,9 +174,17 @@ static VrcnnModel *load_model(const char *path)
     fclose(file);
     error = vrcnn_model_load(&model, data, (size_t)size, &fault);
     free(data);
-    if (error && *fault.field)
-        fail("%s: %s: network %d, layer %d, branch %d, channel %d: %s = %lld", path, vrcnn_strerror(error), fault.network, fault.layer,
-             fault.branch, fault.channel, fault.field, (long long)fault.value);
+    if (error && *fault.field) {
+        /* For people, layers and branches are counted from 1, as in the papers; networks and channels are indices. */
+        const char *const names[] = {"network", "layer", "branch", "channel"};
+        const int numbers[] = {fault.network, fault.layer, fault.branch, fault.channel}, firsts[] = {0, 1, 1, 0};
+        char place[128] = "";
+        int length = 0;
+        for (int i = 0; i < 4; i++)
+            if (numbers[i] >= 0)
+                length += snprintf(place + length, sizeof place - (size_t)length, "%s %d, ", names[i], numbers[i] + firsts[i]);
+        fail("%s: %s: %s%s = %lld", path, vrcnn_strerror(error), place, fault.field, (long long)fault.value);
+    }
     if (error)
         fail("%s: %s", path, vrcnn_strerror(error));
     return model;
