@@ -48,7 +48,7 @@ lint: $(VENV)/.dev ## ruff, mypy, clang-format and clang-tidy; changes nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
-	$(BIN)/clang-tidy --quiet $(filter %.c,$(C_FILES)) -- -std=c99 -Ic/include -Ic/src
+	for file in $(filter %.c,$(C_FILES)); do $(BIN)/clang-tidy --quiet $$file -- -std=c99 -Ic/include -Ic/src || exit 1; done
 
 format: $(VENV)/.dev ## put Python and C sources into the format that lint wants
 	$(BIN)/ruff check --fix .

@@ -79,6 +79,21 @@ def filter_by_regions(filter_: Filter, plane: NDArray[np.integer], bit_depth: in
     return out
 
 
+def check_picture(
+    filter_: Filter, network: integer.IntegerNetwork, index: int, encoder_side: Picture, filtered: Picture, decoder_side: Picture, name: str
+) -> int:
+    """Check one picture on both sides; returns the number of luma samples compared.
+
+    ``encoder_side`` and ``decoder_side``: the reconstruction, decoded twice. ``filtered``: the C library's result for the first.
+    It must be what the oracle gives, and what the second gives unit by unit. Raises Inconsistency.
+    """
+    plane, depth = encoder_side.planes[0], encoder_side.bit_depth
+    compare_oracle(filter_, network, plane, depth, index, filtered.planes[0])
+    other = decoder_side.with_luma(filter_by_regions(filter_, decoder_side.planes[0], depth, index))
+    compare_sides(filtered, other, name)
+    return int(plane.size)
+
+
 def compare_sides(encoder_side: Picture, decoder_side: Picture, name: str) -> None:
     """Raise Inconsistency, naming plane and sample, if two pictures that must be equal are not."""
     if len(encoder_side.planes) != len(decoder_side.planes):

@@ -89,14 +89,20 @@ def run_evaluation(sequences: list[Sequence], settings: evaluation.Settings, wor
         return evaluation.evaluate(sequences, settings, workers, show)
 
 
-def say_checked(outcomes: list[evaluation.Outcome], settings: evaluation.Settings) -> None:
+def totals(outcomes: list[evaluation.Outcome]) -> tuple[int, int, str]:
+    """Pictures and samples that were checked, and the kernel that filtered them."""
+    pictures = sum(outcome.checked_pictures for outcome in outcomes)
+    samples = sum(outcome.checked_samples for outcome in outcomes)
+    return pictures, samples, ", ".join(sorted({row["kernel"] for outcome in outcomes for row in outcome.rows} - {None}))
+
+
+def say_checked(pictures: int, samples: int, kernel: str) -> None:
     """One line on what was compared."""
-    pictures, samples = (sum(getattr(outcome, name) for outcome in outcomes) for name in ("checked_pictures", "checked_samples"))
-    kernels = {row["kernel"] for outcome in outcomes for row in outcome.rows} - {None}
     console.print(
-        f"bit-consistency: {pictures} coded pictures, {samples} samples: oracle = C library ({', '.join(sorted(kernels))}) = "
-        f"filtered decoder output, no sample differs; picture hashes of {settings.codec} verified",
+        f"bit-consistency: {pictures} coded pictures, {samples} luma samples: oracle = C library ({kernel}) = "
+        "filtered decoder output, no sample differs; every picture hash verified",
         highlight=False,
+        soft_wrap=True,
     )
 
 
@@ -155,7 +161,7 @@ def bdrate(
     report.print_table(document, console)
     console.print(f"model set {models.identity[:16]}, {outcomes[0].encoder}", highlight=False)
     if check:
-        say_checked(outcomes, settings)
+        say_checked(*totals(outcomes))
     if plot:
         report.write_plot(plot, document)
     missing = report.missing(document)
@@ -165,6 +171,7 @@ def bdrate(
 
 @app.command()
 def check(
+    streams: Annotated[list[Path] | None, typer.Argument(help="HEVC streams to check instead of coding sequences.")] = None,
     sequences: Sequences = ["builtin"],  # noqa: B006 (typer copies it)
     qp: Qps = "22,27,32,37",
     frames: Frames = "auto",
@@ -179,12 +186,21 @@ def check(
 ) -> None:
     """Check bit for bit, picture by picture: oracle = C library = the decoder's output after filtering.
 
-    The encoder's side filters whole pictures, the decoder's side decodes the stream again (picture hashes verified) and filters
-    64x64 units; the oracle is plain numpy. The first layer, channel and sample that differ are an error.
+    The encoder's side filters whole pictures; the decoder's side decodes the stream again (picture hashes verified) and filters
+    64x64 units; the oracle is plain numpy. The first layer, channel and sample that differ are an error. Given streams are checked
+    with the network of each QP.
     """
     settings = evaluation.Settings(codec, parse_numbers(qp), ("integer",), parse_frames(frames), model, kernel, position, check=True)
-    outcomes = run_evaluation(find(sequences, search_path, size, pixel_format), settings, workers)
-    say_checked(outcomes, settings)
+    if not streams:
+        say_checked(*totals(run_evaluation(find(sequences, search_path, size, pixel_format), settings, workers)))
+        return
+    evaluation.check_settings(settings)
+    models = evaluation.load_models(settings)
+    for stream in streams:
+        counts = [evaluation.check_stream(stream, number, settings, models) for number in settings.qps]
+        console.print(f"{stream}:", end=" ", highlight=False, soft_wrap=True)
+        pictures, samples = (sum(values) for values in zip(*counts, strict=True))
+        say_checked(pictures, samples, evaluation.open_filter(settings, models).kernel)
 
 
 @app.command("filter")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,14 @@ def load_models(settings: Settings) -> ModelSet:
     return ModelSet.load(settings.model or builtin_path())
 
 
+def open_filter(settings: Settings, models: ModelSet) -> Filter:
+    """The C library with the evaluation's model and kernel. Raises EvaluationError if it holds another set than the oracle."""
+    filter_ = Filter(settings.model, kernel=settings.kernel)
+    if filter_.identity != models.identity:
+        raise EvaluationError(f"the C library filters with model set {filter_.identity}, the oracle with {models.identity}")
+    return filter_
+
+
 def float_filter(settings: Settings, models: ModelSet, index: int) -> FilterPlane:
     """The float network beside a model set, as a function of plane and bit depth. Imports torch.
 
@@ -130,20 +139,16 @@ def run(sequence: VideoSequence, qp: int, settings: Settings, models: ModelSet) 
         commands["filters on" if variant == "anchor" else "filters off"] = encoded.command
         side_bits, kernel, pictures, started = 0, None, recon, time.perf_counter()
         if variant == "integer":
-            with Filter(settings.model, kernel=settings.kernel) as filter_:
-                if filter_.identity != models.identity:
-                    raise EvaluationError(f"the C library filters with model set {filter_.identity}, the oracle with {models.identity}")
+            with open_filter(settings, models) as filter_:
                 kernel = filter_.kernel
                 pictures = [filter_.filter_picture(picture, index=index) for picture in recon]
                 filter_seconds = time.perf_counter() - started
                 if settings.check:
-                    again = list(codec.decode(encoded.data, cropping=False, pictures=len(originals)))
-                    for number, (before, after, other) in enumerate(zip(recon, pictures, again, strict=True)):
-                        plane, depth = before.planes[0], before.bit_depth
-                        check.compare_oracle(filter_, models.networks[index], plane, depth, index, after.planes[0])
-                        side = other.with_luma(check.filter_by_regions(filter_, other.planes[0], depth, index))
-                        check.compare_sides(after, side, f"{sequence.name}, QP {qp}, picture {number}")
-                        checked_pictures, checked_samples = checked_pictures + 1, checked_samples + plane.size
+                    again = codec.decode(encoded.data, cropping=False, pictures=len(originals))
+                    for number, sides in enumerate(zip(recon, pictures, again, strict=True)):
+                        name = f"{sequence.name}, QP {qp}, picture {number}"
+                        checked_samples += check.check_picture(filter_, models.networks[index], index, *sides, name)
+                        checked_pictures += 1
         elif variant == "float":
             run_float = float_filter(settings, models, index)
             pictures = [picture.with_luma(run_float(picture.planes[0], picture.bit_depth)) for picture in recon]
@@ -173,6 +178,28 @@ def run(sequence: VideoSequence, qp: int, settings: Settings, models: ModelSet) 
             }
         )
     return Outcome(rows, encoded.encoder, commands, checked_pictures, checked_samples)
+
+
+def check_stream(path: Path, qp: int, settings: Settings, models: ModelSet) -> tuple[int, int]:
+    """Check an HEVC stream that lies in a file, with the network for ``qp``; returns pictures and luma samples compared.
+
+    Raises CodecError for a damaged stream, check.Inconsistency if a picture differs.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise EvaluationError(f"cannot read {path}: {error.strerror}") from None
+    codec = get_codec(settings.codec)
+    index = models.index_for_qp(qp, settings.position)
+    pictures = samples = 0
+    with open_filter(settings, models) as filter_:
+        sides = zip(codec.decode(data, cropping=False), codec.decode(data, cropping=False), strict=True)
+        for recon, again in islice(sides, settings.frames):
+            filtered = filter_.filter_picture(recon, index=index)
+            name = f"{path}, network {index}, picture {pictures}"
+            samples += check.check_picture(filter_, models.networks[index], index, recon, filtered, again, name)
+            pictures += 1
+    return pictures, samples
 
 
 def check_settings(settings: Settings) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codec_bridge.codecs import get_codec
+from codec_bridge.codecs import get_codec, nal
 from codec_bridge.video import Picture, open_video, write_y4m, write_yuv
 from vrcnn_int import pairs
 from vrcnn_int.integer import ModelSet, filter_plane
@@ -120,7 +120,22 @@ def test_float_networks_of_another_set_are_refused(clip: Path, tmp_path: Path) -
 def test_check_agrees_on_streams_and_sizes(clip: Path) -> None:
     result = bridge("check", "--sequences", clip, "--qp", "30")
     assert result.returncode == 0, result.stderr
-    assert "2 coded pictures, 13312 samples" in result.stdout  # 104x64: uncropped
+    assert "2 coded pictures, 13312 luma samples" in result.stdout  # 104x64: uncropped
+
+
+def test_check_reads_streams_and_catches_a_flipped_bit(stream: Path, tmp_path: Path) -> None:
+    result = bridge("check", stream, "--qp", "22,32")
+    assert result.returncode == 0, result.stderr
+    assert "4 coded pictures, 26624 luma samples" in result.stdout
+    data = stream.read_bytes()
+    coded = [part for part in nal.split(data) if part.type < 32 or part.type == nal.SUFFIX_SEI]
+    assert len(coded) == 4
+    for part in coded:  # the slice and the hash of both pictures
+        damaged = bytearray(data)
+        damaged[data.index(part.data) + len(part.data) // 2] ^= 4
+        (tmp_path / "damaged.hevc").write_bytes(damaged)
+        refused(bridge("check", tmp_path / "damaged.hevc", "--qp", "32"), "picture")
+    refused(bridge("check", tmp_path / "missing.hevc"), "missing.hevc")
 
 
 @pytest.mark.parametrize("backend", ["c", "oracle"])
