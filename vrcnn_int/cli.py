@@ -101,6 +101,14 @@ def read_run(path: Path) -> tuple[FloatNetwork, FloatNetwork]:
     return networks[0], networks[1]
 
 
+def validation_log(run: Path) -> list[dict[str, Any]]:
+    """What a training folder's log says of the validation pictures; nothing for a file."""
+    if not run.is_dir():
+        return []
+    entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [entry for entry in entries if "validation_gain" in entry]
+
+
 @app.command()
 def quantize(
     runs: Annotated[list[Path], typer.Argument(help="Training folders (or float network files), in the order of the set.")],
@@ -114,7 +122,8 @@ def quantize(
     found = [read_run(path) for path in runs]
     models = ModelSet(tuple(to_integer(tuned) for tuned, _ in found))
     save_float_networks(float_path(out), [plain for _, plain in found], {"set": models.identity})
-    record = {"identity": models.identity, "networks": [tuned.provenance for tuned, _ in found]}
+    trained = [{**tuned.provenance, "validation": validation_log(path)} for path, (tuned, _) in zip(runs, found, strict=True)]
+    record = {"identity": models.identity, "networks": trained}
     with replacing(out.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")
     models.save(out)

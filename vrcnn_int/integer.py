@@ -2,7 +2,9 @@
 
 import hashlib
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -208,15 +210,19 @@ def _read_network(reader: _Reader) -> IntegerNetwork:
 
 EXACT_PRODUCTS = 1024
 """So many products of a weight (at most 127) and an input (at most 128) stay below 2^24, where float32 sums are exact."""
-BLOCK = 4096
-"""Samples a matrix product: what it touches stays in the second-level cache."""
+BLOCK = 2048
+"""Samples at a time: what they touch stays in the second-level cache."""
+
+Values = NDArray[np.int64]
 
 
-def accumulate(values: NDArray[np.int64], branch: Branch) -> NDArray[np.int64]:
-    """bias + sum(weight * value), exactly: int64 [in, H, W] -> int64 [out, H, W], zero outside the picture.
+def accumulate(values: Values, branch: Branch, finish: Callable[[Values], Values] = lambda acc: acc) -> Values:
+    """finish(bias + sum(weight * value)), exactly: int64 [in, H, W] -> int64 [out, H, W], zero outside the picture.
 
-    Every tap is one matrix product over the flattened, padded picture, shifted. Products are summed in float32 as long as no sum
-    can reach 2^24 (so that no rounding ever happens), then in int64. Tests compare it with accumulate_int64().
+    ``finish`` is applied to parts of the accumulators, int64 [out, any], and must treat each sample alone.
+
+    A tap is a matrix product with the flattened, padded picture, shifted. Products are summed in float32 as long as no sum can reach
+    2^24 (so that nothing is ever rounded), then in int64. Tests compare this with accumulate_int64().
     """
     reach = branch.kernel // 2
     outputs, inputs = branch.weights.shape[:2]
@@ -225,20 +231,25 @@ def accumulate(values: NDArray[np.int64], branch: Branch) -> NDArray[np.int64]:
     padded = np.zeros((inputs, height + 2 * reach + 1, pitch), np.float32)  # one more row: the last shifts run past the end
     padded[:, reach : reach + height, reach : reach + width] = values
     flat = padded.reshape(inputs, -1)
-    weights = branch.weights.astype(np.float32)
-    offsets = [(dy * pitch + dx, np.ascontiguousarray(weights[:, :, dy, dx])) for dy, dx in np.ndindex(weights.shape[2:])]
-    group = max(1, EXACT_PRODUCTS // inputs)
-    total = np.empty((outputs, height * pitch), np.int64)
+    shifts = [dy * pitch + dx for dy, dx in np.ndindex(branch.kernel, branch.kernel)]
+    taps = branch.weights.astype(np.float32).transpose(0, 2, 3, 1).reshape(outputs, len(shifts), inputs)
+    exact = EXACT_PRODUCTS // inputs
+    together = max(1, 32 // inputs)  # the first layer has one input: its taps share a product
+    bias = branch.bias.astype(np.int64)[:, None]
+    result = np.empty((outputs, height * pitch), np.int64)
     for start in range(0, height * pitch, BLOCK):
         stop = min(start + BLOCK, height * pitch)
-        block = np.repeat(branch.bias.astype(np.int64)[:, None], stop - start, axis=1)
-        for first in range(0, len(offsets), group):
+        acc = np.repeat(bias, stop - start, axis=1)
+        for first in range(0, len(shifts), exact):
+            end = min(first + exact, len(shifts))
             sums = np.zeros((outputs, stop - start), np.float32)
-            for offset, tap in offsets[first : first + group]:
-                sums += tap @ flat[:, start + offset : stop + offset]
-            block += sums.astype(np.int64)
-        total[:, start:stop] = block
-    return total.reshape(outputs, height, pitch)[:, :, :width]
+            for tap in range(first, end, together):
+                windows = [flat[:, start + shift : stop + shift] for shift in shifts[tap : min(tap + together, end)]]
+                weights = taps[:, tap : tap + len(windows)].reshape(outputs, -1)
+                sums += weights @ (windows[0] if len(windows) == 1 else np.concatenate(windows))
+            acc += sums.astype(np.int64)
+        result[:, start:stop] = finish(acc)
+    return result.reshape(outputs, height, pitch)[:, :, :width]
 
 
 def accumulate_int64(values: NDArray[np.int64], branch: Branch) -> NDArray[np.int64]:
@@ -268,7 +279,7 @@ def layer_outputs(network: IntegerNetwork, plane: NDArray[np.integer], bit_depth
     values = input_values(plane, bit_depth)
     outputs = []
     for layer in network.layers[:-1]:
-        values = np.concatenate([requantize(accumulate(values, b), b.shift, b.multiplier) for b in layer])
+        values = np.concatenate([accumulate(values, b, partial(requantize, shift=b.shift, multiplier=b.multiplier)) for b in layer])
         outputs.append(values)
     return outputs
 
