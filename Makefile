@@ -20,6 +20,7 @@ help: ## show this text
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 24
 
 $(BIN)/python:
+	@echo "setting up $(VENV): a minute or two"
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.runtime: $(BIN)/python $(BUILT_FROM)

@@ -223,6 +223,42 @@ def test_pairs_are_the_coded_and_original_luma(clip: Path, stream: Path, tmp_pat
     assert not (tmp_path / "q.npz").exists()
 
 
+def test_pairs_from_a_folder_of_pictures(tmp_path: Path) -> None:
+    from skimage import io
+
+    from codec_bridge.video import picture_from_rgb
+
+    rng = np.random.default_rng(1)
+    folder = tmp_path / "originals"
+    folder.mkdir()
+    pictures = []
+    for name in ("a", "b"):
+        array = rng.integers(0, 256, (48, 64, 3)).astype(np.uint8)
+        io.imsave(folder / f"{name}.png", array, check_contrast=False)
+        pictures.append(picture_from_rgb(array))
+    write_yuv(tmp_path / "recon.yuv", pictures[::-1])
+    options = ["--out", tmp_path / "p.npz", "--qp", 27, "--size", "64x48", "--format", "yuv420p"]
+    result = bridge("pairs", "make", folder, tmp_path / "recon.yuv", *options)
+    assert result.returncode == 0, result.stderr
+    found = pairs.read(tmp_path / "p.npz")
+    np.testing.assert_array_equal(found.original[0], pictures[0].planes[0])
+    np.testing.assert_array_equal(found.recon[0], pictures[1].planes[0])
+
+
+def test_evaluation_of_10_bit_and_of_luma_alone(clip: Path, tmp_path: Path) -> None:
+    with open_video(clip) as video:
+        eight = list(video)
+    ten = [Picture(tuple(plane.astype(np.uint16) * 4 + 1 for plane in picture.planes), 10, "420") for picture in eight]
+    write_y4m(tmp_path / "ten.y4m", ten, 25)
+    write_y4m(tmp_path / "luma.y4m", [Picture(picture.planes[:1], 8, "400") for picture in eight], 25)
+    for name in ("ten", "luma"):
+        result = bridge("bdrate", "--sequences", tmp_path / f"{name}.y4m", "--check", "--json", tmp_path / "r.json", "--frames", 1)
+        assert result.returncode == 0, result.stderr
+        assert "4 coded pictures, 26624 luma samples" in result.stdout
+        mean = json.loads((tmp_path / "r.json").read_text())["mean"]["integer"]
+        assert (mean["bd_rate_u"] is None) == (name == "luma")
+
+
 def test_training_commands_make_a_set_that_filters(clip: Path, stream: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="training needs torch: pip install 'vrcnn-int[train]'")
     assert bridge("pairs", "make", clip, stream, "--out", tmp_path / "p.npz", "--qp", 32).returncode == 0

@@ -30,7 +30,7 @@ class TrainSettings:
     """Everything that decides a training run, beside the pair files."""
 
     seed: int = 1
-    float_steps: int = 6000
+    float_steps: int = 8000
     """Stage 1: float weights, BReLU."""
     weight_steps: int = 300
     """Stage 2: discretized weights."""
@@ -58,7 +58,7 @@ class TrainSettings:
     device: str = "cpu"
     """cpu or cuda."""
     log_every: int = 50
-    validate_every: int = 1000
+    validate_every: int = 2000
     checkpoint_every: int = 500
 
     def steps(self, stage: str) -> int:
