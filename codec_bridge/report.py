@@ -89,6 +89,15 @@ def print_table(document: Document, console: "Console") -> None:
         means = [_figure(document["mean"][variant][f"bd_rate_{plane}"]) for variant in some for plane in PLANES]
         table.add_row("mean", "", *means, style="bold")
         console.print(table)
+    overlaps = [
+        (entry[variant]["overlap_y"], entry["sequence"], variant)
+        for entry in document["sequences"]
+        for variant in variants
+        if entry.get(variant, {}).get("overlap_y") is not None
+    ]
+    if overlaps:
+        least, name, variant = min(overlaps)
+        console.print(f"luma curves overlap by at least {least:.0f} % ({name}, {variant})", markup=False, highlight=False)
     for entry in document["sequences"]:
         for variant in variants:
             for text in entry.get(variant, {}).get("warnings", ()):

@@ -167,6 +167,14 @@ def test_plot_has_a_panel_per_sequence_and_a_curve_per_variant(tmp_path: Path, c
     assert sorted(figures[0].axes[0].lines[0].get_ydata()) == [34.0, 36.5, 39.0, 42.0]
 
 
+def test_the_least_overlap_is_printed() -> None:
+    rows = rows_of("a", "anchor") + rows_of("a", "integer", gain=1.0) + rows_of("b", "anchor") + rows_of("b", "integer", 0.9)
+    document = document_of(rows)
+    least = document["sequences"][0]["integer"]["overlap_y"]
+    assert least < 100
+    assert f"overlap by at least {least:.0f} % (a, integer)" in shown(document)
+
+
 def test_missing_figures_are_named_with_their_reason() -> None:
     """Curves that do not overlap give no number; the command line makes an error of it."""
     rows = rows_of("a", "anchor") + rows_of("a", "integer", gain=20.0) + rows_of("b", "anchor") + rows_of("b", "integer", 0.9)
