@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -156,18 +157,17 @@ def export(
 def describe(network: IntegerNetwork) -> Table:
     """Layers, requantization and proofs of a network as a table."""
     title = f"QP {network.qp}, {network.position}, {macs_per_sample(network.architecture) / 1000:.1f} kMAC a sample"
-    table = Table("layer", "convolution", "s1", "m", "accumulator", "bits", "float32 exact", title=title, title_justify="left")
+    names = ("layer", "convolution", "s1", "m", "lowest sum", "highest sum", "float32 exact")
+    table = Table(*names, title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
     inputs = 1
     proofs = iter(prove(network))
     for layer in network.layers:
         for branch in layer:
             proof = next(proofs)
             k, outputs = branch.kernel, len(branch.bias)
-            bits = max(-proof.lowest, proof.highest).bit_length() + 1
-            span = f"{proof.lowest} .. {proof.highest}"
+            numbers = (branch.shift, branch.multiplier, proof.lowest, proof.highest)
             exact = "yes" if proof.float32_exact else "no"
-            row = (f"conv {k}x{k}, {inputs} -> {outputs}", str(branch.shift), str(branch.multiplier), span, str(bits), exact)
-            table.add_row(str(proof.layer), *row)
+            table.add_row(str(proof.layer), f"conv {k}x{k}, {inputs} -> {outputs}", *map(str, numbers), exact)
         inputs = sum(len(branch.bias) for branch in layer)
     return table
 
