@@ -31,7 +31,7 @@ $(VENV)/.dev: $(VENV)/.runtime
 	$(PIP) --editable '.[dev,train]'
 	@touch $@
 
-demo: $(VENV)/.runtime ## code real pictures, filter them, check every bit, print BD-rate (no torch; about two minutes)
+demo: $(VENV)/.runtime ## code real pictures, filter them, check every bit, print BD-rate (no torch)
 	$(BIN)/codec-bridge bdrate --sequences builtin --check --json build/demo.json --csv build/demo.csv --plot build/demo.png
 
 test: $(VENV)/.dev ## all tests, of the C library and of Python

@@ -164,6 +164,9 @@ def bdrate(
         say_checked(*totals(outcomes))
     if plot:
         report.write_plot(plot, document)
+    written = [str(path) for path in (json_file, csv_file, plot) if path]
+    if written:
+        console.print(f"wrote {', '.join(written)}", soft_wrap=True, highlight=False)
     missing = report.missing(document)
     if missing:
         raise VrcnnError(f"{len(missing)} BD-rates are missing: {missing[0]}" + (" (more above)" if len(missing) > 1 else ""))

@@ -275,7 +275,7 @@ def test_training_commands_make_a_set_that_filters(clip: Path, stream: Path, tmp
     assert (tmp_path / "again.vrcnn").read_bytes() == (tmp_path / "mine.vrcnn").read_bytes()
     shown = command("vrcnn_int", "inspect", tmp_path / "mine.vrcnn")
     assert ModelSet.load(tmp_path / "mine.vrcnn").identity in shown.stdout
-    assert "conv 5x5, 64 -> 16" in shown.stdout
+    assert "5x5, 64 -> 16" in shown.stdout
     checked = bridge("check", "--sequences", clip, "--qp", "32", "--model", tmp_path / "mine.vrcnn")
     assert checked.returncode == 0, checked.stderr
     refused(

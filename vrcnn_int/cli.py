@@ -157,8 +157,8 @@ def export(
 def describe(network: IntegerNetwork) -> Table:
     """Layers, requantization and proofs of a network as a table."""
     title = f"QP {network.qp}, {network.position}, {macs_per_sample(network.architecture) / 1000:.1f} kMAC a sample"
-    names = ("layer", "convolution", "s1", "m", "lowest sum", "highest sum", "float32 exact")
-    table = Table(*names, title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    names = ("layer", "convolution", "s1", "m", "lowest sum", "highest sum", "exact in float32")
+    table = Table(*names, title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
     inputs = 1
     proofs = iter(prove(network))
     for layer in network.layers:
@@ -167,7 +167,7 @@ def describe(network: IntegerNetwork) -> Table:
             k, outputs = branch.kernel, len(branch.bias)
             numbers = (branch.shift, branch.multiplier, proof.lowest, proof.highest)
             exact = "yes" if proof.float32_exact else "no"
-            table.add_row(str(proof.layer), f"conv {k}x{k}, {inputs} -> {outputs}", *map(str, numbers), exact)
+            table.add_row(str(proof.layer), f"{k}x{k}, {inputs} -> {outputs}", *map(str, numbers), exact)
         inputs = sum(len(branch.bias) for branch in layer)
     return table
 
