@@ -200,10 +200,9 @@ def check(
     evaluation.check_settings(settings)
     models = evaluation.load_models(settings)
     for stream in streams:
-        counts = [evaluation.check_stream(stream, number, settings, models) for number in settings.qps]
+        results = [evaluation.check_stream(stream, number, settings, models) for number in settings.qps]
         console.print(f"{stream}:", end=" ", highlight=False, soft_wrap=True)
-        pictures, samples = (sum(values) for values in zip(*counts, strict=True))
-        say_checked(pictures, samples, evaluation.open_filter(settings, models).kernel)
+        say_checked(sum(pictures for pictures, _, _ in results), sum(samples for _, samples, _ in results), results[0][2])
 
 
 @app.command("filter")

@@ -180,8 +180,8 @@ def run(sequence: VideoSequence, qp: int, settings: Settings, models: ModelSet) 
     return Outcome(rows, encoded.encoder, commands, checked_pictures, checked_samples)
 
 
-def check_stream(path: Path, qp: int, settings: Settings, models: ModelSet) -> tuple[int, int]:
-    """Check an HEVC stream that lies in a file, with the network for ``qp``; returns pictures and luma samples compared.
+def check_stream(path: Path, qp: int, settings: Settings, models: ModelSet) -> tuple[int, int, str]:
+    """Check an HEVC stream that lies in a file, with the network for ``qp``; returns pictures and luma samples compared, and the kernel.
 
     Raises CodecError for a damaged stream, check.Inconsistency if a picture differs.
     """
@@ -199,7 +199,7 @@ def check_stream(path: Path, qp: int, settings: Settings, models: ModelSet) -> t
             name = f"{path}, network {index}, picture {pictures}"
             samples += check.check_picture(filter_, models.networks[index], index, recon, filtered, again, name)
             pictures += 1
-    return pictures, samples
+        return pictures, samples, filter_.kernel
 
 
 def check_settings(settings: Settings) -> None:

@@ -3,8 +3,10 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -205,6 +207,16 @@ def test_bad_input_is_one_line_and_leaves_no_file(clip: Path, stream: Path, tmp_
     refused(bridge("check", "--sequences", clip, "--position", "after_sao"), "after_sao")
 
 
+def test_usage_errors_and_help() -> None:
+    result = bridge("filter")
+    assert result.returncode == 2
+    assert "Usage:" in result.stderr
+    assert "Traceback" not in result.stderr
+    result = bridge("bdrate", "--help")
+    assert result.returncode == 0
+    assert "--variants" in result.stdout
+
+
 def test_pairs_are_the_coded_and_original_luma(clip: Path, stream: Path, tmp_path: Path) -> None:
     result = bridge("pairs", "make", clip, stream, "--out", tmp_path / "p.npz", "--qp", 32)
     assert result.returncode == 0, result.stderr
@@ -299,3 +311,38 @@ def test_bench_measures(tmp_path: Path) -> None:
     (row, *_) = json.loads((tmp_path / "bench.json").read_text())["rows"]
     assert (row["kernel"], row["width"], row["height"], row["threads"]) == ("scalar", 64, 48, 1)
     assert row["gmacs"] == pytest.approx(54_512 * 64 * 48 / row["ms"] / 1e6)
+
+
+def interrupted(arguments: list[object], seconds: float, begun: Path | None = None) -> None:
+    """Ctrl-C some seconds after the start, or after a file appeared, ends a command with one line and the shells' exit code."""
+    root = str(Path(__file__).parent.parent)
+    environment = {**os.environ, "PYTHONPATH": root}
+    process = subprocess.Popen(
+        [sys.executable, "-m", *map(str, arguments)], env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    for _ in range(600):
+        if begun is None or begun.exists():
+            break
+        time.sleep(0.1)
+    time.sleep(seconds)
+    assert process.poll() is None, "the command ended before it could be interrupted"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip().endswith("interrupted")
+    assert "Traceback" not in errors
+
+
+def test_an_interrupted_evaluation_leaves_no_result(tmp_path: Path) -> None:
+    interrupted(["codec_bridge.cli", "bdrate", "--check", "--json", tmp_path / "r.json", "--workers", 1], 8)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_training_leaves_a_checkpoint(clip: Path, stream: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="training needs torch: pip install 'vrcnn-int[train]'")
+    assert bridge("pairs", "make", clip, stream, "--out", tmp_path / "p.npz", "--qp", 32).returncode == 0
+    pair_file, run = tmp_path / "p.npz", tmp_path / "run"
+    arguments = ["vrcnn_int.cli", "train", pair_file, "--validate", pair_file, "--out", run, "--set", "patch=24"]
+    interrupted(arguments, 2, begun=run / "settings.json")
+    assert (run / "checkpoint.pt").is_file()
+    assert not (run / "tuned.npz").exists()

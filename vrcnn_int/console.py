@@ -11,24 +11,26 @@ console = Console()
 notices = Console(stderr=True)
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
 def run(app: typer.Typer) -> None:
-    """Run a typer application: VrcnnError -> `error: ...` and exit code 1, interruption -> exit code 130."""
+    """Run a typer application: VrcnnError -> `error: ...` and exit code 1, interruption -> a line and exit code 130."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # typer returns the code of its own Exit, also of the one it makes of Ctrl-C
     except VrcnnError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it can", file=sys.stderr)
-        sys.exit(130)
-    except typer.Exit as leave:
-        sys.exit(leave.exit_code)
-    except typer.Abort:
-        sys.exit(130)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
     except Exception as error:
         # click's own usage errors know how to show themselves; everything else is a fault of ours and keeps its traceback.
         show = getattr(error, "show", None)
         if show is None:
             raise
         show()
-        sys.exit(getattr(error, "exit_code", 2))
+        code = getattr(error, "exit_code", 2)
+    if code == INTERRUPTED:
+        print("interrupted", file=sys.stderr)
+    sys.exit(code)

@@ -58,8 +58,8 @@ def macs_per_sample(architecture: Architecture) -> int:
 class FloatNetwork:
     """A trained float network: per layer and branch ``weights`` float32 [out, in, k, k] and ``biases`` float32 [out].
 
-    ``bounds`` are the upper bounds of the BReLU after each hidden layer, in units of 1/255 sample steps times 255 (the input
-    is (s - 128) / 255). ``tuning`` carries the frozen quantization (see quantize.Plan) after the last training stage, else None.
+    ``bounds`` are the upper bounds of the BReLU after each hidden layer, in float units (the input is (s - 128) / 255).
+    ``tuning`` carries the frozen quantization (see quantize.Plan) after the last training stage, else None.
     """
 
     weights: tuple[tuple[NDArray[np.float32], ...], ...]

@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
 from vrcnn_int.module import Network
 from vrcnn_int.network import VRCNN, halo, save_float_networks
+from vrcnn_int.quantize import Plan
 
 STAGES = ("float", "weights", "bounds")
 
@@ -97,13 +98,13 @@ class Patches:
         return np.stack(inputs)[:, None], np.stack(targets)[:, None]
 
 
-def psnr_gain(module: Network, file: pairs.PairFile, device: str, precision: str = "fp32") -> tuple[float, float]:
-    """(PSNR of the unfiltered pictures, gain of the filtered ones), dB, means over the pictures of a pair file."""
+def psnr_gain(module: Network, files: list[pairs.PairFile], device: str, precision: str = "fp32") -> tuple[float, float]:
+    """(PSNR of the unfiltered pictures, gain of the filtered ones), dB, means over the pictures of the pair files."""
     before: list[float] = []
     after: list[float] = []
     module.eval()
     with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-        for recon, original in zip(file.recon, file.original, strict=True):
+        for recon, original in (pair for file in files for pair in zip(file.recon, file.original, strict=True)):
             x = (torch.from_numpy(recon.astype(np.float32)).to(device) - 128) / 255
             residual = module(x[None, None].contiguous(memory_format=torch.channels_last))[0, 0].float().cpu().numpy() * 255
             out = np.clip(np.floor(recon + residual + 0.5), 0, 255)
@@ -255,7 +256,7 @@ def train(
                     elapsed = time.monotonic() - started
                     log(stage=stage, step=done, loss=float(loss.detach()), mean_loss=total, rate=rate, seconds=elapsed)
                 if held_out and (done % settings.validate_every == 0 or done == steps):
-                    before, gain = psnr_gain(module, held_out[0], settings.device, "bf16" if bf16 and done != steps else "fp32")
+                    before, gain = psnr_gain(module, held_out, settings.device, "bf16" if bf16 and done != steps else "fp32")
                     log(stage=stage, step=done, validation_psnr=before, validation_gain=gain, seconds=time.monotonic() - started)
                 progress(stage, done, steps, {"loss": total})
                 if interrupted[0] or done % settings.checkpoint_every == 0:
@@ -263,9 +264,8 @@ def train(
                     save_checkpoint(out / "checkpoint.pt", taken)
                 if interrupted[0]:
                     raise KeyboardInterrupt
-            network = module.export()
             provenance = {**run, "residual": residual, "stage": stage, "torch": torch.__version__}
-            object.__setattr__(network, "provenance", provenance)
+            network = replace(module.export(), provenance=provenance)
             if stage != "weights":
                 save_float_networks(out / ("float.npz" if stage == "float" else "tuned.npz"), [network])
     return out / "tuned.npz"
@@ -306,8 +306,6 @@ def restore(
     state: dict[str, Any],
 ) -> None:
     """Inverse of snapshot."""
-    from vrcnn_int.quantize import Plan
-
     module.load_state_dict(state["module"])
     for activation, bound in zip(module.activations, state["bounds"], strict=True):
         activation.bound = bound
