@@ -55,13 +55,20 @@ def locate(filter_: Filter, network: integer.IntegerNetwork, plane: NDArray[np.i
 
 
 def compare_oracle(
-    filter_: Filter, network: integer.IntegerNetwork, plane: NDArray[np.integer], bit_depth: int, index: int, filtered: NDArray[np.integer]
+    filter_: Filter,
+    network: integer.IntegerNetwork,
+    plane: NDArray[np.integer],
+    bit_depth: int,
+    index: int,
+    filtered: NDArray[np.integer],
+    name: str,
 ) -> None:
-    """Raise Inconsistency if ``filtered`` (the C library's result for ``plane``) is not what the oracle gives."""
+    """Raise Inconsistency, naming the picture ``name``, if ``filtered`` (the C library's result for ``plane``) is not what the oracle gives."""
     expected = integer.filter_plane(network, plane, bit_depth)
     last = first_difference(expected[None], filtered[None], len(network.layers))
     if last:
-        raise Inconsistency(f"kernel {filter_.kernel} differs from the oracle: {locate(filter_, network, plane, bit_depth, index) or last}")
+        where = locate(filter_, network, plane, bit_depth, index) or last
+        raise Inconsistency(f"{name}: kernel {filter_.kernel} differs from the oracle: {where}")
 
 
 def regions(width: int, height: int, unit: int = UNIT) -> Iterator[tuple[int, int, int, int]]:
@@ -88,7 +95,7 @@ def check_picture(
     It must be what the oracle gives, and what the second gives unit by unit. Raises Inconsistency.
     """
     plane, depth = encoder_side.planes[0], encoder_side.bit_depth
-    compare_oracle(filter_, network, plane, depth, index, filtered.planes[0])
+    compare_oracle(filter_, network, plane, depth, index, filtered.planes[0], name)
     other = decoder_side.with_luma(filter_by_regions(filter_, decoder_side.planes[0], depth, index))
     compare_sides(filtered, other, name)
     return int(plane.size)

@@ -99,9 +99,10 @@ def float_filter(settings: Settings, models: ModelSet, index: int) -> FilterPlan
 
 
 def measure(pictures: Sequence[Picture], originals: Sequence[Picture]) -> dict[str, Any]:
-    """Means over the pictures of PSNR (Y, U, V; None without chroma) and SSIM of luma, of cropped pictures."""
+    """Means over the pictures of PSNR (Y, U, V; None without chroma) and SSIM of luma, inside the conformance window."""
     if len(pictures) != len(originals):
         raise EvaluationError(f"{len(pictures)} pictures decoded, {len(originals)} coded")
+    pictures, originals = [picture.cropped() for picture in pictures], [picture.cropped() for picture in originals]
     psnrs = [metrics.picture_psnr(picture, original) for picture, original in zip(pictures, originals, strict=True)]
     ssims = [
         metrics.ssim(picture.planes[0], original.planes[0], original.bit_depth)
@@ -115,8 +116,9 @@ def measure(pictures: Sequence[Picture], originals: Sequence[Picture]) -> dict[s
 def run(sequence: VideoSequence, qp: int, settings: Settings, models: ModelSet) -> Outcome:
     """Code one sequence at one QP in every variant.
 
-    Network variants are filtered uncropped, as a codec would, and measured cropped. Raises VrcnnError for whatever is unusable,
-    check.Inconsistency if a checked picture differs.
+    The anchor has deblocking and SAO on, none has both off. A network reads the samples before deblocking (the stream with both
+    off) or, at position after_sao, the anchor's; it filters uncropped, as a codec would, and is measured cropped.
+    Raises VrcnnError for whatever is unusable, check.Inconsistency if a checked picture differs.
     """
     codec = get_codec(settings.codec)
     frames = settings.frames or auto_frames(sequence.width, sequence.height)
@@ -135,8 +137,10 @@ def run(sequence: VideoSequence, qp: int, settings: Settings, models: ModelSet) 
         return streams[filters]
 
     for variant in settings.variants:
-        encoded, recon = coded(variant == "anchor")
-        commands["filters on" if variant == "anchor" else "filters off"] = encoded.command
+        is_network = variant in ("integer", "float")
+        filters = variant == "anchor" or (is_network and settings.position == "after_sao")
+        encoded, recon = coded(filters)
+        commands["filters on" if filters else "filters off"] = encoded.command
         side_bits, kernel, pictures, started = 0, None, recon, time.perf_counter()
         if variant == "integer":
             with open_filter(settings, models) as filter_:
@@ -155,7 +159,7 @@ def run(sequence: VideoSequence, qp: int, settings: Settings, models: ModelSet) 
             filter_seconds = time.perf_counter() - started
         else:
             filter_seconds = 0.0
-        if variant in ("integer", "float"):
+        if is_network:
             side_bits = SIDE_INFORMATION_BITS * len(pictures)
         bits = encoded.bits + side_bits
         rows.append(
@@ -170,10 +174,10 @@ def run(sequence: VideoSequence, qp: int, settings: Settings, models: ModelSet) 
                 "bits": bits,
                 "side_information_bits": side_bits,
                 "kbps": float(bits * rate / len(pictures) / 1000),
-                **measure([picture.cropped() for picture in pictures], originals),
+                **measure(pictures, originals),
                 "encode_seconds": encoded.seconds,
                 "filter_seconds": filter_seconds,
-                "model": models.identity if variant in ("integer", "float") else None,
+                "model": models.identity if is_network else None,
                 "kernel": kernel,
             }
         )
@@ -210,8 +214,8 @@ def check_settings(settings: Settings) -> None:
     for qp in settings.qps:
         if not 0 <= qp <= 51:
             raise EvaluationError(f"QP {qp} is not in 0..51")
-    if len(set(settings.qps)) != len(settings.qps):
-        raise EvaluationError("a QP is given twice")
+    if len(set(settings.qps)) != len(settings.qps) or len(set(settings.variants)) != len(settings.variants):
+        raise EvaluationError("a QP or a variant is given twice")
     if not settings.qps or not settings.variants:
         raise EvaluationError("at least one QP and one variant are needed")
     if settings.frames is not None and settings.frames < 1:

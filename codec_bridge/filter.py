@@ -69,13 +69,13 @@ class ModelChecksumError(FilterError):
 
 
 class ModelLimitError(FilterError):
-    """VRCNN_ERROR_LIMIT. The message names network, layer, branch (counted from 0) and value."""
+    """VRCNN_ERROR_LIMIT. The message names network (from 0), layer and branch (from 1) and value."""
 
     advice = "see c/SPECIFICATION.md, section 3, and export the model again"
 
 
 class ModelOverflowError(FilterError):
-    """VRCNN_ERROR_OVERFLOW. The message names network, layer, branch, channel (counted from 0) and value."""
+    """VRCNN_ERROR_OVERFLOW. The message names network and channel (from 0), layer and branch (from 1) and value."""
 
     advice = "quantize the network again; vrcnn-int export runs the same proof"
 
@@ -204,7 +204,7 @@ class Filter:
 
     model: None (the shipped set), a path, the bytes of a model set file, or a ModelSet.
     kernel: auto or a name from kernels(); every kernel gives the same bits.
-    backend: "c" (the library) or "oracle" (vrcnn_int.integer in int64: slow, the definition of the bits; no kernel is used).
+    backend: "c" (the library) or "oracle" (vrcnn_int.integer in numpy: slow, the definition of the bits; no kernel is used).
     identity: SHA-256 of the set, 64 hex digits. kernel: the kernel in use. networks: what the set holds.
     Threads may share a filter, one call runs at a time; a filter for each thread runs in parallel (the GIL is released).
     Raises a FilterError for a model, kernel or backend that cannot be used.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,8 @@ def pictures_of(
 ) -> Iterator[Picture]:
     """Pictures of a video file, or of all videos and picture files of a folder in the order of their names."""
     if path.is_dir():
-        for sequence in resolve(path, size=size, pixel_format=pixel_format, rate=Fraction(1)):
-            yield from sequence.open()
+        sequences = resolve(path, size=size, pixel_format=pixel_format, rate=Fraction(1))
+        yield from islice(chain.from_iterable(sequence.open() for sequence in sequences), frames)
         return
     raw = path.suffix.lower() == ".yuv"
     with open_video(path, size if raw else None, pixel_format if raw else None, frames=frames) as video:

@@ -25,7 +25,7 @@ def changed(network: IntegerNetwork, layer: int, branch: int, **changes: object)
 
 def test_equal_networks_pass() -> None:
     with Filter(MODELS) as filter_:
-        check.compare_oracle(filter_, MODELS.networks[1], PLANE, 8, 1, filter_.filter_plane(PLANE, 8, 1))
+        check.compare_oracle(filter_, MODELS.networks[1], PLANE, 8, 1, filter_.filter_plane(PLANE, 8, 1), "picture 7")
 
 
 @pytest.mark.parametrize(("layer", "branch", "channel"), [(0, 0, 5), (1, 0, 3), (1, 1, 20), (2, 1, 9)])
@@ -56,8 +56,8 @@ def test_a_difference_in_the_last_layer_is_named() -> None:
     other = ModelSet((changed(network, 3, 0, bias=last.bias + (1 << (last.shift + 3))), *MODELS.networks[1:]))
     with Filter(other) as filter_:
         filtered = filter_.filter_plane(PLANE, 8, 0)
-        with pytest.raises(check.Inconsistency, match="layer 4, channel 0"):
-            check.compare_oracle(filter_, network, PLANE, 8, 0, filtered)
+        with pytest.raises(check.Inconsistency, match=r"picture 7: .*layer 4, channel 0"):
+            check.compare_oracle(filter_, network, PLANE, 8, 0, filtered, "picture 7")
 
 
 def test_regions_are_the_whole_picture() -> None:

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from codec_bridge.codecs import get_codec, nal
+from codec_bridge.metrics import picture_psnr
 from codec_bridge.video import Picture, open_video, write_y4m, write_yuv
 from vrcnn_int import pairs
 from vrcnn_int.integer import ModelSet, filter_plane
@@ -87,9 +89,36 @@ def test_bdrate_writes_rows_means_and_provenance(clip: Path, tmp_path: Path) -> 
         assert network["bits"] == none["bits"] + 2 * 16
         assert network["psnr_u"] == none["psnr_u"]
         assert network["psnr_y"] > none["psnr_y"]
+    with open_video(clip) as video:
+        originals = list(video)
+    models = ModelSet.load(builtin_path())
+    for index, qp in enumerate((22, 27, 32, 37)):
+        coded = {}
+        for variant, filters in (("anchor", True), ("none", False)):
+            encoded = get_codec("x265").encode(originals, qp, filters=filters)
+            coded[variant] = list(get_codec("x265").decode(encoded.data))
+            assert by_variant[variant, qp]["bits"] == encoded.bits
+        recon = coded["none"]
+        coded["integer"] = [p.with_luma(filter_plane(models.networks[index], p.planes[0], 8)) for p in recon]
+        for variant, pictures in coded.items():
+            means = np.mean([picture_psnr(p.cropped(), original) for p, original in zip(pictures, originals, strict=True)], axis=0)
+            assert [by_variant[variant, qp][f"psnr_{plane}"] for plane in "yuv"] == pytest.approx(means.tolist())
+        assert by_variant["anchor", qp]["bits"] != by_variant["none", qp]["bits"]
     with files[1].open() as file:
         assert len(list(csv.DictReader(file))) == 12
     assert files[2].read_bytes().startswith(b"\x89PNG")
+
+
+def test_networks_after_sao_read_the_anchor_s_pictures(clip: Path, tmp_path: Path) -> None:
+    models = ModelSet(tuple(replace(network, position="after_sao") for network in ModelSet.load(builtin_path()).networks))
+    models.save(tmp_path / "after.vrcnn")
+    arguments = ["--model", tmp_path / "after.vrcnn", "--position", "after_sao", "--check", "--json", tmp_path / "r.json"]
+    result = bridge("bdrate", "--sequences", clip, *arguments)
+    assert result.returncode == 0, result.stderr
+    rows = {(row["variant"], row["qp"]): row for row in json.loads((tmp_path / "r.json").read_text())["rows"]}
+    for qp in (22, 27, 32, 37):
+        assert rows["integer", qp]["bits"] == rows["anchor", qp]["bits"] + 2 * 16
+        assert rows["integer", qp]["psnr_u"] == rows["anchor", qp]["psnr_u"] != rows["none", qp]["psnr_u"]
 
 
 def test_bdrate_is_the_same_again_and_with_other_workers(clip: Path, tmp_path: Path) -> None:
@@ -201,6 +230,7 @@ def test_bad_input_is_one_line_and_leaves_no_file(clip: Path, stream: Path, tmp_
     refused(bridge("bdrate", "--sequences", clip, "--qp", "22,27,x"), "whole numbers")
     refused(bridge("bdrate", "--sequences", clip, "--variants", "integer"), "anchor")
     refused(bridge("bdrate", "--sequences", clip, "--variants", "anchor,best"), "best")
+    refused(bridge("bdrate", "--sequences", clip, "--variants", "anchor,none,none"), "twice")
     refused(bridge("bdrate", "--sequences", clip, "--codec", "x266"), "x266")
     refused(bridge("bdrate", "--sequences", "ctc:B", VRCNN_SEQUENCES=str(tmp_path)), "VRCNN_SEQUENCES")
     refused(bridge("check", "--sequences", clip, "--model", damaged), "damaged.vrcnn")
@@ -255,6 +285,8 @@ def test_pairs_from_a_folder_of_pictures(tmp_path: Path) -> None:
     found = pairs.read(tmp_path / "p.npz")
     np.testing.assert_array_equal(found.original[0], pictures[0].planes[0])
     np.testing.assert_array_equal(found.recon[0], pictures[1].planes[0])
+    assert bridge("pairs", "make", folder, tmp_path / "recon.yuv", *options, "--frames", 1).returncode == 0
+    assert len(pairs.read(tmp_path / "p.npz").recon) == 1
 
 
 def test_evaluation_of_10_bit_and_of_luma_alone(clip: Path, tmp_path: Path) -> None:
@@ -295,6 +327,8 @@ def test_training_commands_make_a_set_that_filters(clip: Path, stream: Path, tmp
         "stepps",
     )
     refused(command("vrcnn_int", "quantize", tmp_path, "--out", tmp_path / "x.vrcnn"), "training is not finished")
+    refused(command("vrcnn_int", "quantize", tmp_path / "run/tuned.npz", "--out", tmp_path / "x.vrcnn"), "tuned network")
+    assert command("vrcnn_int", "quantize", tmp_path / "run/float.npz", "--out", tmp_path / "x.vrcnn").returncode == 0
     refused(command("vrcnn_int", "export", tmp_path / "mine.vrcnn", "--header", tmp_path / "x.h", "--name", "1x"), "C identifier")
 
 

@@ -22,7 +22,7 @@ def shipped() -> ModelSet:
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 9))
-def test_float64_products_are_the_int64_sums(seed: int, height: int, width: int) -> None:
+def test_products_are_the_int64_sums(seed: int, height: int, width: int) -> None:
     rng = np.random.default_rng(seed)
     network = random_network(rng)
     branch = network.layers[1][0]
@@ -30,7 +30,7 @@ def test_float64_products_are_the_int64_sums(seed: int, height: int, width: int)
     np.testing.assert_array_equal(integer.accumulate(values, branch), integer.accumulate_int64(values, branch))
 
 
-def test_float64_products_are_exact_at_the_extremes() -> None:
+def test_products_are_exact_at_the_extremes() -> None:
     """All weights of one sign, all inputs at their limit, bias at the end of int32's range: the largest sums there are."""
     for weight in (-127, 127):
         weights = np.full((16, 256, 5, 5), weight, np.int8)
@@ -38,6 +38,19 @@ def test_float64_products_are_exact_at_the_extremes() -> None:
         branch = integer.Branch(5, 0, 1, weights, bias)
         values = np.full((256, 6, 6), 127, np.int64)
         np.testing.assert_array_equal(integer.accumulate(values, branch), integer.accumulate_int64(values, branch))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_products_are_exact_where_float32_would_round(sign: int) -> None:
+    """Large odd sums: summed in float32 at once (up to 10^8) they lose their last bits."""
+    rng = np.random.default_rng(4)
+    weights = (sign * rng.integers(100, 128, (16, 256, 5, 5))).astype(np.int8)
+    branch = integer.Branch(5, 0, 1, weights, np.zeros(16, np.int32))
+    values = rng.integers(100, 128, (256, 6, 6))
+    expected = integer.accumulate_int64(values, branch)
+    assert np.abs(expected).max() > 1 << 24
+    assert (expected != expected.astype(np.float32)).any()
+    np.testing.assert_array_equal(integer.accumulate(values, branch), expected)
 
 
 def scalar_requantize(acc: int, s1: int, m: int) -> int:
@@ -165,6 +178,8 @@ def test_wrong_planes_are_refused(shipped: ModelSet) -> None:
         integer.filter_plane(network, np.zeros((8, 8), np.uint16), 12)
     with pytest.raises(ModelError, match="do not fit 10 bits"):
         integer.filter_plane(network, np.full((8, 8), 1024, np.uint16), 10)
+    with pytest.raises(ModelError, match="does not fit uint8"):
+        integer.filter_plane(network, np.zeros((8, 8), np.uint8), 10)
     with pytest.raises(ModelError, match="scale 11"):
         integer.filter_plane(network, np.zeros((8, 8), np.uint8), 8, 11)
     with pytest.raises(ModelError, match="two-dimensional"):

@@ -124,6 +124,15 @@ def test_networks_that_cannot_be_integers_are_refused() -> None:
         to_integer(replace(network, biases=(huge, *network.biases[1:])))
 
 
+def test_pair_sums_of_hidden_layers_fit_16_bits() -> None:
+    """vpmaddubsw cannot saturate on 7-bit activations, and can in the first layer."""
+    proofs = prove(to_integer(float_network()))
+    assert [proof.layer for proof in proofs] == [1, 2, 2, 3, 3, 4]
+    assert proofs[0].pair_sum == 2 * 127 * 255 > 32767
+    for proof, (_, branch) in zip(proofs[1:], enumerate(b for layer in to_integer(float_network()).layers[1:] for b in layer), strict=True):
+        assert proof.pair_sum == 2 * np.abs(branch.weights.astype(int)).max() * 127 <= 32258
+
+
 def test_proofs_are_exact_and_refuse_just_beyond() -> None:
     network = random_network(np.random.default_rng(3))
     branch = network.layers[1][0]

@@ -18,7 +18,7 @@ from vrcnn_int.models import builtin_path, float_path  # noqa: E402
 from vrcnn_int.module import Network, filter_plane_float, module_from  # noqa: E402
 from vrcnn_int.network import VRCNN, load_float_networks, save_float_networks  # noqa: E402
 from vrcnn_int.quantize import make_plan, to_integer  # noqa: E402
-from vrcnn_int.train import TrainSettings, train  # noqa: E402
+from vrcnn_int.train import Patches, TrainSettings, train  # noqa: E402
 
 TINY = TrainSettings(
     float_steps=6, weight_steps=3, bound_steps=3, batch=2, patch=16, log_every=1, validate_every=4, checkpoint_every=2, precision="fp32"
@@ -120,6 +120,57 @@ def test_float_filter_helps_10_bit_pictures_as_8_bit_ones() -> None:
     ten = filter_plane_float(networks[2], plane.astype(np.uint16) * 4, 10)
     assert ten.dtype == np.uint16
     assert np.abs(ten / 4 - eight).max() <= 0.51
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_patches_show_input_and_target_of_one_place(augment: bool) -> None:
+    """The original is the coded picture plus 1 for odd samples: so must every target be of its input."""
+    recon = np.random.default_rng(3).integers(0, 255, (70, 90)).astype(np.uint8)
+    file = pairs.PairFile([recon], [recon + recon % 2], {"qp": 22, "position": "before_deblocking"})
+    inputs, targets = Patches([file], replace(TINY, augment=augment, batch=32), 6).batch()
+    samples = np.round(inputs * 255 + 128).astype(int)[:, :, 6:-6, 6:-6]
+    np.testing.assert_array_equal(np.round(targets * 255).astype(int), samples % 2)
+    assert targets.shape == (32, 1, 16, 16)
+
+
+def test_each_stage_trains_its_own_form(pair_file: Path, tmp_path: Path) -> None:
+    """float: any weights. weights: forward weights are multiples of max|W| / 127. bounds: frozen steps and 128 levels."""
+    seen: dict[str, tuple[float, int]] = {}
+    original = Network.forward
+
+    def watch(module: Network, x: torch.Tensor, valid: bool = False) -> torch.Tensor:
+        if valid:
+            conv = module.convolutions()[1][0]
+            used = conv.forward_weight().detach()
+            steps = used / (conv.step or float(conv.weight.detach().abs().max()) / 127)
+            stages.append((float((steps - steps.round()).abs().max()), module.activations[0].levels))
+        return original(module, x, valid)
+
+    stages: list[tuple[float, int]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Network, "forward", watch)
+        train([pair_file], [pair_file], tmp_path, TINY, lambda stage, *_: seen.__setitem__(stage, stages[-1]))
+    assert seen["float"][0] > 0.1
+    assert seen["weights"][0] < 1e-3
+    assert seen["bounds"][0] < 1e-3
+    assert [seen[stage][1] for stage in ("float", "weights", "bounds")] == [0, 0, 127]
+
+
+def test_settings_that_no_run_can_have_are_refused(pair_file: Path, tmp_path: Path) -> None:
+    for change, message in [
+        ({"precision": "bfloat16"}, "precision 'bfloat16'"),
+        ({"batch": 0}, "batch must be at least 1"),
+        ({"float_steps": 0}, "float_steps"),
+        ({"device": "gpu"}, "device 'gpu'"),
+        ({"bound_rule": "max"}, "bound_rule 'max'"),
+        ({"residual": -1.0}, "above 0"),
+    ]:
+        with pytest.raises(VrcnnError, match=message):
+            train([pair_file], [pair_file], tmp_path / "run", replace(TINY, **change))
+    found = pairs.read(pair_file)
+    pairs.write(tmp_path / "after.npz", zip(found.recon, found.original, strict=True), {"qp": 32, "position": "after_sao"})
+    with pytest.raises(VrcnnError, match="different positions"):
+        train([pair_file, tmp_path / "after.npz"], [pair_file], tmp_path / "run", TINY)
 
 
 def test_training_makes_a_model_set(pair_file: Path, tmp_path: Path) -> None:

@@ -99,6 +99,8 @@ def read_run(path: Path) -> tuple[FloatNetwork, FloatNetwork]:
         if len(found) != 1:
             raise VrcnnError(f"{file} holds {len(found)} networks; give training folders or files of one network")
         networks.append(found[0])
+    if networks[1].tuning:
+        raise VrcnnError(f"{path} is a tuned network; give its training folder, which also holds the float network to ship beside it")
     return networks[0], networks[1]
 
 
@@ -157,7 +159,7 @@ def export(
 def describe(network: IntegerNetwork) -> Table:
     """Layers, requantization and proofs of a network as a table."""
     title = f"QP {network.qp}, {network.position}, {macs_per_sample(network.architecture) / 1000:.1f} kMAC a sample"
-    names = ("layer", "convolution", "s1", "m", "lowest sum", "highest sum", "exact in float32")
+    names = ("layer", "convolution", "s1", "m", "lowest sum", "highest sum", "pair sum", "exact in float32")
     table = Table(*names, title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
     inputs = 1
     proofs = iter(prove(network))
@@ -165,7 +167,7 @@ def describe(network: IntegerNetwork) -> Table:
         for branch in layer:
             proof = next(proofs)
             k, outputs = branch.kernel, len(branch.bias)
-            numbers = (branch.shift, branch.multiplier, proof.lowest, proof.highest)
+            numbers = (branch.shift, branch.multiplier, proof.lowest, proof.highest, proof.pair_sum)
             exact = "yes" if proof.float32_exact else "no"
             table.add_row(str(proof.layer), f"{k}x{k}, {inputs} -> {outputs}", *map(str, numbers), exact)
         inputs = sum(len(branch.bias) for branch in layer)

@@ -1,4 +1,4 @@
-"""IntegerNetwork, ModelSet and the oracle: the int64 numpy forward that defines the bits (c/SPECIFICATION.md). No torch here."""
+"""IntegerNetwork, ModelSet and the oracle: the numpy forward that defines the bits, exact in int64 (c/SPECIFICATION.md). No torch here."""
 
 import hashlib
 import struct
@@ -266,6 +266,8 @@ def input_values(plane: NDArray[np.integer], bit_depth: int) -> NDArray[np.int64
         raise ModelError(f"pictures of {bit_depth} bits are not filtered; 8, 9 and 10 bits are")
     if plane.ndim != 2 or 0 in plane.shape or plane.dtype.kind not in "iu":
         raise ModelError(f"a plane is a non-empty two-dimensional integer array, not {plane.dtype} {plane.shape}")
+    if np.iinfo(plane.dtype).max < (1 << bit_depth) - 1:
+        raise ModelError(f"a {bit_depth}-bit plane does not fit {plane.dtype}")
     samples: NDArray[np.int64] = plane.astype(np.int64)[None]
     if samples.min() < 0 or samples.max() >= 1 << bit_depth:
         raise ModelError(f"samples up to {samples.max()} do not fit {bit_depth} bits")

@@ -35,7 +35,7 @@ def reach(ratio_in: Fraction, delta: Fraction, target: Fraction, layer: str) -> 
     """The smallest weight step not below ``delta`` with which a branch fed at ``ratio_in`` ends at exactly ``target``.
 
     Also synchronizes an addition (section 4.1): the convolution is brought to the ratio of the rescaled skip path.
-    Raises QuantizationError if no 15-bit multiplier does it.
+    Raises QuantizationError if the accumulator that becomes 127 is below 256 or needs a pre-shift above 15.
     """
     multiplier, shift = smallest_multiplier(target * delta / ratio_in, layer)
     return Rescale(ratio_in * Fraction(multiplier, 1 << (shift + 15)) / target, multiplier, shift, target)

@@ -54,10 +54,7 @@ def smallest_multiplier(ratio: Fraction, layer: str) -> tuple[int, int]:
     # The accumulator that maps to 127 must fit 16 bits after the pre-shift, as in multiplier_and_shift.
     bound = round_half_up(LEVELS / ratio)
     _, shift = multiplier_and_shift(bound, layer)
-    multiplier = -((-ratio.numerator << (shift + 15)) // ratio.denominator)
-    if not 1 <= multiplier <= 32767:
-        raise QuantizationError(f"{layer}: multiplier {multiplier} does not fit 15 bits")
-    return multiplier, shift
+    return -((-ratio.numerator << (shift + 15)) // ratio.denominator), shift
 
 
 def last_multiplier(ratio: Fraction, layer: str) -> tuple[int, int]:

@@ -62,6 +62,18 @@ class TrainSettings:
     validate_every: int = 2000
     checkpoint_every: int = 500
 
+    def check(self) -> None:
+        """Raise VrcnnError for values that no run can have."""
+        positive = ("float_steps", "weight_steps", "bound_steps", "batch", "patch", "log_every", "validate_every", "checkpoint_every")
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise VrcnnError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name, known in (("precision", ("bf16", "fp32")), ("bound_rule", ("geometric", "n-sigma")), ("device", ("cpu", "cuda"))):
+            if getattr(self, name) not in known:
+                raise VrcnnError(f"unknown {name} {getattr(self, name)!r}; there are {' and '.join(known)}")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise VrcnnError("this torch sees no CUDA device; train with device=cpu")
+
     def steps(self, stage: str) -> int:
         """Optimizer steps of a stage."""
         return {"float": self.float_steps, "weights": self.weight_steps, "bounds": self.bound_steps}[stage]
@@ -188,9 +200,12 @@ def train(
     checkpoint.pt if it is there. ``progress(stage, step, steps, values)`` is called after every step.
     Raises VrcnnError for unusable files; KeyboardInterrupt after saving a checkpoint when interrupted.
     """
+    settings.check()
     files, held_out = [pairs.read(path) for path in training], [pairs.read(path) for path in validation]
     if {(file.meta["qp"], file.meta["position"]) for file in held_out} - {(file.meta["qp"], file.meta["position"]) for file in files}:
         raise VrcnnError("validation pairs have a QP or position that the training pairs lack")
+    if len({file.meta["position"] for file in files}) > 1:
+        raise VrcnnError("the training pairs are of different positions; train one network for each")
     qp, position = files[0].qp, str(files[0].meta["position"])
     out.mkdir(parents=True, exist_ok=True)
     run = {"settings": asdict(settings), "training": [f.md5 for f in files], "validation": [f.md5 for f in held_out], "qp": qp}
@@ -199,8 +214,6 @@ def train(
     margin = halo(VRCNN)
     patches = Patches(files, settings, margin)
     residual, limits = choose_bounds(files, settings)
-    if settings.bound_rule not in ("geometric", "n-sigma"):
-        raise VrcnnError(f"unknown bound rule {settings.bound_rule!r}; give geometric or n-sigma")
     unbounded = (float("inf"),) * len(limits)
     module = Network(VRCNN, limits if settings.bound_rule == "geometric" else unbounded, qp, position)
     module = module.to(device=settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
