@@ -42,7 +42,7 @@ lib: ## libvrcnn.a, libvrcnn.so and vrcnn.pc in c/build (needs a C compiler only
 	$(MAKE) -C c lib tools
 
 install: ## install the C library, its header, its pkg-config file and vrcnn_filter: make install PREFIX=/usr/local
-	$(MAKE) -C c install PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
+	$(MAKE) -C c install PREFIX="$(abspath $(PREFIX))" DESTDIR="$(DESTDIR)"
 
 lint: $(VENV)/.dev ## ruff, mypy, clang-format and clang-tidy; changes nothing
 	$(BIN)/ruff check .

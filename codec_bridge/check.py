@@ -63,7 +63,7 @@ def compare_oracle(
     filtered: NDArray[np.integer],
     name: str,
 ) -> None:
-    """Raise Inconsistency, naming the picture ``name``, if ``filtered`` (the C library's result for ``plane``) is not what the oracle gives."""
+    """Raise Inconsistency, naming the picture ``name``, if ``filtered`` (the C library's result for ``plane``) is not the oracle's."""
     expected = integer.filter_plane(network, plane, bit_depth)
     last = first_difference(expected[None], filtered[None], len(network.layers))
     if last:

@@ -9,19 +9,20 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from codec_bridge import evaluate as evaluation
 from codec_bridge import pairs as training_pairs
 from codec_bridge import report
+from codec_bridge.bd_rate import METHODS
 from codec_bridge.bench import SIZES, bench
 from codec_bridge.catalogue import Sequence, resolve
+from codec_bridge.codecs import CodecError
 from codec_bridge.filter import BACKENDS, Filter
 from codec_bridge.metrics import picture_psnr
 from codec_bridge.provenance import provenance
 from codec_bridge.video import Picture, Video, VideoError, open_video, write_y4m, write_yuv
 from vrcnn_int import integer
-from vrcnn_int.console import console, notices, run
+from vrcnn_int.console import console, progress_bar, run
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
 from vrcnn_int.network import POSITIONS
@@ -79,8 +80,7 @@ def find(words: list[str], search_path: str | None, size: str | None, pixel_form
 
 def run_evaluation(sequences: list[Sequence], settings: evaluation.Settings, workers: int | None) -> list[evaluation.Outcome]:
     """evaluate() with a progress bar on standard error."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=notices, transient=True) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("coding and filtering", total=len(sequences) * len(settings.qps))
 
         def show(name: str, qp: int, _outcome: evaluation.Outcome) -> None:
@@ -131,15 +131,30 @@ def bdrate(
     anchor: deblocking and SAO on. none: both off. integer, float: the network in their place, everywhere. Negative is better.
     """
     settings = evaluation.Settings(
-        codec, parse_numbers(qp), tuple(variants.split(",")), parse_frames(frames), model, kernel, position, check=check
+        codec,
+        parse_numbers(qp),
+        tuple(word.strip() for word in variants.split(",")),
+        parse_frames(frames),
+        model,
+        kernel,
+        position,
+        check=check,
     )
     if "anchor" not in settings.variants:
         raise VrcnnError("BD-rate needs the variant anchor to compare with")
     if len(settings.qps) < 4:
         raise VrcnnError(f"BD-rate needs at least four QPs, not {len(settings.qps)}")
-    for path in (json_file, csv_file, plot):
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+    if method not in METHODS:
+        raise VrcnnError(f"unknown method {method!r}; there are {', '.join(METHODS)}")
+    outputs = [path for path in (json_file, csv_file, plot) if path is not None]
+    if len(set(outputs)) < len(outputs):
+        raise VrcnnError("--json, --csv and --plot need files of their own")
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise VrcnnError(f"the plot is a .png, not {plot.name!r}")
+    for path in outputs:
+        if path.is_dir():
+            raise VrcnnError(f"{path} is a folder; give a file name")
+        path.parent.mkdir(parents=True, exist_ok=True)
     found = find(sequences, search_path, size, pixel_format)
     outcomes = run_evaluation(found, settings, workers)
     rows = [row for outcome in outcomes for row in outcome.rows]
@@ -150,7 +165,10 @@ def bdrate(
         encoder=outcomes[0].encoder,
         encoder_settings={str(q): outcomes[i].commands for i, q in enumerate(settings.qps)},
         method=method,
-        sequences=[{"name": s.name, "md5": s.md5, "frames": settings.frames or "auto"} for s in found],
+        sequences=[
+            {"name": sequence.name, "pictures": outcome.rows[0]["pictures"], "md5": outcome.originals_md5}
+            for sequence, outcome in zip(found, outcomes[:: len(settings.qps)], strict=True)
+        ],
     )
     document = {"provenance": origin, "rows": rows, **report.summarise(rows, method)}
     # Results before pictures of them: a plot that fails must not cost an evaluation.
@@ -164,9 +182,8 @@ def bdrate(
         say_checked(*totals(outcomes))
     if plot:
         report.write_plot(plot, document)
-    written = [str(path) for path in (json_file, csv_file, plot) if path]
-    if written:
-        console.print(f"wrote {', '.join(written)}", soft_wrap=True, highlight=False)
+    if outputs:
+        console.print(f"wrote {', '.join(map(str, outputs))}", soft_wrap=True, highlight=False)
     missing = report.missing(document)
     if missing:
         raise VrcnnError(f"{len(missing)} BD-rates are missing: {missing[0]}" + (" (more above)" if len(missing) > 1 else ""))
@@ -175,7 +192,7 @@ def bdrate(
 @app.command()
 def check(
     streams: Annotated[list[Path] | None, typer.Argument(help="HEVC streams to check instead of coding sequences.")] = None,
-    sequences: Sequences = ["builtin"],  # noqa: B006 (typer copies it)
+    sequences: Annotated[list[str] | None, typer.Option(help="As for bdrate; default: builtin.")] = None,
     qp: Qps = "22,27,32,37",
     frames: Frames = "auto",
     codec: CodecName = "x265",
@@ -195,12 +212,17 @@ def check(
     """
     settings = evaluation.Settings(codec, parse_numbers(qp), ("integer",), parse_frames(frames), model, kernel, position, check=True)
     if not streams:
-        say_checked(*totals(run_evaluation(find(sequences, search_path, size, pixel_format), settings, workers)))
+        say_checked(*totals(run_evaluation(find(sequences or ["builtin"], search_path, size, pixel_format), settings, workers)))
         return
+    if sequences:
+        raise VrcnnError("give either streams or --sequences")
     evaluation.check_settings(settings)
     models = evaluation.load_models(settings)
     for stream in streams:
-        results = [evaluation.check_stream(stream, number, settings, models) for number in settings.qps]
+        try:
+            results = [evaluation.check_stream(stream, number, settings, models) for number in settings.qps]
+        except CodecError as error:
+            raise CodecError(f"{stream}: {error}") from None
         console.print(f"{stream}:", end=" ", highlight=False, soft_wrap=True)
         say_checked(sum(pictures for pictures, _, _ in results), sum(samples for _, samples, _ in results), results[0][2])
 
@@ -215,10 +237,12 @@ def filter_video(
     backend: Annotated[str, typer.Option(help="c (the C library), oracle (numpy, slow) or float (needs torch; not bit-exact).")] = "c",
     scale: Annotated[int, typer.Option(help="Output scale c, in eighths.", min=1, max=10)] = 8,
     frames: Annotated[int | None, typer.Option(help="Filter at most so many pictures.", min=1)] = None,
-    rate: Annotated[str | None, typer.Option(help="Pictures a second, such as 30 or 30000/1001, where the input does not say.")] = None,
+    rate: Annotated[
+        str | None, typer.Option(help="Pictures a second to write into .y4m, such as 30000/1001; default: the input's.")
+    ] = None,
     model: ModelFile = None,
     kernel: Kernel = "auto",
-    position: Position = "before_deblocking",
+    position: Annotated[str, typer.Option(help=f"With --qp: where the filter stands, {' or '.join(POSITIONS)}.")] = "before_deblocking",
     size: Size = None,
     pixel_format: PixelFormat = None,
 ) -> None:
@@ -228,6 +252,7 @@ def filter_video(
     if out.suffix.lower() not in (".yuv", ".y4m"):
         raise VrcnnError(f"the output is .yuv or .y4m, not {out.name!r}")
     settings = evaluation.Settings(model=model, kernel=kernel, position=position)
+    evaluation.check_settings(settings)
     models = evaluation.load_models(settings)
     number = models.index_for_qp(qp, position) if index is None else index  # type: ignore[arg-type]
     if number >= len(models.networks):
@@ -258,7 +283,7 @@ def filter_video(
                     raise VideoError(f"{original} ends after {count} pictures, {source} goes on")
                 psnrs = zip("YUV", picture_psnr(before, truth), picture_psnr(after, truth), strict=False)
                 figures = ", ".join(f"{plane} {a:.3f} -> {b:.3f} dB" for plane, a, b in psnrs)
-                console.print(f"picture {count}: {figures}", highlight=False)
+                console.print(f"picture {count}: {figures}", highlight=False, soft_wrap=True)
             yield after
 
     raw = source.suffix.lower() == ".yuv"
@@ -311,7 +336,13 @@ def run_bench(
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(json_file) as temporary:
-            temporary.write_text(json.dumps({"provenance": provenance(), "rows": rows}, indent=1) + "\n")
+            temporary.write_text(
+                json.dumps(
+                    {"provenance": provenance(model=evaluation.load_models(evaluation.Settings(model=model)).identity), "rows": rows},
+                    indent=1,
+                )
+                + "\n"
+            )
 
 
 def main() -> None:

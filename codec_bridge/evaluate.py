@@ -1,5 +1,6 @@
 """Sequences x QPs x variants -> result rows: code, decode, filter, measure; on request every picture is checked bit for bit."""
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -19,10 +21,12 @@ from codec_bridge.catalogue import Sequence as VideoSequence
 from codec_bridge.catalogue import auto_frames
 from codec_bridge.codecs import CodecError, get_codec
 from codec_bridge.filter import Filter
+from codec_bridge.provenance import git_revision
 from codec_bridge.video import Picture
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.models import builtin_path, float_path
+from vrcnn_int.network import POSITIONS
 
 SIDE_INFORMATION_BITS = 16
 """Bits a picture that a filtered stream pays for side information, until its syntax exists."""
@@ -35,6 +39,10 @@ FilterPlane = Callable[[NDArray[np.integer], int], NDArray[np.integer]]
 
 class EvaluationError(VrcnnError):
     """The evaluation asked for cannot be run."""
+
+
+class Stopped(Exception):
+    """A job gave up because the evaluation ends."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +66,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Rows of one sequence at one QP, the encoder's name and settings, and how many pictures were checked."""
+    """Rows of one sequence at one QP, the encoder's name and settings, what was checked, and the MD5 of the pictures' samples."""
 
     rows: list[dict[str, Any]]
     encoder: str
     commands: dict[str, str]
     checked_pictures: int
     checked_samples: int
+    originals_md5: str
 
 
 def load_models(settings: Settings) -> ModelSet:
@@ -113,12 +122,12 @@ def measure(pictures: Sequence[Picture], originals: Sequence[Picture]) -> dict[s
     return {"psnr_y": y, "psnr_u": u, "psnr_v": v, "ssim_y": float(np.mean(ssims))}
 
 
-def run(sequence: VideoSequence, qp: int, settings: Settings, models: ModelSet) -> Outcome:
+def run(sequence: VideoSequence, qp: int, settings: Settings, models: ModelSet, stop: Event) -> Outcome:
     """Code one sequence at one QP in every variant.
 
     The anchor has deblocking and SAO on, none has both off. A network reads the samples before deblocking (the stream with both
     off) or, at position after_sao, the anchor's; it filters uncropped, as a codec would, and is measured cropped.
-    Raises VrcnnError for whatever is unusable, check.Inconsistency if a checked picture differs.
+    Raises VrcnnError for whatever is unusable, check.Inconsistency if a checked picture differs, Stopped soon after ``stop`` is set.
     """
     codec = get_codec(settings.codec)
     frames = settings.frames or auto_frames(sequence.width, sequence.height)
@@ -137,6 +146,8 @@ def run(sequence: VideoSequence, qp: int, settings: Settings, models: ModelSet) 
         return streams[filters]
 
     for variant in settings.variants:
+        if stop.is_set():
+            raise Stopped(sequence.name)
         is_network = variant in ("integer", "float")
         filters = variant == "anchor" or (is_network and settings.position == "after_sao")
         encoded, recon = coded(filters)
@@ -150,7 +161,9 @@ def run(sequence: VideoSequence, qp: int, settings: Settings, models: ModelSet) 
                 if settings.check:
                     again = codec.decode(encoded.data, cropping=False, pictures=len(originals))
                     for number, sides in enumerate(zip(recon, pictures, again, strict=True)):
-                        name = f"{sequence.name}, QP {qp}, picture {number}"
+                        if stop.is_set():
+                            raise Stopped(sequence.name)
+                        name = f"picture {number}"
                         checked_samples += check.check_picture(filter_, models.networks[index], index, *sides, name)
                         checked_pictures += 1
         elif variant == "float":
@@ -181,7 +194,12 @@ def run(sequence: VideoSequence, qp: int, settings: Settings, models: ModelSet) 
                 "kernel": kernel,
             }
         )
-    return Outcome(rows, encoded.encoder, commands, checked_pictures, checked_samples)
+    digest = hashlib.md5(usedforsecurity=False)
+    for plane in (plane for picture in originals for plane in picture.planes):
+        digest.update(plane.astype(plane.dtype.newbyteorder("<"), copy=False).tobytes())
+    for row in rows:
+        row |= {"encoder": encoded.encoder, "git_revision": git_revision()}
+    return Outcome(rows, encoded.encoder, commands, checked_pictures, checked_samples, digest.hexdigest())
 
 
 def check_stream(path: Path, qp: int, settings: Settings, models: ModelSet) -> tuple[int, int, str]:
@@ -220,6 +238,8 @@ def check_settings(settings: Settings) -> None:
         raise EvaluationError("at least one QP and one variant are needed")
     if settings.frames is not None and settings.frames < 1:
         raise EvaluationError("at least one picture a sequence is needed")
+    if settings.position not in POSITIONS:
+        raise EvaluationError(f"unknown position {settings.position!r}; there are {' and '.join(POSITIONS)}")
     get_codec(settings.codec)
 
 
@@ -239,12 +259,14 @@ def evaluate(
     if not jobs:
         raise EvaluationError("no sequences to evaluate")
     names = [sequence.name for sequence, _ in jobs[:: len(settings.qps)]]
-    if len(set(names)) != len(names):
-        raise EvaluationError("two sequences have the same name; give them in separate runs")
+    for name in names:
+        if names.count(name) > 1:
+            raise EvaluationError(f"{names.count(name)} sequences are called {name}; give them in separate runs")
     results: dict[int, Outcome] = {}
+    stop = Event()
     # One job a core: matrix products with threads of their own would only wait for each other.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        futures = {pool.submit(run, sequence, qp, settings, models): n for n, (sequence, qp) in enumerate(jobs)}
+        futures = {pool.submit(run, sequence, qp, settings, models, stop): n for n, (sequence, qp) in enumerate(jobs)}
         try:
             for future in as_completed(futures):
                 number = futures[future]
@@ -255,6 +277,7 @@ def evaluate(
                     raise type(error)(f"{sequence.name}, QP {qp}: {error}") from error
                 progress(sequence.name, qp, results[number])
         except BaseException:
+            stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return [results[n] for n in range(len(jobs))]

@@ -99,7 +99,7 @@ class UnknownKernelError(FilterError):
 class UnsupportedKernelError(FilterError):
     """VRCNN_ERROR_KERNEL_UNSUPPORTED."""
 
-    advice = "use auto, or one that codec_bridge.filter.kernels() lists as supported"
+    advice = "use auto, or one that `codec-bridge bench` lists"
 
 
 class NetworkIndexError(FilterError):

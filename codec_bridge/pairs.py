@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge.catalogue import resolve
+from codec_bridge.provenance import provenance
 from codec_bridge.video import Picture, open_video
 from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
@@ -53,4 +54,5 @@ def make(
                 raise VrcnnError(f"only 8-bit pictures can be packed; {original if left.bit_depth != 8 else recon} has more bits")
             yield right.planes[0].astype(np.uint8), left.planes[0].astype(np.uint8)
 
-    return pairs.write(out, planes(), {"qp": qp, "position": position, "original": original.name, "recon": recon.name})
+    meta = {"qp": qp, "position": position, "original": original.name, "recon": recon.name, "frames": frames, "provenance": provenance()}
+    return pairs.write(out, planes(), meta)

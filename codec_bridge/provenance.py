@@ -4,12 +4,14 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from vrcnn_int import __version__
 
 
+@cache
 def git_revision() -> str | None:
     """Revision of the checkout this package runs from, with '+' if it has changes; None outside a checkout."""
     folder = Path(__file__).resolve().parent
@@ -26,6 +28,15 @@ def git_revision() -> str | None:
         return None
 
 
+def processor() -> str | None:
+    """The processor's own name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or None
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
+
+
 def provenance(**more: Any) -> dict[str, Any]:
     """Version, git revision, command line, machine and time, and ``more`` (model identity, kernel, encoder, ...)."""
     return {
@@ -33,6 +44,7 @@ def provenance(**more: Any) -> dict[str, Any]:
         "git_revision": git_revision(),
         "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "machine": platform.machine(),
+        "processor": processor(),
         "system": platform.system(),
         "python": platform.python_version(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -23,7 +23,7 @@ VARIANTS = ("anchor", "none", "integer", "float", "map")
 PLANES = ("y", "u", "v")
 ROW_KEYS = (
     "sequence", "width", "height", "pictures", "qp", "variant", "codec", "bits", "side_information_bits", "kbps",
-    "psnr_y", "psnr_u", "psnr_v", "ssim_y", "encode_seconds", "filter_seconds", "model", "kernel",
+    "psnr_y", "psnr_u", "psnr_v", "ssim_y", "encode_seconds", "filter_seconds", "model", "kernel", "encoder", "git_revision",
 )  # fmt: skip
 
 Row = Mapping[str, Any]
@@ -102,7 +102,7 @@ def print_table(document: Document, console: "Console") -> None:
         for variant in variants:
             for text in entry.get(variant, {}).get("warnings", ()):
                 warning = f"warning: {entry['sequence']}, {variant}: {text}"
-                console.print(warning, style="yellow", markup=False, highlight=False)
+                console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def write_json(path: str | Path, document: Document) -> None:
@@ -155,13 +155,16 @@ def write_plot(path: str | Path, document: Document) -> None:
         axes.xaxis.set_minor_formatter(NullFormatter())
         gains = {variant: document["sequences"][index].get(variant, {}).get("bd_rate_y") for variant in variants}
         shown = [f"{variant} {gain:+.2f} %" for variant, gain in gains.items() if gain is not None]
-        axes.set_title("\n".join([name, *(", ".join(shown[k : k + 2]) for k in range(0, len(shown), 2))]), fontsize=9)
+        axes.set_title("\n".join([name, *(", ".join(shown[k : k + 2]) for k in range(0, len(shown), 2))]), fontsize=9, parse_math=False)
         axes.tick_params(labelsize=8)
         axes.grid(color="0.9")
         if index % columns == 0:
             axes.set_ylabel("luma PSNR (dB)", fontsize=9)
         if index >= len(names) - columns:
             axes.set_xlabel("rate (kbit/s)", fontsize=9)
+    origin = document["provenance"]
+    said = [f"{key} {str(origin[key])[:40]}" for key in ("model", "encoder", "git_revision", "time") if origin.get(key)]
+    figure.text(0.995, 0.002, ", ".join(said), fontsize=6, color="0.4", ha="right", va="bottom", parse_math=False)
     figure.legend(loc="outside upper center", ncols=len(variants), frameon=False, fontsize=9)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=130)

@@ -350,7 +350,7 @@ def _open_yuv(path: Path, size: tuple[int, int] | None, pixel_format: str | None
     if size is None or pixel_format is None:
         wanted = (("its size", size), ("its pixel format (such as yuv420p)", pixel_format))
         missing = " and ".join(word for word, value in wanted if value is None)
-        raise VideoError(f"{path} does not say how to read it: give {missing}")
+        raise VideoError(f"{path} does not say how to read it: give {missing} (--size, --format)")
     chroma_format, bit_depth = parse_pixel_format(pixel_format)
     shapes = plane_shapes(*size, chroma_format)
     picture_bytes = sum(height * width for height, width in shapes) * np.dtype(_dtype(bit_depth)).itemsize
@@ -378,6 +378,8 @@ def _open_y4m(path: Path) -> Video:
         if not fields or fields[0] != "YUV4MPEG2" or not header.endswith(b"\n"):
             raise VideoError(f"{path} is not a Y4M file: it does not begin with a YUV4MPEG2 line")
         values = {field[0]: field[1:] for field in reversed(fields[1:]) if field[0] != "X"}
+        if values.get("I", "p") not in ("p", "?"):
+            raise VideoError(f"{path} is interlaced (I{values['I']}); give its fields as pictures of their own")
         try:
             width, height = int(values["W"]), int(values["H"])
             number, period = (int(part) for part in values.get("F", "0:0").split(":"))

@@ -347,6 +347,57 @@ def test_bench_measures(tmp_path: Path) -> None:
     assert row["gmacs"] == pytest.approx(54_512 * 64 * 48 / row["ms"] / 1e6)
 
 
+def test_names_with_brackets_and_dollars_are_printed_as_they_are(clip: Path, tmp_path: Path) -> None:
+    source = tmp_path / "cl$ip_$x[red].y4m"
+    source.write_bytes(clip.read_bytes())
+    result = bridge("bdrate", "--sequences", source, "--frames", 1, "--plot", tmp_path / "r.png", "--csv", tmp_path / "[r].csv")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("cl$ip_$x[red]") >= 2
+    assert "[r].csv" in result.stdout
+    with (tmp_path / "[r].csv").open() as file:
+        assert "x265" in next(csv.DictReader(file))["encoder"]
+
+
+def test_mistakes_are_found_before_the_work(clip: Path, tmp_path: Path) -> None:
+    def bdrate(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return bridge("bdrate", "--sequences", clip, *arguments)
+
+    refused(bdrate("--method", "spline"), "spline", "pchip")
+    refused(bdrate("--json", tmp_path), "is a folder")
+    refused(bdrate("--json", tmp_path / "a", "--csv", tmp_path / "a"), "files of their own")
+    refused(bdrate("--plot", tmp_path / "a.jpg"), ".png")
+    refused(bdrate("--json", clip / "a.json"), "cat.y4m")
+    refused(bdrate("--position", "somewhere"), "unknown position")
+    refused(bdrate("--sequences", clip), "2 sequences are called cat")
+    refused(bridge("check", clip, "--sequences", clip), "either streams or --sequences")
+    refused(bridge("check", clip), "cat.y4m")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(stream: Path, tmp_path: Path) -> None:
+    program = f"ulimit -f 4; exec {sys.executable} -m codec_bridge.cli filter {stream} {tmp_path / 'o.yuv'} --qp 32"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    refused(subprocess.run(["sh", "-c", program], capture_output=True, text=True, env=environment), "File too large")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_termination_leaves_no_temporary_file(tmp_path: Path) -> None:
+    big = Picture((np.zeros((1080, 1920), np.uint8),), 8, "400")
+    write_y4m(tmp_path / "in.y4m", [big] * 4, 25)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "codec_bridge.cli", "filter", str(tmp_path / "in.y4m"), str(tmp_path / "o.yuv"), "--qp", "32"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+    )
+    for _ in range(300):
+        if len(list(tmp_path.iterdir())) > 1:
+            break
+        time.sleep(0.1)
+    assert len(list(tmp_path.iterdir())) == 2
+    process.terminate()
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert [path.name for path in tmp_path.iterdir()] == ["in.y4m"]
+
+
 def interrupted(arguments: list[object], seconds: float, begun: Path | None = None) -> None:
     """Ctrl-C some seconds after the start, or after a file appeared, ends a command with one line and the shells' exit code."""
     root = str(Path(__file__).parent.parent)

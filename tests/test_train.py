@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch", reason="training tests need torch: pip inst
 from vrcnn_int import integer, pairs  # noqa: E402
 from vrcnn_int.bounds import geometric_progression  # noqa: E402
 from vrcnn_int.brelu import BReLU, brelu_backward, brelu_forward, quantized_brelu_forward  # noqa: E402
+from vrcnn_int.cli import read_run  # noqa: E402
 from vrcnn_int.errors import VrcnnError  # noqa: E402
 from vrcnn_int.integer import ModelSet  # noqa: E402
 from vrcnn_int.models import builtin_path, float_path  # noqa: E402
@@ -156,6 +157,17 @@ def test_each_stage_trains_its_own_form(pair_file: Path, tmp_path: Path) -> None
     assert [seen[stage][1] for stage in ("float", "weights", "bounds")] == [0, 0, 127]
 
 
+def test_results_of_another_run_are_not_mixed(pair_file: Path, tmp_path: Path) -> None:
+    train([pair_file], [pair_file], tmp_path, TINY)
+    (tmp_path / "checkpoint.pt").unlink()
+    with pytest.raises(VrcnnError, match=r"float\.npz and tuned\.npz of another run"):
+        train([pair_file], [pair_file], tmp_path, replace(TINY, seed=2))
+    train([pair_file], [pair_file], tmp_path / "b", replace(TINY, seed=2))
+    (tmp_path / "b/tuned.npz").write_bytes((tmp_path / "tuned.npz").read_bytes())
+    with pytest.raises(VrcnnError, match="different runs"):
+        read_run(tmp_path / "b")
+
+
 def test_settings_that_no_run_can_have_are_refused(pair_file: Path, tmp_path: Path) -> None:
     for change, message in [
         ({"precision": "bfloat16"}, "precision 'bfloat16'"),
@@ -164,6 +176,8 @@ def test_settings_that_no_run_can_have_are_refused(pair_file: Path, tmp_path: Pa
         ({"device": "gpu"}, "device 'gpu'"),
         ({"bound_rule": "max"}, "bound_rule 'max'"),
         ({"residual": -1.0}, "above 0"),
+        ({"rate": float("nan")}, "rate must be"),
+        ({"seed": -1}, "seed"),
     ]:
         with pytest.raises(VrcnnError, match=message):
             train([pair_file], [pair_file], tmp_path / "run", replace(TINY, **change))

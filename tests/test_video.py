@@ -67,7 +67,7 @@ def test_yuv_states_nothing_and_is_never_guessed(tmp_path: Path) -> None:
     path.write_bytes(bytes(416 * 240 * 3 // 2))
     for size, pixel_format, missing in (
         (None, None, "its size and its pixel format"),
-        (None, "yuv420p", "give its size$"),
+        (None, "yuv420p", r"give its size \("),
         ((416, 240), None, "give its pixel format"),
     ):
         with pytest.raises(VideoError, match=missing):
@@ -391,3 +391,9 @@ def test_writing_crops(tmp_path: Path) -> None:
     marked = Picture(picture.planes, 8, "420", (0, 0, 8, 4))
     write_yuv(tmp_path / "a.yuv", [marked])
     assert media.equal(open_video(tmp_path / "a.yuv", (24, 12), "yuv420p"), [marked.cropped()])
+
+
+def test_interlaced_y4m_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "i.y4m").write_bytes(b"YUV4MPEG2 W16 H16 F25:1 It A1:1 C420\nFRAME\n" + bytes(16 * 16 * 3 // 2))
+    with pytest.raises(VideoError, match="interlaced"):
+        open_video(tmp_path / "i.y4m")

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TextColumn
 from rich.table import Table
 
-from vrcnn_int.console import console, run
+from vrcnn_int.console import console, progress_bar, run
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
 from vrcnn_int.integer import IntegerNetwork, ModelSet
@@ -65,8 +65,7 @@ def train(
 
     torch.set_num_threads(threads)
     settings = parse_settings(set or [], TrainSettings())
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("loss {task.fields[loss]:.3f}"), console=console) as progress:
+    with progress_bar(TextColumn("loss {task.fields[loss]:.3f}")) as progress:
         tasks = {}
 
         def show(stage: str, step: int, steps: int, values: dict[str, Any]) -> None:
@@ -99,6 +98,9 @@ def read_run(path: Path) -> tuple[FloatNetwork, FloatNetwork]:
         if len(found) != 1:
             raise VrcnnError(f"{file} holds {len(found)} networks; give training folders or files of one network")
         networks.append(found[0])
+    records = [{key: value for key, value in network.provenance.items() if key != "stage"} for network in networks]
+    if records[0] != records[1]:
+        raise VrcnnError(f"{path}: float.npz and tuned.npz come from different runs; train again into another folder")
     if networks[1].tuning:
         raise VrcnnError(f"{path} is a tuned network; give its training folder, which also holds the float network to ship beside it")
     return networks[0], networks[1]
@@ -108,7 +110,10 @@ def validation_log(run: Path) -> list[dict[str, Any]]:
     """What a training folder's log says of the validation pictures; nothing for a file."""
     if not run.is_dir():
         return []
-    entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    try:
+        entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    except (OSError, ValueError) as error:
+        raise VrcnnError(f"cannot read {run / 'log.jsonl'} ({error}); the training folder is not whole") from None
     return [entry for entry in entries if "validation_gain" in entry]
 
 
@@ -124,9 +129,9 @@ def quantize(
         raise VrcnnError(f"a model set's name ends in .vrcnn, not {out.name!r}")
     found = [read_run(path) for path in runs]
     models = ModelSet(tuple(to_integer(tuned) for tuned, _ in found))
-    save_float_networks(float_path(out), [plain for _, plain in found], {"set": models.identity})
     trained = [{**tuned.provenance, "validation": validation_log(path)} for path, (tuned, _) in zip(runs, found, strict=True)]
     record = {"identity": models.identity, "networks": trained}
+    save_float_networks(float_path(out), [plain for _, plain in found], {"set": models.identity})
     with replacing(out.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")
     models.save(out)
@@ -149,7 +154,7 @@ def export(
     for network in models.networks:
         prove(network)
     if header is not None:
-        write_c_header(models, name or model.stem, header)
+        write_c_header(models, name or model.stem.replace("-", "_"), header)
         console.print(f"wrote {header}", soft_wrap=True)
     if binary is not None:
         models.save(binary)

@@ -68,6 +68,11 @@ class TrainSettings:
         for name in positive:
             if getattr(self, name) < 1:
                 raise VrcnnError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("rate", "tuning_rate", "sigma"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise VrcnnError(f"{name} must be a number above 0, not {getattr(self, name)}")
+        if self.seed < 0:
+            raise VrcnnError(f"the seed must not be negative, but is {self.seed}")
         for name, known in (("precision", ("bf16", "fp32")), ("bound_rule", ("geometric", "n-sigma")), ("device", ("cpu", "cuda"))):
             if getattr(self, name) not in known:
                 raise VrcnnError(f"unknown {name} {getattr(self, name)!r}; there are {' and '.join(known)}")
@@ -220,6 +225,9 @@ def train(
     state = load_checkpoint(out / "checkpoint.pt", run)
     log_path = out / "log.jsonl"
     if state is None:
+        finished = [name for name in ("float.npz", "tuned.npz") if (out / name).exists()]
+        if finished:
+            raise VrcnnError(f"{out} holds {' and '.join(finished)} of another run; choose another --out")
         log_path.write_text("")
         with replacing(out / "settings.json") as temporary:
             temporary.write_text(json.dumps({**run, "residual": residual, "torch": torch.__version__}, indent=1) + "\n")

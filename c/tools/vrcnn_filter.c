@@ -259,6 +259,7 @@ static FILE *create_unfinished(const char *output)
     if (descriptor < 0)
         fail("%s: %s", path, strerror(errno));
     unfinished = path;
+    signal(SIGXFSZ, SIG_IGN); /* a file limit is then an error of the write */
     signal(SIGINT, remove_unfinished);
     signal(SIGTERM, remove_unfinished);
     signal(SIGHUP, remove_unfinished);
