@@ -18,6 +18,7 @@ from vrcnn_int.files import replacing
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 VARIANTS = ("anchor", "none", "integer", "float", "map")
 PLANES = ("y", "u", "v")
@@ -209,7 +210,7 @@ def _mean(results: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     return mean
 
 
-def _figure(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"[{'green' if value < 0 else 'red'}]{value:+.2f}[/]"
+def _figure(value: float | None) -> "Text":
+    from rich.text import Text
+
+    return Text("-") if value is None else Text(f"{value:+.2f}", style="green" if value < 0 else "red")

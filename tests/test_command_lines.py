@@ -79,6 +79,8 @@ def test_bdrate_writes_rows_means_and_provenance(clip: Path, tmp_path: Path) -> 
     assert "cat" in result.stdout
     assert "no sample differs" in result.stdout
     document = json.loads(files[0].read_text())
+    figures = [f"{document['mean'][variant][f'bd_rate_{plane}']:+.2f}" for variant in ("none", "integer") for plane in "yuv"]
+    assert [line.split()[1:] for line in result.stdout.splitlines() if line.split()[:1] == ["mean"]] == [figures]
     assert len(document["rows"]) == 12
     assert isinstance(document["mean"]["integer"]["bd_rate_y"], float)
     assert document["provenance"]["model"] == ModelSet.load(builtin_path()).identity

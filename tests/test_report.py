@@ -34,7 +34,7 @@ def document_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def shown(document: dict[str, Any], width: int = 160) -> str:
     stream = io.StringIO()
-    print_table(document, Console(file=stream, width=width, color_system=None))
+    print_table(document, Console(file=stream, width=width, color_system=None, markup=False))
     return stream.getvalue()
 
 
