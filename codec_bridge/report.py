@@ -165,7 +165,7 @@ def write_plot(path: str | Path, document: Document) -> None:
             axes.set_xlabel("rate (kbit/s)", fontsize=9)
     origin = document["provenance"]
     said = [f"{key} {str(origin[key])[:40]}" for key in ("model", "encoder", "git_revision", "time") if origin.get(key)]
-    figure.text(0.995, 0.002, ", ".join(said), fontsize=6, color="0.4", ha="right", va="bottom", parse_math=False)
+    figure.supxlabel(", ".join(said), x=0.995, ha="right", fontsize=6, color="0.4", parse_math=False)
     figure.legend(loc="outside upper center", ncols=len(variants), frameon=False, fontsize=9)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=130)
