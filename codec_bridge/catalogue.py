@@ -1,6 +1,5 @@
 """Test sequences by name: the catalogues in sequences/, folders of videos, and single files."""
 
-import hashlib
 import os
 import tomllib
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from codec_bridge.video import PICTURE_FILES, VIDEO_FILES, Video, VideoError, open_video
+from codec_bridge.video import PICTURE_FILES, VIDEO_FILES, Video, VideoError, open_video, samples_md5
 from vrcnn_int.errors import VrcnnError
 
 SEARCH_VARIABLE = "VRCNN_SEQUENCES"
@@ -63,12 +62,9 @@ class Sequence:
         """Read all pictures and compare their MD5. Raises VideoError if it differs or is not known."""
         if self.md5 is None:
             raise VideoError(f"the MD5 of {self.name} is not known")
-        digest = hashlib.md5()
-        for picture in self.open():
-            for plane in picture.planes:
-                digest.update(plane.astype(plane.dtype.newbyteorder("<"), copy=False).tobytes())
-        if digest.hexdigest() != self.md5:
-            raise VideoError(f"{self.path} is not {self.name} as catalogued: MD5 {digest.hexdigest()} instead of {self.md5}")
+        found = samples_md5(self.open())
+        if found != self.md5:
+            raise VideoError(f"{self.path} is not {self.name} as catalogued: MD5 {found} instead of {self.md5}")
 
 
 def auto_frames(width: int, height: int) -> int:

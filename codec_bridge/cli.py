@@ -1,6 +1,5 @@
 """codec-bridge: filter coded video, evaluate BD-rate, and check that encoder and decoder agree bit for bit."""
 
-import json
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +23,6 @@ from codec_bridge.video import Picture, Video, VideoError, open_video, write_y4m
 from vrcnn_int import integer
 from vrcnn_int.console import console, progress_bar, run
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
 from vrcnn_int.network import POSITIONS
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -335,14 +333,8 @@ def run_bench(
     rows = bench([size for size in wanted if size], model, repeats, show)
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(json_file) as temporary:
-            temporary.write_text(
-                json.dumps(
-                    {"provenance": provenance(model=evaluation.load_models(evaluation.Settings(model=model)).identity), "rows": rows},
-                    indent=1,
-                )
-                + "\n"
-            )
+        models = evaluation.load_models(evaluation.Settings(model=model))
+        report.write_json(json_file, {"provenance": provenance(model=models.identity), "rows": rows})
 
 
 def main() -> None:

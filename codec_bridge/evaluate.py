@@ -1,6 +1,5 @@
 """Sequences x QPs x variants -> result rows: code, decode, filter, measure; on request every picture is checked bit for bit."""
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,11 +21,11 @@ from codec_bridge.catalogue import auto_frames
 from codec_bridge.codecs import CodecError, get_codec
 from codec_bridge.filter import Filter
 from codec_bridge.provenance import git_revision
-from codec_bridge.video import Picture
+from codec_bridge.video import Picture, samples_md5
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.models import builtin_path, float_path
-from vrcnn_int.network import POSITIONS
+from vrcnn_int.network import POSITIONS, load_float_networks
 
 SIDE_INFORMATION_BITS = 16
 """Bits a picture that a filtered stream pays for side information, until its syntax exists."""
@@ -95,8 +94,6 @@ def float_filter(settings: Settings, models: ModelSet, index: int) -> FilterPlan
     Raises EvaluationError if torch or the float networks are missing, or belong to another set.
     """
     path = float_path(settings.model or builtin_path())
-    from vrcnn_int.network import load_float_networks
-
     networks, meta = load_float_networks(path)
     if meta.get("set") != models.identity:
         raise EvaluationError(f"{path} belongs to model set {meta.get('set')}, not to {models.identity}")
@@ -192,14 +189,11 @@ def run(sequence: VideoSequence, qp: int, settings: Settings, models: ModelSet, 
                 "filter_seconds": filter_seconds,
                 "model": models.identity if is_network else None,
                 "kernel": kernel,
+                "encoder": encoded.encoder,
+                "git_revision": git_revision(),
             }
         )
-    digest = hashlib.md5(usedforsecurity=False)
-    for plane in (plane for picture in originals for plane in picture.planes):
-        digest.update(plane.astype(plane.dtype.newbyteorder("<"), copy=False).tobytes())
-    for row in rows:
-        row |= {"encoder": encoded.encoder, "git_revision": git_revision()}
-    return Outcome(rows, encoded.encoder, commands, checked_pictures, checked_samples, digest.hexdigest())
+    return Outcome(rows, encoded.encoder, commands, checked_pictures, checked_samples, samples_md5(originals))
 
 
 def check_stream(path: Path, qp: int, settings: Settings, models: ModelSet) -> tuple[int, int, str]:

@@ -1,5 +1,6 @@
 """Reading and writing video: planar yuv, Y4M, containers and HEVC streams, picture files; one Picture type for all of them."""
 
+import hashlib
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -227,6 +228,20 @@ def plane_shapes(width: int, height: int, chroma_format: str) -> list[tuple[int,
     return [(height, width)] + ([] if chroma_format == "400" else 2 * [(height // y, width // x)])
 
 
+def sample_bytes(plane: Plane) -> bytes:
+    """The samples of a plane row by row, two bytes each above 8 bits, the lower one first: as in yuv files and picture hashes."""
+    return plane.astype(plane.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def samples_md5(pictures: Iterable[Picture]) -> str:
+    """MD5 of all samples of all planes in order, 32 hexadecimal digits: of a yuv file with these pictures."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for picture in pictures:
+        for plane in picture.planes:
+            digest.update(sample_bytes(plane))
+    return digest.hexdigest()
+
+
 def picture_from_rgb(array: NDArray[np.uint8]) -> Picture:
     """A photograph as an 8-bit BT.601 limited-range picture, cropped to multiples of 8 at its right and bottom.
 
@@ -326,7 +341,7 @@ def _uniform(pictures: Iterable[Picture]) -> Iterator[Picture]:
 
 def _write_planes(file: BinaryIO, picture: Picture) -> int:
     for plane in picture.planes:
-        file.write(plane.astype(plane.dtype.newbyteorder("<"), copy=False).tobytes())
+        file.write(sample_bytes(plane))
     return 1
 
 

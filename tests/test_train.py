@@ -198,9 +198,9 @@ def test_training_makes_a_model_set(pair_file: Path, tmp_path: Path) -> None:
     assert {e["stage"] for e in entries if "validation_gain" in e} == {"float", "weights", "bounds"}
 
 
-def losses(folder: Path) -> list[tuple[str, int, float]]:
+def losses(folder: Path) -> list[tuple[str, int, float, float]]:
     lines = (json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines())
-    return [(e["stage"], e["step"], e["loss"]) for e in lines if "loss" in e]
+    return [(e["stage"], e["step"], e["loss"], e["mean_loss"]) for e in lines if "loss" in e]
 
 
 @pytest.mark.parametrize("stop", [("float", 3), ("float", 6), ("weights", 2), ("bounds", 1)])

@@ -256,7 +256,7 @@ def train(
                 restore(module, optimizer, schedule, patches, state)
                 first = state["step"]
             bf16 = settings.precision == "bf16" and stage == "float"
-            total = 0.0
+            total = state["mean_loss"] if resumed and state is not None else 0.0
             for step in range(first, steps):
                 if stage == "float" and settings.bound_rule == "n-sigma" and step == steps // 3:
                     for activation, bound in zip(module.activations, measure_n_sigma(module, patches, settings), strict=True):
@@ -281,7 +281,7 @@ def train(
                     log(stage=stage, step=done, validation_psnr=before, validation_gain=gain, seconds=time.monotonic() - started)
                 progress(stage, done, steps, {"loss": total})
                 if interrupted[0] or done % settings.checkpoint_every == 0:
-                    taken = snapshot(module, optimizer, schedule, patches, run, stage, done, started, log_path)
+                    taken = snapshot(module, optimizer, schedule, patches, run, stage, done, total, started, log_path)
                     save_checkpoint(out / "checkpoint.pt", taken)
                 if interrupted[0]:
                     raise KeyboardInterrupt
@@ -300,6 +300,7 @@ def snapshot(
     run: dict[str, Any],
     stage: str,
     step: int,
+    mean_loss: float,
     started: float,
     log_path: Path,
 ) -> dict[str, Any]:
@@ -308,6 +309,7 @@ def snapshot(
         "run": run,
         "stage": stage,
         "step": step,
+        "mean_loss": mean_loss,
         "seconds": time.monotonic() - started,
         "log": log_path.read_text(),
         "module": module.state_dict(),

@@ -17,7 +17,7 @@ import av
 from av.codec.context import Flags
 
 from codec_bridge.codecs import CodecError, Encoded, nal
-from codec_bridge.video import Picture, VideoError, frame_from_picture, picture_from_frame
+from codec_bridge.video import Picture, VideoError, frame_from_picture, picture_from_frame, sample_bytes
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
 MIN_SIZE = 16  # x265 refuses narrower and lower pictures
@@ -176,9 +176,8 @@ def _check_hash(picture: Picture, hashes: list[bytes], index: int) -> None:
         raise CodecError(f"picture {index} carries {len(hashes) or 'no'} picture hashes instead of one")
     if hashes[0][:1] != bytes([nal.MD5]):
         raise CodecError(f"picture {index} carries a picture hash other than MD5, which cannot be checked")
-    # Clause D.3.19: samples above 8 bits as two bytes, the lower one first.
-    samples = [plane.astype(plane.dtype.newbyteorder("<"), copy=False).tobytes() for plane in picture.planes]
-    found = [hashlib.md5(plane).digest() for plane in samples]
+    # Clause D.3.19.
+    found = [hashlib.md5(sample_bytes(plane)).digest() for plane in picture.planes]
     stated = [hashes[0][1 + 16 * k : 17 + 16 * k] for k in range(len(found))]
     wrong = [name for name, a, b in zip("YUV", found, stated, strict=False) if a != b]
     if wrong or len(hashes[0]) != 1 + 16 * len(found):
