@@ -6,11 +6,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 # The editable install holds the compiled C library: it is stale when one of these changes.
 BUILT_FROM := pyproject.toml setup.py constraints.txt codec_bridge/_build.py codec_bridge/_vrcnn.cdef.txt \
-	$(wildcard c/src/*.c c/src/*.h c/include/vrcnn/*.h)
+	c/kernel_flags.txt $(wildcard c/src/*.[ch] c/src/*/*.[ch] c/bench/*.[ch] c/include/vrcnn/*.h)
 
 # Generated files are written by vrcnn-int export, not by hand.
 C_FILES := $(filter-out c/src/builtin_vrcnn_intra.h,\
-	$(wildcard c/src/*.c c/src/*.h c/include/vrcnn/*.h c/tools/*.c c/tests/*.c))
+	$(wildcard c/src/*.[ch] c/src/*/*.[ch] c/include/vrcnn/*.h c/tools/*.c c/tests/*.c c/bench/*.[ch] c/fuzz/*.c))
+# The compiler flags of one C file on this machine.
+KERNEL_FLAGS = $$(awk -v file="$${file\#c/}" -v machine=$$(uname -m) '$$1 == file && $$2 == machine { $$1 = $$2 = ""; print }' c/kernel_flags.txt)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lib install lint format bench generated clean
@@ -49,7 +51,8 @@ lint: $(VENV)/.dev ## ruff, mypy, clang-format and clang-tidy; changes nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
-	for file in $(filter %.c,$(C_FILES)); do $(BIN)/clang-tidy --quiet $$file -- -std=c99 -Ic/include -Ic/src || exit 1; done
+	for file in $(filter %.c,$(C_FILES)); do \
+	$(BIN)/clang-tidy --quiet $$file -- -std=c99 -Ic/include -Ic/src $(KERNEL_FLAGS) || exit 1; done
 
 format: $(VENV)/.dev ## put Python and C sources into the format that lint wants
 	$(BIN)/ruff check --fix .

@@ -9,17 +9,19 @@ _SOURCE = Path("c") / "src"
 
 
 def _files(pattern: str) -> list[str]:
-    return sorted((_SOURCE / path.name).as_posix() for path in (_HERE.parent / _SOURCE).glob(pattern))
+    return sorted((_SOURCE / path.relative_to(_HERE.parent / _SOURCE)).as_posix() for path in (_HERE.parent / _SOURCE).rglob(pattern))
 
 
 ffibuilder = FFI()
 ffibuilder.cdef((_HERE / "_vrcnn.cdef.txt").read_text(encoding="ascii"))
 ffibuilder.set_source(
     "codec_bridge._vrcnn",
-    '#include "vrcnn/vrcnn.h"',
-    sources=_files("*.c"),
-    include_dirs=["c/include"],
-    depends=[*_files("*.h"), "c/include/vrcnn/vrcnn.h", "codec_bridge/_vrcnn.cdef.txt"],
+    '#include "vrcnn/vrcnn.h"\n#include "peak.h"',
+    # The peak rates that codec-bridge bench compares with are part of the extension only, not of the library.
+    sources=[*_files("*.c"), "c/bench/peak.c"],
+    include_dirs=["c/include", "c/src", "c/bench"],
+    depends=[*_files("*.h"), "c/bench/peak.h", "c/include/vrcnn/vrcnn.h", "c/kernel_flags.txt", "codec_bridge/_vrcnn.cdef.txt"],
     # -O3: the scalar kernels rely on the compiler to vectorize them.
-    extra_compile_args=["-O3", "-fvisibility=hidden"],
+    extra_compile_args=["-O3", "-fvisibility=hidden", "-pthread"],
+    extra_link_args=["-pthread"],
 )

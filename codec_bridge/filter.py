@@ -1,6 +1,7 @@
 """Filter: the C library for numpy arrays. Neither torch nor training code is imported here."""
 
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -136,6 +137,48 @@ class OverlapError(FilterError):
     """VRCNN_ERROR_OVERLAP. Filter takes memory of its own for results, so this is not seen from Python."""
 
 
+class RefusedKernelError(FilterError):
+    """VRCNN_ERROR_KERNEL_REFUSED."""
+
+    advice = "use auto, which takes the next best kernel, or allow the process AMX"
+
+
+class ThreadsError(FilterError):
+    """VRCNN_ERROR_THREADS."""
+
+    advice = f"give 1 to {int(lib.VRCNN_MAX_THREADS)}"
+
+
+class UnitsError(FilterError):
+    """VRCNN_ERROR_UNITS. Also raised for a map of another shape than the picture needs."""
+
+    advice = f"units are 64, 128, 256 or 512 samples wide and choose among at most {int(lib.VRCNN_MAX_CHOICES)} networks"
+
+
+class ForeignSideinfoError(FilterError):
+    """VRCNN_ERROR_SIDEINFO_FOREIGN."""
+
+
+class SideinfoVersionError(FilterError):
+    """VRCNN_ERROR_SIDEINFO_VERSION."""
+
+    advice = "update vrcnn-int"
+
+
+class TruncatedSideinfoError(FilterError):
+    """VRCNN_ERROR_SIDEINFO_TRUNCATED."""
+
+
+class SideinfoSyntaxError(FilterError):
+    """VRCNN_ERROR_SIDEINFO_SYNTAX."""
+
+
+class SideinfoSpaceError(FilterError):
+    """VRCNN_ERROR_SIDEINFO_SPACE."""
+
+    advice = "use larger units"
+
+
 class SampleError(FilterError):
     """A sample is larger than the bit depth allows. The C library would clip it; here it is taken for a mistake."""
 
@@ -161,6 +204,14 @@ _ERRORS: dict[int, type[FilterError]] = {
     lib.VRCNN_ERROR_PLANE: PlaneError,
     lib.VRCNN_ERROR_REGION: RegionError,
     lib.VRCNN_ERROR_OVERLAP: OverlapError,
+    lib.VRCNN_ERROR_KERNEL_REFUSED: RefusedKernelError,
+    lib.VRCNN_ERROR_THREADS: ThreadsError,
+    lib.VRCNN_ERROR_UNITS: UnitsError,
+    lib.VRCNN_ERROR_SIDEINFO_FOREIGN: ForeignSideinfoError,
+    lib.VRCNN_ERROR_SIDEINFO_VERSION: SideinfoVersionError,
+    lib.VRCNN_ERROR_SIDEINFO_TRUNCATED: TruncatedSideinfoError,
+    lib.VRCNN_ERROR_SIDEINFO_SYNTAX: SideinfoSyntaxError,
+    lib.VRCNN_ERROR_SIDEINFO_SPACE: SideinfoSpaceError,
 }
 
 
@@ -205,8 +256,10 @@ class Filter:
     model: None (the shipped set), a path, the bytes of a model set file, or a ModelSet.
     kernel: auto or a name from kernels(); every kernel gives the same bits.
     backend: "c" (the library) or "oracle" (vrcnn_int.integer in numpy: slow, the definition of the bits; no kernel is used).
-    identity: SHA-256 of the set, 64 hex digits. kernel: the kernel in use. networks: what the set holds.
-    Threads may share a filter, one call runs at a time; a filter for each thread runs in parallel (the GIL is released).
+    threads: how many work on a picture, 1..64; any number gives the same bits.
+    identity: SHA-256 of the set, 64 hex digits. kernel: the kernel in use. networks: what the set holds. memory: bytes that the library
+    holds for filtering, weights and all threads' buffers.
+    Threads of the caller may share a filter, one call runs at a time; a filter for each thread runs in parallel (the GIL is released).
     Raises a FilterError for a model, kernel or backend that cannot be used.
     """
 
@@ -215,6 +268,7 @@ class Filter:
         model: str | Path | bytes | integer.ModelSet | None = None,
         kernel: str = "auto",
         backend: str = "c",
+        threads: int = 1,
     ) -> None:
         if backend not in BACKENDS:
             raise FilterError(f"backend {backend!r} is not known; use one of {', '.join(BACKENDS)}")
@@ -230,9 +284,14 @@ class Filter:
         settings = ffi.new("VrcnnSettings *")
         _check(lib.vrcnn_default_settings(settings, ffi.sizeof("VrcnnSettings")), "settings")
         settings.kernel = names.index(kernel)
+        if not 1 <= threads <= lib.VRCNN_MAX_THREADS:
+            _check(lib.VRCNN_ERROR_THREADS, f"{threads} threads")
+        settings.threads = threads
         out = ffi.new("VrcnnContext **")
-        _check(lib.vrcnn_open(out, self._model, settings), f"kernel {kernel}")
+        _check(lib.vrcnn_open(out, self._model, settings), f"kernel {kernel}, threads {threads}")
         self._context = ffi.gc(out[0], lib.vrcnn_close)
+        self.threads = int(lib.vrcnn_context_threads(self._context))
+        self.memory = int(lib.vrcnn_context_memory(self._context))
 
         digest = ffi.new("uint8_t[]", int(lib.VRCNN_ID_SIZE))
         _check(lib.vrcnn_model_id(self._model, digest), source)
@@ -282,6 +341,75 @@ class Filter:
         plane is the whole picture's; the rest as for filter_plane. Also raises RegionError.
         """
         return self._filter(plane, bit_depth, index, scale, (x, y, width, height))
+
+    def filter_units(
+        self,
+        plane: Plane,
+        bit_depth: int,
+        indices: Sequence[int],
+        units: NDArray[np.uint8],
+        unit_size: int,
+        scale: int = TRAINED_SCALE,
+        background: Plane | None = None,
+    ) -> Plane:
+        """The plane with each square unit filtered by its own network or by none, a new array of the plane's shape and dtype.
+
+        indices: one to three networks of the set. units: [ceil(height / unit_size), ceil(width / unit_size)], uint8; 0: no network,
+        n: indices[n - 1]. unit_size: 64, 128, 256 or 512 samples. background: an array like plane with what units without a network
+        show; None: the plane's own samples. Raises as filter_plane does, and UnitsError.
+        """
+        samples = self._samples(plane, bit_depth)
+        described = self._units(samples, indices, units, unit_size, scale)
+        if background is not None and (background.shape != plane.shape or background.dtype != plane.dtype):
+            raise PlaneError(f"the background is like the plane, {plane.dtype} {plane.shape}, not {background.dtype} {background.shape}")
+        filtered = samples.copy() if background is None else self._samples(background, bit_depth).copy()
+        with self._lock:
+            self._check_open()
+            if self._oracle is not None:
+                chosen = units.repeat(unit_size, 0).repeat(unit_size, 1)[: samples.shape[0], : samples.shape[1]]
+                for n, index in enumerate(indices, 1):
+                    whole = integer.filter_plane(self._oracle.networks[index], samples, bit_depth, scale)
+                    filtered = np.where(chosen == n, whole, filtered)
+                return filtered
+            dst = _plane(filtered, bit_depth, "VrcnnPlane *")
+            _check(lib.vrcnn_filter_units(self._context, described[0], dst, _plane(samples, bit_depth)), "the unit map")
+        return filtered
+
+    def prepare(
+        self,
+        plane: Plane,
+        out: Plane,
+        bit_depth: int,
+        index: int,
+        units: tuple[Sequence[int], NDArray[np.uint8], int] | None = None,
+        scale: int = TRAINED_SCALE,
+    ) -> Callable[[], None]:
+        """A function that filters plane into out whenever it is called, as fast as the library can: everything is checked here, once.
+
+        plane as for filter_plane, C-contiguous; its samples may change between calls. out: an array like plane, apart from it. units:
+        indices, map and unit size as for filter_units, instead of index; where a unit has no network, out stays as it is. Raises as these
+        do, and CallError for the oracle.
+        """
+        if self._samples(plane, bit_depth).ctypes.data != plane.ctypes.data or out.shape != plane.shape or out.dtype != plane.dtype or not out.flags.c_contiguous:
+            raise PlaneError("plane and out must be C-contiguous arrays of the same shape and dtype")
+        if self._oracle is not None:
+            raise CallError("only the C library filters in place of a given array")
+        self._network(index)
+        if not 1 <= scale <= 10:
+            _check(lib.VRCNN_ERROR_SCALE, f"scale {scale}")
+        described = None if units is None else self._units(plane, *units, scale)
+
+        def call() -> None:
+            with self._lock:
+                self._check_open()
+                dst, src = _plane(out, bit_depth, "VrcnnPlane *"), _plane(plane, bit_depth)
+                if described is None:
+                    code = lib.vrcnn_filter_picture(self._context, index, scale, dst, src)
+                else:
+                    code = lib.vrcnn_filter_units(self._context, described[0], dst, src)
+                _check(code, "the plane")
+
+        return call
 
     def filter_picture(
         self,
@@ -336,6 +464,24 @@ class Filter:
             )
             _check(code, f"layer {layer}")
         return np.ascontiguousarray(out.transpose(2, 0, 1))
+
+    def _units(
+        self, samples: Plane, indices: Sequence[int], units: NDArray[np.uint8], unit_size: int, scale: int
+    ) -> tuple[Any, NDArray[np.uint8]]:
+        """A description of a unit map for the C library, checked, and the array that must outlive it."""
+        for index in indices:
+            self._network(index)
+        if not 1 <= scale <= 10:
+            _check(lib.VRCNN_ERROR_SCALE, f"scale {scale}")
+        if unit_size not in (64, 128, 256, 512) or not 1 <= len(indices) <= lib.VRCNN_MAX_CHOICES:
+            _check(lib.VRCNN_ERROR_UNITS, f"units of {unit_size} samples, {len(indices)} networks")
+        wanted = tuple(-(-size // unit_size) for size in samples.shape)
+        if units.shape != wanted or units.dtype != np.uint8 or int(units.max()) > len(indices):
+            choices = f"0 to {len(indices)}"
+            raise UnitsError(f"the map is a uint8 array {wanted} of values {choices}, not {units.dtype} {units.shape} up to {units.max()}")
+        raster = np.ascontiguousarray(units)
+        data = ffi.from_buffer("uint8_t[]", raster)
+        return ffi.new("VrcnnUnits *", (unit_size, len(indices), list(indices), scale, data)), raster
 
     def _filter(self, plane: Plane, bit_depth: int, index: int, scale: int, region: tuple[int, int, int, int]) -> Plane:
         samples = self._samples(plane, bit_depth)

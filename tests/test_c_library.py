@@ -1,19 +1,23 @@
 """The C library gives the oracle's bits; its tool and its installation work."""
 
+import hashlib
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar, cast
 
 import numpy as np
 import pytest
 
-from codec_bridge.filter import Filter, kernels
+from codec_bridge.filter import Filter, NetworkIndexError, ThreadsError, UnitsError, kernels
 from tests.models_for_tests import extreme_network, picture, random_network, shipped
 from vrcnn_int import integer
 from vrcnn_int.integer import IntegerNetwork, ModelSet
 from vrcnn_int.proofs import prove
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 KERNELS = [name for name, supported in kernels() if supported and name != "auto"]
 CONTENTS = ("random", "narrow", "constant", "zero", "max", "checkerboard")
@@ -28,8 +32,20 @@ def kernel(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+_expected: dict[bytes, object] = {}
+
+
+def oracle(function: Callable[..., T], network: IntegerNetwork, plane: np.ndarray, *arguments: int) -> T:
+    """What the oracle says: asked once for all kernels, since it takes most of the time."""
+    digest = hashlib.sha256(ModelSet((network,)).to_bytes() + plane.tobytes())
+    digest.update(repr((function.__name__, plane.shape, plane.dtype, arguments)).encode())
+    if digest.digest() not in _expected:
+        _expected[digest.digest()] = function(network, plane, *arguments)
+    return cast("T", _expected[digest.digest()])
+
+
 def assert_same(network: IntegerNetwork, filter_: Filter, plane: np.ndarray, bit_depth: int, index: int, scale: int) -> None:
-    expected = integer.filter_plane(network, plane, bit_depth, scale)
+    expected = oracle(integer.filter_plane, network, plane, bit_depth, scale)
     result = filter_.filter_plane(plane, bit_depth, index, scale)
     assert result.dtype == plane.dtype
     np.testing.assert_array_equal(result, expected)
@@ -44,9 +60,9 @@ def compare(networks: tuple[IntegerNetwork, ...], kernel: str, height: int, widt
             assert_same(network, filter_, plane, bit_depth, index, scale)
             x, y = int(rng.integers(width)), int(rng.integers(height))
             w, h = int(rng.integers(1, width - x + 1)), int(rng.integers(1, height - y + 1))
-            expected = integer.filter_plane(network, plane, bit_depth, scale)[y : y + h, x : x + w]
+            expected = oracle(integer.filter_plane, network, plane, bit_depth, scale)[y : y + h, x : x + w]
             np.testing.assert_array_equal(filter_.filter_region(plane, bit_depth, index, x, y, w, h, scale), expected)
-            for i, values in enumerate(integer.layer_outputs(network, plane, bit_depth)):
+            for i, values in enumerate(oracle(integer.layer_outputs, network, plane, bit_depth)):
                 np.testing.assert_array_equal(filter_.layer(plane, bit_depth, index, i), values)
                 np.testing.assert_array_equal(filter_.layer(plane, bit_depth, index, i, x, y, w, h), values[:, y : y + h, x : x + w])
 
@@ -127,10 +143,63 @@ def test_extreme_networks(kernel: str, pattern: str, side: str) -> None:
     compare(networks, kernel, 14, 37, rng)
 
 
+@pytest.mark.parametrize("threads", [2, 3, 7])
+def test_threads_change_nothing(kernel: str, threads: int) -> None:
+    rng = np.random.default_rng(threads)
+    with Filter(kernel=kernel) as alone, Filter(kernel=kernel, threads=threads) as together:
+        assert together.threads == threads
+        for height, width in ((1, 1), (1, 900), (900, 1), (33, 700), (231, 130)):
+            plane = picture(rng, "random", height, width, 8)
+            np.testing.assert_array_equal(together.filter_plane(plane, 8, 2), alone.filter_plane(plane, 8, 2))
+            np.testing.assert_array_equal(together.layer(plane, 8, 2, 1), alone.layer(plane, 8, 2, 1))
+
+
+@pytest.mark.parametrize("bit_depth", [8, 10])
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_units(kernel: str, threads: int, bit_depth: int) -> None:
+    rng = np.random.default_rng([threads, bit_depth])
+    with Filter(kernel=kernel, threads=threads) as filter_:
+        for n, (height, width) in enumerate([(1, 1), (64, 64), (65, 129), (200, 330), (130, 700), (513, 65)]):
+            plane, other = (picture(rng, "random", height, width, bit_depth) for _ in range(2))
+            size, choices = 64 << n % 2, 1 + n % 3
+            indices = [int(i) for i in rng.permutation(4)[:choices]]
+            # Whole planes are compared with the oracle above.
+            whole = [filter_.filter_plane(plane, bit_depth, i, 5) for i in indices]
+            shape = (-(-height // size), -(-width // size))
+            for units in (rng.integers(0, choices + 1, shape), np.full(shape, choices), np.zeros(shape)):
+                chosen = units.astype(np.uint8).repeat(size, 0).repeat(size, 1)[:height, :width]
+                expected = np.choose(chosen, [other, *whole])
+                result = filter_.filter_units(plane, bit_depth, indices, units.astype(np.uint8), size, 5, other)
+                np.testing.assert_array_equal(result, expected)
+
+
+def test_units_of_the_oracle_and_their_errors() -> None:
+    rng = np.random.default_rng(3)
+    plane = picture(rng, "random", 70, 130, 8)
+    units = np.array([[0, 1, 2], [2, 2, 0]], np.uint8)
+    with Filter() as filter_, Filter(backend="oracle") as oracle:
+        np.testing.assert_array_equal(filter_.filter_units(plane, 8, [3, 0], units, 64), oracle.filter_units(plane, 8, [3, 0], units, 64))
+        for indices, map_, size in (
+            ([], units, 64),
+            ([0, 1, 2, 3], units, 64),
+            ([0], units, 64),
+            ([0, 1], units[:1], 64),
+            ([0, 1], units.astype(np.int16), 64),
+            ([0, 1], units, 32),
+        ):
+            with pytest.raises(UnitsError):
+                filter_.filter_units(plane, 8, indices, map_, size)
+        with pytest.raises(NetworkIndexError):
+            filter_.filter_units(plane, 8, [0, 4], units, 64)
+    for threads in (0, -1, 65):
+        with pytest.raises(ThreadsError):
+            Filter(threads=threads)
+
+
 def test_extension_declares_what_the_header_does() -> None:
     header = (ROOT / "c/include/vrcnn/vrcnn.h").read_text()
     cdef = (ROOT / "codec_bridge/_vrcnn.cdef.txt").read_text()
-    names = re.compile(r"\b(?:vrcnn_\w+(?=\()|VRCNN_(?:OK|ERROR|KERNEL|CPU|BEFORE|AFTER|MAX|ID|SCALE)\w*)")
+    names = re.compile(r"\b(?:vrcnn_\w+(?=\()|VRCNN_(?:OK|ERROR|KERNEL|CPU|BEFORE|AFTER|MAX|ID|SCALE|MODE|SIDEINFO)\w*)")
     code = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
     assert set(names.findall(cdef)) == set(names.findall(code))
     assert len(set(names.findall(code))) > 50
@@ -218,8 +287,9 @@ def test_tool_says_what_is_wrong(prefix: Path, tmp_path: Path) -> None:
         ([*base, "--model", tmp_path / "short.vrcnn", good, output], "short.vrcnn: the model is cut off"),
         ([*base, "--model", tmp_path / "foreign.vrcnn", good, output], "foreign.vrcnn: this is not a vrcnn-int model set"),
         ([*base, "--model", tmp_path / "none.vrcnn", good, output], "none.vrcnn: No such file"),
-        ([*base, "--kernel", "cuda", good, output], "--kernel cuda: this kernel is not available"),
-        ([*base, "--kernel", "fast", good, output], "--kernel fast: there is no such kernel"),
+        ([*base, "--kernel", "cuda", good, output], "--kernel cuda, --threads 1: this kernel is not available"),
+        ([*base, "--kernel", "fast", good, output], "--kernel fast, --threads 1: there is no such kernel"),
+        ([*base, "--threads", 0, good, output], "--threads 0: must be a whole number from 1 to 64"),
         ([*base, "--scale", 11, good, output], "--scale 11: must be a whole number from 1 to 10"),
         ([*base, "--bit-depth", 12, good, output], "--bit-depth 12"),
         ([*base, "--format", 421, good, output], "--format 421"),
@@ -248,3 +318,19 @@ def test_tool_says_what_is_wrong(prefix: Path, tmp_path: Path) -> None:
     assert tool(prefix, *base, "--bit-depth", 10, tmp_path / "high.yuv", output).returncode == 1
     assert output.read_bytes() == b"kept"
     assert "usage:" in tool(prefix, "--help").stdout
+
+
+def test_tool_lists_kernels_and_runs_each(prefix: Path, tmp_path: Path) -> None:
+    listed = dict(line.split(maxsplit=1) for line in tool(prefix, "--kernels").stdout.splitlines())
+    assert list(listed) == [name for name, _ in kernels()]
+    assert [name for name, state in listed.items() if state == "available"] == KERNELS
+    assert listed["auto"] in KERNELS
+    np.random.default_rng(1).integers(0, 256, 140 * 70 * 2, np.uint8).tofile(tmp_path / "in.yuv")
+    results = set()
+    for name in ("auto", *KERNELS):
+        for threads in (1, 3):
+            arguments = ["--size", "140x70", "--format", 400, "--qp", 32, "--kernel", name, "--threads", threads]
+            done = tool(prefix, *arguments, tmp_path / "in.yuv", tmp_path / "out.yuv")
+            assert (done.returncode, done.stderr) == (0, "")
+            results.add((tmp_path / "out.yuv").read_bytes())
+    assert len(results) == 1

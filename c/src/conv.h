@@ -1,4 +1,9 @@
 /* What a set of kernels looks like. Kernels never allocate, read CPU flags or know about pictures.
+ *
+ * The engine (engine.c) streams rows through the layers, VRCNN_ROWS at a time. Between layers a row holds its samples side by side, and a
+ * sample its channels (NHWC): unsigned bytes 0..127, in `pitch` bytes a sample. The first layer is fed x + 128 (0..255), one byte a
+ * sample. Outside the picture a sample is 0 (first layer: 128, so x = 0); the engine sees to that, kernels need not know.
+ *
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #ifndef VRCNN_SRC_CONV_H
 #define VRCNN_SRC_CONV_H
@@ -6,52 +11,79 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "model.h"
 #include "vrcnn/vrcnn.h"
 
-/* One branch, ready for a kernel. Values between kernels are unsigned bytes, the channels of a sample side by side (NHWC):
- * 0..127 after a hidden layer; layer 0 is fed x + 128 (0..255, 128 outside the picture) and its bias has 128 * sum(w) taken off. */
+enum {
+    VRCNN_ROWS = 4,     /* rows that a call computes */
+    VRCNN_COLUMNS = 16, /* a call may write up to the next multiple of this many columns */
+    VRCNN_SLACK = 32    /* columns before the first and after the last (rounded up) one that may be read, and hold no secret: see below */
+};
+
 typedef struct VrcnnConv {
-    int kernel_size;
-    int inputs;  /* 1 in layer 0, else a multiple of 16 */
-    int outputs; /* 1 in the last layer, else a multiple of 16 */
-    int shift;
-    int multiplier;
-    const int32_t *bias;
-    const void *weights; /* as pack wrote them */
+    int kernel_size; /* 1, 3, 5 */
+    int outputs;     /* 1 in the last layer, else a multiple of 16 */
+    int shift;       /* s1, 0..15 */
+    int multiplier;  /* m, 1..32767 */
 } VrcnnConv;
 
-/* Bytes that pack writes for such a branch. */
-typedef size_t (*VrcnnPackedSize)(int kernel_size, int inputs, int outputs);
+/* One layer of a network, ready for the kernels that packed it. */
+typedef struct VrcnnConvLayer {
+    int inputs;  /* 1 in the first layer, else a multiple of 16, at most 256 */
+    int outputs; /* of all branches together */
+    int radius;  /* of the widest kernel: 0, 1, 2 */
+    int branches;
+    int src_pitch, dst_pitch; /* bytes from one sample to the next; dst_pitch is 0 in the last layer */
+    VrcnnConv conv[VRCNN_MAX_BRANCHES];
+    const void *packed; /* 64-byte aligned, as pack wrote it; everything that the kernels need of weights and biases */
+} VrcnnConvLayer;
 
-/* Reorders weights[output][input][row][column] for this kernel. */
-typedef void (*VrcnnPack)(void *packed, const int8_t *weights, int kernel_size, int inputs, int outputs);
-
-/* Bytes of scratch that the convolutions need for such a branch. */
-typedef size_t (*VrcnnScratchSize)(int kernel_size, int inputs, int outputs);
-
-/* A hidden branch on width x height samples. dst: its first channel at the first sample; the next sample is dst_channels on, the next
- * row dst_stride. src: all inputs of the sample at the top left of the first kernel window; rows are src_stride apart. The kernel
- * reads (width + kernel_size - 1) x (height + kernel_size - 1) samples and nothing beyond them. */
-typedef void (*VrcnnConvHidden)(uint8_t *dst, ptrdiff_t dst_stride, int dst_channels, const uint8_t *src, ptrdiff_t src_stride, int width,
-                                int height, const VrcnnConv *conv, void *scratch);
-
-/* The last layer: r of SPECIFICATION.md, with shift q and multiplier (m * c) >> 3 instead of the branch's own. dst_stride in elements. */
-typedef void (*VrcnnConvResidual)(int16_t *dst, ptrdiff_t dst_stride, const uint8_t *src, ptrdiff_t src_stride, int width, int height,
-                                  const VrcnnConv *conv, int shift, int multiplier, void *scratch);
-
+/* A set of kernels. In each call:
+ *
+ * dst[0..3]: column 0 of the rows to be written. src[0 .. 3 + 2 * radius]: column 0 of the rows that are read; src[radius + j] is the row
+ * of dst[j], and column x of dst needs the columns x - radius .. x + radius of src. The kernel computes columns 0 .. columns - 1; it may
+ * also write anything into columns up to the next multiple of VRCNN_COLUMNS, and into the bytes between a sample's channels and its pitch,
+ * but nothing else. It may read VRCNN_SLACK columns before column 0 and after the last one, rounded up: whatever it finds there, and in the
+ * bytes between channels and pitch, must not matter. Samples are aligned to 64 bytes where the pitch is a multiple of 64, else to 16; rows
+ * of the first layer's input and conv_last's dst to nothing more than their type. scratch: 64-byte aligned, scratch_size bytes, one for
+ * each thread; nothing in it survives from call to call. */
 typedef struct VrcnnKernelTable {
     VrcnnKernel kernel;
-    VrcnnPackedSize packed_size;
-    VrcnnPack pack;
-    VrcnnScratchSize scratch_size;
-    VrcnnConvHidden conv_hidden;
-    VrcnnConvResidual conv_residual;
+    int channel_multiple; /* a sample's pitch is its channels rounded up to this many bytes: 16, 32 or 64 */
+    int block_columns;    /* how many columns a call is best given; the engine walks all layers block by block. 0: whole strips */
+
+    /* Called by each thread before its first and after its last kernel of a picture; may be NULL. */
+    void (*begin)(void);
+    void (*end)(void);
+
+    size_t (*packed_size)(const VrcnnConvLayer *layer);
+    /* weights[branch]: output, input, row, column; bias[branch]: as in the model, that is for x in -128..127 in the first layer. */
+    void (*pack)(void *packed, const VrcnnConvLayer *layer, const int8_t *const *weights, const int32_t *const *bias);
+    /* For calls of at most `columns` columns. */
+    size_t (*scratch_size)(const VrcnnConvLayer *layer, int columns);
+
+    /* The first layer; never the last as well. */
+    void (*conv_first)(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch);
+    void (*conv_hidden)(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch);
+    /* The last layer: r of SPECIFICATION.md, with shift q (0..15) and multiplier (m * c) >> 3 instead of the branch's own. */
+    void (*conv_last)(int16_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, int shift, int multiplier,
+                      void *scratch);
 } VrcnnKernelTable;
 
-/* conv_c.c: fills the whole table. Later tiers override what they do better. */
+/* Each fills the whole table. The file of each is compiled with flags of its own (kernel_flags.txt); only cpu.c decides whether the
+ * machine can run it. */
 void vrcnn_conv_init_c(VrcnnKernelTable *table);
+#if defined(__x86_64__)
+void vrcnn_conv_init_avx2(VrcnnKernelTable *table);
+void vrcnn_conv_init_avxvnni(VrcnnKernelTable *table);
+void vrcnn_conv_init_avx512vnni(VrcnnKernelTable *table);
+void vrcnn_conv_init_amx(VrcnnKernelTable *table);
+#elif defined(__aarch64__)
+void vrcnn_conv_init_neon_dot(VrcnnKernelTable *table);
+void vrcnn_conv_init_neon_i8mm(VrcnnKernelTable *table);
+#endif
 
-/* cpu.c: the table for a kernel that the caller asks for (auto: the best here). */
+/* cpu.c: the table for a kernel that the caller asks for (auto: the fastest here). */
 VrcnnError vrcnn_kernel_table(VrcnnKernelTable *table, VrcnnKernel kernel);
 
 #endif

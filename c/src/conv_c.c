@@ -34,40 +34,68 @@ static Shape shape_of(int kernel_size, int inputs)
     return s;
 }
 
+static size_t weight_values(const VrcnnConv *conv, int inputs)
+{
+    const Shape s = shape_of(conv->kernel_size, inputs);
+    return (size_t)conv->outputs * (size_t)s.segments * (size_t)s.length;
+}
+
 static size_t window_values(int kernel_size, int inputs)
 {
     const Shape s = shape_of(kernel_size, inputs);
     return inputs == 1 ? (size_t)SAMPLES * (size_t)s.length : (size_t)s.segments * (size_t)s.segment_step;
 }
 
-static size_t packed_size_c(int kernel_size, int inputs, int outputs)
+/* Packed: the biases of all branches, then the weights of each. */
+static size_t packed_size_c(const VrcnnConvLayer *layer)
 {
-    const Shape s = shape_of(kernel_size, inputs);
-    return (size_t)outputs * (size_t)s.segments * (size_t)s.length * sizeof(int16_t);
+    size_t size = (size_t)layer->outputs * sizeof(int32_t);
+    for (int b = 0; b < layer->branches; b++)
+        size += weight_values(layer->conv + b, layer->inputs) * sizeof(int16_t);
+    return size;
 }
 
-static void pack_c(void *packed, const int8_t *weights, int kernel_size, int inputs, int outputs)
+static void pack_c(void *packed, const VrcnnConvLayer *layer, const int8_t *const *weights, const int32_t *const *bias)
 {
-    const Shape s = shape_of(kernel_size, inputs);
-    const int area = kernel_size * kernel_size;
-    int16_t *out = packed;
-    memset(packed, 0, packed_size_c(kernel_size, inputs, outputs));
-    for (int o = 0; o < outputs; o++) {
-        for (int tap = 0; tap < area; tap++)
-            for (int i = 0; i < inputs; i++)
-                out[tap * inputs + i] = weights[i * area + tap];
-        out += s.segments * s.length;
-        weights += inputs * area;
+    int32_t *bias_out = packed;
+    int16_t *out = (int16_t *)(bias_out + layer->outputs);
+    memset(packed, 0, packed_size_c(layer));
+    for (int b = 0; b < layer->branches; b++) {
+        const VrcnnConv *conv = layer->conv + b;
+        const Shape s = shape_of(conv->kernel_size, layer->inputs);
+        const int area = conv->kernel_size * conv->kernel_size;
+        const int8_t *w = weights[b];
+        for (int o = 0; o < conv->outputs; o++) {
+            int32_t sum = 0;
+            for (int tap = 0; tap < area; tap++)
+                for (int i = 0; i < layer->inputs; i++) {
+                    out[tap * layer->inputs + i] = w[i * area + tap];
+                    sum += w[i * area + tap];
+                }
+            /* The first layer is fed x + 128. */
+            *bias_out++ = bias[b][o] - (layer->inputs == 1 ? 128 * sum : 0);
+            out += s.segments * s.length;
+            w += layer->inputs * area;
+        }
     }
 }
 
-static size_t scratch_size_c(int kernel_size, int inputs, int outputs)
+static size_t scratch_size_c(const VrcnnConvLayer *layer, int columns)
 {
-    return (size_t)SAMPLES * (size_t)outputs * sizeof(int32_t) + window_values(kernel_size, inputs) * sizeof(int16_t);
+    size_t most = 0;
+    (void)columns;
+    for (int b = 0; b < layer->branches; b++) {
+        const VrcnnConv *conv = layer->conv + b;
+        const size_t size =
+            (size_t)SAMPLES * (size_t)conv->outputs * sizeof(int32_t) + window_values(conv->kernel_size, layer->inputs) * sizeof(int16_t);
+        most = size > most ? size : most;
+    }
+    return most;
 }
 
-/* Widens the windows of `count` samples; those of the samples up to SAMPLES that do not exist are 0. */
-static void load_windows(int16_t *restrict windows, const uint8_t *restrict src, ptrdiff_t src_stride, int count, int kernel_size,
+/* Widens the windows of `count` samples whose first value lies at src[row][0]; those of the samples up to SAMPLES that do not exist are 0.
+ */
+static void load_windows(int16_t *restrict windows, const uint8_t *const *src, ptrdiff_t offset, int pitch, int count, int kernel_size,
                          int inputs)
 {
     const Shape s = shape_of(kernel_size, inputs);
@@ -76,16 +104,18 @@ static void load_windows(int16_t *restrict windows, const uint8_t *restrict src,
         for (int ky = 0; ky < kernel_size; ky++)
             for (int n = 0; n < count; n++)
                 for (int kx = 0; kx < kernel_size; kx++)
-                    windows[n * s.length + ky * kernel_size + kx] = src[ky * src_stride + n + kx];
+                    windows[n * s.length + ky * kernel_size + kx] = src[ky][offset + n + kx];
         return;
     }
-    const int present = (count + kernel_size - 1) * inputs;
+    const int present = count + kernel_size - 1;
     for (int ky = 0; ky < kernel_size; ky++) {
         int16_t *restrict row = windows + ky * s.segment_step;
-        const uint8_t *restrict from = src + ky * src_stride;
-        for (int i = 0; i < present; i++)
-            row[i] = from[i];
-        memset(row + present, 0, (size_t)(s.segment_step - present) * sizeof *row);
+        for (int n = 0; n < present; n++) {
+            const uint8_t *restrict from = src[ky] + offset + (ptrdiff_t)n * pitch;
+            for (int i = 0; i < inputs; i++)
+                row[n * inputs + i] = from[i];
+        }
+        memset(row + (ptrdiff_t)present * inputs, 0, (size_t)(s.segment_step - (ptrdiff_t)present * inputs) * sizeof *row);
     }
 }
 
@@ -138,62 +168,76 @@ static void dot_4x1(int32_t sums[4], const int16_t *windows, const int16_t *weig
     sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
 }
 
-static void requant_samples(uint8_t *restrict dst, int dst_channels, const int32_t *restrict sums, int count, const VrcnnConv *conv)
+static void requant_samples(uint8_t *restrict dst, int pitch, const int32_t *restrict sums, int count, const VrcnnConv *conv,
+                            const int32_t *restrict bias)
 {
     const int outputs = conv->outputs, shift = conv->shift;
     const int32_t multiplier = conv->multiplier;
-    const int32_t *restrict bias = conv->bias;
     for (int n = 0; n < count; n++)
         for (int o = 0; o < outputs; o++)
-            dst[n * dst_channels + o] = vrcnn_requant_hidden(sums[n * outputs + o] + bias[o], shift, multiplier);
+            dst[n * pitch + o] = vrcnn_requant_hidden(sums[n * outputs + o] + bias[o], shift, multiplier);
 }
 
-static void conv_hidden_c(uint8_t *dst, ptrdiff_t dst_stride, int dst_channels, const uint8_t *src, ptrdiff_t src_stride, int width,
-                          int height, const VrcnnConv *conv, void *scratch)
+static void conv_hidden_c(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch)
 {
-    const Shape s = shape_of(conv->kernel_size, conv->inputs);
-    const int outputs = conv->outputs;
-    int32_t *sums = scratch;
-    int16_t *windows = (int16_t *)(sums + SAMPLES * outputs);
-    const int16_t *weights = conv->weights;
-    for (int y = 0; y < height; y++, dst += dst_stride, src += src_stride)
-        for (int x = 0; x < width; x += SAMPLES) {
-            const int count = width - x < SAMPLES ? width - x : SAMPLES;
-            load_windows(windows, src + (ptrdiff_t)x * conv->inputs, src_stride, count, conv->kernel_size, conv->inputs);
-            for (int o = 0; o < outputs; o += 4)
-                for (int n = 0; n < count; n += 2) {
-                    int32_t d[8];
-                    dot_2x4(d, windows + n * s.sample_step, weights + (ptrdiff_t)o * s.segments * s.length, &s);
-                    memcpy(sums + n * outputs + o, d, 4 * sizeof *d);
-                    memcpy(sums + (n + 1) * outputs + o, d + 4, 4 * sizeof *d);
-                }
-            requant_samples(dst + (ptrdiff_t)x * dst_channels, dst_channels, sums, count, conv);
-        }
+    const int32_t *bias = layer->packed;
+    const int16_t *weights = (const int16_t *)(bias + layer->outputs);
+    int channel = 0;
+    for (int b = 0; b < layer->branches; b++) {
+        const VrcnnConv *conv = layer->conv + b;
+        const int outputs = conv->outputs, reach = conv->kernel_size / 2;
+        const Shape s = shape_of(conv->kernel_size, layer->inputs);
+        int32_t *sums = scratch;
+        int16_t *windows = (int16_t *)(sums + SAMPLES * outputs);
+        for (int y = 0; y < VRCNN_ROWS; y++)
+            for (int x = 0; x < columns; x += SAMPLES) {
+                const int count = columns - x < SAMPLES ? columns - x : SAMPLES;
+                load_windows(windows, src + y + layer->radius - reach, (ptrdiff_t)(x - reach) * layer->src_pitch, layer->src_pitch, count,
+                             conv->kernel_size, layer->inputs);
+                for (int o = 0; o < outputs; o += 4)
+                    for (int n = 0; n < count; n += 2) {
+                        int32_t d[8];
+                        dot_2x4(d, windows + n * s.sample_step, weights + (ptrdiff_t)o * s.segments * s.length, &s);
+                        memcpy(sums + n * outputs + o, d, 4 * sizeof *d);
+                        memcpy(sums + (n + 1) * outputs + o, d + 4, 4 * sizeof *d);
+                    }
+                requant_samples(dst[y] + (ptrdiff_t)x * layer->dst_pitch + channel, layer->dst_pitch, sums, count, conv, bias + channel);
+            }
+        channel += outputs;
+        weights += weight_values(conv, layer->inputs);
+    }
 }
 
-static void conv_residual_c(int16_t *dst, ptrdiff_t dst_stride, const uint8_t *src, ptrdiff_t src_stride, int width, int height,
-                            const VrcnnConv *conv, int shift, int multiplier, void *scratch)
+static void conv_last_c(int16_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, int shift, int multiplier,
+                        void *scratch)
 {
-    const Shape s = shape_of(conv->kernel_size, conv->inputs);
+    const int32_t *bias = layer->packed;
+    const int16_t *weights = (const int16_t *)(bias + layer->outputs);
+    const VrcnnConv *conv = layer->conv;
+    const Shape s = shape_of(conv->kernel_size, layer->inputs);
     int32_t *sums = scratch;
     int16_t *windows = (int16_t *)(sums + SAMPLES);
-    for (int y = 0; y < height; y++, dst += dst_stride, src += src_stride)
-        for (int x = 0; x < width; x += SAMPLES) {
-            const int count = width - x < SAMPLES ? width - x : SAMPLES;
-            load_windows(windows, src + (ptrdiff_t)x * conv->inputs, src_stride, count, conv->kernel_size, conv->inputs);
+    for (int y = 0; y < VRCNN_ROWS; y++)
+        for (int x = 0; x < columns; x += SAMPLES) {
+            const int count = columns - x < SAMPLES ? columns - x : SAMPLES;
+            load_windows(windows, src + y, (ptrdiff_t)(x - layer->radius) * layer->src_pitch, layer->src_pitch, count, conv->kernel_size,
+                         layer->inputs);
             for (int n = 0; n < count; n += 4)
-                dot_4x1(sums + n, windows + n * s.sample_step, conv->weights, &s);
+                dot_4x1(sums + n, windows + n * s.sample_step, weights, &s);
             for (int n = 0; n < count; n++)
-                dst[x + n] = (int16_t)vrcnn_round_multiply(vrcnn_preshift(sums[n] + conv->bias[0], shift), multiplier);
+                dst[y][x + n] = (int16_t)vrcnn_round_multiply(vrcnn_preshift(sums[n] + bias[0], shift), multiplier);
         }
 }
 
 void vrcnn_conv_init_c(VrcnnKernelTable *table)
 {
+    memset(table, 0, sizeof *table);
     table->kernel = VRCNN_KERNEL_SCALAR;
+    table->channel_multiple = 16;
     table->packed_size = packed_size_c;
     table->pack = pack_c;
     table->scratch_size = scratch_size_c;
+    table->conv_first = conv_hidden_c;
     table->conv_hidden = conv_hidden_c;
-    table->conv_residual = conv_residual_c;
+    table->conv_last = conv_last_c;
 }

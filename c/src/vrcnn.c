@@ -1,4 +1,4 @@
-/* Contexts, and how a picture is cut into pieces for the kernels.
+/* Contexts: checks what callers give, holds the memory, and has the threads run the engine on the pieces of a picture.
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include "vrcnn/vrcnn.h"
 
@@ -6,35 +6,24 @@
 #include <string.h>
 
 #include "conv.h"
+#include "engine.h"
 #include "model.h"
+#include "pool.h"
+#include "schedule.h"
 
-/* A picture is filtered in tiles: every layer on the tile and the margin that later layers read, from one buffer into the other. */
-enum { TILE_WIDTH = 128, TILE_HEIGHT = 64, ALIGNMENT = 64 };
-
-typedef struct Layer {
-    int branches, inputs, outputs;
-    int margin;
-    VrcnnConv conv[VRCNN_MAX_BRANCHES];
-} Layer;
-
-typedef struct Network {
-    int layers;
-    Layer layer[VRCNN_MAX_LAYERS];
-} Network;
+enum { ALIGNMENT = 64 };
 
 struct VrcnnContext {
     void *block; /* as malloc gave it: the context and all that it points to */
+    size_t memory;
     VrcnnKernelTable table;
     int networks;
-    Network *network;
-    uint8_t *buffers[2]; /* values between layers */
-    int16_t *residual;   /* of one tile */
-    void *scratch;       /* the kernels' */
+    VrcnnPipeline *pipeline;
+    uint8_t *zeros;
+    uint8_t *worker_memory; /* of all threads */
+    size_t worker_bytes;    /* of each */
+    VrcnnPool pool;
 };
-
-typedef struct Region {
-    int x, y, width, height;
-} Region;
 
 /* Hands out one block of memory piece by piece; without a block it only counts. */
 typedef struct Arena {
@@ -55,16 +44,6 @@ static void *take(Arena *arena, size_t size)
 }
 
 static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-static int smaller_int(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-static int larger_int(int a, int b)
 {
     return a > b ? a : b;
 }
@@ -98,6 +77,14 @@ const char *vrcnn_strerror(int error)
     case VRCNN_ERROR_PLANE: return "a plane has an impossible size, stride or sample size, or dst and src do not match";
     case VRCNN_ERROR_REGION: return "the region is empty or not inside the picture";
     case VRCNN_ERROR_OVERLAP: return "dst and src overlap in memory";
+    case VRCNN_ERROR_KERNEL_REFUSED: return "the operating system does not grant this process the registers that this kernel needs";
+    case VRCNN_ERROR_THREADS: return "the number of threads is outside 1..64, or the system gives no more threads";
+    case VRCNN_ERROR_UNITS: return "the unit map has an impossible unit size, number of networks or choice";
+    case VRCNN_ERROR_SIDEINFO_FOREIGN: return "the side information at a random access point is not vrcnn-int's";
+    case VRCNN_ERROR_SIDEINFO_VERSION: return "the side information has a version that this library does not know";
+    case VRCNN_ERROR_SIDEINFO_TRUNCATED: return "the side information is missing or cut off";
+    case VRCNN_ERROR_SIDEINFO_SYNTAX: return "the side information contradicts itself";
+    case VRCNN_ERROR_SIDEINFO_SPACE: return "the side information does not fit into a slice header extension";
     default: return "unknown error";
     }
 }
@@ -109,6 +96,7 @@ VrcnnError vrcnn_default_settings(VrcnnSettings *settings, size_t size)
     memset(settings, 0, size);
     settings->size = size;
     settings->kernel = VRCNN_KERNEL_AUTO;
+    settings->threads = 1;
     return VRCNN_OK;
 }
 
@@ -126,66 +114,62 @@ static VrcnnError read_settings(VrcnnSettings *known, const VrcnnSettings *given
     return VRCNN_OK;
 }
 
-static void open_branch(VrcnnConv *conv, const VrcnnKernelTable *table, const VrcnnBranch *branch, int is_first, Arena *arena)
+/* The layers of one network; their weights are packed once there is memory. biases: room for VRCNN_MAX_CHANNELS of each branch. */
+static void open_layer(VrcnnConvLayer *to, const VrcnnKernelTable *table, const VrcnnLayer *from, Arena *arena, int32_t *biases)
 {
-    int32_t *bias = take(arena, (size_t)branch->outputs * sizeof *bias);
-    void *weights = take(arena, table->packed_size(branch->kernel_size, branch->inputs, branch->outputs));
-    if (!arena->base)
+    to->inputs = from->inputs;
+    to->outputs = from->outputs;
+    to->radius = from->margin;
+    to->branches = from->branches;
+    for (int b = 0; b < from->branches; b++) {
+        const VrcnnBranch *branch = from->branch + b;
+        const VrcnnConv conv = {branch->kernel_size, branch->outputs, branch->shift, branch->multiplier};
+        to->conv[b] = conv;
+    }
+    void *packed = take(arena, table->packed_size(to));
+    to->packed = packed;
+    if (!packed)
         return;
-    for (int i = 0; i < branch->outputs; i++)
-        bias[i] = (int32_t)(vrcnn_bias(branch, i) - (is_first ? vrcnn_bias_fold(branch, i) : 0));
-    table->pack(weights, branch->weights, branch->kernel_size, branch->inputs, branch->outputs);
-    conv->kernel_size = branch->kernel_size;
-    conv->inputs = branch->inputs;
-    conv->outputs = branch->outputs;
-    conv->shift = branch->shift;
-    conv->multiplier = branch->multiplier;
-    conv->bias = bias;
-    conv->weights = weights;
+    const int8_t *weights[VRCNN_MAX_BRANCHES];
+    const int32_t *bias[VRCNN_MAX_BRANCHES];
+    for (int b = 0; b < from->branches; b++) {
+        weights[b] = from->branch[b].weights;
+        bias[b] = biases;
+        for (int o = 0; o < from->branch[b].outputs; o++)
+            *biases++ = vrcnn_bias(from->branch + b, o);
+    }
+    table->pack(packed, to, weights, bias);
 }
 
-/* Without a block in the arena: only counts. */
-static VrcnnContext *lay_out(Arena *arena, const VrcnnKernelTable *table, const VrcnnModel *model)
+/* Without a block in the arena: only counts. `plan` is room for one network meanwhile. */
+static VrcnnContext *lay_out(Arena *arena, const VrcnnKernelTable *table, const VrcnnModel *model, int threads, VrcnnPipeline *plan)
 {
-    size_t values[2] = {0, 0}, scratch = 0;
+    size_t memory = 0, zeros = 0;
     VrcnnContext *context = take(arena, sizeof *context);
-    Network *networks = take(arena, (size_t)model->networks * sizeof *networks);
+    VrcnnPipeline *pipelines = take(arena, (size_t)model->networks * sizeof *pipelines);
     for (int n = 0; n < model->networks; n++) {
+        int32_t biases[VRCNN_MAX_CHANNELS];
         const VrcnnNetwork *from = model->network + n;
-        int halo = 0; /* of the layer's inputs */
-        for (int i = from->layers - 1; i >= 0; i--) {
-            const VrcnnLayer *layer = from->layer + i;
-            Layer *to = networks ? networks[n].layer + i : NULL;
-            halo += layer->margin;
-            const size_t samples = (size_t)(TILE_WIDTH + 2 * halo) * (size_t)(TILE_HEIGHT + 2 * halo);
-            values[i & 1] = larger(values[i & 1], samples * (size_t)layer->inputs);
-            for (int b = 0; b < layer->branches; b++) {
-                const VrcnnBranch *branch = layer->branch + b;
-                open_branch(to ? to->conv + b : NULL, table, branch, i == 0, arena);
-                scratch = larger(scratch, table->scratch_size(branch->kernel_size, branch->inputs, branch->outputs));
-            }
-            if (to) {
-                to->branches = layer->branches;
-                to->inputs = layer->inputs;
-                to->outputs = layer->outputs;
-                to->margin = layer->margin;
-            }
-        }
-        if (networks)
-            networks[n].layers = from->layers;
+        VrcnnPipeline *pipeline = pipelines ? pipelines + n : plan;
+        pipeline->layers = from->layers;
+        for (int i = 0; i < from->layers; i++)
+            open_layer(pipeline->layer + i, table, from->layer + i, arena, biases);
+        vrcnn_pipeline_plan(pipeline, table);
+        memory = larger(memory, pipeline->memory);
+        zeros = larger(zeros, pipeline->zeros);
     }
-    uint8_t *even = take(arena, values[0]);
-    uint8_t *odd = take(arena, values[1]);
-    int16_t *residual = take(arena, TILE_WIDTH * TILE_HEIGHT * sizeof *residual);
-    void *kernel_scratch = take(arena, scratch);
+    uint8_t *no_samples = take(arena, zeros);
+    uint8_t *worker_memory = take(arena, memory * (size_t)threads);
     if (context) {
         context->table = *table;
         context->networks = model->networks;
-        context->network = networks;
-        context->buffers[0] = even;
-        context->buffers[1] = odd;
-        context->residual = residual;
-        context->scratch = kernel_scratch;
+        context->pipeline = pipelines;
+        context->zeros = no_samples;
+        context->worker_memory = worker_memory;
+        context->worker_bytes = memory;
+        /* Also the workers' memory: kernels may load, without effect, what was never written. */
+        memset(no_samples, 0, zeros);
+        memset(worker_memory, 0, memory * (size_t)threads);
     }
     return context;
 }
@@ -194,6 +178,7 @@ VrcnnError vrcnn_open(VrcnnContext **out, const VrcnnModel *model, const VrcnnSe
 {
     VrcnnSettings known;
     VrcnnKernelTable table;
+    VrcnnPipeline plan;
     Arena arena = {NULL, 0, 0};
     VrcnnError error;
     if (out)
@@ -202,21 +187,33 @@ VrcnnError vrcnn_open(VrcnnContext **out, const VrcnnModel *model, const VrcnnSe
         return VRCNN_ERROR_ARGUMENT;
     if ((error = read_settings(&known, settings)) || (error = vrcnn_kernel_table(&table, known.kernel)))
         return error;
-    lay_out(&arena, &table, model);
+    if (known.threads < 0 || known.threads > VRCNN_MAX_THREADS)
+        return VRCNN_ERROR_THREADS;
+    const int threads = known.threads ? known.threads : 1;
+    lay_out(&arena, &table, model, threads, &plan);
     void *block = arena.overflow ? NULL : malloc(arena.used + ALIGNMENT);
     if (!block)
         return VRCNN_ERROR_MEMORY;
+    const size_t size = arena.used + ALIGNMENT;
     arena.base = (uint8_t *)block + (ALIGNMENT - (uintptr_t)block % ALIGNMENT);
     arena.used = 0;
-    *out = lay_out(&arena, &table, model);
-    (*out)->block = block;
+    VrcnnContext *context = lay_out(&arena, &table, model, threads, &plan);
+    context->block = block;
+    context->memory = size;
+    if ((error = vrcnn_pool_start(&context->pool, threads))) {
+        free(block);
+        return error;
+    }
+    *out = context;
     return VRCNN_OK;
 }
 
 void vrcnn_close(VrcnnContext *context)
 {
-    if (context)
+    if (context) {
+        vrcnn_pool_stop(&context->pool);
         free(context->block);
+    }
 }
 
 int vrcnn_context_kernel(const VrcnnContext *context)
@@ -224,126 +221,14 @@ int vrcnn_context_kernel(const VrcnnContext *context)
     return context ? (int)context->table.kernel : (int)VRCNN_ERROR_ARGUMENT;
 }
 
-/* The part of a region that lies inside the picture. */
-static Region inside(Region region, int width, int height)
+int vrcnn_context_threads(const VrcnnContext *context)
 {
-    const int right = smaller_int(region.x + region.width, width), bottom = smaller_int(region.y + region.height, height);
-    region.x = larger_int(region.x, 0);
-    region.y = larger_int(region.y, 0);
-    region.width = right - region.x;
-    region.height = bottom - region.y;
-    return region;
+    return context ? context->pool.threads : (int)VRCNN_ERROR_ARGUMENT;
 }
 
-static Region grown(Region region, int margin)
+size_t vrcnn_context_memory(const VrcnnContext *context)
 {
-    region.x -= margin;
-    region.y -= margin;
-    region.width += 2 * margin;
-    region.height += 2 * margin;
-    return region;
-}
-
-static size_t offset_in(Region region, int x, int y, int channels)
-{
-    return ((size_t)(y - region.y) * (size_t)region.width + (size_t)(x - region.x)) * (size_t)channels;
-}
-
-/* Sets the values of a region that lie outside its part `core`. */
-static void fill_around(uint8_t *values, Region region, Region core, int channels, int value)
-{
-    const size_t row = (size_t)region.width * (size_t)channels;
-    const size_t left = (size_t)(core.x - region.x) * (size_t)channels, middle = (size_t)core.width * (size_t)channels;
-    for (int y = region.y; y < region.y + region.height; y++, values += row)
-        if (y < core.y || y >= core.y + core.height) {
-            memset(values, value, row);
-        } else {
-            memset(values, value, left);
-            memset(values + left + middle, value, row - left - middle);
-        }
-}
-
-static int read_sample(const uint8_t *row, int x, const VrcnnConstPlane *plane)
-{
-    uint16_t sample;
-    if (plane->bytes_per_sample == 1)
-        return row[x];
-    memcpy(&sample, row + 2 * (size_t)x, sizeof sample);
-    return smaller_int(sample, (1 << plane->bit_depth) - 1);
-}
-
-/* The input of layer 0, as x + 128. */
-static void load_samples(uint8_t *values, Region region, const VrcnnConstPlane *src)
-{
-    const Region core = inside(region, src->width, src->height);
-    const int down = src->bit_depth - 8, half = (1 << down) >> 1;
-    fill_around(values, region, core, 1, 128);
-    for (int y = core.y; y < core.y + core.height; y++) {
-        const uint8_t *row = (const uint8_t *)src->data + y * src->stride;
-        uint8_t *to = values + offset_in(region, core.x, y, 1);
-        if (src->bytes_per_sample == 1)
-            memcpy(to, row + core.x, (size_t)core.width);
-        else
-            for (int x = 0; x < core.width; x++)
-                to[x] = (uint8_t)smaller_int((read_sample(row, core.x + x, src) + half) >> down, 255);
-    }
-}
-
-/* Runs the layers before `stop` on a tile and returns that layer's input buffer; *region becomes the part of the picture in it: the tile
- * and the margin of layer `stop`, if that layer is to run at all. */
-static const uint8_t *run_hidden(VrcnnContext *context, const Network *network, int stop, int margin, const VrcnnConstPlane *src,
-                                 Region tile, Region *region)
-{
-    int halo = margin;
-    for (int i = 0; i < stop; i++)
-        halo += network->layer[i].margin;
-    Region from = grown(tile, halo);
-    load_samples(context->buffers[0], from, src);
-    for (int i = 0; i < stop; i++) {
-        const Layer *layer = network->layer + i;
-        const uint8_t *values = context->buffers[i & 1];
-        uint8_t *out = context->buffers[~i & 1];
-        halo -= layer->margin;
-        const Region to = grown(tile, halo), core = inside(to, src->width, src->height);
-        fill_around(out, to, core, layer->outputs, 0);
-        out += offset_in(to, core.x, core.y, layer->outputs);
-        for (int b = 0; b < layer->branches; b++) {
-            const VrcnnConv *conv = layer->conv + b;
-            const int reach = conv->kernel_size / 2;
-            context->table.conv_hidden(out, (ptrdiff_t)to.width * layer->outputs, layer->outputs,
-                                       values + offset_in(from, core.x - reach, core.y - reach, layer->inputs),
-                                       (ptrdiff_t)from.width * layer->inputs, core.width, core.height, conv, context->scratch);
-            out += conv->outputs;
-        }
-        from = to;
-    }
-    *region = from;
-    return context->buffers[stop & 1];
-}
-
-static void filter_tile(VrcnnContext *context, const Network *network, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src,
-                        Region tile)
-{
-    const Layer *last = network->layer + (network->layers - 1);
-    const VrcnnConv *conv = last->conv;
-    const int max = (1 << src->bit_depth) - 1;
-    Region from;
-    const uint8_t *values = run_hidden(context, network, network->layers - 1, last->margin, src, tile, &from);
-    context->table.conv_residual(context->residual, tile.width, values, (ptrdiff_t)from.width * last->inputs, tile.width, tile.height, conv,
-                                 conv->shift - (src->bit_depth - 8), (conv->multiplier * scale) >> 3, context->scratch);
-    for (int y = 0; y < tile.height; y++) {
-        const uint8_t *in = (const uint8_t *)src->data + (tile.y + y) * src->stride;
-        uint8_t *out = (uint8_t *)dst->data + (tile.y + y) * dst->stride;
-        const int16_t *residual = context->residual + (ptrdiff_t)y * tile.width;
-        for (int x = 0; x < tile.width; x++) {
-            const int sum = read_sample(in, tile.x + x, src) + residual[x];
-            const uint16_t sample = (uint16_t)larger_int(smaller_int(sum, max), 0);
-            if (dst->bytes_per_sample == 1)
-                out[tile.x + x] = (uint8_t)sample;
-            else
-                memcpy(out + 2 * (size_t)(tile.x + x), &sample, sizeof sample);
-        }
-    }
+    return context ? context->memory : 0;
 }
 
 /* The memory from a plane's first to its last byte. */
@@ -382,41 +267,60 @@ static int overlap(Extent a, Extent b)
     return a.begin < b.end && b.begin < a.end;
 }
 
-static int is_inside(Region region, const VrcnnConstPlane *plane)
+static int is_inside(VrcnnRegion region, const VrcnnConstPlane *plane)
 {
     return region.x >= 0 && region.y >= 0 && region.width >= 1 && region.height >= 1 && region.x < plane->width &&
            region.y < plane->height && region.width <= plane->width - region.x && region.height <= plane->height - region.y;
 }
 
-/* Walks over a region in tiles of nearly equal size. Begin with tile = {0}; 0 at the end. */
-static int next_tile(Region *tile, Region region)
+/* What the threads of a context do together. */
+typedef struct Job {
+    const VrcnnContext *context;
+    VrcnnWork work; /* what all pieces share */
+    VrcnnSchedule schedule;
+    pthread_mutex_t mutex; /* of the schedule */
+} Job;
+
+static void run_job(void *argument, int worker)
 {
-    const int columns = (region.width + TILE_WIDTH - 1) / TILE_WIDTH, width = (region.width + columns - 1) / columns;
-    const int rows = (region.height + TILE_HEIGHT - 1) / TILE_HEIGHT, height = (region.height + rows - 1) / rows;
-    if (!tile->width) {
-        tile->x = region.x;
-        tile->y = region.y;
-    } else {
-        tile->x += tile->width;
+    Job *job = argument;
+    const VrcnnContext *context = job->context;
+    VrcnnWork work = job->work;
+    int index;
+    if (context->table.begin)
+        context->table.begin();
+    for (;;) {
+        pthread_mutex_lock(&job->mutex);
+        const int more = vrcnn_schedule_next(&job->schedule, &work.region, &index);
+        pthread_mutex_unlock(&job->mutex);
+        if (!more)
+            break;
+        work.pipeline = context->pipeline + index;
+        vrcnn_engine_run(&work, context->worker_memory + (size_t)worker * context->worker_bytes, context->zeros);
     }
-    if (tile->x >= region.x + region.width) {
-        tile->x = region.x;
-        tile->y += tile->height;
-    }
-    tile->width = smaller_int(width, region.x + region.width - tile->x);
-    tile->height = smaller_int(height, region.y + region.height - tile->y);
-    return tile->height > 0;
+    if (context->table.end)
+        context->table.end();
 }
 
-static VrcnnError filter(VrcnnContext *context, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src,
-                         const Region *wanted)
+/* Either units, or `index` on the region; work->src and where the results go are set. */
+static void run(VrcnnContext *context, const VrcnnWork *work, int index, VrcnnRegion region, const VrcnnUnits *units)
+{
+    Job job;
+    job.context = context;
+    job.work = *work;
+    job.work.table = &context->table;
+    vrcnn_schedule_start(&job.schedule, context->pipeline, context->pool.threads, index, region, units, work->src->width,
+                         work->src->height);
+    pthread_mutex_init(&job.mutex, NULL); /* of the default kind: cannot fail on Linux and the BSDs */
+    vrcnn_pool_run(&context->pool, run_job, &job);
+    pthread_mutex_destroy(&job.mutex);
+}
+
+/* What filtering a picture needs, whatever its part. */
+static VrcnnError check_picture(const VrcnnPlane *dst, const VrcnnConstPlane *src, int scale)
 {
     VrcnnError error;
     Extent read, written;
-    if (!context || !dst || !src)
-        return VRCNN_ERROR_ARGUMENT;
-    if (index < 0 || index >= context->networks)
-        return VRCNN_ERROR_INDEX;
     if (scale < 1 || scale > 10)
         return VRCNN_ERROR_SCALE;
     const VrcnnConstPlane dst_to_read = {dst->data, dst->stride, dst->width, dst->height, dst->bit_depth, dst->bytes_per_sample};
@@ -424,13 +328,27 @@ static VrcnnError filter(VrcnnContext *context, int index, int scale, const Vrcn
         return error;
     if (dst->width != src->width || dst->height != src->height || dst->bit_depth != src->bit_depth)
         return VRCNN_ERROR_PLANE;
-    const Region whole = {0, 0, src->width, src->height}, region = wanted ? *wanted : whole;
+    return overlap(read, written) ? VRCNN_ERROR_OVERLAP : VRCNN_OK;
+}
+
+static VrcnnError filter(VrcnnContext *context, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src,
+                         const VrcnnRegion *wanted)
+{
+    VrcnnWork work = {0};
+    VrcnnError error;
+    if (!context || !dst || !src)
+        return VRCNN_ERROR_ARGUMENT;
+    if (index < 0 || index >= context->networks)
+        return VRCNN_ERROR_INDEX;
+    if ((error = check_picture(dst, src, scale)))
+        return error;
+    const VrcnnRegion whole = {0, 0, src->width, src->height}, region = wanted ? *wanted : whole;
     if (!is_inside(region, src))
         return VRCNN_ERROR_REGION;
-    if (overlap(read, written))
-        return VRCNN_ERROR_OVERLAP;
-    for (Region tile = {0, 0, 0, 0}; next_tile(&tile, region);)
-        filter_tile(context, context->network + index, scale, dst, src, tile);
+    work.src = src;
+    work.dst = dst;
+    work.scale = scale;
+    run(context, &work, index, region, NULL);
     return VRCNN_OK;
 }
 
@@ -442,38 +360,65 @@ VrcnnError vrcnn_filter_picture(VrcnnContext *context, int index, int scale, con
 VrcnnError vrcnn_filter_region(VrcnnContext *context, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src, int x, int y,
                                int width, int height)
 {
-    const Region region = {x, y, width, height};
+    const VrcnnRegion region = {x, y, width, height};
     return filter(context, index, scale, dst, src, &region);
+}
+
+VrcnnError vrcnn_filter_units(VrcnnContext *context, const VrcnnUnits *units, const VrcnnPlane *dst, const VrcnnConstPlane *src)
+{
+    const VrcnnRegion none = {0, 0, 0, 0};
+    VrcnnWork work = {0};
+    VrcnnError error;
+    if (!context || !units || !units->unit || !dst || !src)
+        return VRCNN_ERROR_ARGUMENT;
+    const int size = units->unit_size;
+    if ((size != 64 && size != 128 && size != 256 && size != 512) || units->networks < 1 || units->networks > VRCNN_MAX_CHOICES)
+        return VRCNN_ERROR_UNITS;
+    for (int i = 0; i < units->networks; i++)
+        if (units->index[i] < 0 || units->index[i] >= context->networks)
+            return VRCNN_ERROR_INDEX;
+    if ((error = check_picture(dst, src, units->scale)))
+        return error;
+    const size_t count = (size_t)((src->width - 1) / size + 1) * (size_t)((src->height - 1) / size + 1);
+    for (size_t i = 0; i < count; i++)
+        if (units->unit[i] > units->networks)
+            return VRCNN_ERROR_UNITS;
+    work.src = src;
+    work.dst = dst;
+    work.scale = units->scale;
+    run(context, &work, 0, none, units);
+    return VRCNN_OK;
 }
 
 VrcnnError vrcnn_filter_layer(VrcnnContext *context, int index, int layer, uint8_t *dst, ptrdiff_t dst_stride, const VrcnnConstPlane *src,
                               int x, int y, int width, int height)
 {
-    const Region region = {x, y, width, height};
+    const VrcnnRegion region = {x, y, width, height};
+    VrcnnWork work = {0};
     VrcnnError error;
     Extent read, written;
     if (!context || !dst || !src)
         return VRCNN_ERROR_ARGUMENT;
     if (index < 0 || index >= context->networks)
         return VRCNN_ERROR_INDEX;
-    const Network *network = context->network + index;
-    if (layer < 0 || layer >= network->layers - 1)
+    const VrcnnPipeline *pipeline = context->pipeline + index;
+    if (layer < 0 || layer >= pipeline->layers - 1)
         return VRCNN_ERROR_LAYER;
     if ((error = check_plane(&read, src)))
         return error;
     if (!is_inside(region, src))
         return VRCNN_ERROR_REGION;
-    const size_t channels = (size_t)network->layer[layer].outputs;
+    const size_t channels = (size_t)pipeline->layer[layer].outputs;
     if ((error = find_extent(&written, dst, dst_stride, (size_t)width * channels, height)))
         return error;
     if (overlap(read, written))
         return VRCNN_ERROR_OVERLAP;
-    for (Region tile = {0, 0, 0, 0}; next_tile(&tile, region);) {
-        Region from;
-        const uint8_t *values = run_hidden(context, network, layer + 1, 0, src, tile, &from);
-        const size_t row = (size_t)tile.width * channels;
-        for (int i = 0; i < tile.height; i++, values += row)
-            memcpy(dst + (tile.y - y + i) * dst_stride + (ptrdiff_t)((size_t)(tile.x - x) * channels), values, row);
-    }
+    work.src = src;
+    work.values = dst;
+    work.values_stride = dst_stride;
+    work.layer = layer;
+    work.x = x;
+    work.y = y;
+    run(context, &work, index, region, NULL);
     return VRCNN_OK;
 }

@@ -1,11 +1,15 @@
 /* Tests of libvrcnn: test_vrcnn [SEED]. Kernels are compared with a direct transcription of SPECIFICATION.md.
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+#define _POSIX_C_SOURCE 200809L /* fork */
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "sha256.h"
 #include "vrcnn/vrcnn.h"
@@ -38,6 +42,19 @@ void *__wrap_realloc(void *old, size_t size)
 {
     allocations++;
     return refuse_memory ? NULL : __real_realloc(old, size);
+}
+
+static int allowed_threads = -1; /* how many more may be created; -1: any number */
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument);
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument)
+{
+    if (allowed_threads == 0)
+        return 11; /* EAGAIN */
+    allowed_threads -= allowed_threads > 0;
+    return __real_pthread_create(thread, attributes, run, argument);
 }
 
 static void *get(size_t size)
@@ -451,10 +468,10 @@ static void test_small_things(void)
     static const char *const words[] = {"auto", "scalar", "avx2", "avxvnni", "avx512vnni", "amx", "neon_dot", "neon_i8mm", "cuda"};
     int count = 0;
     CHECK(vrcnn_version() == (VRCNN_VERSION_MAJOR << 16 | VRCNN_VERSION_MINOR << 8 | VRCNN_VERSION_PATCH));
-    for (int i = 0; i >= VRCNN_ERROR_OVERLAP; i--)
+    for (int i = 0; i >= VRCNN_ERROR_SIDEINFO_SPACE; i--)
         for (int j = i + 1; j <= 1; j++)
             check(strcmp(vrcnn_strerror(i), vrcnn_strerror(j)) != 0, __LINE__, "errors %d and %d have one text", i, j);
-    CHECK(!strcmp(vrcnn_strerror(VRCNN_ERROR_OVERLAP - 1), vrcnn_strerror(1)));
+    CHECK(!strcmp(vrcnn_strerror(VRCNN_ERROR_SIDEINFO_SPACE - 1), vrcnn_strerror(1)));
     for (; vrcnn_kernel_name(count); count++)
         CHECK(count < 9 && !strcmp(vrcnn_kernel_name(count), words[count]));
     CHECK(count == 9);
@@ -1013,6 +1030,28 @@ static void test_call_refusals(void)
     }
     settings.kernel = (VrcnnKernel)99;
     CHECK_ERROR(vrcnn_open(&context, model, &settings), VRCNN_ERROR_KERNEL_UNKNOWN);
+    settings.kernel = VRCNN_KERNEL_AUTO;
+    static const int threads[4] = {-1, VRCNN_MAX_THREADS + 1, INT32_MIN, INT32_MAX};
+    for (int i = 0; i < 4; i++) {
+        settings.threads = threads[i];
+        CHECK_ERROR(vrcnn_open(&context, model, &settings), VRCNN_ERROR_THREADS);
+        CHECK(context == NULL);
+    }
+    for (int given = 0; given <= VRCNN_MAX_THREADS; given += 16) {
+        settings.threads = given;
+        CHECK_ERROR(vrcnn_open(&context, model, &settings), VRCNN_OK);
+        CHECK(vrcnn_context_threads(context) == (given ? given : 1) && vrcnn_context_memory(context) > 0);
+        vrcnn_close(context);
+    }
+    CHECK_ERROR(vrcnn_context_threads(NULL), VRCNN_ERROR_ARGUMENT);
+    CHECK(vrcnn_context_memory(NULL) == 0);
+    for (int allowed = 0; allowed < 3; allowed++) {
+        settings.threads = 4;
+        allowed_threads = allowed;
+        CHECK_ERROR(vrcnn_open(&context, model, &settings), VRCNN_ERROR_THREADS);
+        CHECK(context == NULL);
+    }
+    allowed_threads = -1;
     CHECK_ERROR(vrcnn_open(NULL, model, NULL), VRCNN_ERROR_ARGUMENT);
     CHECK_ERROR(vrcnn_open(&context, NULL, NULL), VRCNN_ERROR_ARGUMENT);
     refuse_memory = 1;
@@ -1116,6 +1155,39 @@ static void test_call_refusals(void)
     CHECK_ERROR(vrcnn_filter_picture(context, 0, 8, &dst, NULL), VRCNN_ERROR_ARGUMENT);
     CHECK_ERROR(vrcnn_filter_region(NULL, 0, 8, &dst, &src, 0, 0, 1, 1), VRCNN_ERROR_ARGUMENT);
 
+    uint8_t map[1] = {1};
+    const VrcnnUnits good_units = {64, 1, {0, 0, 0}, 8, map};
+    VrcnnUnits units;
+    dst = good_dst;
+#define UNITS(change, wanted)                                                                                                              \
+    do {                                                                                                                                   \
+        units = good_units;                                                                                                                \
+        units.change;                                                                                                                      \
+        CHECK_ERROR(vrcnn_filter_units(context, &units, &dst, &src), (wanted));                                                            \
+    } while (0)
+    UNITS(scale = 8, VRCNN_OK);
+    static const int unit_sizes[] = {0, -64, 1, 32, 63, 65, 96, 1024, INT32_MAX, INT32_MIN};
+    for (size_t i = 0; i < sizeof unit_sizes / sizeof *unit_sizes; i++)
+        UNITS(unit_size = unit_sizes[i], VRCNN_ERROR_UNITS);
+    for (int i = 0; i < 4; i++) {
+        UNITS(index[0] = indexes[i], VRCNN_ERROR_INDEX);
+        UNITS(scale = scales[i], VRCNN_ERROR_SCALE);
+    }
+    UNITS(networks = 0, VRCNN_ERROR_UNITS);
+    UNITS(networks = -1, VRCNN_ERROR_UNITS);
+    UNITS(networks = VRCNN_MAX_CHOICES + 1, VRCNN_ERROR_UNITS);
+    UNITS(unit = NULL, VRCNN_ERROR_ARGUMENT);
+    map[0] = 2;
+    UNITS(scale = 8, VRCNN_ERROR_UNITS);
+    map[0] = 1;
+    dst.data = memory + 1;
+    UNITS(scale = 8, VRCNN_ERROR_OVERLAP);
+    dst = good_dst;
+    CHECK_ERROR(vrcnn_filter_units(context, NULL, &dst, &src), VRCNN_ERROR_ARGUMENT);
+    CHECK_ERROR(vrcnn_filter_units(NULL, &units, &dst, &src), VRCNN_ERROR_ARGUMENT);
+    CHECK_ERROR(vrcnn_filter_units(context, &units, NULL, &src), VRCNN_ERROR_ARGUMENT);
+    CHECK_ERROR(vrcnn_filter_units(context, &units, &dst, NULL), VRCNN_ERROR_ARGUMENT);
+
     /* A refused call leaves dst alone. */
     memset(memory, 0x5a, sizeof memory);
     dst = good_dst;
@@ -1124,6 +1196,38 @@ static void test_call_refusals(void)
     for (size_t i = 0; i < sizeof memory; i++)
         untouched &= memory[i] == 0x5a;
     CHECK(untouched);
+    vrcnn_close(context);
+    vrcnn_model_free(model);
+    free_network(&n);
+}
+
+/* A child process has none of its parent's threads, and a context must work in it all the same. */
+static void test_fork(void)
+{
+    TNetwork n = small_network(30, 0);
+    VrcnnModel *model = load(&n, 1);
+    VrcnnContext *context = NULL;
+    VrcnnSettings settings;
+    uint8_t in[80 * 80], out[80 * 80], again[80 * 80];
+    const VrcnnConstPlane src = {in, 80, 80, 80, 8, 1};
+    const VrcnnPlane dst = {out, 80, 80, 80, 8, 1}, other = {again, 80, 80, 80, 8, 1};
+    for (size_t i = 0; i < sizeof in; i++)
+        in[i] = (uint8_t)(i * 7 % 251);
+    CHECK_ERROR(vrcnn_default_settings(&settings, sizeof settings), VRCNN_OK);
+    settings.threads = 3;
+    CHECK_ERROR(vrcnn_open(&context, model, &settings), VRCNN_OK);
+    CHECK_ERROR(vrcnn_filter_picture(context, 0, 8, &dst, &src), VRCNN_OK);
+    fflush(stdout);
+    const pid_t child = fork();
+    if (child == 0) {
+        const int wrong = vrcnn_filter_picture(context, 0, 8, &other, &src) != VRCNN_OK || memcmp(out, again, sizeof out) != 0;
+        vrcnn_close(context);
+        _exit(wrong);
+    }
+    int status = -1;
+    CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    CHECK_ERROR(vrcnn_filter_picture(context, 0, 8, &other, &src), VRCNN_OK);
+    CHECK(!memcmp(out, again, sizeof out));
     vrcnn_close(context);
     vrcnn_model_free(model);
     free_network(&n);
@@ -1146,6 +1250,7 @@ int main(int argc, char **argv)
     test_largest();
     test_sample_rules();
     test_call_refusals();
+    test_fork();
     printf("%lu passed, %lu failed\n", passed, failed);
     return failed ? 1 : 0;
 }

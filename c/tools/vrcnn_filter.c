@@ -26,12 +26,14 @@ static const char usage_text[] =
     "  --format F      chroma format: 420 (default), 400, 422, 444\n"
     "  --scale C       output scale 1..10 (default 8: as trained)\n"
     "  --model FILE    a model set instead of the one built in\n"
-    "  --kernel K      auto (default), scalar, ...\n"
+    "  --kernel K      auto (default), or one that --kernels lists; all give the same bits\n"
+    "  --threads T     threads that work on a picture, 1 (default) to 64\n"
+    "  --kernels       list the kernels that this build and this machine have, and which of them auto takes\n"
     "  --help          this text\n";
 
 typedef struct Options {
     const char *input, *output, *model, *kernel, *position;
-    int width, height, bit_depth, format, scale, qp, index, has_qp, has_index;
+    int width, height, bit_depth, format, scale, threads, qp, index, has_qp, has_index;
 } Options;
 
 /* Removed when the program ends before the output is complete, by a signal too. */
@@ -87,13 +89,19 @@ static void parse_size(const char *text, Options *o)
     o->height = (int)height;
 }
 
+static void list_kernels(void);
+
 static Options parse(int argc, char **argv)
 {
-    Options o = {NULL, NULL, NULL, "auto", "before_deblocking", 0, 0, 8, 420, VRCNN_SCALE_TRAINED, 0, 0, 0, 0};
+    Options o = {NULL, NULL, NULL, "auto", "before_deblocking", 0, 0, 8, 420, VRCNN_SCALE_TRAINED, 1, 0, 0, 0, 0};
     for (int i = 1; i < argc; i++) {
         const char *option = argv[i];
         if (!strcmp(option, "--help")) {
             fputs(usage_text, stdout);
+            exit(0);
+        }
+        if (!strcmp(option, "--kernels")) {
+            list_kernels();
             exit(0);
         }
         if (strncmp(option, "--", 2) != 0) {
@@ -123,6 +131,8 @@ static Options parse(int argc, char **argv)
             o.model = value;
         else if (!strcmp(option, "--kernel"))
             o.kernel = value;
+        else if (!strcmp(option, "--threads"))
+            o.threads = number(option, value, 1, VRCNN_MAX_THREADS);
         else
             fail("%s: there is no such option (--help lists them)", option);
     }
@@ -190,18 +200,42 @@ static VrcnnModel *load_model(const char *path)
     return model;
 }
 
-static VrcnnContext *open_context(const VrcnnModel *model, const char *word)
+/* On a set that exists: what a kernel can do does not depend on it. Returns NULL and the error if there is no such context. */
+static VrcnnContext *try_context(const VrcnnModel *model, int kernel, int threads, VrcnnError *error)
 {
-    VrcnnContext *context;
+    VrcnnContext *context = NULL;
     VrcnnSettings settings;
-    VrcnnError error = vrcnn_default_settings(&settings, sizeof settings);
+    *error = vrcnn_default_settings(&settings, sizeof settings);
+    settings.kernel = (VrcnnKernel)kernel;
+    settings.threads = threads;
+    if (!*error)
+        *error = vrcnn_open(&context, model, &settings);
+    return context;
+}
+
+static VrcnnContext *open_context(const VrcnnModel *model, const char *word, int threads)
+{
+    VrcnnError error;
     int kernel = 0;
     while (vrcnn_kernel_name(kernel) && strcmp(vrcnn_kernel_name(kernel), word) != 0)
         kernel++;
-    settings.kernel = (VrcnnKernel)kernel;
-    if (error || (error = vrcnn_open(&context, model, &settings)))
-        fail("--kernel %s: %s", word, vrcnn_strerror(error));
+    VrcnnContext *context = try_context(model, kernel, threads, &error);
+    if (!context)
+        fail("--kernel %s, --threads %d: %s", word, threads, vrcnn_strerror(error));
     return context;
+}
+
+static void list_kernels(void)
+{
+    VrcnnModel *model = load_model(NULL);
+    for (int kernel = 0; vrcnn_kernel_name(kernel); kernel++) {
+        VrcnnError error;
+        VrcnnContext *context = try_context(model, kernel, 1, &error);
+        const char *is = kernel == VRCNN_KERNEL_AUTO && context ? vrcnn_kernel_name(vrcnn_context_kernel(context)) : "available";
+        printf("%-12s%s\n", vrcnn_kernel_name(kernel), context ? is : vrcnn_strerror(error));
+        vrcnn_close(context);
+    }
+    vrcnn_model_free(model);
 }
 
 static int choose_network(const Options *o, const VrcnnModel *model)
@@ -284,7 +318,7 @@ int main(int argc, char **argv)
              o.width, o.height, o.format, o.bit_depth);
     VrcnnModel *model = load_model(o.model);
     const int index = choose_network(&o, model);
-    VrcnnContext *context = open_context(model, o.kernel);
+    VrcnnContext *context = open_context(model, o.kernel, o.threads);
     uint8_t *picture = allocate(picture_size), *filtered = allocate(luma_size);
     const VrcnnConstPlane src = {picture, (ptrdiff_t)((size_t)o.width * bytes), o.width, o.height, o.bit_depth, (int)bytes};
     const VrcnnPlane dst = {filtered, src.stride, o.width, o.height, o.bit_depth, (int)bytes};

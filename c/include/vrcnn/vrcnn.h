@@ -29,12 +29,17 @@ extern "C" {
 #define VRCNN_VERSION_MINOR 1
 #define VRCNN_VERSION_PATCH 0
 
-#define VRCNN_ID_SIZE 32       /* bytes of a model set's identity, a SHA-256 */
-#define VRCNN_MAX_NETWORKS 32  /* networks in a model set */
-#define VRCNN_MAX_LAYERS 32    /* layers in a network */
-#define VRCNN_MAX_CHANNELS 256 /* output channels of a layer */
-#define VRCNN_MAX_SIZE 16384   /* samples, width or height of a plane */
-#define VRCNN_SCALE_TRAINED 8  /* the output scale that leaves the residual as it was trained */
+#define VRCNN_SIDEINFO_SIZE 256  /* bytes that the side information of a picture may have: a slice header extension */
+#define VRCNN_SIDEINFO_ID_SIZE 4 /* bytes of the identity in it */
+#define VRCNN_ID_SIZE 32         /* bytes of a model set's identity, a SHA-256 */
+#define VRCNN_MAX_NETWORKS 32    /* networks in a model set */
+#define VRCNN_MAX_LAYERS 32      /* layers in a network */
+#define VRCNN_MAX_CHANNELS 256   /* output channels of a layer */
+#define VRCNN_MAX_SIZE 16384     /* samples, width or height of a plane */
+#define VRCNN_MAX_THREADS 64     /* threads of a context */
+#define VRCNN_MAX_CHOICES 3      /* networks that the units of one picture may choose from */
+#define VRCNN_MAX_UNITS 65536    /* units of a map: the largest picture in the smallest units */
+#define VRCNN_SCALE_TRAINED 8    /* the output scale that leaves the residual as it was trained */
 
 typedef enum VrcnnError {
     VRCNN_OK = 0,
@@ -57,7 +62,15 @@ typedef enum VrcnnError {
     VRCNN_ERROR_BIT_DEPTH = -17,          /* bit depth outside 8..10 */
     VRCNN_ERROR_PLANE = -18,              /* plane: size, stride or bytes per sample out of range; or dst and src differ in size or depth */
     VRCNN_ERROR_REGION = -19,             /* the region is empty or not inside the picture */
-    VRCNN_ERROR_OVERLAP = -20             /* dst and src share memory */
+    VRCNN_ERROR_OVERLAP = -20,            /* dst and src share memory */
+    VRCNN_ERROR_KERNEL_REFUSED = -21,     /* the operating system does not grant this process the registers of this kernel (AMX) */
+    VRCNN_ERROR_THREADS = -22,            /* threads outside 0..64, or the system gives no more of them */
+    VRCNN_ERROR_UNITS = -23,              /* unit map: unit size, number of networks or a unit's choice out of range */
+    VRCNN_ERROR_SIDEINFO_FOREIGN = -24,   /* side information: at an IRAP picture, it is not ours: there is no magic */
+    VRCNN_ERROR_SIDEINFO_VERSION = -25,   /* side information: a version that this library does not know */
+    VRCNN_ERROR_SIDEINFO_TRUNCATED = -26, /* side information: it ends early (or is missing altogether) */
+    VRCNN_ERROR_SIDEINFO_SYNTAX = -27,    /* side information: a field out of range, or bytes left over */
+    VRCNN_ERROR_SIDEINFO_SPACE = -28      /* side information: it does not fit into a slice header extension; take larger units */
 } VrcnnError;
 
 /* Sets of kernels, numbered from 0 without gaps. Every one of them gives the same bits. */
@@ -115,7 +128,17 @@ typedef struct VrcnnConstPlane {
 typedef struct VrcnnSettings {
     size_t size; /* sizeof(VrcnnSettings) where the caller was compiled */
     VrcnnKernel kernel;
+    int threads; /* that work on a picture, the caller's included: 1..64; 0 is 1 */
 } VrcnnSettings;
+
+/* A map of square units, each with its network or none. Units at the right and bottom edge may be cut off by the picture. */
+typedef struct VrcnnUnits {
+    int unit_size;                /* samples: 64, 128, 256 or 512 */
+    int networks;                 /* 1..3 */
+    int index[VRCNN_MAX_CHOICES]; /* of these networks in the set */
+    int scale;                    /* output scale of the picture, 1..10 */
+    const uint8_t *unit;          /* in raster scan, ceil(width / unit_size) a row: 0 no network, n: index[n - 1] */
+} VrcnnUnits;
 
 /* What vrcnn_model_load objects to. A number is -1 where it does not apply. */
 typedef struct VrcnnFault {
@@ -178,7 +201,8 @@ VRCNN_API int vrcnn_model_index_for_qp(const VrcnnModel *model, VrcnnPosition po
 
 /* Takes all memory that filtering will need. settings may be NULL (defaults). Keeps no reference to model or settings. The caller closes
  * *out with vrcnn_close. VRCNN_ERROR_ARGUMENT: NULL, settings->size too small, or bytes set beyond the fields that this version knows;
- * VRCNN_ERROR_MEMORY; VRCNN_ERROR_KERNEL_UNKNOWN; VRCNN_ERROR_KERNEL_UNSUPPORTED. */
+ * VRCNN_ERROR_MEMORY; VRCNN_ERROR_KERNEL_UNKNOWN; VRCNN_ERROR_KERNEL_UNSUPPORTED; VRCNN_ERROR_KERNEL_REFUSED (auto then takes the next
+ * best instead: vrcnn_context_kernel tells); VRCNN_ERROR_THREADS. */
 VRCNN_API VrcnnError vrcnn_open(VrcnnContext **out, const VrcnnModel *model, const VrcnnSettings *settings);
 
 /* NULL is allowed. No call may be using the context. */
@@ -186,6 +210,12 @@ VRCNN_API void vrcnn_close(VrcnnContext *context);
 
 /* The kernel that the context uses, never VRCNN_KERNEL_AUTO; or VRCNN_ERROR_ARGUMENT. */
 VRCNN_API int vrcnn_context_kernel(const VrcnnContext *context);
+
+/* How many threads work on a picture, or VRCNN_ERROR_ARGUMENT. */
+VRCNN_API int vrcnn_context_threads(const VrcnnContext *context);
+
+/* Bytes of memory that the context holds, weights and all threads' buffers included (not the threads' stacks); 0 for NULL. */
+VRCNN_API size_t vrcnn_context_memory(const VrcnnContext *context);
 
 /* Filters a whole picture with network `index` and output scale 1..10 (8: as trained). dst and src have the same width, height and bit
  * depth; their bytes per sample may differ. They may not overlap: the memory from a plane's first to its last sample, whatever lies
@@ -198,12 +228,47 @@ VRCNN_API VrcnnError vrcnn_filter_picture(VrcnnContext *context, int index, int 
 VRCNN_API VrcnnError vrcnn_filter_region(VrcnnContext *context, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src,
                                          int x, int y, int width, int height);
 
+/* Filters the units of a map: those with a network get the bits that vrcnn_filter_picture with that network would give there; in those
+ * without one dst is untouched. Allocates nothing. VRCNN_ERROR_ARGUMENT (also units->unit), UNITS, INDEX, SCALE, PLANE, BIT_DEPTH, OVERLAP;
+ * dst is untouched after any of them. */
+VRCNN_API VrcnnError vrcnn_filter_units(VrcnnContext *context, const VrcnnUnits *units, const VrcnnPlane *dst, const VrcnnConstPlane *src);
+
 /* The outputs (0..127) of hidden layer 0 .. layers - 2 for a region of the picture, to find where two implementations first differ.
  * dst: height rows, dst_stride bytes apart, of width samples of as many bytes as the layer has channels (VrcnnNetworkInfo); the first
  * belongs to the sample (x, y). dst_stride may be negative; its amount is at least a row's bytes unless height is 1. Allocates nothing.
  * VRCNN_ERROR_ARGUMENT, INDEX, LAYER, BIT_DEPTH, REGION, OVERLAP, PLANE (also for dst_stride); dst is untouched after any of them. */
 VRCNN_API VrcnnError vrcnn_filter_layer(VrcnnContext *context, int index, int layer, uint8_t *dst, ptrdiff_t dst_stride,
                                         const VrcnnConstPlane *src, int x, int y, int width, int height);
+
+/* Side information: what the bitstream says of a picture, SPECIFICATION.md section 6. */
+
+typedef enum VrcnnMode { VRCNN_MODE_OFF = 0, VRCNN_MODE_ALL = 1, VRCNN_MODE_MAP = 2 } VrcnnMode;
+
+typedef struct VrcnnSideinfo {
+    int has_identity;                         /* 1 at every IRAP picture, 0 at all others */
+    uint8_t identity[VRCNN_SIDEINFO_ID_SIZE]; /* the first bytes of the model set's, where has_identity is 1 */
+    VrcnnMode mode; /* off: ordinary deblocking and SAO; what a mode has no use for below is 0, and ignored when it is written */
+    VrcnnPosition position;
+    int networks;                 /* 1..3; 1 if mode is all */
+    int index[VRCNN_MAX_CHOICES]; /* of these networks in the set, 0..31, each another one */
+    int scale;                    /* 1..10 */
+    int unit_size;                /* 64, 128, 256 or 512 if mode is map, else 0 */
+} VrcnnSideinfo;
+
+/* Writes the side information of a width x height picture into out (VRCNN_SIDEINFO_SIZE bytes) and its length into *size. unit: the map
+ * as in VrcnnUnits; may be NULL unless info->mode is VRCNN_MODE_MAP. Equal input gives equal bytes. Allocates nothing.
+ * VRCNN_ERROR_ARGUMENT, PLANE (width or height outside 1..16384), SIDEINFO_SYNTAX (a field of info), UNITS (a unit names no listed network,
+ * or no unit of the map has a network: such a picture is off), SIDEINFO_SPACE. */
+VRCNN_API VrcnnError vrcnn_sideinfo_write(uint8_t *out, size_t *size, const VrcnnSideinfo *info, const uint8_t *unit, int width,
+                                          int height);
+
+/* Reads it; is_irap tells whether it is an IRAP picture's. Believes nothing: whatever the bytes, it reads only them. data may be NULL if
+ * size is 0. unit gets the map in raster scan if mode is map; it has room for `units` of them (VRCNN_MAX_UNITS is always enough).
+ * Whether the model set has the networks named is the caller's to check. Allocates nothing.
+ * VRCNN_ERROR_ARGUMENT, PLANE, UNITS (too little room), SIDEINFO_FOREIGN (IRAP only), SIDEINFO_VERSION, SIDEINFO_TRUNCATED,
+ * SIDEINFO_SYNTAX; *info is untouched after any of them, unit may not be. */
+VRCNN_API VrcnnError vrcnn_sideinfo_parse(VrcnnSideinfo *info, uint8_t *unit, size_t units, const uint8_t *data, size_t size, int is_irap,
+                                          int width, int height);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,190 @@
+/* Kernels for 64-bit ARM with the dot product instructions (sdot; optional from ARMv8.2 on, mandatory from ARMv8.4).
+ *
+ * sdot adds to each of the four 32-bit lanes of an accumulator a sum of four products of signed bytes, exactly. Hidden activations are
+ * 0..127 and pass as signed bytes as they are; the first layer's x + 128 turns into x by flipping its highest bit.
+ *
+ * Speed could not be measured where this was written; it is laid out for cores with four (Neoverse V1, V2, Cortex-X) or two (Cortex-A76 and
+ * on, Neoverse N) vector pipes and two or three loads a cycle.
+ *
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+#include "conv.h"
+
+#if defined(__aarch64__)
+
+#if !defined(__ARM_FEATURE_DOTPROD)
+#error "compile this file with the flags of kernel_flags.txt"
+#endif
+
+#include "neon.h"
+
+/* The unit of work is 16 outputs of 4 neighbouring samples: 16 accumulators of 4 outputs each. For 16 input channels that takes 4 loads of
+ * activations (one a sample) and 16 of weights (4 outputs x 4 inputs each), and 64 sdot: 3.2 for each load, where the pipes can start
+ * at most 2. The 16 sums are independent, more than latency times pipes asks for, and leave half of the 32 registers for operands. */
+enum { OUTPUTS = 16, SAMPLES = 4, VECTORS = OUTPUTS / 4, CHUNK = 16 };
+
+/* Packed, for each 16 outputs: their biases with the rounding term added, then for each 16 values of a window, in the order row, column,
+ * input, four times (for values 0..3, 4..7, ...) four vectors (outputs 0..3, 4..7, ...) of 4 outputs x 4 values. */
+enum { BIAS_BYTES = OUTPUTS * 4, CHUNK_BYTES = OUTPUTS * CHUNK };
+
+/* Values in all rows of a window together. */
+static int window_values(const VrcnnConvLayer *layer, const VrcnnConv *conv)
+{
+    return layer->inputs == 1 ? window_length(conv->kernel_size) : conv->kernel_size * conv->kernel_size * layer->inputs;
+}
+
+static size_t block_size(const VrcnnConvLayer *layer, const VrcnnConv *conv)
+{
+    return BIAS_BYTES + (size_t)OUTPUTS * (size_t)window_values(layer, conv);
+}
+
+static size_t packed_size_dot(const VrcnnConvLayer *layer)
+{
+    size_t size = 0;
+    if (layer->outputs == 1)
+        return packed_size_last(layer);
+    for (int b = 0; b < layer->branches; b++)
+        size += (size_t)(layer->conv[b].outputs / OUTPUTS) * block_size(layer, layer->conv + b);
+    return size;
+}
+
+/* 16 outputs; weights: of the first of them. */
+static void pack_block(uint8_t *packed, const VrcnnConvLayer *layer, const VrcnnConv *conv, const int8_t *weights, const int32_t *bias)
+{
+    const int area = conv->kernel_size * conv->kernel_size, inputs = layer->inputs;
+    int8_t *out = (int8_t *)packed + BIAS_BYTES;
+    memset(packed, 0, block_size(layer, conv));
+    for (int o = 0; o < OUTPUTS; o++) {
+        const int32_t value = bias[o] + rounding_term(conv->shift);
+        memcpy(packed + 4 * o, &value, sizeof value);
+        for (int tap = 0; tap < area; tap++)
+            for (int i = 0; i < inputs; i++) {
+                const int at = tap * inputs + i;
+                out[at / CHUNK * CHUNK_BYTES + at % CHUNK / 4 * (4 * OUTPUTS) + o * 4 + at % 4] = weights[(o * inputs + i) * area + tap];
+            }
+    }
+}
+
+static void pack_dot(void *packed, const VrcnnConvLayer *layer, const int8_t *const *weights, const int32_t *const *bias)
+{
+    uint8_t *out = packed;
+    if (layer->outputs == 1) {
+        pack_last(packed, layer, weights[0], bias[0]);
+        return;
+    }
+    for (int b = 0; b < layer->branches; b++) {
+        const VrcnnConv *conv = layer->conv + b;
+        const int per_output = layer->inputs * conv->kernel_size * conv->kernel_size;
+        for (int o = 0; o < conv->outputs; o += OUTPUTS, out += block_size(layer, conv))
+            pack_block(out, layer, conv, weights[b] + o * per_output, bias[b] + o);
+    }
+}
+
+/* 16 values of the windows of 4 samples, 16 outputs. */
+static inline __attribute__((always_inline)) void add_chunk(int32x4_t acc[SAMPLES][VECTORS], const uint8_t *src, ptrdiff_t pitch,
+                                                            const int8_t *weights)
+{
+    int8x16_t a[SAMPLES];
+#pragma GCC unroll 4
+    for (int n = 0; n < SAMPLES; n++)
+        a[n] = vreinterpretq_s8_u8(vld1q_u8(src + n * pitch));
+/* A macro because the lane must be a literal. It picks 4 values of a sample, which each of the 4 outputs in w has weights for. */
+#define ADD_FOUR_VALUES(lane)                                                                                                              \
+    _Pragma("GCC unroll 4") for (int v = 0; v < VECTORS; v++)                                                                              \
+    {                                                                                                                                      \
+        const int8x16_t w = vld1q_s8(weights + ((lane) * VECTORS + v) * 16);                                                               \
+        _Pragma("GCC unroll 4") for (int n = 0; n < SAMPLES; n++) acc[n][v] = vdotq_laneq_s32(acc[n][v], w, a[n], lane);                   \
+    }
+    ADD_FOUR_VALUES(0)
+    ADD_FOUR_VALUES(1)
+    ADD_FOUR_VALUES(2)
+    ADD_FOUR_VALUES(3)
+#undef ADD_FOUR_VALUES
+}
+
+/* 16 outputs of VRCNN_ROWS rows. window[i]: the leftmost value that column 0 of row 0 needs of row i of its window; a window has `rows`
+ * rows of `length` values each, those of the next column lie `pitch` bytes on, those of the next output row one pointer on. */
+static void convolve(uint8_t *const *dst, int channel, const uint8_t *const *window, ptrdiff_t pitch, int rows, int length, int columns,
+                     const VrcnnConvLayer *layer, const VrcnnConv *conv, const uint8_t *packed)
+{
+    const int32_t *bias = (const int32_t *)(const void *)packed;
+    const int32x4_t shift = vdupq_n_s32(-conv->shift);
+    const int16x8_t multiplier = vdupq_n_s16((int16_t)conv->multiplier);
+    for (int y = 0; y < VRCNN_ROWS; y++)
+        for (int x = 0; x < columns; x += SAMPLES) {
+            const int8_t *w = (const int8_t *)packed + BIAS_BYTES;
+            int32x4_t acc[SAMPLES][VECTORS];
+#pragma GCC unroll 4
+            for (int n = 0; n < SAMPLES; n++)
+#pragma GCC unroll 4
+                for (int v = 0; v < VECTORS; v++)
+                    acc[n][v] = vld1q_s32(bias + 4 * v);
+            for (int ky = 0; ky < rows; ky++) {
+                const uint8_t *a = window[y + ky] + x * pitch;
+                for (int i = 0; i < length; i += CHUNK, w += CHUNK_BYTES)
+                    add_chunk(acc, a + i, pitch, w);
+            }
+#pragma GCC unroll 4
+            for (int n = 0; n < SAMPLES; n++) {
+                const uint8x8_t low = requantize(acc[n][0], acc[n][1], shift, multiplier);
+                const uint8x8_t high = requantize(acc[n][2], acc[n][3], shift, multiplier);
+                vst1q_u8(dst[y] + (ptrdiff_t)(x + n) * layer->dst_pitch + channel, vcombine_u8(low, high));
+            }
+        }
+}
+
+/* A sample's pitch is its channels, so that a row of a window is one piece of kernel_size * inputs bytes. 16 outputs are carried through
+ * the whole call before the next: of layer 2's 5x5 their weights are 25 KB, which stay in the first-level cache. */
+static void conv_hidden_dot(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch)
+{
+    const uint8_t *packed = layer->packed;
+    int channel = 0;
+    (void)scratch;
+    for (int b = 0; b < layer->branches; b++) {
+        const VrcnnConv *conv = layer->conv + b;
+        const int k = conv->kernel_size, reach = k / 2;
+        const uint8_t *window[VRCNN_ROWS + 4];
+        for (int i = 0; i < VRCNN_ROWS + 2 * reach; i++)
+            window[i] = src[layer->radius - reach + i] - (ptrdiff_t)reach * layer->src_pitch;
+        for (int o = 0; o < conv->outputs; o += OUTPUTS, channel += OUTPUTS, packed += block_size(layer, conv))
+            convolve(dst, channel, window, layer->src_pitch, k, k * layer->inputs, columns, layer, conv, packed);
+    }
+}
+
+static size_t scratch_size_dot(const VrcnnConvLayer *layer, int columns)
+{
+    return layer->inputs == 1 ? (size_t)(columns + SAMPLES) * VRCNN_ROWS * WINDOW : 0;
+}
+
+static void conv_first_dot(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch)
+{
+    const int gathered = (columns + SAMPLES - 1) / SAMPLES * SAMPLES;
+    const uint8_t *packed = layer->packed;
+    int channel = 0;
+    for (int b = 0; b < layer->branches; b++) {
+        const VrcnnConv *conv = layer->conv + b;
+        const uint8_t *window[VRCNN_ROWS];
+        for (int y = 0; y < VRCNN_ROWS; y++) {
+            uint8_t *row = (uint8_t *)scratch + (ptrdiff_t)y * gathered * WINDOW;
+            gather_windows(row, src + layer->radius - conv->kernel_size / 2 + y, gathered, conv->kernel_size, 0x80);
+            window[y] = row;
+        }
+        for (int o = 0; o < conv->outputs; o += OUTPUTS, channel += OUTPUTS, packed += block_size(layer, conv))
+            convolve(dst, channel, window, WINDOW, 1, window_length(conv->kernel_size), columns, layer, conv, packed);
+    }
+}
+
+void vrcnn_conv_init_neon_dot(VrcnnKernelTable *table)
+{
+    memset(table, 0, sizeof *table);
+    table->kernel = VRCNN_KERNEL_NEON_DOT;
+    table->channel_multiple = 16;
+    table->block_columns = 32; /* layer 2: 8 rows of 36 samples are 18 KB, beside 25 KB of weights: most L1 caches have 64 */
+    table->packed_size = packed_size_dot;
+    table->pack = pack_dot;
+    table->scratch_size = scratch_size_dot;
+    table->conv_first = conv_first_dot;
+    table->conv_hidden = conv_hidden_dot;
+    table->conv_last = conv_last_neon;
+}
+
+#endif

@@ -1,0 +1,130 @@
+/* How a picture is cut into pieces.
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+#include "schedule.h"
+
+#include <string.h>
+
+enum { MIN_BAND_ROWS = 32 }; /* lower bands would compute more again than they share */
+
+static int smaller(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static int units_across(const VrcnnSchedule *schedule)
+{
+    return (schedule->width - 1) / schedule->units->unit_size + 1;
+}
+
+static int units_down(const VrcnnSchedule *schedule)
+{
+    return (schedule->height - 1) / schedule->units->unit_size + 1;
+}
+
+/* 0 outside the map. */
+static int unit_at(const VrcnnSchedule *schedule, int column, int row)
+{
+    const int columns = units_across(schedule);
+    const int is_inside = row >= 0 && row < units_down(schedule) && column >= 0 && column < columns;
+    return is_inside ? schedule->units->unit[(size_t)row * (size_t)columns + (size_t)column] : 0;
+}
+
+/* How many units of one network follow each other from this one on; 0 if a run does not begin here. */
+static int run_length(const VrcnnSchedule *schedule, int column, int row)
+{
+    const int unit = unit_at(schedule, column, row);
+    int end = column;
+    if (!unit || unit_at(schedule, column - 1, row) == unit)
+        return 0;
+    while (unit_at(schedule, end, row) == unit)
+        end++;
+    return end - column;
+}
+
+/* Whether the run of this length that begins here has the same above it: then both belong to one rectangle. */
+static int is_below_its_like(const VrcnnSchedule *schedule, int column, int row, int length)
+{
+    return unit_at(schedule, column, row - 1) == unit_at(schedule, column, row) && run_length(schedule, column, row - 1) == length;
+}
+
+/* The next rectangle of the map, cut off at the picture's edge; 0 at the end. */
+static int next_rectangle(VrcnnSchedule *schedule)
+{
+    const int size = schedule->units->unit_size, columns = units_across(schedule), rows = units_down(schedule);
+    for (; schedule->row < rows; schedule->row++, schedule->column = 0)
+        while (schedule->column < columns) {
+            const int column = schedule->column, row = schedule->row, length = run_length(schedule, column, row);
+            int end = row + 1;
+            schedule->column += length ? length : 1;
+            if (!length || is_below_its_like(schedule, column, row, length))
+                continue;
+            while (run_length(schedule, column, end) == length && is_below_its_like(schedule, column, end, length))
+                end++;
+            schedule->index = schedule->units->index[unit_at(schedule, column, row) - 1];
+            schedule->rectangle.x = column * size;
+            schedule->rectangle.y = row * size;
+            schedule->rectangle.width = smaller((column + length) * size, schedule->width) - schedule->rectangle.x;
+            schedule->rectangle.height = smaller(end * size, schedule->height) - schedule->rectangle.y;
+            return 1;
+        }
+    return 0;
+}
+
+/* As many bands as the rectangle's share of all samples is worth threads. */
+static void start_rectangle(VrcnnSchedule *schedule)
+{
+    const VrcnnRegion rectangle = schedule->rectangle;
+    const int64_t samples = (int64_t)rectangle.width * rectangle.height;
+    int bands = (int)((samples * schedule->threads + schedule->samples - 1) / schedule->samples);
+    bands = smaller(bands, (rectangle.height + MIN_BAND_ROWS - 1) / MIN_BAND_ROWS);
+    const int rows = (rectangle.height + bands - 1) / bands;
+    schedule->band_rows = (rows + VRCNN_ROWS - 1) / VRCNN_ROWS * VRCNN_ROWS;
+    schedule->rest = rectangle;
+    schedule->rest.height = smaller(schedule->band_rows, rectangle.height);
+}
+
+void vrcnn_schedule_start(VrcnnSchedule *schedule, const VrcnnPipeline *pipelines, int threads, int index, VrcnnRegion region,
+                          const VrcnnUnits *units, int width, int height)
+{
+    memset(schedule, 0, sizeof *schedule);
+    schedule->pipelines = pipelines;
+    schedule->threads = threads;
+    schedule->units = units;
+    schedule->width = width;
+    schedule->height = height;
+    if (!units) {
+        schedule->index = index;
+        schedule->rectangle = region;
+        schedule->samples = (int64_t)region.width * region.height;
+        start_rectangle(schedule);
+        return;
+    }
+    while (next_rectangle(schedule))
+        schedule->samples += (int64_t)schedule->rectangle.width * schedule->rectangle.height;
+    schedule->column = 0;
+    schedule->row = 0;
+    memset(&schedule->rectangle, 0, sizeof schedule->rectangle);
+}
+
+int vrcnn_schedule_next(VrcnnSchedule *schedule, VrcnnRegion *piece, int *index)
+{
+    const VrcnnRegion *rectangle = &schedule->rectangle;
+    VrcnnRegion *rest = &schedule->rest;
+    if (!rest->width) {
+        rest->x = rectangle->x;
+        rest->width = rectangle->width;
+        rest->y += rest->height;
+        rest->height = smaller(schedule->band_rows, rectangle->y + rectangle->height - rest->y);
+    }
+    if (rest->height <= 0) {
+        if (!schedule->units || !next_rectangle(schedule))
+            return 0;
+        start_rectangle(schedule);
+    }
+    *piece = *rest;
+    piece->width = vrcnn_strip_width(schedule->pipelines + schedule->index, *rest);
+    *index = schedule->index;
+    rest->x += piece->width;
+    rest->width -= piece->width;
+    return 1;
+}

@@ -1,0 +1,197 @@
+/* AVX-VNNI kernels: the dot product instruction for machines without AVX-512.
+ *
+ * vpdpbusd takes 8 groups of four unsigned bytes and 8 groups of four signed bytes, and adds the inner product of each pair of groups to
+ * one of 8 sums of 32 bits, exactly. Here a vector of sums is 8 output channels of one sample; the unsigned groups are four input channels
+ * of one sample, the same in all places (a broadcast, which costs no more than a load), and the signed ones the weights from these four
+ * inputs to the 8 outputs.
+ *
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+#include "../conv.h"
+
+#if defined(__x86_64__)
+
+#if !defined(__AVX2__) || !defined(__AVXVNNI__)
+#error "compile this file with the flags of kernel_flags.txt"
+#endif
+
+#include "interleave.h"
+#include "ymm.h"
+
+/* Columns of a block: two vectors of sums each, in 12 of the 16 registers; two hold weights, and one or two a broadcast. For four input
+ * channels that makes 2 + 6 loads for 12 multiplications; the machine starts two of these and two or three loads a cycle. */
+enum { COLUMNS = 6 };
+
+/* Four taps of COLUMNS neighbouring samples, `pitch` bytes apart, and their weights to the slice's 16 outputs. */
+INLINE void add_taps(Sums *sums, const uint8_t *taps, ptrdiff_t pitch, const uint8_t *packed)
+{
+    const __m256i weights0 = load(packed), weights1 = load(packed + BYTES);
+#pragma GCC unroll 6
+    for (int c = 0; c < COLUMNS; c++) {
+        const __m256i four = broadcast(taps + c * pitch);
+        sums->of[c][0] = dot(sums->of[c][0], four, weights0);
+        sums->of[c][1] = dot(sums->of[c][1], four, weights1);
+    }
+}
+
+/* ---- hidden layers ---- */
+
+/* What a slice has in packed memory: the start values, then for every row and column of the kernel and every four inputs the weights. */
+static size_t hidden_slice_size(int kernel_size, int inputs)
+{
+    return 2 * (size_t)BYTES * (size_t)(1 + kernel_size * kernel_size * inputs / 4);
+}
+
+/* A slice of a branch for COLUMNS samples of a row; src: the rows of the source, from the first sample of the window on. The inputs of the
+ * samples in a row of the window lie side by side, since the pitch of a sample is its channels (channel_multiple is 16). */
+INLINE void hidden_block(uint8_t *dst, ptrdiff_t dst_pitch, const uint8_t *const *src, ptrdiff_t at, const VrcnnConvLayer *layer,
+                         int kernel_size, const uint8_t *packed, const Requant *q)
+{
+    Sums sums = start_sums(packed, COLUMNS);
+    packed += 2 * BYTES;
+    for (int ky = 0; ky < kernel_size; ky++)
+        for (int i = 0; i < kernel_size * layer->inputs; i += 4, packed += 2 * BYTES)
+            add_taps(&sums, src[ky] + at + i, layer->src_pitch, packed);
+    store_sums(dst, dst_pitch, &sums, COLUMNS, q);
+}
+
+static void conv_hidden(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch)
+{
+    const uint8_t *packed = layer->packed;
+    int channel = 0;
+    (void)scratch;
+    for (int b = 0; b < layer->branches; b++) {
+        const VrcnnConv *conv = layer->conv + b;
+        const Requant q = requant_of(conv->shift, conv->multiplier);
+        const int k = conv->kernel_size;
+        for (int o = 0; o < conv->outputs; o += SLICE, channel += SLICE) {
+            /* The weights (25 KB for the 5x5 kernel of layer 2) stay in the first level cache, and between the four rows the samples do. */
+            for (int x = 0; x < columns; x = next_block(x, COLUMNS, columns))
+                for (int j = 0; j < VRCNN_ROWS; j++)
+                    hidden_block(dst[j] + x * layer->dst_pitch + channel, layer->dst_pitch, src + layer->radius - k / 2 + j,
+                                 (x - k / 2) * layer->src_pitch, layer, k, packed, &q);
+            packed += hidden_slice_size(k, layer->inputs);
+        }
+    }
+}
+
+static void pack_hidden(int8_t *packed, const VrcnnConvLayer *layer, const int8_t *const *weights, const int32_t *const *bias)
+{
+    for (int b = 0; b < layer->branches; b++) {
+        const VrcnnConv *conv = layer->conv + b;
+        const int area = conv->kernel_size * conv->kernel_size;
+        for (int first = 0; first < conv->outputs; first += SLICE) {
+            packed = pack_start(packed, bias[b] + first, half_of(conv->shift));
+            for (int tap = 0; tap < area; tap++)
+                for (int i = 0; i < layer->inputs; i += 4)
+                    for (int v = 0; v < 2; v++)
+                        for (int place = 0; place < LANES; place++)
+                            for (int e = 0; e < 4; e++)
+                                *packed++ = weights[b][((first + output_at(v, place)) * layer->inputs + i + e) * area + tap];
+        }
+    }
+}
+
+/* ---- the first layer ---- */
+
+static size_t first_slice_size(int kernel_size)
+{
+    return 2 * (size_t)BYTES * (size_t)(1 + vrcnn_tap_groups(kernel_size));
+}
+
+static void conv_first(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch)
+{
+    const uint8_t *packed = layer->packed, *interleaved = scratch;
+    int channel = 0;
+    vrcnn_interleave(scratch, src, columns, layer->radius);
+    for (int b = 0; b < layer->branches; b++) {
+        const VrcnnConv *conv = layer->conv + b;
+        const Requant q = requant_of(conv->shift, conv->multiplier);
+        const int k = conv->kernel_size, inset = layer->radius - k / 2; /* of its window in the layer's */
+        for (int j = 0; j < VRCNN_ROWS; j++)
+            for (int x = 0; x < columns; x = next_block(x, COLUMNS, columns)) {
+                const uint8_t *window = interleaved + (x + inset) * VRCNN_INTERLEAVED + inset + j;
+                const uint8_t *fifth_row = src[j + 2 * layer->radius] + x - k / 2;
+                uint8_t *to = dst[j] + x * layer->dst_pitch + channel;
+                const uint8_t *weights = packed;
+                for (int o = 0; o < conv->outputs; o += SLICE) {
+                    Sums sums = start_sums(weights, COLUMNS);
+                    weights += 2 * BYTES;
+                    for (int kx = 0; kx < k; kx++, weights += 2 * BYTES)
+                        add_taps(&sums, window + kx * VRCNN_INTERLEAVED, VRCNN_INTERLEAVED, weights);
+                    if (k == 5)
+                        for (int kx = 0; kx < k; kx += 4, weights += 2 * BYTES)
+                            add_taps(&sums, fifth_row + kx, 1, weights);
+                    store_sums(to + o, layer->dst_pitch, &sums, COLUMNS, &q);
+                }
+            }
+        packed += first_slice_size(k) * (size_t)(conv->outputs / SLICE);
+        channel += conv->outputs;
+    }
+}
+
+static void pack_first(int8_t *packed, const VrcnnConvLayer *layer, const int8_t *const *weights, const int32_t *const *bias)
+{
+    for (int b = 0; b < layer->branches; b++) {
+        const VrcnnConv *conv = layer->conv + b;
+        const int k = conv->kernel_size;
+        for (int first = 0; first < conv->outputs; first += SLICE) {
+            int32_t start[SLICE];
+            for (int o = 0; o < SLICE; o++)
+                start[o] = vrcnn_first_bias(bias[b][first + o], weights[b] + (first + o) * k * k, k);
+            packed = pack_start(packed, start, half_of(conv->shift));
+            for (int group = 0; group < vrcnn_tap_groups(k); group++)
+                for (int v = 0; v < 2; v++)
+                    for (int place = 0; place < LANES; place++)
+                        for (int e = 0; e < 4; e++)
+                            *packed++ = vrcnn_tap_weight(weights[b] + (first + output_at(v, place)) * k * k, k, group, e);
+        }
+    }
+}
+
+/* ---- the table ---- */
+
+static size_t packed_size(const VrcnnConvLayer *layer)
+{
+    size_t size = 0;
+    if (layer->outputs == 1)
+        return last_packed_size(layer);
+    for (int b = 0; b < layer->branches; b++) {
+        const VrcnnConv *conv = layer->conv + b;
+        size += (size_t)(conv->outputs / SLICE) *
+                (layer->inputs == 1 ? first_slice_size(conv->kernel_size) : hidden_slice_size(conv->kernel_size, layer->inputs));
+    }
+    return size;
+}
+
+static void pack(void *packed, const VrcnnConvLayer *layer, const int8_t *const *weights, const int32_t *const *bias)
+{
+    if (layer->inputs == 1)
+        pack_first(packed, layer, weights, bias);
+    else if (layer->outputs == 1)
+        pack_last(packed, layer, weights[0], bias[0][0]);
+    else
+        pack_hidden(packed, layer, weights, bias);
+}
+
+static size_t scratch_size(const VrcnnConvLayer *layer, int columns)
+{
+    return layer->inputs == 1 ? (size_t)vrcnn_interleaved_columns(columns, layer->radius) * VRCNN_INTERLEAVED : 0;
+}
+
+void vrcnn_conv_init_avxvnni(VrcnnKernelTable *table)
+{
+    const VrcnnKernelTable avxvnni = {
+        .kernel = VRCNN_KERNEL_AVXVNNI,
+        .channel_multiple = 16,
+        .block_columns = 0,
+        .packed_size = packed_size,
+        .pack = pack,
+        .scratch_size = scratch_size,
+        .conv_first = conv_first,
+        .conv_hidden = conv_hidden,
+        .conv_last = conv_last,
+    };
+    *table = avxvnni;
+}
+
+#endif

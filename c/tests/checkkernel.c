@@ -1,0 +1,1168 @@
+/* checkkernel [--kernel NAME] [--only calls|pictures] [--rounds N] [SEED]: every kernel that this build and CPU have, bit for bit.
+ *
+ * Calls: each function of a kernel's table, on rows of one layer, against plain loops over 64-bit integers. What a kernel may read but
+ * must not depend on is filled with two different poisons, rows end or begin at a page that cannot be touched, and every byte around what
+ * it may write is looked at afterwards. Pictures: the library's functions with each kernel and 1, 2 and 5 threads, against the scalar
+ * kernels with one. Exit code: 0 all equal, 1 a difference, 2 wrong use.
+ *
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "conv.h"
+#include "model.h"
+#include "vrcnn/vrcnn.h"
+
+enum { MAX_KERNELS = 16, MAX_SOURCE_ROWS = VRCNN_ROWS + 4, SWEEP = 67, DEFAULT_ROUNDS = 8, MOST_MESSAGES = 8 };
+
+typedef struct Kernel {
+    int id;
+    const char *name;
+    VrcnnKernelTable table;
+    unsigned long long values, calls, samples, pictures, differences;
+} Kernel;
+
+static Kernel kernels[MAX_KERNELS];
+static int kernel_count;
+static uint64_t seed;
+
+/* ---- memory: taken for one case, given back after it ---- */
+
+typedef union Taken {
+    union Taken *next;
+    long double align;
+} Taken;
+
+static Taken *taken;
+
+static void *take(size_t size)
+{
+    Taken *t = calloc(1, sizeof *t + size);
+    if (!t) {
+        fprintf(stderr, "checkkernel: out of memory\n");
+        exit(2);
+    }
+    t->next = taken;
+    taken = t;
+    return t + 1;
+}
+
+static void give_back(void)
+{
+    while (taken) {
+        Taken *next = taken->next;
+        free(taken);
+        taken = next;
+    }
+}
+
+/* ---- randomness ---- */
+
+static uint64_t state;
+
+static uint32_t random_bits(void)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (uint32_t)(state >> 16);
+}
+
+static int between(int low, int high)
+{
+    return low + (int)(random_bits() % (uint32_t)(high - low + 1));
+}
+
+static const int kernel_sizes[3] = {1, 3, 5};
+
+/* ---- what is being done, for the messages ---- */
+
+static char doing[512];
+
+static void differs(Kernel *kernel, const char *what)
+{
+    if (kernel->differences++ < MOST_MESSAGES)
+        printf("%s%s\n", doing, what);
+}
+
+/* ---- layers ---- */
+
+/* PAIRS: the sign changes every two channels. LIMIT: all equal, and so large that with inputs of 127 just as many products as fit 16 bits
+ * do, or one unit too many. */
+typedef enum Weights { RANDOM_WEIGHTS, SMALL_WEIGHTS, ALL_HIGH, ALL_LOW, ALTERNATING, PAIRS, LIMIT, ONE_TAP, WEIGHTS } Weights;
+typedef enum Biases { SMALL_BIASES, MIDDLE_BIASES, HIGHEST_BIASES, LOWEST_BIASES, TIES, BIASES } Biases;
+/* MAXIMUM and all that alternate: 0 and 127, in the first layer 0 and 255. FEW: 0..3, in the first layer 127..130. */
+typedef enum Content { RANDOM_CONTENT, ZERO, MAXIMUM, BY_CHANNEL, BY_COLUMN, BY_ROW, EITHER_END, FEW, CONTENTS } Content;
+
+static int32_t to_i32(int64_t value, int64_t low, int64_t high)
+{
+    return (int32_t)(value < low ? low : value > high ? high : value);
+}
+
+/* An accumulator at, just below or just above a place where the result turns: t's rounding, the product's rounding, the clips of both. */
+static int64_t turning_point(int shift, int multiplier)
+{
+    static const int edges[] = {-32769, -32768, -32767, -1, 0, 1, 32766, 32767, 32768};
+    const int64_t one = INT64_C(1) << shift;
+    int64_t t;
+    switch (between(0, 3)) {
+    case 0: t = edges[between(0, 8)]; break;
+    case 1: t = between(-33000, 33000); break;
+    default:
+        t = (between(0, 3) ? between(0, 129) : between(-1300, 1300)) * INT64_C(32768) - 16384; /* t * m at a tie of the product */
+        t = t / multiplier + between(-1, 1);
+        if (t < -32769 || t > 32769)
+            t = between(-33000, 33000);
+    }
+    return t * one - one / 2 + between(-2, 2);
+}
+
+/* The biases that the specification allows an output. */
+static void bias_interval(const VrcnnBranch *b, int o, int64_t *least, int64_t *most)
+{
+    const int per_output = b->inputs * b->kernel_size * b->kernel_size;
+    const int low = b->inputs == 1 ? -128 : 0;
+    *least = INT32_MIN;
+    *most = INT32_MAX - ((INT64_C(1) << b->shift) >> 1);
+    for (int i = 0; i < per_output; i++) {
+        const int w = b->weights[o * per_output + i];
+        *least -= w < 0 ? w * 127 : w * low;
+        *most -= w > 0 ? w * 127 : w * low;
+    }
+}
+
+static void set_bias(uint8_t *bias, int32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        bias[i] = (uint8_t)((uint32_t)value >> (8 * i));
+}
+
+static void fill_weights(int8_t *w, int outputs, int per_output, int area, Weights weights)
+{
+    const int summands = 4 << between(0, 2), level = 258 / summands, rest = 258 % summands + between(0, 1);
+    const int sign = between(0, 1) ? 1 : -1, special = between(0, outputs * per_output - 1);
+    for (int o = 0; o < outputs; o++) {
+        const int tap = between(0, per_output - 1);
+        for (int i = 0; i < per_output; i++, w++)
+            switch (weights) {
+            case SMALL_WEIGHTS: *w = (int8_t)between(-32, 32); break;
+            case ALL_HIGH: *w = 127; break;
+            case ALL_LOW: *w = -127; break;
+            case ALTERNATING: *w = (i + o) & 1 ? 127 : -127; break;
+            case PAIRS: *w = (i / area / 2 + o) & 1 ? 127 : -127; break;
+            case LIMIT: *w = (int8_t)(sign * (level + (o * per_output + i == special ? rest : 0))); break;
+            case ONE_TAP: *w = (int8_t)(i != tap ? 0 : o & 1 ? -1 : 1); break;
+            default: *w = (int8_t)between(-127, 127);
+            }
+    }
+}
+
+static void fill_branch(VrcnnBranch *b, Weights weights, Biases biases)
+{
+    const int area = b->kernel_size * b->kernel_size;
+    int8_t *w = take((size_t)(b->outputs * b->inputs * area));
+    uint8_t *bias = take(4 * (size_t)b->outputs);
+    fill_weights(w, b->outputs, b->inputs * area, area, weights);
+    b->weights = w;
+    b->bias = bias;
+    for (int o = 0; o < b->outputs; o++) {
+        int64_t least, most;
+        bias_interval(b, o, &least, &most);
+        const int64_t wanted = biases == HIGHEST_BIASES  ? most
+                               : biases == LOWEST_BIASES ? least
+                               : biases == TIES          ? turning_point(b->shift, b->multiplier)
+                                                         : between(-1000, 1000) * (biases == MIDDLE_BIASES ? 1000 : 1);
+        set_bias(bias + 4 * o, to_i32(wanted, least, most));
+    }
+}
+
+static void add_branch(VrcnnLayer *l, int inputs, int kernel_size, int outputs, int shift, int multiplier, Weights weights, Biases biases)
+{
+    VrcnnBranch *b = &l->branch[l->branches++];
+    b->kernel_size = kernel_size;
+    b->shift = shift;
+    b->multiplier = multiplier;
+    b->inputs = l->inputs = inputs;
+    b->outputs = outputs;
+    l->outputs += outputs;
+    l->margin = l->margin > kernel_size / 2 ? l->margin : kernel_size / 2;
+    fill_branch(b, weights, biases);
+}
+
+/* Shift and multiplier with which random weights give values that neither vanish nor all saturate. */
+static void usual_scale(int inputs, int kernel_size, Weights weights, int *shift, int *multiplier)
+{
+    const int taps = inputs * kernel_size * kernel_size, quarter = weights == SMALL_WEIGHTS ? 4 : 1;
+    int root = 1;
+    while (root * root < taps)
+        root++;
+    *shift = 0;
+    while (*shift < 15 && 4400 / quarter * root >> *shift > 16000)
+        ++*shift;
+    *multiplier = (447 * quarter << *shift) / root * between(5, 20) / 10 + 1;
+    *multiplier = *multiplier > 32767 ? 32767 : *multiplier;
+}
+
+/* Layer 0..3 of VRCNN, with this shift and multiplier in every branch; shift -1: usual ones. */
+static VrcnnLayer vrcnn_layer(int which, int shift, int multiplier, Weights weights, Biases biases)
+{
+    static const int shape[4][2][3] = {{{1, 5, 64}}, {{64, 5, 16}, {64, 3, 32}}, {{48, 3, 16}, {48, 1, 32}}, {{48, 3, 1}}};
+    VrcnnLayer l = {0};
+    for (int b = 0; b < 2 && shape[which][b][0]; b++) {
+        const int *s = shape[which][b];
+        int usual_shift, usual_multiplier;
+        usual_scale(s[0], s[1], weights, &usual_shift, &usual_multiplier);
+        if (which == 3) {
+            usual_shift += usual_shift < 2 ? 2 : 0;
+            usual_multiplier = between(512, 1023);
+        }
+        add_branch(&l, s[0], s[1], s[2], shift < 0 ? usual_shift : shift, shift < 0 ? usual_multiplier : multiplier, weights, biases);
+    }
+    return l;
+}
+
+/* Any layer that the specification allows; most_channels: of the layer's outputs. */
+static VrcnnLayer random_layer(int inputs, int most_channels, int is_last)
+{
+    VrcnnLayer l = {0};
+    const int usual = between(0, 1), most_branches = most_channels / 16 < 4 ? most_channels / 16 : 4;
+    const int branches = is_last ? 1 : between(1, most_branches);
+    for (int b = 0; b < branches; b++) {
+        const int k = kernel_sizes[between(0, 2)], outputs = is_last ? 1 : 16 * between(1, most_channels / 16 / branches);
+        int shift, multiplier;
+        const Weights weights = (Weights)(usual ? between(RANDOM_WEIGHTS, SMALL_WEIGHTS) : between(0, WEIGHTS - 1));
+        usual_scale(inputs, k, weights, &shift, &multiplier);
+        if (is_last)
+            shift = between(2, 15), multiplier = between(512, 1023);
+        else if (!usual)
+            shift = between(0, 15), multiplier = between(1, 32767);
+        add_branch(&l, inputs, k, outputs, shift, multiplier, weights, usual ? SMALL_BIASES : (Biases)between(0, BIASES - 1));
+    }
+    return l;
+}
+
+/* ---- calls: the reference ---- */
+
+typedef struct Case {
+    const char *name;
+    VrcnnLayer layer;
+    int is_first, is_last;
+    int width;
+    /* As the kernels are fed: VRCNN_ROWS + 2 * margin rows of width + 2 * margin samples of `inputs` bytes. */
+    uint8_t *in;
+    int64_t *acc;      /* VRCNN_ROWS rows of width samples of `outputs` accumulators */
+    uint8_t *expected; /* the same, hidden layers' results */
+    int16_t *residual; /* the same, last layer's, for this shift and multiplier: */
+    int shift, multiplier;
+} Case;
+
+static int64_t floor_shift(int64_t value, int bits)
+{
+    const int64_t divisor = INT64_C(1) << bits;
+    return value >= 0 ? value / divisor : -((-value + divisor - 1) / divisor);
+}
+
+static int64_t preshifted(int64_t acc, int shift)
+{
+    return to_i32(floor_shift(acc + floor_shift(INT64_C(1) << shift, 1), shift), -32768, 32767);
+}
+
+static int source_value(Content content, int low, int high, int row, int column, int channel)
+{
+    switch (content) {
+    case ZERO: return low;
+    case MAXIMUM: return high;
+    case BY_CHANNEL: return channel & 1 ? low : high;
+    case BY_COLUMN: return column & 1 ? low : high;
+    case BY_ROW: return row & 1 ? low : high;
+    case EITHER_END: return between(0, 1) ? low : high;
+    case FEW: return between(0, 3) + (high == 255 ? 127 : 0);
+    default: return between(low, high);
+    }
+}
+
+/* acc of one output from the rows as they are, first sample of the window at in[0]: a 32-bit sum (256 * 25 * 255 * 127 fits) plus bias. */
+static int64_t accumulate(const VrcnnBranch *b, const int16_t *w, int o, const uint8_t *in, ptrdiff_t row_step)
+{
+    const int zero = b->inputs == 1 ? 128 : 0, length = b->kernel_size * b->inputs;
+    int32_t sum = 0;
+    for (int ky = 0; ky < b->kernel_size; ky++)
+        for (int i = 0; i < length; i++)
+            sum += w[ky * length + i] * (in[ky * row_step + i] - zero);
+    return (int64_t)vrcnn_bias(b, o) + sum;
+}
+
+/* output, row, column, input */
+static int16_t *rearranged(const VrcnnBranch *b)
+{
+    const int area = b->kernel_size * b->kernel_size, per_output = area * b->inputs;
+    int16_t *w = take((size_t)(b->outputs * per_output) * sizeof *w), *to = w;
+    for (int o = 0; o < b->outputs; o++)
+        for (int tap = 0; tap < area; tap++)
+            for (int i = 0; i < b->inputs; i++)
+                *to++ = b->weights[o * per_output + i * area + tap];
+    return w;
+}
+
+/* New biases, with which the sample whose window begins at `in` gets a result that is neither clipped nor 0: where every sum is extreme,
+ * a wrong one would not show otherwise. */
+static void centre_branch(VrcnnBranch *b, const int16_t *w, const uint8_t *in, ptrdiff_t row_step)
+{
+    uint8_t *bias = take(4 * (size_t)b->outputs);
+    for (int o = 0; o < b->outputs; o++) {
+        int64_t least, most;
+        const int64_t sum = accumulate(b, w + o * b->inputs * b->kernel_size * b->kernel_size, o, in, row_step) - vrcnn_bias(b, o);
+        const int32_t t = to_i32(between(1, 126) * INT64_C(32768) / b->multiplier, 0, 32767);
+        bias_interval(b, o, &least, &most);
+        set_bias(bias + 4 * o, to_i32((int64_t)t * (1 << b->shift) - sum + between(0, 7), least, most));
+    }
+    b->bias = bias;
+}
+
+static Case make_case(const char *name, VrcnnLayer layer, Content content, int width, int centre)
+{
+    Case c = {0};
+    c.name = name;
+    c.is_first = layer.inputs == 1;
+    c.is_last = layer.outputs == 1;
+    c.width = width;
+    const int across = width + 2 * layer.margin, rows = VRCNN_ROWS + 2 * layer.margin;
+    const ptrdiff_t row_step = (ptrdiff_t)across * layer.inputs;
+    uint8_t *in = c.in = take((size_t)(rows * row_step));
+    for (int y = 0; y < rows; y++)
+        for (int x = 0; x < across; x++)
+            for (int i = 0; i < layer.inputs; i++)
+                *in++ = (uint8_t)source_value(content, 0, c.is_first ? 255 : 127, y, x, i);
+    const size_t outputs = (size_t)(VRCNN_ROWS * width * layer.outputs);
+    c.acc = take(outputs * sizeof *c.acc);
+    c.expected = take(outputs);
+    c.residual = take(outputs * sizeof *c.residual);
+    int channel = 0;
+    for (int i = 0; i < layer.branches; i++) {
+        VrcnnBranch *b = layer.branch + i;
+        const int inset = layer.margin - b->kernel_size / 2, per_output = b->inputs * b->kernel_size * b->kernel_size;
+        const int16_t *weights = rearranged(b);
+        const uint8_t *first = c.in + inset * row_step + inset * b->inputs;
+        if (centre)
+            centre_branch(b, weights, first + between(0, VRCNN_ROWS - 1) * row_step + between(0, width - 1) * b->inputs, row_step);
+        for (int y = 0; y < VRCNN_ROWS; y++)
+            for (int x = 0; x < width; x++)
+                for (int o = 0; o < b->outputs; o++) {
+                    const ptrdiff_t at = ((ptrdiff_t)y * width + x) * layer.outputs + channel + o;
+                    c.acc[at] = accumulate(b, weights + o * per_output, o, first + y * row_step + x * b->inputs, row_step);
+                    c.expected[at] = (uint8_t)to_i32(floor_shift(preshifted(c.acc[at], b->shift) * b->multiplier + 16384, 15), 0, 127);
+                }
+        channel += b->outputs;
+    }
+    c.layer = layer;
+    return c;
+}
+
+static void expect_residual(Case *c, int shift, int multiplier)
+{
+    c->shift = shift;
+    c->multiplier = multiplier;
+    for (int i = 0; i < VRCNN_ROWS * c->width; i++)
+        c->residual[i] = (int16_t)floor_shift(preshifted(c->acc[i], shift) * multiplier + 16384, 15);
+}
+
+/* ---- calls: memory that shows what a kernel does to it ---- */
+
+enum { AROUND = 1024, FENCE = 1 << 16, POISON_BYTES = 1 << 18 };
+
+/* Whole pages, with FENCE bytes before and after them that cannot be touched. */
+typedef struct Arena {
+    uint8_t *base;
+    size_t size;
+} Arena;
+
+static Arena source_arenas[MAX_SOURCE_ROWS], dst_arenas[VRCNN_ROWS], packed_arena, scratch_arena;
+static uint8_t *source_copies[MAX_SOURCE_ROWS];
+static uint8_t random_poison[2 * POISON_BYTES];
+
+static Arena make_arena(size_t size)
+{
+    Arena a;
+    uint8_t *all = mmap(NULL, size + 2 * FENCE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED || mprotect(all + FENCE, size, PROT_READ | PROT_WRITE)) {
+        fprintf(stderr, "checkkernel: out of memory\n");
+        exit(2);
+    }
+    a.base = all + FENCE;
+    a.size = size;
+    return a;
+}
+
+static void make_arenas(void)
+{
+    for (int i = 0; i < MAX_SOURCE_ROWS; i++) {
+        source_arenas[i] = make_arena(POISON_BYTES);
+        source_copies[i] = make_arena(POISON_BYTES).base;
+    }
+    for (int i = 0; i < VRCNN_ROWS; i++)
+        dst_arenas[i] = make_arena(POISON_BYTES);
+    packed_arena = make_arena(1 << 25);
+    scratch_arena = make_arena(1 << 24);
+    for (size_t i = 0; i < sizeof random_poison; i++)
+        random_poison[i] = (uint8_t)random_bits();
+}
+
+static int in_fence(const Arena *a, const uint8_t *address)
+{
+    return (address >= a->base - FENCE && address < a->base) || (address >= a->base + a->size && address < a->base + a->size + FENCE);
+}
+
+/* A kernel that leaves its memory ends here. */
+static void crashed(int number, siginfo_t *info, void *unused)
+{
+    const uint8_t *address = info->si_addr;
+    const char *what = ": memory touched that is not its own\n";
+    (void)unused;
+    for (int i = 0; i < MAX_SOURCE_ROWS; i++)
+        if (in_fence(source_arenas + i, address))
+            what = ": touched what lies beyond a row of src and its slack\n";
+    for (int i = 0; i < VRCNN_ROWS; i++)
+        if (in_fence(dst_arenas + i, address))
+            what = ": touched what lies beyond a row of dst\n";
+    if (in_fence(&packed_arena, address))
+        what = ": touched what lies beyond packed_size\n";
+    if (in_fence(&scratch_arena, address))
+        what = ": touched what lies beyond scratch_size\n";
+    if (number == SIGILL)
+        what = ": an instruction that this CPU does not have\n";
+    ssize_t n = write(1, doing, strlen(doing));
+    n += write(1, what, strlen(what));
+    _exit(n < 0 ? 2 : 1);
+}
+
+typedef enum Place { AT_START, AT_END, ANYWHERE } Place;
+
+/* Where `size` bytes go; at the end: as near to it as the alignment lets them. */
+static uint8_t *place(const Arena *a, size_t size, size_t alignment, Place where)
+{
+    if (size > a->size) {
+        fprintf(stderr, "%s: %zu bytes wanted, more than a kernel can need\n", doing, size);
+        exit(1);
+    }
+    const size_t room = (a->size - size) / alignment;
+    size_t steps = where == AT_START ? 0 : where == AT_END ? room : random_bits() % (room + 1);
+    return a->base + steps * alignment;
+}
+
+/* Poison 0 is random, poison 1 one extreme value throughout. */
+static void put_poison(uint8_t *to, size_t size, int poison)
+{
+    static const uint8_t extremes[4] = {0x00, 0x7f, 0x80, 0xff};
+    const size_t most = size < POISON_BYTES ? size : POISON_BYTES;
+    if (poison)
+        memset(to, extremes[between(0, 3)], size);
+    else
+        for (size_t at = 0; at < size; at += most)
+            memcpy(to + at, random_poison + random_bits() % POISON_BYTES, size - at < most ? size - at : most);
+}
+
+/* The bytes around what may be written, as far as the arena goes. */
+static void put_guard(const Arena *a, uint8_t *from, size_t size, int value)
+{
+    uint8_t *const end = a->base + a->size, *const to = from + size;
+    memset(from - a->base < AROUND ? a->base : from - AROUND, value, from - a->base < AROUND ? (size_t)(from - a->base) : AROUND);
+    memset(to, value, end - to < AROUND ? (size_t)(end - to) : AROUND);
+}
+
+static int guard_intact(const Arena *a, const uint8_t *from, size_t size, int value)
+{
+    const uint8_t *const end = a->base + a->size, *const to = from + size;
+    for (const uint8_t *p = from - a->base < AROUND ? a->base : from - AROUND; p < from; p++)
+        if (*p != value)
+            return 0;
+    for (const uint8_t *p = to; p < end && p < to + AROUND; p++)
+        if (*p != value)
+            return 0;
+    return 1;
+}
+
+static int round_up(int value, int multiple)
+{
+    return (value + multiple - 1) / multiple * multiple;
+}
+
+/* ---- calls: one kernel, one case ---- */
+
+static const char *function_name(const Case *c)
+{
+    return c->is_first ? "conv_first" : c->is_last ? "conv_last" : "conv_hidden";
+}
+
+static void describe(const Kernel *kernel, const Case *c, int columns)
+{
+    int n = snprintf(doing, sizeof doing, "%s: %s, %s, %d ->", kernel->name, function_name(c), c->name, c->layer.inputs);
+    for (int i = 0; i < c->layer.branches; i++) {
+        const VrcnnBranch *b = c->layer.branch + i;
+        n += snprintf(doing + n, sizeof doing - (size_t)n, " %dx%d %d (s1 %d, m %d)", b->kernel_size, b->kernel_size, b->outputs,
+                      c->is_last ? c->shift : b->shift, c->is_last ? c->multiplier : b->multiplier);
+    }
+    snprintf(doing + n, sizeof doing - (size_t)n, ", %d columns", columns);
+}
+
+/* One call with one poison; 0 after a difference. */
+static int check_call(Kernel *kernel, const Case *c, const VrcnnConvLayer *layer, int columns, int poison)
+{
+    const VrcnnKernelTable *table = &kernel->table;
+    const int margin = layer->radius, across = c->width + 2 * margin, rows = VRCNN_ROWS + 2 * margin;
+    const int written = round_up(columns, VRCNN_COLUMNS), value_bytes = c->is_last ? 2 : 1, dst_step = c->is_last ? 2 : layer->dst_pitch;
+    const size_t source_align = c->is_first ? 1 : layer->src_pitch % 64 ? 16 : 64;
+    const size_t dst_align = c->is_last ? 2 : layer->dst_pitch % 64 ? 16 : 64;
+    const size_t source_bytes = (size_t)(VRCNN_SLACK + written + VRCNN_SLACK) * (size_t)layer->src_pitch;
+    const size_t dst_bytes = (size_t)written * (size_t)dst_step;
+    const int guard = poison ? 0xa5 : 0x5a;
+    const uint8_t *src[MAX_SOURCE_ROWS];
+    const uint8_t *source_base[MAX_SOURCE_ROWS];
+    uint8_t *dst[VRCNN_ROWS];
+    int16_t *residual[VRCNN_ROWS];
+    char text[160];
+
+    for (int y = 0; y < rows; y++) {
+        uint8_t *base = place(&source_arenas[y], source_bytes, source_align, (Place)between(0, 2));
+        uint8_t *row = base + VRCNN_SLACK * layer->src_pitch;
+        put_poison(base, source_bytes, poison);
+        for (int x = -margin; x < columns + margin; x++)
+            memcpy(row + (ptrdiff_t)x * layer->src_pitch, c->in + ((ptrdiff_t)y * across + x + margin) * layer->inputs,
+                   (size_t)layer->inputs);
+        memcpy(source_copies[y], base, source_bytes);
+        source_base[y] = base;
+        src[y] = row;
+    }
+    for (int y = 0; y < VRCNN_ROWS; y++) {
+        dst[y] = place(&dst_arenas[y], dst_bytes, dst_align, (Place)between(0, 2));
+        residual[y] = (int16_t *)(void *)dst[y];
+        put_poison(dst[y], dst_bytes, poison);
+        put_guard(&dst_arenas[y], dst[y], dst_bytes, guard);
+    }
+    const size_t scratch_bytes = table->scratch_size(layer, columns + (between(0, 3) ? 0 : between(0, 100)));
+    uint8_t *scratch = place(&scratch_arena, scratch_bytes, 64, (Place)between(0, 1));
+    put_poison(scratch, scratch_bytes, poison);
+    put_guard(&scratch_arena, scratch, scratch_bytes, guard);
+
+    if (c->is_last)
+        table->conv_last(residual, src, columns, layer, c->shift, c->multiplier, scratch);
+    else
+        (c->is_first ? table->conv_first : table->conv_hidden)(dst, src, columns, layer, scratch);
+
+    kernel->calls++;
+    kernel->values += (unsigned long long)VRCNN_ROWS * (unsigned)columns * (unsigned)layer->outputs;
+    for (int y = 0; y < VRCNN_ROWS; y++)
+        for (int x = 0; x < columns; x++) {
+            const ptrdiff_t at = ((ptrdiff_t)y * c->width + x) * layer->outputs;
+            const uint8_t *got = dst[y] + (ptrdiff_t)x * dst_step;
+            const void *wanted = c->is_last ? (const void *)(c->residual + at) : (const void *)(c->expected + at);
+            if (!memcmp(got, wanted, (size_t)(layer->outputs * value_bytes)))
+                continue;
+            int channel = 0;
+            while (!c->is_last && got[channel] == c->expected[at + channel])
+                channel++;
+            snprintf(text, sizeof text, ": row %d, column %d, channel %d (acc %" PRId64 "): got %d, expected %d", y, x, channel,
+                     c->acc[at + channel], c->is_last ? residual[y][x] : got[channel],
+                     c->is_last ? c->residual[at] : c->expected[at + channel]);
+            differs(kernel, text);
+            return 0;
+        }
+    for (int y = 0; y < VRCNN_ROWS; y++)
+        if (!guard_intact(&dst_arenas[y], dst[y], dst_bytes, guard)) {
+            snprintf(text, sizeof text, ": written outside row %d of dst", y);
+            differs(kernel, text);
+            return 0;
+        }
+    for (int y = 0; y < rows; y++)
+        if (memcmp(source_base[y], source_copies[y], source_bytes)) {
+            snprintf(text, sizeof text, ": row %d of src changed", y);
+            differs(kernel, text);
+            return 0;
+        }
+    if (!guard_intact(&scratch_arena, scratch, scratch_bytes, guard)) {
+        differs(kernel, ": written outside scratch");
+        return 0;
+    }
+    return 1;
+}
+
+static void check_case(Kernel *kernel, const Case *c, const int *widths, int count)
+{
+    const VrcnnKernelTable *table = &kernel->table;
+    const int8_t *weights[VRCNN_MAX_BRANCHES];
+    const int32_t *bias[VRCNN_MAX_BRANCHES];
+    VrcnnConvLayer layer = {0};
+    describe(kernel, c, widths[0]);
+    layer.inputs = c->layer.inputs;
+    layer.outputs = c->layer.outputs;
+    layer.radius = c->layer.margin;
+    layer.branches = c->layer.branches;
+    layer.src_pitch = c->is_first ? 1 : round_up(layer.inputs, table->channel_multiple);
+    layer.dst_pitch = c->is_last ? 0 : round_up(layer.outputs, table->channel_multiple);
+    for (int i = 0; i < layer.branches; i++) {
+        const VrcnnBranch *b = c->layer.branch + i;
+        int32_t *values = take((size_t)b->outputs * sizeof *values);
+        for (int o = 0; o < b->outputs; o++)
+            values[o] = vrcnn_bias(b, o);
+        weights[i] = b->weights;
+        bias[i] = values;
+        layer.conv[i].kernel_size = b->kernel_size;
+        layer.conv[i].outputs = b->outputs;
+        layer.conv[i].shift = b->shift;
+        layer.conv[i].multiplier = b->multiplier;
+    }
+    const size_t size = table->packed_size(&layer);
+    uint8_t *packed = place(&packed_arena, size, 64, AT_END);
+    put_poison(packed, size, between(0, 1));
+    put_guard(&packed_arena, packed, size, 0x3c);
+    layer.packed = packed;
+    table->pack(packed, &layer, weights, bias);
+    if (!guard_intact(&packed_arena, packed, size, 0x3c)) {
+        differs(kernel, ": pack wrote outside packed_size");
+        return;
+    }
+    uint8_t *copy = take(size);
+    memcpy(copy, packed, size);
+    if (table->begin)
+        table->begin();
+    for (int i = 0, ok = 1; i < count && ok; i++) {
+        describe(kernel, c, widths[i]);
+        ok = check_call(kernel, c, &layer, widths[i], 0) && check_call(kernel, c, &layer, widths[i], 1);
+    }
+    if (table->end)
+        table->end();
+    if (memcmp(packed, copy, size))
+        differs(kernel, ": packed weights changed");
+}
+
+/* Every kernel gets the same memory and the same poison, and what follows does not depend on how many kernels there are. */
+static void check_all(const Case *c, const int *widths, int count)
+{
+    const uint64_t before = state;
+    for (int i = 0; i < kernel_count; i++) {
+        state = before;
+        check_case(kernels + i, c, widths, count);
+    }
+    state = before;
+    random_bits();
+}
+
+/* Any multiplier that the last layer can be given: (m * c) >> 3 for m in 512..1023, c in 1..10. */
+static int last_multiplier(void)
+{
+    return between(512, 1023) * between(1, 10) >> 3;
+}
+
+/* Every width from 1 to 2 tiles + 1; if wanted also those next to any multiple of 32, up to 8 of them, and a strip's. */
+static void check_widths(const char *name, VrcnnLayer layer, Content content, int centre, int wide)
+{
+    int widths[SWEEP + 19 + 1], count = 0, most = SWEEP;
+    for (int n = 1; n <= SWEEP; n++)
+        widths[count++] = n;
+    for (int n = 96; n <= 256 && wide; n += 32)
+        for (int i = -1; i <= 1; i++)
+            widths[count++] = n + i;
+    if (wide)
+        widths[count++] = most = between(600, 680);
+    Case c = make_case(name, layer, content, most, centre);
+    if (c.is_last)
+        expect_residual(&c, between(0, 5), last_multiplier());
+    check_all(&c, widths, count);
+    give_back();
+}
+
+/* Up to this many columns. */
+static void check_one(const char *name, VrcnnLayer layer, Content content, int most, int centre)
+{
+    const int columns = between(1, most);
+    Case c = make_case(name, layer, content, columns, centre);
+    if (c.is_last) {
+        const int shift = layer.branch->shift, multiplier = layer.branch->multiplier;
+        expect_residual(&c, between(0, 1) ? shift : between(0, shift), between(0, 1) ? multiplier : multiplier * between(1, 10) >> 3);
+    }
+    check_all(&c, &columns, 1);
+    give_back();
+}
+
+static int any_multiplier(int is_last)
+{
+    static const int few[] = {1, 2, 127, 128, 129, 255, 16383, 16384, 16385, 32766, 32767};
+    return is_last ? between(512, 1023) : between(0, 1) ? few[between(0, 10)] : between(1, 32767);
+}
+
+static Content any_content(void)
+{
+    return (Content)between(0, CONTENTS - 1);
+}
+
+/* The shapes that kernels have fast paths for. */
+static void check_vrcnn_layers(int round, const VrcnnModel *builtin)
+{
+    static const char *const names[4] = {"VRCNN layer 1", "VRCNN layer 2", "VRCNN layer 3", "VRCNN layer 4"};
+    for (int which = 0; which < 4; which++) {
+        const char *name = names[which];
+        /* Usual data first, then something extreme, then what is shipped. */
+        check_widths(name, vrcnn_layer(which, -1, 0, (Weights)(round % WEIGHTS), SMALL_BIASES), round ? any_content() : RANDOM_CONTENT,
+                     round > 0, round == 1);
+        for (int i = 0; i < builtin->networks; i++)
+            if (builtin->network[i].layers == 4)
+                check_one("built-in network", builtin->network[i].layer[which], any_content(), 35, between(0, 1));
+        /* Sums that an instruction which saturates would not give. */
+        for (int i = 0; i < CONTENTS; i++)
+            for (int weights = 0; weights < ONE_TAP; weights++)
+                check_one(name, vrcnn_layer(which, -1, 0, (Weights)weights, SMALL_BIASES), (Content)i, 12, 1);
+        /* Accumulators at both ends of 32 bits. */
+        for (int weights = 0; weights < WEIGHTS; weights++) {
+            check_one(name, vrcnn_layer(which, -1, 0, (Weights)weights, HIGHEST_BIASES), any_content(), 12, 0);
+            check_one(name, vrcnn_layer(which, -1, 0, (Weights)weights, LOWEST_BIASES), any_content(), 12, 0);
+        }
+        check_one(name, vrcnn_layer(which, -1, 0, ALL_HIGH, HIGHEST_BIASES), MAXIMUM, 35, 0);
+        check_one(name, vrcnn_layer(which, -1, 0, ALL_LOW, LOWEST_BIASES), MAXIMUM, 35, 0);
+        for (int shift = 0; shift < 16; shift++)
+            check_one(name, vrcnn_layer(which, shift, any_multiplier(which == 3), ONE_TAP, TIES), FEW, 35, 0);
+    }
+}
+
+static VrcnnLayer one_branch(int inputs, int kernel_size, int outputs)
+{
+    VrcnnLayer l = {0};
+    const Weights weights = (Weights)between(RANDOM_WEIGHTS, SMALL_WEIGHTS);
+    int shift, multiplier;
+    usual_scale(inputs, kernel_size, weights, &shift, &multiplier);
+    if (outputs == 1)
+        shift = between(2, 15), multiplier = between(512, 1023);
+    add_branch(&l, inputs, kernel_size, outputs, shift, multiplier, weights, outputs == 1 ? MIDDLE_BIASES : SMALL_BIASES);
+    return l;
+}
+
+/* Numbers of channels, the smaller ones more often. */
+static int any_channels(void)
+{
+    return 16 * between(1, between(1, 16));
+}
+
+/* Every number of channels in and out (over two rounds), every kernel size, every shift; then layers of several branches. */
+static void check_any_layers(int round)
+{
+    static const int inputs[3] = {1, 16, 64};
+    for (int channels = 16 + round % 2 * 16; channels <= 256; channels += 32)
+        for (int i = 0; i < 3; i++) {
+            const int k = kernel_sizes[i];
+            check_one("any layer", one_branch(channels, k, any_channels()), RANDOM_CONTENT, 20, 0);
+            check_one("any layer", one_branch(any_channels(), k, channels), RANDOM_CONTENT, 20, 0);
+            check_one("any first layer", one_branch(1, k, channels), RANDOM_CONTENT, SWEEP, 0);
+            check_one("any last layer", one_branch(channels, k, 1), RANDOM_CONTENT, SWEEP, 0);
+        }
+    for (int i = 0; i < 24; i++) {
+        check_one("random layer", random_layer(any_channels(), 16 * between(1, 16), 0), any_content(), 24, between(0, 1));
+        check_one("random first layer", random_layer(1, 16 * between(1, 16), 0), any_content(), SWEEP, between(0, 1));
+        check_one("random last layer", random_layer(16 * between(1, 16), 16, 1), any_content(), SWEEP, between(0, 1));
+    }
+    for (int shift = 0; shift < 16; shift++)
+        for (int i = 0; i < 4; i++) {
+            VrcnnLayer l = {0};
+            add_branch(&l, inputs[between(0, 2)], kernel_sizes[between(0, 2)], 256, shift, i ? any_multiplier(0) : 32767, ONE_TAP, TIES);
+            check_one("rounding", l, FEW, 20, 0);
+        }
+}
+
+/* The last layer's rounding: every q with every multiplier (over eight rounds), accumulators next to where the result turns. */
+static void check_last_rounding(int round)
+{
+    for (int q = 0; q < 16; q++)
+        for (int m = 64 + round % DEFAULT_ROUNDS; m <= 1278; m += DEFAULT_ROUNDS) {
+            const int columns = between(1, 20);
+            VrcnnLayer l = {0};
+            add_branch(&l, 16, kernel_sizes[q % 3 / 2], 1, q, m, ONE_TAP, TIES);
+            Case c = make_case("rounding", l, FEW, columns, 0);
+            expect_residual(&c, q, m);
+            check_all(&c, &columns, 1);
+            give_back();
+        }
+}
+
+/* ---- pictures ---- */
+
+enum { NETWORKS = 3, THREAD_COUNTS = 3, PLANE_GUARD = 256 };
+
+static const int thread_counts[THREAD_COUNTS] = {1, 2, 5};
+
+/* A plane in memory of exactly its size and PLANE_GUARD bytes on both sides. */
+typedef struct Picture {
+    uint8_t *memory;
+    size_t size;
+    VrcnnPlane plane;
+} Picture;
+
+static Picture make_picture(int width, int height, int bit_depth)
+{
+    Picture p;
+    const int bytes = bit_depth > 8 ? 2 : between(1, 2);
+    const ptrdiff_t stride = (ptrdiff_t)width * bytes + (between(0, 3) ? between(0, 37) : 0);
+    const int upside_down = between(0, 1), unaligned = between(0, 3) ? between(0, 63) : 0;
+    p.size = (size_t)(stride * (height - 1)) + (size_t)width * (size_t)bytes + 2 * PLANE_GUARD + (size_t)unaligned;
+    p.memory = take(p.size);
+    p.plane.data = p.memory + PLANE_GUARD + unaligned + (upside_down ? stride * (height - 1) : 0);
+    p.plane.stride = upside_down ? -stride : stride;
+    p.plane.width = width;
+    p.plane.height = height;
+    p.plane.bit_depth = bit_depth;
+    p.plane.bytes_per_sample = bytes;
+    return p;
+}
+
+static uint8_t *sample_at(const VrcnnPlane *p, int x, int y)
+{
+    return (uint8_t *)p->data + y * p->stride + (ptrdiff_t)x * p->bytes_per_sample;
+}
+
+static void set_sample(const VrcnnPlane *p, int x, int y, int value)
+{
+    const uint16_t v = (uint16_t)value;
+    if (p->bytes_per_sample == 1)
+        *sample_at(p, x, y) = (uint8_t)value;
+    else
+        memcpy(sample_at(p, x, y), &v, sizeof v);
+}
+
+static int get_sample(const VrcnnPlane *p, int x, int y)
+{
+    uint16_t v;
+    if (p->bytes_per_sample == 1)
+        return *sample_at(p, x, y);
+    memcpy(&v, sample_at(p, x, y), sizeof v);
+    return v;
+}
+
+static VrcnnConstPlane constant(const VrcnnPlane *p)
+{
+    const VrcnnConstPlane c = {p->data, p->stride, p->width, p->height, p->bit_depth, p->bytes_per_sample};
+    return c;
+}
+
+static void fill_picture(const Picture *p, Content content)
+{
+    const int most = (1 << p->plane.bit_depth) - 1, low = between(0, 1) ? 0 : most / 2 - 2, high = low ? most / 2 + 2 : most;
+    memset(p->memory, between(0, 255), p->size);
+    for (int y = 0; y < p->plane.height; y++)
+        for (int x = 0; x < p->plane.width; x++)
+            set_sample(&p->plane, x, y, content == FEW ? most / 2 + between(-3, 3) : source_value(content, low, high, y, x, x));
+}
+
+typedef struct Contexts {
+    VrcnnModel *model;
+    VrcnnContext *reference;
+    VrcnnContext *context[MAX_KERNELS][THREAD_COUNTS];
+} Contexts;
+
+static VrcnnContext *open_context(const VrcnnModel *model, int kernel, int threads)
+{
+    VrcnnContext *context;
+    VrcnnSettings settings;
+    vrcnn_default_settings(&settings, sizeof settings);
+    settings.kernel = (VrcnnKernel)kernel;
+    settings.threads = threads;
+    const VrcnnError error = vrcnn_open(&context, model, &settings);
+    if (error) {
+        fprintf(stderr, "checkkernel: %s with %d threads does not open: %s\n", vrcnn_kernel_name(kernel), threads, vrcnn_strerror(error));
+        exit(1);
+    }
+    return context;
+}
+
+static VrcnnNetwork random_network(int layers, int most_channels)
+{
+    VrcnnNetwork n = {0};
+    int inputs = 1;
+    n.layers = layers;
+    for (int l = 0; l < layers; l++) {
+        n.layer[l] = random_layer(inputs, most_channels, l == layers - 1);
+        inputs = n.layer[l].outputs;
+    }
+    return n;
+}
+
+/* VRCNN (random or as shipped), something deep, and something wide. */
+static Contexts open_contexts(const VrcnnNetwork *shipped)
+{
+    Contexts c;
+    c.model = take(sizeof *c.model + NETWORKS * sizeof *c.model->network);
+    c.model->networks = NETWORKS;
+    c.model->network[0].layers = 4;
+    for (int l = 0; l < 4; l++)
+        c.model->network[0].layer[l] = vrcnn_layer(l, -1, 0, RANDOM_WEIGHTS, SMALL_BIASES);
+    if (shipped)
+        c.model->network[0] = *shipped;
+    c.model->network[1] = random_network(between(5, 9), 32);
+    c.model->network[2] = random_network(between(2, 4), between(0, 3) ? 96 : 256);
+    c.reference = open_context(c.model, VRCNN_KERNEL_SCALAR, 1);
+    for (int k = 0; k < kernel_count; k++)
+        for (int t = 0; t < THREAD_COUNTS; t++)
+            c.context[k][t] = open_context(c.model, kernels[k].id, thread_counts[t]);
+    return c;
+}
+
+static void close_contexts(Contexts *c)
+{
+    vrcnn_close(c->reference);
+    for (int k = 0; k < kernel_count; k++)
+        for (int t = 0; t < THREAD_COUNTS; t++)
+            vrcnn_close(c->context[k][t]);
+}
+
+/* Both were given the same guards before the call, so that every byte must be the same. */
+static void compare_pictures(Kernel *kernel, int error, const Picture *got, const Picture *wanted, unsigned long long samples)
+{
+    char text[160];
+    kernel->pictures++;
+    kernel->samples += samples;
+    if (error) {
+        snprintf(text, sizeof text, ": %s", vrcnn_strerror(error));
+        differs(kernel, text);
+        return;
+    }
+    if (!memcmp(got->memory, wanted->memory, got->size))
+        return;
+    for (int y = 0; y < got->plane.height; y++)
+        for (int x = 0; x < got->plane.width; x++)
+            if (get_sample(&got->plane, x, y) != get_sample(&wanted->plane, x, y)) {
+                snprintf(text, sizeof text, ": row %d, column %d: got %d, expected %d", y, x, get_sample(&got->plane, x, y),
+                         get_sample(&wanted->plane, x, y));
+                differs(kernel, text);
+                return;
+            }
+    differs(kernel, ": written outside the picture");
+}
+
+static void describe_picture(const Kernel *kernel, const char *function, int threads, const Picture *dst, const Picture *src, int network)
+{
+    snprintf(doing, sizeof doing, "%s: %s, %d threads, network %d, %dx%d, %d bit, bytes %d to %d, strides %td to %td", kernel->name,
+             function, threads, network, src->plane.width, src->plane.height, src->plane.bit_depth, src->plane.bytes_per_sample,
+             dst->plane.bytes_per_sample, src->plane.stride, dst->plane.stride);
+}
+
+static Picture blank_like(const Picture *p, int guard)
+{
+    Picture copy = *p;
+    copy.memory = take(p->size);
+    copy.plane.data = copy.memory + ((uint8_t *)p->plane.data - p->memory);
+    memset(copy.memory, guard, copy.size);
+    return copy;
+}
+
+/* The whole picture; `threads` of thread_counts. */
+static void check_picture(const Contexts *c, int network, int width, int height, int threads)
+{
+    const int bit_depth = between(8, 10), scale = between(0, 1) ? VRCNN_SCALE_TRAINED : between(1, 10);
+    const Picture src = make_picture(width, height, bit_depth), wanted = make_picture(width, height, bit_depth);
+    fill_picture(&src, (Content)(between(0, 1) ? RANDOM_CONTENT : between(0, CONTENTS - 1)));
+    memset(wanted.memory, 0xa5, wanted.size);
+    const VrcnnConstPlane from = constant(&src.plane);
+    vrcnn_filter_picture(c->reference, network, scale, &wanted.plane, &from);
+    for (int k = 0; k < kernel_count; k++)
+        for (int t = 0; t < threads; t++) {
+            const Picture got = blank_like(&wanted, 0xa5);
+            describe_picture(kernels + k, "vrcnn_filter_picture", thread_counts[t], &got, &src, network);
+            const int error = vrcnn_filter_picture(c->context[k][t], network, scale, &got.plane, &from);
+            compare_pictures(kernels + k, error, &got, &wanted, (unsigned long long)(width * height));
+        }
+}
+
+/* Copies the samples of a region. */
+static void copy_region(const Picture *to, const Picture *from, int x0, int y0, int width, int height)
+{
+    for (int y = y0; y < y0 + height && y < to->plane.height; y++)
+        for (int x = x0; x < x0 + width && x < to->plane.width; x++)
+            set_sample(&to->plane, x, y, get_sample(&from->plane, x, y));
+}
+
+static void check_region(const Contexts *c, int network, int width, int height)
+{
+    const int bit_depth = between(8, 10), x = between(0, width - 1), y = between(0, height - 1);
+    const int across = between(1, width - x), down = between(1, height - y);
+    const Picture src = make_picture(width, height, bit_depth), whole = make_picture(width, height, bit_depth);
+    fill_picture(&src, RANDOM_CONTENT);
+    const VrcnnConstPlane from = constant(&src.plane);
+    vrcnn_filter_picture(c->reference, network, 8, &whole.plane, &from);
+    const Picture wanted = blank_like(&whole, 0x5a);
+    copy_region(&wanted, &whole, x, y, across, down);
+    for (int k = 0; k < kernel_count; k++)
+        for (int t = 0; t < THREAD_COUNTS; t++) {
+            const Picture got = blank_like(&whole, 0x5a);
+            describe_picture(kernels + k, "vrcnn_filter_region", thread_counts[t], &got, &src, network);
+            const int error = vrcnn_filter_region(c->context[k][t], network, 8, &got.plane, &from, x, y, across, down);
+            compare_pictures(kernels + k, error, &got, &wanted, (unsigned long long)(across * down));
+        }
+}
+
+static void check_units(const Contexts *c, int width, int height)
+{
+    const int bit_depth = between(8, 10), size = 64 << between(0, 1), across = (width + size - 1) / size;
+    const int count = across * ((height + size - 1) / size);
+    const Picture src = make_picture(width, height, bit_depth), any = make_picture(width, height, bit_depth);
+    const Picture wanted = blank_like(&any, 0x5a);
+    const VrcnnConstPlane from = constant(&src.plane);
+    uint8_t *unit = take((size_t)count);
+    VrcnnUnits units = {size, NETWORKS, {0, 1, 2}, between(1, 10), unit};
+    fill_picture(&src, RANDOM_CONTENT);
+    for (int i = 0; i < count; i++)
+        unit[i] = (uint8_t)between(0, NETWORKS);
+    for (int network = 0; network < NETWORKS; network++) {
+        vrcnn_filter_picture(c->reference, network, units.scale, &any.plane, &from);
+        for (int i = 0; i < count; i++)
+            if (unit[i] == network + 1)
+                copy_region(&wanted, &any, i % across * size, i / across * size, size, size);
+    }
+    for (int k = 0; k < kernel_count; k++)
+        for (int t = 0; t < THREAD_COUNTS; t++) {
+            const Picture got = blank_like(&any, 0x5a);
+            describe_picture(kernels + k, "vrcnn_filter_units", thread_counts[t], &got, &src, -1);
+            const int error = vrcnn_filter_units(c->context[k][t], &units, &got.plane, &from);
+            compare_pictures(kernels + k, error, &got, &wanted, (unsigned long long)(width * height));
+        }
+}
+
+/* Values of a hidden layer; the rows of values pass as those of a picture. */
+static void check_hidden(const Contexts *c, int network, int width, int height)
+{
+    const int layer = between(0, c->model->network[network].layers - 2), channels = c->model->network[network].layer[layer].outputs;
+    const int x = between(0, width - 1), y = between(0, height - 1), across = between(1, width - x), down = between(1, height - y);
+    const Picture src = make_picture(width, height, between(8, 10));
+    fill_picture(&src, RANDOM_CONTENT);
+    const VrcnnConstPlane from = constant(&src.plane);
+    Picture wanted = make_picture(across * channels, down, 8);
+    while (wanted.plane.bytes_per_sample != 1)
+        wanted = make_picture(across * channels, down, 8);
+    memset(wanted.memory, 0x5a, wanted.size);
+    vrcnn_filter_layer(c->reference, network, layer, wanted.plane.data, wanted.plane.stride, &from, x, y, across, down);
+    for (int k = 0; k < kernel_count; k++)
+        for (int t = 0; t < THREAD_COUNTS; t++) {
+            const Picture got = blank_like(&wanted, 0x5a);
+            describe_picture(kernels + k, "vrcnn_filter_layer", thread_counts[t], &got, &src, network);
+            const int error =
+                vrcnn_filter_layer(c->context[k][t], network, layer, got.plane.data, got.plane.stride, &from, x, y, across, down);
+            compare_pictures(kernels + k, error, &got, &wanted, (unsigned long long)(across * down));
+        }
+}
+
+static void check_pictures(int round, const VrcnnModel *builtin)
+{
+    Contexts c = open_contexts(round % 2 ? builtin->network + between(0, builtin->networks - 1) : NULL);
+    Taken *const kept = taken;
+    taken = NULL;
+    for (int width = 1; width <= SWEEP; width++, give_back())
+        check_picture(&c, (width + round) % NETWORKS, width, between(1, 9), 1);
+    for (int network = 0; network < NETWORKS; network++, give_back()) {
+        const int most = network == 2 ? 60 : 150;
+        check_picture(&c, network, between(1, most), between(1, most), THREAD_COUNTS);
+        check_region(&c, network, between(1, most), between(1, most));
+        check_hidden(&c, network, between(1, most), between(1, most));
+    }
+    check_picture(&c, 0, between(600, 1400), between(1, 9), THREAD_COUNTS); /* wider than the library cuts them */
+    check_picture(&c, 1, between(600, 1400), between(10, 20), THREAD_COUNTS);
+    check_units(&c, between(1, 200), between(1, 150));
+    give_back();
+    close_contexts(&c);
+    taken = kept;
+    give_back();
+}
+
+/* ---- the program ---- */
+
+static int usage(const char *problem, const char *word)
+{
+    fprintf(stderr, "checkkernel: %s%s (usage: checkkernel [--kernel NAME] [--only calls|pictures] [--rounds N] [SEED])\n", problem, word);
+    return 2;
+}
+
+static void find_kernels(const char *wanted)
+{
+    char missing[256] = "";
+    for (int id = VRCNN_KERNEL_AUTO + 1; vrcnn_kernel_name(id) && kernel_count < MAX_KERNELS; id++) {
+        Kernel *k = kernels + kernel_count;
+        k->id = id;
+        k->name = vrcnn_kernel_name(id);
+        if (wanted && strcmp(wanted, k->name))
+            continue;
+        if (vrcnn_kernel_table(&k->table, (VrcnnKernel)id) == VRCNN_OK)
+            kernel_count++;
+        else
+            snprintf(missing + strlen(missing), sizeof missing - strlen(missing), "%s%s", *missing ? ", " : "", k->name);
+    }
+    if (*missing)
+        printf("not run here: %s\n", missing);
+}
+
+int main(int argc, char **argv)
+{
+    const char *wanted = NULL, *only = "";
+    int rounds = DEFAULT_ROUNDS;
+    VrcnnModel *builtin;
+    char *end;
+    seed = (uint64_t)time(NULL);
+    for (int i = 1; i < argc; i++) {
+        const int last = i + 1 == argc;
+        if (!strcmp(argv[i], "--kernel") && !last) {
+            wanted = argv[++i];
+        } else if (!strcmp(argv[i], "--only") && !last) {
+            only = argv[++i];
+            if (strcmp(only, "calls") && strcmp(only, "pictures"))
+                return usage("--only takes calls or pictures, not ", only);
+        } else if (!strcmp(argv[i], "--rounds") && !last) {
+            const long n = strtol(argv[++i], &end, 10);
+            if (*end || end == argv[i] || n < 1 || n > 1000000)
+                return usage("--rounds takes a number from 1 on, not ", argv[i]);
+            rounds = (int)n;
+        } else {
+            seed = strtoull(argv[i], &end, 10);
+            if (*end || end == argv[i])
+                return usage("unexpected argument ", argv[i]);
+        }
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    printf("checkkernel: seed %" PRIu64 ", %d rounds\n", seed, rounds);
+    state = (seed + 1) * UINT64_C(0x9e3779b97f4a7c15) | 1;
+    find_kernels(wanted);
+    if (!kernel_count)
+        return usage("no such kernel here: ", wanted ? wanted : "");
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = crashed;
+    action.sa_flags = SA_SIGINFO;
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
+    sigaction(SIGILL, &action, NULL);
+    make_arenas();
+    const VrcnnError error = vrcnn_model_builtin(&builtin, VRCNN_BEFORE_DEBLOCKING);
+    if (error) {
+        fprintf(stderr, "checkkernel: built-in model: %s\n", vrcnn_strerror(error));
+        return 1;
+    }
+    for (int round = 0; round < rounds; round++) {
+        if (strcmp(only, "pictures")) {
+            check_vrcnn_layers(round, builtin);
+            check_any_layers(round);
+            check_last_rounding(round);
+        }
+        if (strcmp(only, "calls"))
+            check_pictures(round, builtin);
+    }
+    vrcnn_model_free(builtin);
+    int failed = 0;
+    for (int i = 0; i < kernel_count; i++) {
+        const Kernel *k = kernels + i;
+        printf("%-10s %llu values of %llu calls, %llu samples of %llu pictures: ", k->name, k->values, k->calls, k->samples, k->pictures);
+        if (k->differences)
+            printf("%llu DIFFERENCES\n", k->differences);
+        else
+            printf("all equal\n");
+        failed |= k->differences > 0;
+    }
+    return failed;
+}

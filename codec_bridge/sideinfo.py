@@ -1,0 +1,238 @@
+"""Side information of pictures, read as c/SPECIFICATION.md, section 6, says. It shares nothing with the C library."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.network import POSITIONS
+
+MAGIC = b"\x56\x4e"
+VERSION = 1
+MAX_BYTES = 256
+MODES = ("off", "all", "map")
+
+
+class SideinfoError(VrcnnError):
+    """Side information that cannot be read. There is one subclass for each error of the specification, section 6.5."""
+
+
+class ForeignError(SideinfoError):
+    """An IRAP picture's extension does not begin with the magic: it is somebody else's, and nothing is filtered."""
+
+
+class VersionError(SideinfoError):
+    """side_information_version is not 1."""
+
+
+class TruncatedError(SideinfoError):
+    """A syntax element does not fit into the bytes, or there are none."""
+
+
+class SyntaxElementError(SideinfoError):
+    """A value that shall not occur, a non-zero padding bit, or bytes left over."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sideinfo:
+    """What the bitstream says of a picture.
+
+    identity: 4 bytes at an IRAP picture, None at others. mode: one of MODES. position: one of POSITIONS. indices: of the
+    listed networks in the model set, () if mode is off. scale: 1..10, 0 if off. unit_size: in luma samples, 0 unless
+    mode is map. units: uint8 [rows, columns], 0 no network, n indices[n - 1]; None unless mode is map. coded: the map
+    was not raw.
+    """
+
+    identity: bytes | None
+    mode: str
+    position: str = POSITIONS[0]
+    indices: tuple[int, ...] = ()
+    scale: int = 0
+    unit_size: int = 0
+    units: NDArray[np.uint8] | None = None
+    coded: bool = False
+
+    def choices(self, width: int, height: int) -> NDArray[np.uint8]:
+        """uint8 [height, width]: for each luma sample 0 or the number (from 1) of its network in ``indices``."""
+        if self.units is None:
+            return np.full((height, width), self.mode == "all", np.uint8)
+        return self.units.repeat(self.unit_size, 0).repeat(self.unit_size, 1)[:height, :width]
+
+
+class _Bits:
+    """Bits of a byte string, most significant first."""
+
+    def __init__(self, data: bytes) -> None:
+        self.text = "".join(f"{byte:08b}" for byte in data)
+        self.at = 0
+
+    def u(self, bits: int, name: str) -> int:
+        if self.at + bits > len(self.text):
+            raise TruncatedError(f"the side information ends before {name}: the stream is damaged")
+        self.at += bits
+        return int(self.text[self.at - bits : self.at], 2)
+
+    def padded(self) -> int:
+        """The next bit, 0 beyond the end."""
+        self.at += 1
+        return int(self.text[self.at - 1 : self.at] or "0")
+
+
+class _MapDecoder:
+    """coded_map( ), section 6.4."""
+
+    def __init__(self, bits: _Bits) -> None:
+        self.bits = bits
+        self.start = bits.at
+        self.range = 65536
+        self.value = 0
+        for _ in range(16):
+            self.value = 2 * self.value + bits.padded()
+        self.shifts = 0
+        others = [[3, 1], [2, 2], [1, 3]]
+        self.contexts = [[[3, 1], [1, 3], [1, 5]], others, [counts.copy() for counts in others]]
+
+    def bin(self, counts: list[int]) -> int:
+        zero = self.range * counts[0] // sum(counts)
+        if self.value < zero:
+            found = 0
+            self.range = zero
+        else:
+            found = 1
+            self.range -= zero
+            self.value -= zero
+        counts[found] += 2
+        if sum(counts) > 256:
+            counts[:] = [(count + 1) // 2 for count in counts]
+        while self.range < 32768:
+            self.range *= 2
+            self.value = 2 * self.value + self.bits.padded()
+            self.shifts += 1
+        return found
+
+    def units(self, rows: int, columns: int, networks: int) -> NDArray[np.uint8]:
+        found = np.zeros((rows, columns), np.uint8)
+        for y in range(rows):
+            for x in range(columns):
+                neighbours = [int(found[y, x - 1])] * (x > 0) + [int(found[y - 1, x])] * (y > 0)
+                choice = 0
+                while choice < networks:
+                    votes = sum(n > choice for n in neighbours) - sum(n == choice for n in neighbours)
+                    if not self.bin(self.contexts[choice][1 + (votes > 0) - (votes < 0)]):
+                        break
+                    choice += 1
+                found[y, x] = choice
+        end = self.start + self.shifts + 1
+        if end > len(self.bits.text):
+            raise TruncatedError("the side information ends inside its map: the stream is damaged")
+        self.bits.at = end
+        return found
+
+
+def _raw_units(bits: _Bits, rows: int, columns: int, networks: int) -> NDArray[np.uint8]:
+    found = np.zeros(rows * columns, np.uint8)
+    for i in range(found.size):
+        choice = bits.u(1 if networks == 1 else 2, f"unit_choice[{i}]")
+        if choice > networks:
+            raise SyntaxElementError(f"unit_choice[{i}] is {choice} with {networks} networks: the stream is damaged")
+        found[i] = choice
+    return found.reshape(rows, columns)
+
+
+def _identity(bits: _Bits) -> bytes:
+    if not bits.text.startswith("".join(f"{byte:08b}" for byte in MAGIC)):
+        raise ForeignError("the slice header extension of the IRAP picture is not side information of vrcnn-int")
+    bits.at = 8 * len(MAGIC)
+    version = bits.u(8, "side_information_version")
+    if version != VERSION:
+        raise VersionError(f"the side information has version {version}, this program knows {VERSION}: update vrcnn-int")
+    return bytes(bits.u(8, "model_set_identity") for _ in range(4))
+
+
+def _map(bits: _Bits, networks: int, width: int, height: int) -> tuple[int, NDArray[np.uint8], bool]:
+    unit_size = 64 << bits.u(2, "log2_unit_size_minus6")
+    coded = not bits.u(1, "raw_map_flag")
+    rows, columns = -(-height // unit_size), -(-width // unit_size)
+    units = _MapDecoder(bits).units(rows, columns, networks) if coded else _raw_units(bits, rows, columns, networks)
+    if not units.any():
+        raise SyntaxElementError("no unit of the map has a network: the stream is damaged")
+    return unit_size, units, coded
+
+
+def parse(data: bytes, is_irap: bool, width: int, height: int) -> Sideinfo:
+    """Read a picture's slice header extension; width and height are the picture's in luma samples, before cropping.
+
+    Raises ForeignError (IRAP pictures only), VersionError, TruncatedError or SyntaxElementError; ValueError for a size
+    outside 1..16384.
+    """
+    if not (1 <= width <= 16384 and 1 <= height <= 16384):
+        raise ValueError(f"no picture is {width}x{height}")
+    bits = _Bits(data)
+    identity = _identity(bits) if is_irap else None
+    if len(data) > MAX_BYTES:
+        raise SyntaxElementError(f"the side information has {len(data)} bytes, more than {MAX_BYTES}: the stream is damaged")
+    mode = bits.u(2, "filter_mode")
+    if mode >= len(MODES):
+        raise SyntaxElementError(f"filter_mode is {mode}: the stream is damaged")
+    position = bits.u(1, "filter_position")
+    if mode == 0 and position:
+        raise SyntaxElementError("filter_position is 1 in a picture that is not filtered: the stream is damaged")
+    indices: list[int] = []
+    scale, unit_size, units, coded = 0, 0, None, False
+    if mode:
+        count = bits.u(2, "num_networks_minus1") + 1 if mode == 2 else 1
+        if count > 3:
+            raise SyntaxElementError(f"the side information lists {count} networks, more than 3: the stream is damaged")
+        for i in range(count):
+            index = bits.u(5, f"network_index[{i}]")
+            if index in indices:
+                raise SyntaxElementError(f"the side information lists network {index} twice: the stream is damaged")
+            indices.append(index)
+        scale = bits.u(4, "output_scale")
+        if not 1 <= scale <= 10:
+            raise SyntaxElementError(f"output_scale is {scale}, not 1..10: the stream is damaged")
+    if mode == 2:
+        unit_size, units, coded = _map(bits, len(indices), width, height)
+    while bits.at % 8:
+        if bits.u(1, "zero_bit"):
+            raise SyntaxElementError("a padding bit of the side information is 1: the stream is damaged")
+    if bits.at < len(bits.text):
+        left = len(data) - bits.at // 8
+        raise SyntaxElementError(f"the side information has {left} bytes too many: the stream is damaged")
+    return Sideinfo(identity, MODES[mode], POSITIONS[position], tuple(indices), scale, unit_size, units, coded)
+
+
+class SequenceReader:
+    """Reads the extensions of a stream's pictures in decoding order and knows which are signalled (section 6.1)."""
+
+    def __init__(self) -> None:
+        self.identity: bytes | None = None
+        """The first four bytes of the model set's identity; None while pictures are not signalled."""
+        self._error: SideinfoError | None = None
+
+    def read(self, data: bytes | None, is_irap: bool, width: int, height: int) -> Sideinfo | None:
+        """The side information of the next picture in decoding order; None if it is not a signalled picture.
+
+        ``data``: the extension of its first slice segment, b"" if that has none, None if that segment is lost.
+        Raises SideinfoError as ``parse`` does, but never ForeignError; TruncatedError for a lost segment; and the same
+        error again up to the next IRAP picture.
+        """
+        if is_irap:
+            self.identity = self._error = None
+        elif self._error:
+            raise self._error
+        elif self.identity is None:
+            return None
+        try:
+            if data is None:
+                raise TruncatedError("the first slice segment of the picture is lost, and its side information with it")
+            found = parse(data, is_irap, width, height)
+        except ForeignError:
+            return None
+        except SideinfoError as error:
+            self._error = error
+            raise
+        if is_irap:
+            self.identity = found.identity
+        return found
