@@ -15,11 +15,11 @@ C_FILES := $(filter-out c/src/builtin_vrcnn_intra.h,\
 KERNEL_FLAGS = $$(awk -v file="$${file\#c/}" -v machine=$$(uname -m) '$$1 == file && $$2 == machine { $$1 = $$2 = ""; print }' c/kernel_flags.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lib install lint format bench generated clean
+.PHONY: help demo test test-kernels sanitize lib install lint format bench generated clean
 .DELETE_ON_ERROR:
 
 help: ## show this text
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 24
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
 
 $(BIN)/python:
 	@echo "setting up $(VENV): a minute or two"
@@ -40,6 +40,13 @@ test: $(VENV)/.dev ## all tests, of the C library and of Python
 	$(MAKE) -C c test
 	$(BIN)/python -m pytest
 
+sanitize: ## the C library's tests under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer: some minutes
+	$(MAKE) -C c sanitize
+
+test-kernels: $(VENV)/.dev ## the Python tests once for each kernel that this machine supports
+	for kernel in $$($(BIN)/python -c "from codec_bridge.filter import kernels; print(*[k for k, ok in kernels() if ok and k != 'auto'])"); do \
+	echo "kernel $$kernel"; $(BIN)/python -m pytest -q --kernel $$kernel || exit 1; done
+
 lib: ## libvrcnn.a, libvrcnn.so and vrcnn.pc in c/build (needs a C compiler only)
 	$(MAKE) -C c lib tools
 
@@ -59,8 +66,8 @@ format: $(VENV)/.dev ## put Python and C sources into the format that lint wants
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(C_FILES)
 
-bench: $(VENV)/.runtime ## time the filter on this machine
-	$(BIN)/codec-bridge bench --json build/bench.json
+bench: $(VENV)/.runtime ## time the filter on this machine: 2 to 3 minutes, best with nothing else running
+	$(BIN)/codec-bridge bench --json build/bench.json --plot build/bench.png
 
 generated: $(VENV)/.runtime ## write the checked-in C sources again that are generated from models
 	$(BIN)/vrcnn-int export vrcnn_int/models/vrcnn_intra.vrcnn --header c/src/builtin_vrcnn_intra.h

@@ -62,10 +62,7 @@ void vrcnn_pipeline_plan(VrcnnPipeline *pipeline, const VrcnnKernelTable *table)
     size_t column_bytes = 0, at = 0, scratch = 0;
     pipeline->heaviest = 0;
     for (int i = 0; i < pipeline->layers; i++) {
-        VrcnnConvLayer *layer = pipeline->layer + i;
-        const int multiple = table->channel_multiple;
-        layer->src_pitch = i == 0 ? 1 : (layer->inputs + multiple - 1) / multiple * multiple;
-        layer->dst_pitch = i == pipeline->layers - 1 ? 0 : (layer->outputs + multiple - 1) / multiple * multiple;
+        const VrcnnConvLayer *layer = pipeline->layer + i;
         pipeline->ring_rows[i] = VRCNN_ROWS + 2 * layer->radius;
         column_bytes += (size_t)pipeline->ring_rows[i] * (size_t)layer->src_pitch;
         if (macs(layer) > macs(pipeline->layer + pipeline->heaviest))

@@ -114,6 +114,11 @@ static VrcnnError read_settings(VrcnnSettings *known, const VrcnnSettings *given
     return VRCNN_OK;
 }
 
+static int up_to_multiple(int value, int multiple)
+{
+    return (value + multiple - 1) / multiple * multiple;
+}
+
 /* The layers of one network; their weights are packed once there is memory. biases: room for VRCNN_MAX_CHANNELS of each branch. */
 static void open_layer(VrcnnConvLayer *to, const VrcnnKernelTable *table, const VrcnnLayer *from, Arena *arena, int32_t *biases)
 {
@@ -121,6 +126,8 @@ static void open_layer(VrcnnConvLayer *to, const VrcnnKernelTable *table, const 
     to->outputs = from->outputs;
     to->radius = from->margin;
     to->branches = from->branches;
+    to->src_pitch = from->inputs == 1 ? 1 : up_to_multiple(from->inputs, table->channel_multiple);
+    to->dst_pitch = from->outputs == 1 ? 0 : up_to_multiple(from->outputs, table->channel_multiple);
     for (int b = 0; b < from->branches; b++) {
         const VrcnnBranch *branch = from->branch + b;
         const VrcnnConv conv = {branch->kernel_size, branch->outputs, branch->shift, branch->multiplier};

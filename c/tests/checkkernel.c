@@ -167,7 +167,7 @@ static void fill_weights(int8_t *w, int outputs, int per_output, int area, Weigh
 static void fill_branch(VrcnnBranch *b, Weights weights, Biases biases)
 {
     const int area = b->kernel_size * b->kernel_size;
-    int8_t *w = take((size_t)(b->outputs * b->inputs * area));
+    int8_t *w = take((size_t)b->outputs * (size_t)b->inputs * (size_t)area);
     uint8_t *bias = take(4 * (size_t)b->outputs);
     fill_weights(w, b->outputs, b->inputs * area, area, weights);
     b->weights = w;
@@ -303,7 +303,7 @@ static int64_t accumulate(const VrcnnBranch *b, const int16_t *w, int o, const u
 static int16_t *rearranged(const VrcnnBranch *b)
 {
     const int area = b->kernel_size * b->kernel_size, per_output = area * b->inputs;
-    int16_t *w = take((size_t)(b->outputs * per_output) * sizeof *w), *to = w;
+    int16_t *w = take((size_t)b->outputs * (size_t)per_output * sizeof *w), *to = w;
     for (int o = 0; o < b->outputs; o++)
         for (int tap = 0; tap < area; tap++)
             for (int i = 0; i < b->inputs; i++)
@@ -340,7 +340,7 @@ static Case make_case(const char *name, VrcnnLayer layer, Content content, int w
         for (int x = 0; x < across; x++)
             for (int i = 0; i < layer.inputs; i++)
                 *in++ = (uint8_t)source_value(content, 0, c.is_first ? 255 : 127, y, x, i);
-    const size_t outputs = (size_t)(VRCNN_ROWS * width * layer.outputs);
+    const size_t outputs = VRCNN_ROWS * (size_t)width * (size_t)layer.outputs;
     c.acc = take(outputs * sizeof *c.acc);
     c.expected = take(outputs);
     c.residual = take(outputs * sizeof *c.residual);
@@ -562,7 +562,7 @@ static int check_call(Kernel *kernel, const Case *c, const VrcnnConvLayer *layer
             const ptrdiff_t at = ((ptrdiff_t)y * c->width + x) * layer->outputs;
             const uint8_t *got = dst[y] + (ptrdiff_t)x * dst_step;
             const void *wanted = c->is_last ? (const void *)(c->residual + at) : (const void *)(c->expected + at);
-            if (!memcmp(got, wanted, (size_t)(layer->outputs * value_bytes)))
+            if (!memcmp(got, wanted, (size_t)layer->outputs * (size_t)value_bytes))
                 continue;
             int channel = 0;
             while (!c->is_last && got[channel] == c->expected[at + channel])
@@ -580,7 +580,7 @@ static int check_call(Kernel *kernel, const Case *c, const VrcnnConvLayer *layer
             return 0;
         }
     for (int y = 0; y < rows; y++)
-        if (memcmp(source_base[y], source_copies[y], source_bytes)) {
+        if (memcmp(source_base[y], source_copies[y], source_bytes) != 0) {
             snprintf(text, sizeof text, ": row %d of src changed", y);
             differs(kernel, text);
             return 0;
@@ -637,7 +637,7 @@ static void check_case(Kernel *kernel, const Case *c, const int *widths, int cou
     }
     if (table->end)
         table->end();
-    if (memcmp(packed, copy, size))
+    if (memcmp(packed, copy, size) != 0)
         differs(kernel, ": packed weights changed");
 }
 
@@ -917,11 +917,11 @@ static void close_contexts(Contexts *c)
 }
 
 /* Both were given the same guards before the call, so that every byte must be the same. */
-static void compare_pictures(Kernel *kernel, int error, const Picture *got, const Picture *wanted, unsigned long long samples)
+static void compare_pictures(Kernel *kernel, int error, const Picture *got, const Picture *wanted, int samples)
 {
     char text[160];
     kernel->pictures++;
-    kernel->samples += samples;
+    kernel->samples += (unsigned)samples;
     if (error) {
         snprintf(text, sizeof text, ": %s", vrcnn_strerror(error));
         differs(kernel, text);
@@ -970,7 +970,7 @@ static void check_picture(const Contexts *c, int network, int width, int height,
             const Picture got = blank_like(&wanted, 0xa5);
             describe_picture(kernels + k, "vrcnn_filter_picture", thread_counts[t], &got, &src, network);
             const int error = vrcnn_filter_picture(c->context[k][t], network, scale, &got.plane, &from);
-            compare_pictures(kernels + k, error, &got, &wanted, (unsigned long long)(width * height));
+            compare_pictures(kernels + k, error, &got, &wanted, width * height);
         }
 }
 
@@ -997,7 +997,7 @@ static void check_region(const Contexts *c, int network, int width, int height)
             const Picture got = blank_like(&whole, 0x5a);
             describe_picture(kernels + k, "vrcnn_filter_region", thread_counts[t], &got, &src, network);
             const int error = vrcnn_filter_region(c->context[k][t], network, 8, &got.plane, &from, x, y, across, down);
-            compare_pictures(kernels + k, error, &got, &wanted, (unsigned long long)(across * down));
+            compare_pictures(kernels + k, error, &got, &wanted, across * down);
         }
 }
 
@@ -1024,7 +1024,7 @@ static void check_units(const Contexts *c, int width, int height)
             const Picture got = blank_like(&any, 0x5a);
             describe_picture(kernels + k, "vrcnn_filter_units", thread_counts[t], &got, &src, -1);
             const int error = vrcnn_filter_units(c->context[k][t], &units, &got.plane, &from);
-            compare_pictures(kernels + k, error, &got, &wanted, (unsigned long long)(width * height));
+            compare_pictures(kernels + k, error, &got, &wanted, width * height);
         }
 }
 
@@ -1047,7 +1047,7 @@ static void check_hidden(const Contexts *c, int network, int width, int height)
             describe_picture(kernels + k, "vrcnn_filter_layer", thread_counts[t], &got, &src, network);
             const int error =
                 vrcnn_filter_layer(c->context[k][t], network, layer, got.plane.data, got.plane.stride, &from, x, y, across, down);
-            compare_pictures(kernels + k, error, &got, &wanted, (unsigned long long)(across * down));
+            compare_pictures(kernels + k, error, &got, &wanted, across * down);
         }
 }
 
@@ -1088,12 +1088,16 @@ static void find_kernels(const char *wanted)
         Kernel *k = kernels + kernel_count;
         k->id = id;
         k->name = vrcnn_kernel_name(id);
-        if (wanted && strcmp(wanted, k->name))
+        if (wanted && strcmp(wanted, k->name) != 0)
             continue;
-        if (vrcnn_kernel_table(&k->table, (VrcnnKernel)id) == VRCNN_OK)
-            kernel_count++;
-        else
+        if (vrcnn_kernel_table(&k->table, (VrcnnKernel)id)) {
             snprintf(missing + strlen(missing), sizeof missing - strlen(missing), "%s%s", *missing ? ", " : "", k->name);
+        } else if ((int)k->table.kernel != id) {
+            fprintf(stderr, "checkkernel: the table of %s says that it is kernel %d\n", k->name, (int)k->table.kernel);
+            exit(1);
+        } else {
+            kernel_count++;
+        }
     }
     if (*missing)
         printf("not run here: %s\n", missing);
@@ -1112,7 +1116,7 @@ int main(int argc, char **argv)
             wanted = argv[++i];
         } else if (!strcmp(argv[i], "--only") && !last) {
             only = argv[++i];
-            if (strcmp(only, "calls") && strcmp(only, "pictures"))
+            if (strcmp(only, "calls") != 0 && strcmp(only, "pictures") != 0)
                 return usage("--only takes calls or pictures, not ", only);
         } else if (!strcmp(argv[i], "--rounds") && !last) {
             const long n = strtol(argv[++i], &end, 10);
@@ -1145,12 +1149,12 @@ int main(int argc, char **argv)
         return 1;
     }
     for (int round = 0; round < rounds; round++) {
-        if (strcmp(only, "pictures")) {
+        if (strcmp(only, "pictures") != 0) {
             check_vrcnn_layers(round, builtin);
             check_any_layers(round);
             check_last_rounding(round);
         }
-        if (strcmp(only, "calls"))
+        if (strcmp(only, "calls") != 0)
             check_pictures(round, builtin);
     }
     vrcnn_model_free(builtin);

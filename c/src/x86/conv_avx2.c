@@ -16,21 +16,32 @@
 #endif
 
 #include "interleave.h"
+#include "runs.h"
 #include "ymm.h"
 
 enum {
     HIDDEN_COLUMNS = 3, /* of a block: 2 vectors of 32-bit sums each and 2 of 16-bit sums leave 4 registers for weights and products */
-    FIRST_COLUMNS = 6,  /* no 16-bit sums here */
-    LONGEST_RUN = 4     /* groups of four inputs that are added up in 16 bits; the inputs are a multiple of this many groups */
+    FIRST_COLUMNS = 6   /* no 16-bit sums here */
 };
 
 /* ---- hidden layers ---- */
 
-/* What a slice has in packed memory: one vector with the length of its runs, the start values, then for every row and column of the kernel
- * and every four inputs the weights. */
+/* Where the four inputs of a group are: row of the window, and bytes from the sample that is computed. */
+typedef struct Source {
+    int32_t row, offset;
+} Source;
+
+/* What a slice has in packed memory: a vector that begins with the length of the runs; then in the order of the runs the sources of all
+ * groups; the start values; and in the order of the runs again the weights, two vectors a group. */
+static int groups_of(int kernel_size, int inputs)
+{
+    return kernel_size * kernel_size * inputs / 4;
+}
+
 static size_t hidden_slice_size(int kernel_size, int inputs)
 {
-    return (size_t)BYTES + 2 * (size_t)BYTES * (size_t)(1 + kernel_size * kernel_size * inputs / 4);
+    const size_t groups = (size_t)groups_of(kernel_size, inputs); /* a multiple of 4 */
+    return BYTES + groups * sizeof(Source) + 2 * BYTES + groups * 2 * BYTES;
 }
 
 /* Not the intrinsic: gcc 12 turns a chain of additions into a tree, for which there are too few registers. */
@@ -40,110 +51,95 @@ INLINE __m256i add_pairs(__m256i sums, __m256i pairs)
     return sums;
 }
 
-/* A run of groups of four inputs of a sample, for the samples of a block. */
-INLINE void add_run(Sums *sums, const uint8_t *inputs, ptrdiff_t pitch, const uint8_t *packed, int run)
+/* A run of groups, for the samples of a block. inputs: where the groups' inputs are for column 0; at: of the block's first sample. */
+INLINE void add_run(Sums *sums, const uint8_t *const *inputs, ptrdiff_t at, ptrdiff_t pitch, const uint8_t *packed, int run)
 {
     __m256i pairs[HIDDEN_COLUMNS][2];
-#pragma GCC unroll 4
-    for (int i = 0; i < run; i++) {
+    UNROLL (i, run) {
         const __m256i weights0 = load(packed + 2 * i * BYTES), weights1 = load(packed + (2 * i + 1) * BYTES);
-#pragma GCC unroll 3
-        for (int c = 0; c < HIDDEN_COLUMNS; c++) {
-            const __m256i four = broadcast(inputs + c * pitch + 4 * i);
+        UNROLL (c, HIDDEN_COLUMNS) {
+            const __m256i four = broadcast(inputs[i] + at + c * pitch);
             const __m256i products0 = _mm256_maddubs_epi16(four, weights0), products1 = _mm256_maddubs_epi16(four, weights1);
             pairs[c][0] = i == 0 ? products0 : add_pairs(pairs[c][0], products0);
             pairs[c][1] = i == 0 ? products1 : add_pairs(pairs[c][1], products1);
         }
     }
-#pragma GCC unroll 3
-    for (int c = 0; c < HIDDEN_COLUMNS; c++)
-#pragma GCC unroll 2
-        for (int v = 0; v < 2; v++)
+    UNROLL (c, HIDDEN_COLUMNS)
+        UNROLL (v, 2)
             sums->of[c][v] = _mm256_add_epi32(sums->of[c][v], _mm256_madd_epi16(pairs[c][v], _mm256_set1_epi16(1)));
 }
 
-/* A slice of a branch for HIDDEN_COLUMNS samples of a row; src: the rows of the source, from the first sample of the window on. The inputs
- * of the samples in a row of the window lie side by side, since the pitch of a sample is its channels (channel_multiple is 16). */
-INLINE void hidden_block(uint8_t *dst, ptrdiff_t dst_pitch, const uint8_t *const *src, ptrdiff_t at, const VrcnnConvLayer *layer,
-                         int kernel_size, const uint8_t *packed, int run, const Requant *q)
+/* A slice of a row of a branch. The weights (25 KB for the 5x5 kernel of layer 2) stay in the first level cache meanwhile. */
+INLINE void hidden_row(uint8_t *dst, const uint8_t *const *inputs, int groups, int columns, const VrcnnConvLayer *layer,
+                       const uint8_t *packed, int run, const Requant *q)
 {
-    Sums sums = start_sums(packed, HIDDEN_COLUMNS);
-    packed += 2 * BYTES;
-    for (int ky = 0; ky < kernel_size; ky++)
-        for (int i = 0; i < kernel_size * layer->inputs; i += 4 * run, packed += run * 2 * BYTES)
-            add_run(&sums, src[ky] + at + i, layer->src_pitch, packed, run);
-    store_sums(dst, dst_pitch, &sums, HIDDEN_COLUMNS, q);
-}
-
-/* The weights of a slice (25 KB for the 5x5 kernel of layer 2) stay in the first level cache, and between the four rows the samples do. */
-INLINE void hidden_slice(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, int kernel_size,
-                         int channel, const uint8_t *packed, int run, const Requant *q)
-{
-    for (int x = 0; x < columns; x = next_block(x, HIDDEN_COLUMNS, columns))
-        for (int j = 0; j < VRCNN_ROWS; j++)
-            hidden_block(dst[j] + x * layer->dst_pitch + channel, layer->dst_pitch, src + j, (x - kernel_size / 2) * layer->src_pitch,
-                         layer, kernel_size, packed, run, q);
+    const ptrdiff_t pitch = layer->src_pitch;
+    for (int x = 0; x < columns; x = next_block(x, HIDDEN_COLUMNS, columns)) {
+        const uint8_t *weights = packed + 2 * BYTES;
+        Sums sums = start_sums(packed, HIDDEN_COLUMNS);
+        for (int i = 0; i < groups; i += run, weights += run * 2 * BYTES)
+            add_run(&sums, inputs + i, x * pitch, pitch, weights, run);
+        store_sums(dst + x * layer->dst_pitch, layer->dst_pitch, &sums, HIDDEN_COLUMNS, q);
+    }
 }
 
 static void conv_hidden(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch)
 {
-    const uint8_t *packed = layer->packed;
+    const uint8_t *packed = layer->packed, **inputs = scratch;
     int channel = 0;
-    (void)scratch;
     for (int b = 0; b < layer->branches; b++) {
         const VrcnnConv *conv = layer->conv + b;
         const Requant q = requant_of(conv->shift, conv->multiplier);
-        const int k = conv->kernel_size;
-        for (int o = 0; o < conv->outputs; o += SLICE, channel += SLICE) {
-            const uint8_t *const *from = src + layer->radius - k / 2;
-            switch (packed[0]) {
-            case 4: hidden_slice(dst, from, columns, layer, k, channel, packed + BYTES, 4, &q); break;
-            case 2: hidden_slice(dst, from, columns, layer, k, channel, packed + BYTES, 2, &q); break;
-            default: hidden_slice(dst, from, columns, layer, k, channel, packed + BYTES, 1, &q); break;
+        const int k = conv->kernel_size, groups = groups_of(k, layer->inputs);
+        for (int o = 0; o < conv->outputs; o += SLICE, channel += SLICE, packed += hidden_slice_size(k, layer->inputs)) {
+            const Source *sources = (const Source *)(packed + BYTES);
+            const uint8_t *weights = packed + BYTES + (size_t)groups * sizeof(Source);
+            for (int j = 0; j < VRCNN_ROWS; j++) {
+                uint8_t *to = dst[j] + channel;
+                for (int i = 0; i < groups; i++)
+                    inputs[i] = src[layer->radius - k / 2 + j + sources[i].row] + sources[i].offset;
+                switch (packed[0]) {
+                case 8: hidden_row(to, inputs, groups, columns, layer, weights, 8, &q); break;
+                case 4: hidden_row(to, inputs, groups, columns, layer, weights, 4, &q); break;
+                case 2: hidden_row(to, inputs, groups, columns, layer, weights, 2, &q); break;
+                default: hidden_row(to, inputs, groups, columns, layer, weights, 1, &q); break;
+                }
             }
-            packed += hidden_slice_size(k, layer->inputs);
         }
     }
 }
 
-/* Whether runs of this many groups are safe: weights are those of a slice, as packed. A 16-bit sum takes two products of every group; the
- * inputs are 0..127, so it is farthest from 0 when all inputs with weights of one sign are 127. */
-static int run_is_safe(const int8_t *weights, int groups, int run)
+static int8_t *pack_slice(int8_t *packed, const VrcnnConvLayer *layer, int kernel_size, const int8_t *slice, const int32_t *bias,
+                          int32_t half)
 {
-    for (int first = 0; first < groups; first += run, weights += run * 2 * BYTES)
-        for (int pair = 0; pair < 2 * BYTES; pair += 2) {
-            int positive = 0, negative = 0;
-            for (int i = 0; i < run; i++)
-                for (int e = 0; e < 2; e++) {
-                    const int w = weights[i * 2 * BYTES + pair + e];
-                    positive += w > 0 ? w : 0;
-                    negative += w < 0 ? -w : 0;
-                }
-            if (127 * positive > INT16_MAX || 127 * negative > INT16_MAX)
-                return 0;
-        }
-    return 1;
+    const int inputs = layer->inputs, area = kernel_size * kernel_size, groups = groups_of(kernel_size, inputs);
+    Source *sources = (Source *)(packed + BYTES);
+    int8_t *weights = pack_start((int8_t *)(sources + groups), bias, half);
+    int16_t place[VRCNN_MOST_GROUPS];
+    memset(packed, 0, BYTES);
+    /* The room for the weights is work space until they come. */
+    packed[0] = (int8_t)vrcnn_deal_longest_runs(place, slice, inputs, area, (int16_t *)weights);
+    for (int i = 0; i < groups; i++) {
+        const int tap = i / (inputs / 4), row = tap / kernel_size, column = tap % kernel_size - kernel_size / 2;
+        int8_t *group = weights + place[i] * 2 * BYTES;
+        sources[place[i]].row = row;
+        sources[place[i]].offset = column * inputs + i % (inputs / 4) * 4; /* the pitch is the inputs: channel_multiple is 16 */
+        for (int v = 0; v < 2; v++)
+            for (int lane = 0; lane < LANES; lane++)
+                for (int e = 0; e < 4; e++)
+                    *group++ = vrcnn_group_weight(slice, inputs, area, i, output_at(v, lane), e);
+    }
+    return weights + groups * 2 * BYTES;
 }
 
 static void pack_hidden(int8_t *packed, const VrcnnConvLayer *layer, const int8_t *const *weights, const int32_t *const *bias)
 {
     for (int b = 0; b < layer->branches; b++) {
         const VrcnnConv *conv = layer->conv + b;
-        const int area = conv->kernel_size * conv->kernel_size, groups = area * layer->inputs / 4;
-        for (int first = 0; first < conv->outputs; first += SLICE) {
-            int8_t *header = packed, *slice = pack_start(packed + BYTES, bias[b] + first, half_of(conv->shift));
-            packed = slice;
-            for (int tap = 0; tap < area; tap++)
-                for (int i = 0; i < layer->inputs; i += 4)
-                    for (int v = 0; v < 2; v++)
-                        for (int place = 0; place < LANES; place++)
-                            for (int e = 0; e < 4; e++)
-                                *packed++ = weights[b][((first + output_at(v, place)) * layer->inputs + i + e) * area + tap];
-            memset(header, 0, BYTES);
-            header[0] = LONGEST_RUN;
-            while (!run_is_safe(slice, groups, header[0])) /* a single group always is */
-                header[0] = (int8_t)(header[0] / 2);
-        }
+        for (int first = 0; first < conv->outputs; first += SLICE)
+            packed =
+                pack_slice(packed, layer, conv->kernel_size, weights[b] + first * layer->inputs * conv->kernel_size * conv->kernel_size,
+                           bias[b] + first, half_of(conv->shift));
     }
 }
 
@@ -174,8 +170,7 @@ static size_t first_slice_size(int kernel_size)
 INLINE void add_pair(Sums *sums, const uint16_t *taps, ptrdiff_t pitch, const uint8_t *packed)
 {
     const __m256i weights0 = load(packed), weights1 = load(packed + BYTES);
-#pragma GCC unroll 6
-    for (int c = 0; c < FIRST_COLUMNS; c++) {
+    UNROLL (c, FIRST_COLUMNS) {
         const __m256i two = broadcast(taps + c * pitch);
         sums->of[c][0] = _mm256_add_epi32(sums->of[c][0], _mm256_madd_epi16(two, weights0));
         sums->of[c][1] = _mm256_add_epi32(sums->of[c][1], _mm256_madd_epi16(two, weights1));
@@ -282,7 +277,14 @@ static void pack(void *packed, const VrcnnConvLayer *layer, const int8_t *const 
 
 static size_t scratch_size(const VrcnnConvLayer *layer, int columns)
 {
-    return layer->inputs == 1 ? first_scratch_size(layer, columns) : 0;
+    size_t size = 0;
+    if (layer->inputs == 1)
+        return first_scratch_size(layer, columns);
+    for (int b = 0; b < layer->branches; b++) {
+        const size_t groups = (size_t)groups_of(layer->conv[b].kernel_size, layer->inputs);
+        size = groups > size ? groups : size;
+    }
+    return size * sizeof(const uint8_t *);
 }
 
 void vrcnn_conv_init_avx2(VrcnnKernelTable *table)

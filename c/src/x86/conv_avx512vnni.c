@@ -21,8 +21,7 @@
 #include <string.h>
 
 #include "interleave.h"
-
-#define INLINE static inline __attribute__((always_inline))
+#include "vectors.h"
 
 enum {
     LANES = 16,        /* sums in a vector */
@@ -152,7 +151,9 @@ static size_t hidden_slice_size(int kernel_size, int inputs, int vectors)
  * 5, or 3 * 2 vectors) are loaded into registers once; then the 4 + k - 1 rows of the source are walked, and each broadcast serves every
  * output row whose window it is in. In layer 2 that is, for the 5x5 kernel (6 columns), 5 + 8 * 6 loads for 5 * 4 * 6 multiplications, for
  * the 3x3 kernel (3 columns, two vectors of outputs) 6 + 6 * 3 loads for 3 * 4 * 3 * 2: less than half a load each where a whole one would
- * do. 24 vectors of sums, up to 6 of weights and one broadcast fill the 32 registers but one. */
+ * do. 24 vectors of sums, up to 6 of weights and one broadcast fill the 32 registers but one.
+ *
+ * The pitch of a sample is its channels (channel_multiple is 16), so the channels of all columns of a window's row are i = 0, 1, ... */
 INLINE void hidden_block(uint8_t *const *dst, ptrdiff_t dst_pitch, const uint8_t *const *src, ptrdiff_t src_pitch, int inputs,
                          int kernel_size, int vectors, const uint8_t *packed, const Requant *q)
 {
@@ -160,50 +161,40 @@ INLINE void hidden_block(uint8_t *const *dst, ptrdiff_t dst_pitch, const uint8_t
     const int columns = BLOCK / ROWS / vectors;
     const uint8_t *rows[ROWS + 4];
     __m512i sums[ROWS][BLOCK / ROWS][2];
-#pragma GCC unroll 8
-    for (int r = 0; r < ROWS + kernel_size - 1; r++)
+    UNROLL (r, ROWS + kernel_size - 1)
         rows[r] = src[r];
-#pragma GCC unroll 4
-    for (int j = 0; j < ROWS; j++)
-#pragma GCC unroll 6
-        for (int c = 0; c < columns; c++)
-#pragma GCC unroll 2
-            for (int v = 0; v < vectors; v++)
+    UNROLL (j, ROWS)
+        UNROLL (c, columns)
+            UNROLL (v, vectors)
                 sums[j][c][v] = load(packed + v * BYTES);
     packed += vectors * BYTES;
 
     for (int i = 0; i < kernel_size * inputs; i += 4) {
         __m512i weights[5][2];
-#pragma GCC unroll 5
-        for (int ky = 0; ky < kernel_size; ky++)
-#pragma GCC unroll 2
-            for (int v = 0; v < vectors; v++)
+        UNROLL (ky, kernel_size)
+            UNROLL (v, vectors)
                 weights[ky][v] = load(packed + (ky * vectors + v) * BYTES);
         packed += kernel_size * vectors * BYTES;
-#pragma GCC unroll 8
-        for (int r = 0; r < ROWS + kernel_size - 1; r++)
-#pragma GCC unroll 6
-            for (int c = 0; c < columns; c++) {
+        UNROLL (r, ROWS + kernel_size - 1)
+            UNROLL (c, columns) {
                 const __m512i activations = broadcast(rows[r] + c * src_pitch + i);
-#pragma GCC unroll 4
-                for (int j = 0; j < ROWS; j++)
+                UNROLL (j, ROWS)
                     if (j <= r && r - j < kernel_size) /* row r is row r - j of the window of output row j */
-#pragma GCC unroll 2
-                        for (int v = 0; v < vectors; v++)
+                        UNROLL (v, vectors)
                             sums[j][c][v] = dot(sums[j][c][v], activations, weights[r - j][v]);
             }
     }
 
-#pragma GCC unroll 6
-    for (int c = 0; c < columns; c++) {
+    UNROLL (c, columns) {
         const ptrdiff_t at = c * dst_pitch;
         if (vectors == 1)
             store_4x16(dst[0] + at, dst[1] + at, dst[2] + at, dst[3] + at,
                        requant(sums[0][c][0], sums[1][c][0], sums[2][c][0], sums[3][c][0], q));
         else
-#pragma GCC unroll 2
-            for (int j = 0; j < ROWS; j += 2)
+            UNROLL (pair, ROWS / 2) {
+                const int j = 2 * pair;
                 store_2x32(dst[j] + at, dst[j + 1] + at, requant(sums[j][c][0], sums[j][c][1], sums[j + 1][c][0], sums[j + 1][c][1], q));
+            }
     }
 }
 
@@ -281,21 +272,17 @@ INLINE void first_block(uint8_t *dst, ptrdiff_t dst_pitch, const uint8_t *column
                         const uint8_t *packed, const Requant *q)
 {
     __m512i sums[FIRST_COLUMNS][4];
-#pragma GCC unroll 4
-    for (int c = 0; c < FIRST_COLUMNS; c++)
-#pragma GCC unroll 4
-        for (int v = 0; v < vectors; v++)
+    UNROLL (c, FIRST_COLUMNS)
+        UNROLL (v, vectors)
             sums[c][v] = load(packed + v * BYTES);
     packed += vectors * BYTES;
 
     for (int step = 0; step < vrcnn_tap_groups(kernel_size); step++, packed += vectors * BYTES) {
         const uint8_t *const from = step < kernel_size ? columns + step * VRCNN_INTERLEAVED : row + 4 * (step - kernel_size);
         const ptrdiff_t pitch = step < kernel_size ? VRCNN_INTERLEAVED : 1;
-#pragma GCC unroll 4
-        for (int c = 0; c < FIRST_COLUMNS; c++) {
+        UNROLL (c, FIRST_COLUMNS) {
             const __m512i samples = broadcast(from + c * pitch);
-#pragma GCC unroll 4
-            for (int v = 0; v < vectors; v++)
+            UNROLL (v, vectors)
                 sums[c][v] = dot(sums[c][v], samples, load(packed + v * BYTES));
         }
     }
@@ -304,8 +291,7 @@ INLINE void first_block(uint8_t *dst, ptrdiff_t dst_pitch, const uint8_t *column
         store_4x16(dst, dst + dst_pitch, dst + 2 * dst_pitch, dst + 3 * dst_pitch,
                    requant(sums[0][0], sums[1][0], sums[2][0], sums[3][0], q));
     else
-#pragma GCC unroll 4
-        for (int c = 0; c < FIRST_COLUMNS; c++)
+        UNROLL (c, FIRST_COLUMNS)
             _mm512_storeu_si512(dst + c * dst_pitch, requant(sums[c][0], sums[c][1], sums[c][2], sums[c][3], q));
 }
 
@@ -369,8 +355,7 @@ static int last_chunks(int inputs)
 INLINE __m512i add_across(__m512i sums[VRCNN_ROWS][LAST_COLUMNS])
 {
     __m512i rows[VRCNN_ROWS];
-#pragma GCC unroll 4
-    for (int j = 0; j < VRCNN_ROWS; j++) { /* in each quarter of rows[j]: what is left of columns 0, 1, 2, 3 */
+    UNROLL (j, VRCNN_ROWS) { /* in each quarter of rows[j]: what is left of columns 0, 1, 2, 3 */
         const __m512i *s = sums[j];
         const __m512i left = _mm512_add_epi32(_mm512_unpacklo_epi32(s[0], s[1]), _mm512_unpackhi_epi32(s[0], s[1]));
         const __m512i right = _mm512_add_epi32(_mm512_unpacklo_epi32(s[2], s[3]), _mm512_unpackhi_epi32(s[2], s[3]));
@@ -389,29 +374,22 @@ INLINE void last_block(int16_t *const *dst, const uint8_t *const *src, ptrdiff_t
     enum { ROWS = VRCNN_ROWS };
     const uint8_t *rows[ROWS + 4];
     __m512i sums[ROWS][LAST_COLUMNS];
-#pragma GCC unroll 8
-    for (int r = 0; r < ROWS + kernel_size - 1; r++)
+    UNROLL (r, ROWS + kernel_size - 1)
         rows[r] = src[r];
-#pragma GCC unroll 4
-    for (int j = 0; j < ROWS; j++)
-#pragma GCC unroll 4
-        for (int c = 0; c < LAST_COLUMNS; c++)
+    UNROLL (j, ROWS)
+        UNROLL (c, LAST_COLUMNS)
             sums[j][c] = _mm512_setzero_si512();
 
     for (int kx = 0; kx < kernel_size; kx++)
         for (int i = 0; i < inputs; i += BYTES) {
             __m512i weights[5];
-#pragma GCC unroll 5
-            for (int ky = 0; ky < kernel_size; ky++)
+            UNROLL (ky, kernel_size)
                 weights[ky] = load(packed + ky * BYTES);
             packed += kernel_size * BYTES;
-#pragma GCC unroll 8
-            for (int r = 0; r < ROWS + kernel_size - 1; r++)
-#pragma GCC unroll 4
-                for (int c = 0; c < LAST_COLUMNS; c++) {
+            UNROLL (r, ROWS + kernel_size - 1)
+                UNROLL (c, LAST_COLUMNS) {
                     const __m512i activations = load(rows[r] + (kx + c) * src_pitch + i);
-#pragma GCC unroll 4
-                    for (int j = 0; j < ROWS; j++)
+                    UNROLL (j, ROWS)
                         if (j <= r && r - j < kernel_size)
                             sums[j][c] = dot(sums[j][c], activations, weights[r - j]);
                 }

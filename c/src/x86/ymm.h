@@ -11,8 +11,7 @@
 #include <string.h>
 
 #include "../conv.h"
-
-#define INLINE static inline __attribute__((always_inline))
+#include "vectors.h"
 
 enum {
     LANES = 8,       /* sums in a vector */
@@ -90,16 +89,15 @@ INLINE void store_slices(uint8_t *a, uint8_t *b, const __m256i sums_a[2], const 
     _mm_store_si128((__m128i *)b, _mm256_extracti128_si256(apart, 1));
 }
 
-/* The sums of a slice for up to 6 neighbouring samples; `columns` of them, a constant, are in registers. */
+/* The sums of a slice for up to 7 neighbouring samples; `columns` of them, a constant, are in registers. */
 typedef struct Sums {
-    __m256i of[6][2];
+    __m256i of[7][2];
 } Sums;
 
 INLINE Sums start_sums(const uint8_t *packed, int columns)
 {
     Sums sums;
-#pragma GCC unroll 6
-    for (int c = 0; c < columns; c++) {
+    UNROLL (c, columns) {
         sums.of[c][0] = load(packed);
         sums.of[c][1] = load(packed + BYTES);
     }
@@ -108,10 +106,9 @@ INLINE Sums start_sums(const uint8_t *packed, int columns)
 
 INLINE void store_sums(uint8_t *dst, ptrdiff_t pitch, const Sums *sums, int columns, const Requant *q)
 {
-#pragma GCC unroll 4
-    for (int c = 0; c < columns; c += 2) {
-        const int next = c + 1 < columns ? c + 1 : c;
-        store_slices(dst + c * pitch, dst + next * pitch, sums->of[c], sums->of[next], q);
+    UNROLL (pair, (columns + 1) / 2) {
+        const int a = 2 * pair, b = a + 1 < columns ? a + 1 : a;
+        store_slices(dst + a * pitch, dst + b * pitch, sums->of[a], sums->of[b], q);
     }
 }
 
@@ -179,16 +176,14 @@ INLINE void last_block(int16_t *dst, const uint8_t *const *src, ptrdiff_t at, co
     const int k = layer->conv[0].kernel_size;
     const ptrdiff_t pitch = layer->src_pitch;
     __m256i sums[LAST_COLUMNS];
-#pragma GCC unroll 8
-    for (int c = 0; c < LAST_COLUMNS; c++)
+    UNROLL (c, LAST_COLUMNS)
         sums[c] = _mm256_setzero_si256();
     for (int ky = 0; ky < k; ky++)
         for (int kx = 0; kx < k; kx++)
             for (int chunk = 0; chunk < last_chunks(layer->inputs); chunk++, packed += BYTES) {
                 const uint8_t *from = src[ky] + at + kx * pitch + chunk * BYTES;
                 const __m256i weights = load(packed);
-#pragma GCC unroll 8
-                for (int c = 0; c < LAST_COLUMNS; c++)
+                UNROLL (c, LAST_COLUMNS)
                     sums[c] = dot(sums[c], load(from + c * pitch), weights);
             }
     const __m256i total = _mm256_add_epi32(add_across(sums), start);
