@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-VARIANTS = ("anchor", "none", "integer", "float", "map")
+VARIANTS = ("anchor", "none", "integer", "float", "picture", "map")
 PLANES = ("y", "u", "v")
 ROW_KEYS = (
-    "sequence", "width", "height", "pictures", "qp", "variant", "codec", "bits", "side_information_bits", "kbps",
+    "sequence", "width", "height", "pictures", "qp", "variant", "codec", "configuration", "bits", "side_information_bits", "kbps",
     "psnr_y", "psnr_u", "psnr_v", "ssim_y", "encode_seconds", "filter_seconds", "model", "kernel", "encoder", "git_revision",
 )  # fmt: skip
 
@@ -132,7 +132,7 @@ def write_plot(path: str | Path, document: Document) -> None:
         raise VrcnnError("there are no results to plot")
     names = [entry["sequence"] for entry in document["sequences"]]
     variants = [variant for variant in VARIANTS if any(row["variant"] == variant for row in rows)]
-    looks = (("0.25", "o"), ("tab:red", "v"), ("tab:blue", "s"), ("tab:green", "^"), ("tab:purple", "D"))
+    looks = (("0.25", "o"), ("tab:red", "v"), ("tab:blue", "s"), ("tab:green", "^"), ("tab:orange", "P"), ("tab:purple", "D"))
     styles = dict(zip(VARIANTS, looks, strict=True))
     columns = min(4, len(names)) if len(names) != 5 else 3
     lines = -(-len(names) // columns)

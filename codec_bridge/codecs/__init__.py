@@ -11,7 +11,13 @@ from vrcnn_int.errors import VrcnnError
 if TYPE_CHECKING:
     from codec_bridge.video import Picture
 
-CODECS = ("x265",)
+OFFLINE = ("x265",)
+"""Codecs that know nothing of the filter: all-intra, their pictures are filtered after decoding."""
+
+IN_LOOP = ("hm", "x265-loop")
+"""Codecs with the filter inside, in any configuration; `evaluate` knows how to run each of them."""
+
+CODECS = OFFLINE + IN_LOOP
 
 
 class CodecError(VrcnnError):
@@ -36,7 +42,7 @@ class Encoded:
 
 
 class Codec(Protocol):
-    """What every codec module offers."""
+    """What the module of every offline codec has."""
 
     def encode(
         self,
@@ -55,7 +61,9 @@ class Codec(Protocol):
 
 
 def get_codec(name: str) -> Codec:
-    """The codec module called ``name``. Raises CodecError, listing the known names, if there is none."""
+    """The module of an offline codec. Raises CodecError, listing the known names, if there is none."""
     if name not in CODECS:
         raise CodecError(f"unknown codec {name!r}; known: {', '.join(CODECS)}")
+    if name not in OFFLINE:
+        raise CodecError(f"codec {name} has the filter inside; this wants one of {', '.join(OFFLINE)}")
     return cast(Codec, import_module(f"codec_bridge.codecs.{name}"))

@@ -124,18 +124,22 @@ def bits_without_hash(stream: bytes) -> int:
     return bits
 
 
-class _Bits:
+class Bits:
+    """Reads u(n) and ue(v). Raises CodecError at the end."""
+
     def __init__(self, data: bytes) -> None:
         self.value = int.from_bytes(data, "big")
         self.left = 8 * len(data)
 
     def u(self, count: int) -> int:
+        """The next ``count`` bits as a number."""
         self.left -= count
         if self.left < 0:
-            raise CodecError("damaged HEVC stream: the sequence parameter set is cut off")
+            raise CodecError("damaged HEVC stream: a parameter set or slice header is cut off")
         return self.value >> self.left & (1 << count) - 1
 
     def ue(self) -> int:
+        """An Exp-Golomb code."""
         zeros = 0
         while not self.u(1):
             zeros += 1
@@ -144,7 +148,7 @@ class _Bits:
 
 def parse_sps(nal: Nal) -> Sps:
     """The beginning of a sequence parameter set (clause 7.3.2.2). Raises CodecError if it is damaged."""
-    bits = _Bits(nal.rbsp)
+    bits = Bits(nal.rbsp)
     bits.u(4)
     sub_layers = bits.u(3)
     bits.u(1)
