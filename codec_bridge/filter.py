@@ -390,7 +390,8 @@ class Filter:
         indices, map and unit size as for filter_units, instead of index; where a unit has no network, out stays as it is. Raises as these
         do, and CallError for the oracle.
         """
-        if self._samples(plane, bit_depth).ctypes.data != plane.ctypes.data or out.shape != plane.shape or out.dtype != plane.dtype or not out.flags.c_contiguous:
+        in_place = self._samples(plane, bit_depth).ctypes.data == plane.ctypes.data
+        if not in_place or out.shape != plane.shape or out.dtype != plane.dtype or not out.flags.c_contiguous:
             raise PlaneError("plane and out must be C-contiguous arrays of the same shape and dtype")
         if self._oracle is not None:
             raise CallError("only the C library filters in place of a given array")

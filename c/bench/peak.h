@@ -6,8 +6,8 @@
 /* The instruction that a VrcnnKernel does its multiplications with ("tdpbusd"): a constant string, or NULL if none is known for it. */
 const char *vrcnn_bench_instruction(int kernel);
 
-/* How many 10^9 multiply-accumulates a second the calling thread reaches with nothing but that instruction, its operands in registers:
- * measured for about `seconds`. 0 if the kernel cannot run here or has no instruction above. */
+/* How many 10^9 multiply-accumulates a second the calling thread reaches with nothing but that instruction, operands in registers.
+ * Measures for about `seconds`, after as long to get going. 0 if the kernel cannot run here or has no instruction above. */
 double vrcnn_bench_peak(int kernel, double seconds);
 
 #endif
