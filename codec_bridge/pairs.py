@@ -1,6 +1,8 @@
 """Training pairs: the luma planes of coded pictures beside their originals, packed for vrcnn_int.train."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from itertools import chain, islice, zip_longest
 from pathlib import Path
@@ -8,9 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from codec_bridge.catalogue import Sequence as VideoSequence
 from codec_bridge.catalogue import resolve
+from codec_bridge.codecs import get_codec
 from codec_bridge.provenance import provenance
-from codec_bridge.video import Picture, open_video
+from codec_bridge.video import Picture, open_video, plane_shapes, samples_md5
 from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
 
@@ -56,3 +60,71 @@ def make(
 
     meta = {"qp": qp, "position": position, "original": original.name, "recon": recon.name, "frames": frames, "provenance": provenance()}
     return pairs.write(out, planes(), meta)
+
+
+def downscaled(picture: Picture, factor: int) -> Picture:
+    """The picture with every ``factor`` x ``factor`` samples of each plane averaged; what is left over at right and bottom is cut off.
+
+    Raises VrcnnError if nothing is left of 16x16 samples.
+    """
+    width, height = (size // (2 * factor) * 2 for size in (picture.width, picture.height))
+    if min(width, height) < 16:
+        raise VrcnnError(f"a {picture.width}x{picture.height} picture is too small to be downscaled by {factor}")
+    planes = []
+    for plane, (h, w) in zip(picture.planes, plane_shapes(width, height, picture.chroma_format), strict=True):
+        blocks = plane[: h * factor, : w * factor].reshape(h, factor, w, factor)
+        planes.append(np.floor(blocks.mean(axis=(1, 3)) + 0.5).astype(plane.dtype))
+    return Picture(tuple(planes), picture.bit_depth, picture.chroma_format)
+
+
+def code(
+    images: Path,
+    qps: Sequence[int],
+    out: Path,
+    position: str,
+    codec: str = "x265",
+    downscale: int = 1,
+    workers: int | None = None,
+    progress: Callable[[], None] = lambda: None,
+) -> list[Path]:
+    """Code all 8-bit pictures of a folder's pictures and videos at ``qps``; writes ``out``/pairs.qQP.npz and returns these files.
+
+    before_deblocking: coded with deblocking and SAO off; after_sao: with both on. Every coded picture is kept in ``out``/parts under
+    the MD5 of its original, so a run that was interrupted, or was given more pictures, codes what is missing.
+    ``progress()`` is called after each file. Raises VrcnnError for pictures that cannot be coded.
+    """
+    coder = get_codec(codec)
+    parts = out / "parts" / f"{codec}-{position}"
+    parts.mkdir(parents=True, exist_ok=True)
+
+    def code_file(sequence: VideoSequence) -> list[str]:
+        """Code what is missing of one file; returns the MD5 of its pictures."""
+        names = []
+        with sequence.open() as video:
+            for picture in video:
+                original = downscaled(picture.cropped(), downscale)
+                if original.bit_depth != 8:
+                    raise VrcnnError(f"{sequence.name}: only 8-bit pictures can be packed, this has {original.bit_depth} bits")
+                names.append(samples_md5([original]))
+                for qp in qps:
+                    part = parts / f"{names[-1]}.q{qp}.npz"
+                    if not part.exists():
+                        data = coder.encode([original], qp, filters=position == "after_sao").data
+                        (recon,) = coder.decode(data, cropping=True)
+                        pairs.write(part, [(recon.planes[0], original.planes[0])], {"qp": qp, "position": position})
+        progress()
+        return names
+
+    sequences = resolve(images, rate=Fraction(1))
+    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
+    try:
+        names = list(chain.from_iterable(pool.map(code_file, sequences)))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    files = []
+    for qp in qps:
+        meta = {"qp": qp, "position": position, "images": images.name, "codec": codec, "downscale": downscale, "provenance": provenance()}
+        found = (pairs.read(parts / f"{name}.q{qp}.npz") for name in dict.fromkeys(names))
+        files.append(out / f"pairs.q{qp}.npz")
+        pairs.write(files[-1], ((pair.recon[0], pair.original[0]) for pair in found), meta)
+    return files

@@ -6,23 +6,38 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="training tests need torch: pip install 'vrcnn-int[train]'")
 
-from vrcnn_int import integer, pairs  # noqa: E402
+from vrcnn_int import ablation, integer, pairs  # noqa: E402
 from vrcnn_int.bounds import geometric_progression  # noqa: E402
 from vrcnn_int.brelu import BReLU, brelu_backward, brelu_forward, quantized_brelu_forward  # noqa: E402
-from vrcnn_int.cli import read_run  # noqa: E402
+from vrcnn_int.cli import app, read_run  # noqa: E402
 from vrcnn_int.errors import VrcnnError  # noqa: E402
 from vrcnn_int.integer import ModelSet  # noqa: E402
 from vrcnn_int.models import builtin_path, float_path  # noqa: E402
 from vrcnn_int.module import Network, filter_plane_float, module_from  # noqa: E402
-from vrcnn_int.network import VRCNN, load_float_networks, save_float_networks  # noqa: E402
+from vrcnn_int.network import VRCNN, Convolution, load_float_networks, save_float_networks  # noqa: E402
 from vrcnn_int.quantize import make_plan, to_integer  # noqa: E402
-from vrcnn_int.train import Patches, TrainSettings, train  # noqa: E402
+from vrcnn_int.sampling import Patches, Sampling  # noqa: E402
+from vrcnn_int.stepping import Averages, Muon, orthogonalized, rate_at, training_output  # noqa: E402
+from vrcnn_int.team import shares, unit_errors  # noqa: E402
+from vrcnn_int.train import TrainSettings, train  # noqa: E402
+
+torch.set_num_threads(1)  # sums of another number of threads differ in the last bits
 
 TINY = TrainSettings(
-    float_steps=6, weight_steps=3, bound_steps=3, batch=2, patch=16, log_every=1, validate_every=4, checkpoint_every=2, precision="fp32"
+    float_steps=6,
+    weight_steps=3,
+    bound_steps=3,
+    batch=2,
+    patch=16,
+    log_every=1,
+    validate_every=4,
+    checkpoint_every=2,
+    precision="fp32",
+    average=0.0,
 )
 
 
@@ -128,10 +143,93 @@ def test_patches_show_input_and_target_of_one_place(augment: bool) -> None:
     """The original is the coded picture plus 1 for odd samples: so must every target be of its input."""
     recon = np.random.default_rng(3).integers(0, 255, (70, 90)).astype(np.uint8)
     file = pairs.PairFile([recon], [recon + recon % 2], {"qp": 22, "position": "before_deblocking"})
-    inputs, targets = Patches([file], replace(TINY, augment=augment, batch=32), 6).batch()
+    patches = Patches([file], Sampling(1, 32, 28, 6, augment, 0.0, 0.0), "cpu")
+    inputs, targets = (values.numpy() for values in patches.cut(torch.from_numpy(patches.draw(0, 0)[0])))
     samples = np.round(inputs * 255 + 128).astype(int)[:, :, 6:-6, 6:-6]
     np.testing.assert_array_equal(np.round(targets * 255).astype(int), samples % 2)
     assert targets.shape == (32, 1, 16, 16)
+
+
+def test_neighbouring_qps_have_their_share_and_pictures_their_weight() -> None:
+    """Files of one value each tell where a patch came from; the second picture's error is four times the first's."""
+    meta = {"position": "before_deblocking"}
+    flat = [np.full((30, 30), value, np.uint8) for value in (100, 110, 50)]
+    own = pairs.PairFile(flat[:2], [flat[0] + 1, flat[1] + 2], {"qp": 32, **meta})
+    other = pairs.PairFile(flat[2:], [flat[2] + 1], {"qp": 37, **meta})
+    patches = Patches([own, other], Sampling(1, 1000, 28, 6, True, 0.25, 1.0), "cpu")
+    places, weights = patches.draw(0, 0)
+    values = patches.cut(torch.from_numpy(places))[0][:, 0, 0, 0].numpy() * 255 + 128
+    share = [(np.abs(values - value) < 0.5).mean() for value in (100, 110, 50)]
+    assert share == pytest.approx([0.375, 0.375, 0.25], abs=0.05)
+    assert weights[np.abs(values - 100) < 0.5].mean() == pytest.approx(4 * weights[np.abs(values - 110) < 0.5].mean())
+    with pytest.raises(VrcnnError, match="all training pairs are of one QP"):
+        Patches([own], Sampling(1, 1, 28, 6, True, 0.25, 1.0), "cpu")
+
+
+def test_patches_depend_on_seed_stage_and_step_alone() -> None:
+    recon = np.random.default_rng(3).integers(0, 255, (70, 90)).astype(np.uint8)
+    file = pairs.PairFile([recon], [recon], {"qp": 22, "position": "before_deblocking"})
+    first, second = (Patches([file], Sampling(seed, 8, 28, 6, True, 0.0, 0.0), "cpu") for seed in (1, 2))
+    first.draw(0, 3)
+    drawn = first.draw(0, 4)[0]
+    np.testing.assert_array_equal(drawn, Patches([file], first.sampling, "cpu").draw(0, 4)[0])
+    for other in (first.draw(1, 4), first.draw(0, 5), second.draw(0, 4)):
+        assert (drawn != other[0]).any()
+
+
+def test_the_fast_forward_pass_is_the_modules() -> None:
+    torch.manual_seed(1)
+    module = Network(VRCNN, geometric_progression(20, 4), 32, "before_deblocking")
+    x = torch.rand(2, 1, 40, 36) - 0.5
+    for form in (lambda: None, module.discretize_weights, module.quantize_bounds):
+        form()
+        torch.testing.assert_close(training_output(module, x, torch.float32), module(x, valid=True), atol=2e-5, rtol=0)
+        torch.testing.assert_close(training_output(module, x, torch.float32, valid=False), module(x), atol=2e-5, rtol=0)
+    gradient = torch.autograd.grad(training_output(module, x, torch.float32).square().sum(), module.convolutions()[0][0].weight)
+    expected = torch.autograd.grad(module(x, valid=True).square().sum(), module.convolutions()[0][0].weight)
+    torch.testing.assert_close(gradient, expected, atol=1e-2, rtol=1e-2)
+
+
+def test_learning_rates() -> None:
+    rates = [rate_at(step, 100, 2.0, "cosine", 0.1) for step in range(100)]
+    assert rates[:10] == pytest.approx([0.2 * (i + 1) for i in range(10)])
+    assert rates[10] == 2.0
+    assert rates[55] == pytest.approx(1.0)
+    assert 0 < rates[99] < 0.001
+    rates = [rate_at(step, 100, 2.0, "trapezoid", 0.1) for step in range(100)]
+    assert rates[9:71] == [2.0] * 62
+    assert rates[85] == pytest.approx(1.0)
+    assert [rate_at(step, 100, 2.0, "constant", 0.0) for step in (0, 1, 99)] == [2.0] * 3
+
+
+def test_averages_follow_and_are_lent() -> None:
+    module = torch.nn.Linear(1, 1)
+    with torch.no_grad():
+        module.weight.fill_(1.0)
+        averages = Averages(module, 0.75)
+        module.weight.fill_(5.0)
+        averages.update()
+        with averages.applied():
+            assert module.weight.item() == 2.0
+        assert module.weight.item() == 5.0
+        averages.adopt()
+        assert module.weight.item() == 2.0
+        off = Averages(module, 0.0)
+        module.weight.fill_(7.0)
+        off.update()
+        with off.applied():
+            assert module.weight.item() == 7.0
+
+
+def test_muon_turns_a_gradient_into_a_rotation() -> None:
+    torch.manual_seed(1)
+    values = torch.linalg.svdvals(orthogonalized(torch.randn(16, 40)))
+    assert 0.6 < values.min() < values.max() < 1.3
+    weight = torch.nn.Parameter(torch.zeros(16, 10, 2, 2))
+    weight.grad = torch.randn(16, 10, 2, 2)
+    Muon([weight], 0.5).step()
+    assert weight.detach().square().mean().sqrt() == pytest.approx(0.5 * 0.2, rel=0.2)
+    assert (weight.detach() * weight.grad).sum() < 0
 
 
 def test_each_stage_trains_its_own_form(pair_file: Path, tmp_path: Path) -> None:
@@ -178,6 +276,12 @@ def test_settings_that_no_run_can_have_are_refused(pair_file: Path, tmp_path: Pa
         ({"residual": -1.0}, "above 0"),
         ({"rate": float("nan")}, "rate must be"),
         ({"seed": -1}, "seed"),
+        ({"optimizer": "sgd"}, "optimizer 'sgd'"),
+        ({"schedule": "none"}, "schedule 'none'"),
+        ({"average": 1.0}, "average must be"),
+        ({"minutes": 0.0}, "minutes must be"),
+        ({"minutes": 1e-4}, "too few"),
+        ({"balance": -1.0}, "balance must be"),
     ]:
         with pytest.raises(VrcnnError, match=message):
             train([pair_file], [pair_file], tmp_path / "run", replace(TINY, **change))
@@ -203,21 +307,96 @@ def losses(folder: Path) -> list[tuple[str, int, float, float]]:
     return [(e["stage"], e["step"], e["loss"], e["mean_loss"]) for e in lines if "loss" in e]
 
 
-@pytest.mark.parametrize("stop", [("float", 3), ("float", 6), ("weights", 2), ("bounds", 1)])
-def test_an_interrupted_run_goes_on_to_the_same_network(pair_file: Path, tmp_path: Path, stop: tuple[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("settings", "stop"),
+    [
+        (TINY, ("float", 3)),
+        (TINY, ("float", 6)),
+        (TINY, ("weights", 2)),
+        (TINY, ("bounds", 1)),
+        (replace(TINY, optimizer="muon", average=0.5, balance=1.0), ("float", 4)),
+        (replace(TINY, bound_rule="n-sigma", precision="bf16", optimizer="adam"), ("float", 2)),
+        (replace(TINY, padded=True, schedule="constant"), ("float", 2)),
+    ],
+)
+def test_an_interrupted_run_goes_on_to_the_same_network(
+    pair_file: Path, tmp_path: Path, settings: TrainSettings, stop: tuple[str, int]
+) -> None:
     import signal
 
-    whole = train([pair_file], [pair_file], tmp_path / "whole", TINY)
+    whole = train([pair_file], [pair_file], tmp_path / "whole", settings)
 
     def interrupt(stage: str, step: int, *_: object) -> None:
         if (stage, step) == stop:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        train([pair_file], [pair_file], tmp_path / "parts", TINY, interrupt)
-    resumed = train([pair_file], [pair_file], tmp_path / "parts", TINY)
+        train([pair_file], [pair_file], tmp_path / "parts", settings, interrupt)
+    resumed = train([pair_file], [pair_file], tmp_path / "parts", settings)
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     assert load_float_networks(resumed)[0][0].identity == load_float_networks(whole)[0][0].identity
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("graph", [True, False])
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_a_gpu_trains_as_the_cpu_does(pair_file: Path, tmp_path: Path, graph: bool, optimizer: str) -> None:
+    """Eager steps, captured ones, averages and all stages: the same losses but for rounding; and it goes on from a checkpoint."""
+    import signal
+
+    def interrupt(stage: str, step: int, *_: object) -> None:
+        if (stage, step) == ("weights", 6):
+            signal.raise_signal(signal.SIGINT)
+
+    settings = replace(TINY, float_steps=12, weight_steps=12, bound_steps=12, optimizer=optimizer, average=0.9, graph=graph)
+    train([pair_file], [pair_file], tmp_path / "cpu", settings)
+    with pytest.raises(KeyboardInterrupt):
+        train([pair_file], [pair_file], tmp_path / "cuda", replace(settings, device="cuda"), interrupt)
+    train([pair_file], [pair_file], tmp_path / "cuda", replace(settings, device="cuda"))
+    for ours, theirs in zip(losses(tmp_path / "cuda"), losses(tmp_path / "cpu"), strict=True):
+        assert ours[:2] == theirs[:2]
+        assert ours[2:] == pytest.approx(theirs[2:], rel=0.02 if ours[0] == "float" else 0.1)
+
+
+def test_minutes_become_steps_that_the_log_states(pair_file: Path, tmp_path: Path) -> None:
+    """An interrupted run of so many minutes goes on with the number of steps it began with."""
+    import signal
+
+    seen = []
+
+    def interrupt(stage: str, step: int, steps: int, *_: object) -> None:
+        seen.append((stage, step, steps))
+        if step % 2 == 0:
+            signal.raise_signal(signal.SIGINT)
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train([pair_file], [pair_file], tmp_path, replace(TINY, minutes=20.0), interrupt)
+    steps = json.loads((tmp_path / "settings.json").read_text())["settings"]["float_steps"]
+    assert steps > 100
+    assert seen == [("float", step, steps) for step in (1, 2, 3, 4)]
+
+
+def test_the_record_of_a_model_set_runs_again(pair_file: Path, tmp_path: Path) -> None:
+    runner = CliRunner()
+    train([pair_file], [pair_file], tmp_path / "run", TINY)
+    result = runner.invoke(app, ["quantize", str(tmp_path / "run"), "--out", str(tmp_path / "set.vrcnn")])
+    assert result.exit_code == 0, result.output
+    for record in ("run", "set.json"):
+        result = runner.invoke(app, ["reproduce", str(tmp_path / record), str(pair_file), "--steps", "5"])
+        assert result.exit_code == 0, result.output
+        assert "5 losses up to step 5 are the same" in result.output
+    entries = json.loads((tmp_path / "set.json").read_text())
+    assert entries["networks"][0]["losses"][0] == [1, losses(tmp_path / "run")[0][2]]
+    entries["networks"][0]["losses"][2][1] *= 1.01
+    (tmp_path / "set.json").write_text(json.dumps(entries))
+    result = runner.invoke(app, ["reproduce", str(tmp_path / "set.json"), str(pair_file), "--steps", "5"])
+    assert isinstance(result.exception, VrcnnError)
+    assert "differ by up to 0.0099" in str(result.exception)
+    result = runner.invoke(app, ["reproduce", str(tmp_path / "set.json"), str(pair_file), "--steps", "5", "--tolerance", "0.02"])
+    assert result.exit_code == 0
+    result = runner.invoke(app, ["reproduce", str(tmp_path / "set.json"), str(pair_file), str(pair_file)])
+    assert "names no network" in str(result.exception)
 
 
 def test_other_settings_do_not_continue_a_run(pair_file: Path, tmp_path: Path) -> None:
@@ -274,3 +453,74 @@ def test_pair_files_survive_and_damage_is_refused(pair_file: Path, tmp_path: Pat
     with pytest.raises(VrcnnError, match="must match"):
         pairs.write(tmp_path / "x.npz", [(np.zeros((8, 8), np.uint8), np.zeros((8, 9), np.uint8))], {"qp": 1})
     assert not (tmp_path / "x.npz").exists()
+
+
+def test_specialists_share_out_the_patches() -> None:
+    errors = torch.tensor([[1.0, 2.0, 3.0, 9.0], [2.0, 1.0, 4.0, 8.0]])
+    difficulty = torch.tensor([5.0, 1.0, 2.0, 7.0])
+    assert shares(errors, None)[0].tolist() == pytest.approx([0.95, 0.05, 0.95, 0.05])
+    assert shares(errors, difficulty)[0].tolist() == pytest.approx([0.05, 0.95, 0.95, 0.05])
+    assert shares(errors, None).sum(0).tolist() == pytest.approx([1.0] * 4)
+    assert shares(errors[:1], None).tolist() == [[1.0] * 4]
+
+
+def test_specialists_learn_different_things_and_become_one_set(tmp_path: Path) -> None:
+    """Half of the pictures are coded 2 too dark, the others 4 too bright: one network cannot help both, two can."""
+    made = [(np.full((64, 64), v, np.uint8), np.full((64, 64), v + change, np.uint8)) for v in range(90, 150, 9) for change in (2, -4)]
+    pairs.write(tmp_path / "pairs.npz", made, {"qp": 32, "position": "before_deblocking"})
+    settings = replace(TINY, float_steps=90, batch=12, specialists=2, validate_every=90, checkpoint_every=50, log_every=30)
+    stop = [("float", 60)]
+
+    def interrupt(stage: str, step: int, *_: object) -> None:
+        if [(stage, step)] == stop:
+            stop.clear()
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError):
+        train([tmp_path / "pairs.npz"], [tmp_path / "pairs.npz"], tmp_path / "run", settings, interrupt)
+    train([tmp_path / "pairs.npz"], [tmp_path / "pairs.npz"], tmp_path / "run", settings)  # goes on from step 50
+    entries = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    last = [entry for entry in entries if "validation_gain" in entry][-1]
+    assert last["validation_gain"] > max(last["each"]) + 0.5
+    result = CliRunner().invoke(app, ["quantize", str(tmp_path / "run"), "--out", str(tmp_path / "set.vrcnn")])
+    assert result.exit_code == 0, result.output
+    assert [network.qp for network in ModelSet.load(tmp_path / "set.vrcnn").networks] == [32, 32]
+
+
+def test_units_choose_the_better_network() -> None:
+    """Errors of units: 130x70 samples are 3x2 units, the last ones narrow."""
+    original = np.zeros((130, 70), np.uint8)
+    samples = np.zeros((130, 70))
+    samples[129, 69] = 3
+    samples[:64, :64] = 1
+    np.testing.assert_array_equal(unit_errors(samples, original), [[64 * 64, 0], [0, 0], [0, 9]])
+
+
+def test_ablation_measures_what_the_product_does(pair_file: Path, tmp_path: Path) -> None:
+    """7 bits synchronized is the bounded module itself; unsynchronized differs from it; few bits lose."""
+    networks, _ = load_float_networks(float_path(builtin_path()))
+    network = networks[2]
+    module = module_from(network)
+    module.quantize_bounds()
+    x = torch.rand(1, 1, 40, 40) - 0.5
+    with torch.no_grad():
+        assert torch.equal(ablation.quantized(network)(x), module(x))
+        plain = module_from(network)(x)
+        errors = [float((ablation.quantized(network, bits)(x) - plain).square().mean()) for bits in (8, 6, 4)]
+        assert errors[0] < errors[1] < errors[2]
+        apart = ablation.unsynchronized(network)
+        assert not torch.equal(apart(x), module(x))
+        torch.testing.assert_close(apart(x), module(x), atol=0.02, rtol=0)
+        # Where the branches' ratios happen to agree already, nothing differs: a network of one branch a layer.
+        single = Network(((Convolution(8, 3),), (Convolution(8, 3),), (Convolution(1, 3),)), (0.4, 0.3), 32, "before_deblocking").export()
+        torch.testing.assert_close(ablation.unsynchronized(single)(x), ablation.quantized(single)(x))
+    runner = CliRunner()
+    for rule in ("relu6", "relu"):
+        train([pair_file], [], tmp_path / rule, replace(TINY, bound_rule=rule))
+    files = [str(tmp_path / rule / "float.npz") for rule in ("relu6", "relu")]
+    result = runner.invoke(app, ["ablate", *files, str(float_path(builtin_path())), "--validate", str(pair_file)])
+    assert result.exit_code == 0, result.output
+    assert [line.split()[:2] for line in result.output.splitlines() if line.strip().startswith("32")][:2] == [
+        ["32", "relu6"],
+        ["32", "relu"],
+    ]

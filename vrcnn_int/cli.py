@@ -84,37 +84,41 @@ def train(
     console.print(f"wrote {path}", soft_wrap=True)
 
 
-def read_run(path: Path) -> tuple[FloatNetwork, FloatNetwork]:
-    """(network to quantize, float network to ship beside it) of a training folder or a single float network file."""
+def read_run(path: Path) -> tuple[list[FloatNetwork], list[FloatNetwork]]:
+    """(networks to quantize, float networks to ship beside them) of a training folder or a float network file of one run."""
     if path.is_dir():
         tuned, plain = path / "tuned.npz", path / "float.npz"
         if not tuned.is_file():
             raise VrcnnError(f"{path} has no tuned.npz: its training is not finished; run the same `vrcnn-int train` again")
     else:
         tuned = plain = path
-    networks = []
-    for file in (tuned, plain):
-        found, _ = load_float_networks(file)
-        if len(found) != 1:
-            raise VrcnnError(f"{file} holds {len(found)} networks; give training folders or files of one network")
-        networks.append(found[0])
-    records = [{key: value for key, value in network.provenance.items() if key != "stage"} for network in networks]
-    if records[0] != records[1]:
+    networks = [load_float_networks(file)[0] for file in (tuned, plain)]
+    passing = ("stage", "torch", "threads", "hardware")  # a run may go on elsewhere
+    records = [{key: value for key, value in network.provenance.items() if key not in passing} for found in networks for network in found]
+    if any(record != records[0] for record in records):
+        if tuned == plain:
+            raise VrcnnError(f"{path} holds networks of several runs; give training folders or files of one run")
         raise VrcnnError(f"{path}: float.npz and tuned.npz come from different runs; train again into another folder")
-    if networks[1].tuning:
+    if any(network.tuning for network in networks[1]):
         raise VrcnnError(f"{path} is a tuned network; give its training folder, which also holds the float network to ship beside it")
     return networks[0], networks[1]
 
 
-def validation_log(run: Path) -> list[dict[str, Any]]:
-    """What a training folder's log says of the validation pictures; nothing for a file."""
+def read_log(run: Path) -> list[dict[str, Any]]:
+    """The log entries of a training folder; nothing for a file."""
     if not run.is_dir():
         return []
     try:
-        entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     except (OSError, ValueError) as error:
         raise VrcnnError(f"cannot read {run / 'log.jsonl'} ({error}); the training folder is not whole") from None
-    return [entry for entry in entries if "validation_gain" in entry]
+
+
+def logged_losses(log: list[dict[str, Any]]) -> list[tuple[int, float]]:
+    """(step, loss) of stage 1: all that were logged in the first 1000 steps, about a hundred later ones."""
+    losses = [(entry["step"], entry["loss"]) for entry in log if entry["stage"] == "float" and "loss" in entry]
+    later = [loss for loss in losses if loss[0] > 1000]
+    return [loss for loss in losses if loss[0] <= 1000] + later[:: max(1, len(later) // 100)]
 
 
 @app.command()
@@ -128,14 +132,59 @@ def quantize(
     if out.suffix != ".vrcnn":
         raise VrcnnError(f"a model set's name ends in .vrcnn, not {out.name!r}")
     found = [read_run(path) for path in runs]
-    models = ModelSet(tuple(to_integer(tuned) for tuned, _ in found))
-    trained = [{**tuned.provenance, "validation": validation_log(path)} for path, (tuned, _) in zip(runs, found, strict=True)]
+    models = ModelSet(tuple(to_integer(network) for tuned, _ in found for network in tuned))
+    trained = []
+    for path, (tuned, _) in zip(runs, found, strict=True):
+        log = read_log(path)
+        validation = [entry for entry in log if "validation_gain" in entry]
+        trained += [{**network.provenance, "validation": validation, "losses": logged_losses(log)} for network in tuned]
     record = {"identity": models.identity, "networks": trained}
-    save_float_networks(float_path(out), [plain for _, plain in found], {"set": models.identity})
+    save_float_networks(float_path(out), [network for _, plain in found for network in plain], {"set": models.identity})
     with replacing(out.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")
     models.save(out)
     console.print(f"wrote {out}: {len(models.networks)} networks, identity {models.identity}", soft_wrap=True)
+
+
+@app.command()
+def reproduce(
+    record: Annotated[Path, typer.Argument(help="Record of a model set (.json), or a training folder.")],
+    training: Annotated[list[Path], typer.Argument(help="The pair files that the network was trained from, in the same order.")],
+    steps: Annotated[int, typer.Option(help="Steps to run again.", min=1)] = 200,
+    tolerance: Annotated[
+        float, typer.Option(help="Allowed relative difference of a loss; a GPU's losses differ by rounding.", min=0)
+    ] = 0.0,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default: as recorded.", min=1)] = None,
+) -> None:
+    """Train the first steps of a network again on the CPU and compare the losses with the logged ones."""
+    try:
+        import torch
+    except ImportError:
+        raise VrcnnError("training needs torch; install it with: pip install 'vrcnn-int[train]'") from None
+    from vrcnn_int import pairs
+    from vrcnn_int.train import TrainSettings, first_losses
+
+    try:
+        text = (record / "settings.json" if record.is_dir() else record).read_text()
+        runs = [{**json.loads(text), "losses": logged_losses(read_log(record))}] if record.is_dir() else json.loads(text)["networks"]
+        data = [pairs.read(path).md5 for path in training]
+        run = next((run for run in runs if run["training"] == data), None)
+        if run is None:
+            raise VrcnnError(f"{record} names no network that was trained from these pair files")
+        torch.set_num_threads(threads or run["threads"])
+        settings = TrainSettings(**{**run["settings"], "device": "cpu", "minutes": None})
+        logged = [(step, loss) for step, loss in run["losses"] if step <= steps]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise VrcnnError(f"{record} is not a record that this version can run again ({type(error).__name__}: {error})") from None
+    if not logged:
+        raise VrcnnError(f"{record} has no losses of the first {steps} steps")
+    again = dict(first_losses(training, settings, logged[-1][0]))
+    differences = [abs(again[step] - loss) / loss for step, loss in logged]
+    for (step, loss), difference in zip(logged, differences, strict=True):
+        console.print(f"step {step}: logged {loss!r}, now {again[step]!r}{'' if difference <= tolerance else ', differs'}", highlight=False)
+    if max(differences) > tolerance:
+        raise VrcnnError(f"the losses differ by up to {max(differences):.2g} (relative); {tolerance:g} is allowed")
+    console.print(f"{len(logged)} losses up to step {logged[-1][0]} are {'within the tolerance' if tolerance else 'the same'}")
 
 
 @app.command()
@@ -159,6 +208,36 @@ def export(
     if binary is not None:
         models.save(binary)
         console.print(f"wrote {binary}", soft_wrap=True)
+
+
+@app.command()
+def ablate(
+    networks: Annotated[list[Path], typer.Argument(help="Float network files (float.npz of training folders, or a set's .float.npz).")],
+    validate: Annotated[list[Path], typer.Option(help="Pair file to measure on; each network takes those of its QP and position.")],
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+) -> None:
+    """Measure what ratio synchronization, the choice of bounds and activation bits are worth, without fine-tuning.
+
+    Train with --set bound_rule=relu6 or relu (maximum scaling) for the rows to compare with.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise VrcnnError("training needs torch; install it with: pip install 'vrcnn-int[train]'") from None
+    from vrcnn_int import pairs
+    from vrcnn_int.ablation import BITS, rows
+
+    torch.set_num_threads(threads)
+    held_out = [pairs.read(path) for path in validate]
+    names = ("QP", "bounds", "float", "no sync.", *(f"{bits} bits" for bits in BITS))
+    table = Table(*names, title="PSNR gain, dB; 8-bit weights", title_justify="left", box=box.SIMPLE_HEAD, padding=0)
+    for path in networks:
+        for row in rows(path, held_out):
+            gains = [row["float"], row["unsynchronized"], *(row[f"{bits} bits"] for bits in BITS)]
+            table.add_row(str(row["qp"]), row["bound_rule"], *(f"{gain:+.4f}" for gain in gains))
+    if not table.row_count:
+        raise VrcnnError("no network has the QP and position of a pair file")
+    console.print(table)
 
 
 def describe(network: IntegerNetwork) -> Table:

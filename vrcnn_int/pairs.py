@@ -3,10 +3,15 @@
 A pair file is an uncompressed ``.npz`` with ``recon`` and ``original`` (all planes flattened one after the other, uint8),
 ``shapes`` (int32, pictures x 2: height, width) and ``meta`` (JSON text: QP, position, where the pictures came from).
 ``codec-bridge pairs make`` writes it; training reads it. No torch here.
+
+A packed pair file holds the same, losslessly compressed to about half, for machines that files must be carried to: ``planes``
+(bytes: for each picture LZMA of the recon's differences and LZMA of original - recon), ``lengths`` (int64, pictures x 2),
+``shapes`` and ``meta``; with a size limit it is a seeded subset, which ``meta`` states.
 """
 
 import hashlib
 import json
+import lzma
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +25,8 @@ from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
 
 FORMAT = "vrcnn-int pairs 1"
+PACKED = "vrcnn-int packed pairs 1"
+FILTERS: list[dict[str, Any]] = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 0, "lp": 0, "pb": 0}]
 Plane = NDArray[np.uint8]
 
 
@@ -75,6 +82,61 @@ def write(path: str | Path, pairs: Iterable[tuple[Plane, Plane]], meta: dict[str
     return len(recon)
 
 
+def _differences(plane: Plane) -> Plane:
+    """Each sample minus left plus upper minus upper left neighbour, modulo 256."""
+    down: Plane = np.diff(plane, axis=0, prepend=np.uint8(0))
+    return np.diff(down, axis=1, prepend=np.uint8(0))
+
+
+def _sums(plane: Plane) -> Plane:
+    """Inverse of _differences."""
+    return np.cumsum(np.cumsum(plane, axis=1, dtype=np.uint8), axis=0, dtype=np.uint8)
+
+
+def pack(source: PairFile, path: str | Path, limit: int | None = None, seed: int = 1) -> int:
+    """Write ``source`` as packed pair file, return the number of pictures.
+
+    ``limit``: bytes; as many pictures as fit, in an order drawn from ``seed``, which the file's meta values state.
+    Raises VrcnnError if not one picture fits.
+    """
+    order = np.random.default_rng(seed).permutation(len(source.recon)).tolist() if limit else list(range(len(source.recon)))
+    blobs: list[bytes] = []
+    chosen: list[int] = []
+    for number in order:
+        recon, original = source.recon[number], source.original[number]
+        pair = [lzma.compress(plane.tobytes(), lzma.FORMAT_RAW, filters=FILTERS) for plane in (_differences(recon), original - recon)]
+        # 4096 and 32 a picture: more than the head, the shapes and the lengths take.
+        if limit and 4096 + 32 * len(chosen) + sum(map(len, blobs + pair)) > limit:
+            break
+        blobs += pair
+        chosen.append(number)
+    if not chosen:
+        raise VrcnnError(f"not one picture fits into {limit} bytes")
+    subset = {"of": len(order), "seed": seed, "pictures": len(chosen)} if len(chosen) < len(order) else None
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file,
+            planes=np.frombuffer(b"".join(blobs), np.uint8),
+            lengths=np.array([len(blob) for blob in blobs], np.int64).reshape(-1, 2),
+            shapes=np.array([source.recon[number].shape for number in chosen], np.int32),
+            meta=np.array(json.dumps({**source.meta, "format": PACKED, "subset": subset}, sort_keys=True)),
+        )
+    return len(chosen)
+
+
+def _unpack(planes: Plane, lengths: NDArray[np.int64], shapes: NDArray[np.int32]) -> tuple[list[Plane], list[Plane]]:
+    recon, original, start = [], [], 0
+    for (first, second), shape in zip(lengths.tolist(), shapes.tolist(), strict=True):
+        blobs = planes[start : start + first], planes[start + first : start + first + second]
+        start += first + second
+        differences, residual = (
+            np.frombuffer(lzma.decompress(blob.tobytes(), lzma.FORMAT_RAW, filters=FILTERS), np.uint8).reshape(shape) for blob in blobs
+        )
+        recon.append(_sums(differences))
+        original.append(recon[-1] + residual)
+    return recon, original
+
+
 def _split(flat: Plane, shapes: NDArray[np.int32]) -> Iterator[Plane]:
     start = 0
     for height, width in shapes.tolist():
@@ -83,14 +145,17 @@ def _split(flat: Plane, shapes: NDArray[np.int32]) -> Iterator[Plane]:
 
 
 def read(path: str | Path) -> PairFile:
-    """Read a pair file. Raises VrcnnError if it is missing, damaged or something else."""
+    """Read a pair file, packed or not. Raises VrcnnError if it is missing, damaged or something else."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             meta = json.loads(str(arrays["meta"]))
-            recon, original, shapes = arrays["recon"], arrays["original"], arrays["shapes"]
+            shapes = arrays["shapes"]
+            if isinstance(meta, dict) and meta.get("format") == PACKED:
+                return PairFile(*_unpack(arrays["planes"], arrays["lengths"], shapes), meta)
+            recon, original = arrays["recon"], arrays["original"]
     except FileNotFoundError:
         raise VrcnnError(f"no pair file {path}; make one with `codec-bridge pairs make`") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, lzma.LZMAError) as error:
         raise VrcnnError(f"{path} is not a readable pair file ({error}); make it again with `codec-bridge pairs make`") from None
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise VrcnnError(f"{path} is not a pair file of this version ({FORMAT})")

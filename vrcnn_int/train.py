@@ -4,12 +4,15 @@ float (BReLU from the first step) -> weights discretized, fine-tune -> bounds fi
 """
 
 import json
+import platform
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,13 +20,24 @@ import torch
 from numpy.typing import NDArray
 
 from vrcnn_int import bounds, pairs
+from vrcnn_int.brelu import BReLU
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
 from vrcnn_int.module import Network
 from vrcnn_int.network import VRCNN, halo, save_float_networks
 from vrcnn_int.quantize import Plan
+from vrcnn_int.sampling import Patches, Sampling
+from vrcnn_int.stepping import Averages, Muon, Stepper, rate_at
+from vrcnn_int.team import Team, psnr_gain
 
 STAGES = ("float", "weights", "bounds")
+CHOICES = {
+    "optimizer": ("adam", "muon"),
+    "schedule": ("cosine", "trapezoid", "constant"),
+    "bound_rule": ("geometric", "n-sigma", "relu6", "relu"),
+    "precision": ("bf16", "fp32"),
+    "device": ("cpu", "cuda"),
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,8 @@ class TrainSettings:
     seed: int = 1
     float_steps: int = 8000
     """Stage 1: float weights, BReLU."""
+    minutes: float | None = None
+    """Instead of float_steps: as many as fit into this time beside the other stages, timed at the start; the log states them."""
     weight_steps: int = 300
     """Stage 2: discretized weights."""
     bound_steps: int = 300
@@ -40,40 +56,81 @@ class TrainSettings:
     batch: int = 32
     patch: int = 48
     """Side of the patch the loss sees; the network reads its halo around it."""
+    padded: bool = False
+    """Instead of the halo the network reads zeros around each patch, as in the published recipe."""
+    optimizer: str = "muon"
+    """muon for the weights of the layers between first and last, adam for everything else; or adam for all."""
     rate: float = 2e-3
-    """Peak learning rate of stage 1 (Adam, one cycle)."""
+    """Peak learning rate of stage 1."""
     tuning_rate: float = 1e-4
     """Peak learning rate of stages 2 and 3."""
+    schedule: str = "trapezoid"
+    """cosine: linear rise over warm_up, cosine to 0. trapezoid: constant, then linear to 0 over the last third. constant."""
+    warm_up: float = 0.1
+    """Share of a stage's steps in which the learning rate rises."""
+    beta1: float = 0.9
+    beta2: float = 0.999
+    weight_decay: float = 0.0
+    """Decoupled (AdamW)."""
+    average: float = 0.995
+    """Decay of the moving average of the weights that is validated and kept; 0: the last weights."""
+    last_layer: float = 0.1
+    """Factor on the last layer's initial weights; 0: training starts at "no filter"."""
+    specialists: int = 1
+    """Networks trained together, each mostly on the patches it filters best; an encoder chooses one for each unit."""
+    neighbours: float = 0.0
+    """Share of patches from pair files of other QPs than the first file's."""
+    balance: float = 0.0
+    """Weight of a picture in the loss: 1 / its coding error to this power; 1 is close to the mean of PSNR gains."""
     residual: float | None = None
     """r of the geometric progression in 8-bit sample steps; None: the authors' value for the QP."""
     residual_quantile: float | None = None
     """Instead of a fixed r: this quantile of |original - recon| over the training data."""
     bound_rule: str = "geometric"
-    """geometric, or n-sigma: bounds measured after a first third of stage 1 trained without bounds."""
+    """geometric. n-sigma: bounds measured after a first third of stage 1 trained without bounds. For comparison: relu6 (all bounds 6)
+    and relu (stage 1 without bounds, then the largest activations of training patches)."""
     sigma: float = 3.0
     """n of the n-sigma rule."""
     augment: bool = True
     """Random mirroring and transposition of patches."""
     precision: str = "bf16"
-    """bf16 (autocast in stage 1; stages 2 and 3 always run in fp32) or fp32."""
+    """bf16 (in stage 1; stages 2 and 3 always run in fp32) or fp32."""
     device: str = "cpu"
     """cpu or cuda."""
+    graph: bool = True
+    """On CUDA: capture the step as a graph and replay it (the same sums, without the cost of launching each kernel)."""
     log_every: int = 50
     validate_every: int = 2000
     checkpoint_every: int = 500
 
     def check(self) -> None:
         """Raise VrcnnError for values that no run can have."""
-        positive = ("float_steps", "weight_steps", "bound_steps", "batch", "patch", "log_every", "validate_every", "checkpoint_every")
+        positive = (
+            "float_steps",
+            "weight_steps",
+            "bound_steps",
+            "batch",
+            "patch",
+            "log_every",
+            "validate_every",
+            "checkpoint_every",
+            "specialists",
+        )
         for name in positive:
             if getattr(self, name) < 1:
                 raise VrcnnError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("rate", "tuning_rate", "sigma"):
+        for name in ("rate", "tuning_rate", "sigma", *(["minutes"] if self.minutes is not None else [])):
             if not 0 < getattr(self, name) < float("inf"):
                 raise VrcnnError(f"{name} must be a number above 0, not {getattr(self, name)}")
+        for name in ("warm_up", "beta1", "beta2", "average", "neighbours"):
+            if not 0 <= getattr(self, name) < 1:
+                raise VrcnnError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
+        for name in ("weight_decay", "last_layer", "balance"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise VrcnnError(f"{name} must be a number of at least 0, not {getattr(self, name)}")
         if self.seed < 0:
             raise VrcnnError(f"the seed must not be negative, but is {self.seed}")
-        for name, known in (("precision", ("bf16", "fp32")), ("bound_rule", ("geometric", "n-sigma")), ("device", ("cpu", "cuda"))):
+        for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise VrcnnError(f"unknown {name} {getattr(self, name)!r}; there are {' and '.join(known)}")
         if self.device == "cuda" and not torch.cuda.is_available():
@@ -82,54 +139,6 @@ class TrainSettings:
     def steps(self, stage: str) -> int:
         """Optimizer steps of a stage."""
         return {"float": self.float_steps, "weights": self.weight_steps, "bounds": self.bound_steps}[stage]
-
-
-class Patches:
-    """Random patches of pair files: same seed, same patches."""
-
-    def __init__(self, files: list[pairs.PairFile], settings: TrainSettings, margin: int) -> None:
-        self.planes = [pair for file in files for pair in zip(file.recon, file.original, strict=True)]
-        self.settings, self.margin = settings, margin
-        self.size = settings.patch + 2 * margin
-        if any(min(recon.shape) < self.size for recon, _ in self.planes):
-            raise VrcnnError(f"training pictures must be at least {self.size} samples high and wide")
-        self.rng = np.random.default_rng(settings.seed)
-
-    def batch(self) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """(recon [N, 1, size, size], residual [N, 1, patch, patch]), both re-normalized by 1/255."""
-        inputs, targets = [], []
-        m, size = self.margin, self.size
-        for _ in range(self.settings.batch):
-            recon, original = self.planes[int(self.rng.integers(len(self.planes)))]
-            y = int(self.rng.integers(recon.shape[0] - size + 1))
-            x = int(self.rng.integers(recon.shape[1] - size + 1))
-            a = recon[y : y + size, x : x + size].astype(np.float32)
-            b = original[y : y + size, x : x + size].astype(np.float32) - a
-            if self.settings.augment:
-                turn = int(self.rng.integers(8))
-                if turn & 1:
-                    a, b = a.T, b.T
-                a, b = a[:: 1 - (turn & 2), :: 1 - (turn & 4) // 2], b[:: 1 - (turn & 2), :: 1 - (turn & 4) // 2]
-            inputs.append((a - 128) / 255)
-            targets.append(b[m : size - m, m : size - m] / 255)
-        return np.stack(inputs)[:, None], np.stack(targets)[:, None]
-
-
-def psnr_gain(module: Network, files: list[pairs.PairFile], device: str, precision: str = "fp32") -> tuple[float, float]:
-    """(PSNR of the unfiltered pictures, gain of the filtered ones), dB, means over the pictures of the pair files."""
-    before: list[float] = []
-    after: list[float] = []
-    module.eval()
-    with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-        for recon, original in (pair for file in files for pair in zip(file.recon, file.original, strict=True)):
-            x = (torch.from_numpy(recon.astype(np.float32)).to(device) - 128) / 255
-            residual = module(x[None, None].contiguous(memory_format=torch.channels_last))[0, 0].float().cpu().numpy() * 255
-            out = np.clip(np.floor(recon + residual + 0.5), 0, 255)
-            for samples, results in ((recon.astype(np.float64), before), (out, after)):
-                mse = np.mean((samples - original) ** 2)
-                results.append(float(10 * np.log10(255**2 / max(mse, 1e-9))))
-    module.train()
-    return float(np.mean(before)), float(np.mean(after) - np.mean(before))
 
 
 def choose_bounds(files: list[pairs.PairFile], settings: TrainSettings) -> tuple[float, tuple[float, ...]]:
@@ -144,20 +153,24 @@ def choose_bounds(files: list[pairs.PairFile], settings: TrainSettings) -> tuple
     return residual, bounds.geometric_progression(residual, len(VRCNN))
 
 
-def measure_n_sigma(module: Network, patches: Patches, settings: TrainSettings, batches: int = 8) -> tuple[float, ...]:
-    """Bounds of the hidden layers by the n-sigma rule, from the values before each activation."""
-    seen: list[list[NDArray[np.floating]]] = [[] for _ in module.activations]
+def measure_bounds(team: Team, patches: Patches, settings: TrainSettings, batches: int = 8) -> None:
+    """Set the bounds of the hidden layers from the values before each activation: by the n-sigma rule, or (relu) their maximum."""
 
-    def keep(index: int) -> Callable[[Any, tuple[torch.Tensor, ...], Any], None]:
-        return lambda _module, inputs, _output: seen[index].append(inputs[0].float().cpu().numpy())
+    def keep(values: list[NDArray[np.floating]]) -> Callable[[Any, tuple[torch.Tensor, ...], Any], None]:
+        return lambda _module, inputs, _output: values.append(inputs[0].float().cpu().numpy())
 
-    hooks = [activation.register_forward_hook(keep(i)) for i, activation in enumerate(module.activations)]
-    with torch.no_grad():
-        for _ in range(batches):
-            module(torch.from_numpy(patches.batch()[0]).to(settings.device), valid=True)
-    for hook in hooks:
-        hook.remove()
-    return tuple(bounds.n_sigma(values, settings.sigma) for values in seen)
+    for network in team:
+        seen: list[list[NDArray[np.floating]]] = [[] for _ in network.activations]
+        hooks = [activation.register_forward_hook(keep(values)) for activation, values in zip(network.activations, seen, strict=True)]
+        with torch.no_grad():
+            for number in range(batches):
+                network(patches.cut(torch.from_numpy(patches.draw(len(STAGES), number)[0]).to(settings.device))[0], valid=True)
+        for hook in hooks:
+            hook.remove()
+        for activation, values in zip(network.activations, seen, strict=True):
+            n_sigma = settings.bound_rule == "n-sigma"
+            assert isinstance(activation, BReLU)
+            activation.bound = bounds.n_sigma(values, settings.sigma) if n_sigma else float(max(v.max() for v in values))
 
 
 @contextmanager
@@ -172,23 +185,61 @@ def interruptible() -> Iterator[list[bool]]:
             signal.signal(s, handler)
 
 
+def hardware(device: str) -> str:
+    """The processor that trains, in words."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a torch checkpoint whole or not at all."""
     with replacing(path) as temporary:
         torch.save(state, temporary)
 
 
-def load_checkpoint(path: Path, expected: dict[str, Any]) -> dict[str, Any] | None:
-    """The checkpoint, None if there is none; VrcnnError if it is damaged or of a run with other settings or data."""
+def load_checkpoint(path: Path, device: str) -> dict[str, Any] | None:
+    """The checkpoint, None if there is none; VrcnnError if it is damaged."""
     if not path.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
         raise VrcnnError(f"{path} is damaged ({type(error).__name__}); delete it to start this run again") from None
-    if state["run"] != expected:
-        raise VrcnnError(f"{path} belongs to a run with other settings or pair files; choose another --out or delete it")
     return state
+
+
+def steps_that_fit(team: Team, patches: Patches, held_out: list[pairs.PairFile], settings: TrainSettings) -> int:
+    """Steps of stage 1 that leave the whole run within settings.minutes, from timing a few steps of a copy of the team."""
+
+    def seconds(stage: str) -> float:
+        copy = deepcopy(team)
+        if stage != "float":
+            copy.discretize_weights()
+        stepper = make_stepper(copy, patches, settings, stage, None)
+        for step in range(5):  # the first ones allocate, and capture the graph on CUDA
+            stepper.step(step, 0.0)
+        float(stepper.loss)
+        start, step = time.monotonic(), 5
+        while time.monotonic() - start < 2.0 or step == 5:
+            stepper.step(step, 0.0)
+            float(stepper.loss)
+            step += 1
+        return (time.monotonic() - start) / (step - 5)
+
+    assert settings.minutes is not None
+    start = time.monotonic()
+    psnr_gain(team, held_out, settings.device, "bf16")
+    validation = time.monotonic() - start
+    left = 60 * settings.minutes - (settings.weight_steps + settings.bound_steps) * seconds("weights") - 3 * validation
+    steps = int(left / (seconds("float") + validation / settings.validate_every))
+    if steps < 1:
+        raise VrcnnError(f"{settings.minutes:g} minutes are too few for this run; take fewer weight_steps and bound_steps")
+    return steps
 
 
 def train(
@@ -203,6 +254,7 @@ def train(
     ``training``, ``validation``: pair files of one QP and position (more QPs may be mixed into training). Writes into ``out``:
     float.npz (end of stage 1), tuned.npz (end of stage 3), log.jsonl, settings.json, checkpoint.pt; continues from
     checkpoint.pt if it is there. ``progress(stage, step, steps, values)`` is called after every step.
+    ``values["loss"]`` is the moving average at the last logged step.
     Raises VrcnnError for unusable files; KeyboardInterrupt after saving a checkpoint when interrupted.
     """
     settings.check()
@@ -213,16 +265,34 @@ def train(
         raise VrcnnError("the training pairs are of different positions; train one network for each")
     qp, position = files[0].qp, str(files[0].meta["position"])
     out.mkdir(parents=True, exist_ok=True)
-    run = {"settings": asdict(settings), "training": [f.md5 for f in files], "validation": [f.md5 for f in held_out], "qp": qp}
-
     torch.manual_seed(settings.seed)
-    margin = halo(VRCNN)
-    patches = Patches(files, settings, margin)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = False  # stages 2 and 3 need the weights as they are discretized
+    margin = 0 if settings.padded else halo(VRCNN)
+    size = settings.patch + 2 * margin
+    sampling = Sampling(settings.seed, settings.batch, size, margin, settings.augment, settings.neighbours, settings.balance)
+    patches = Patches(files, sampling, settings.device)
     residual, limits = choose_bounds(files, settings)
-    unbounded = (float("inf"),) * len(limits)
-    module = Network(VRCNN, limits if settings.bound_rule == "geometric" else unbounded, qp, position)
-    module = module.to(device=settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = load_checkpoint(out / "checkpoint.pt", run)
+    limits = {"geometric": limits, "relu6": (6.0,) * len(limits)}.get(settings.bound_rule, (float("inf"),) * len(limits))
+    team = Team([Network(VRCNN, limits, qp, position) for _ in range(settings.specialists)])
+    with torch.no_grad():
+        for network in team:
+            network.convolutions()[-1][0].weight.mul_(settings.last_layer / 0.1)  # the module starts with 0.1
+    team = team.to(device=settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state = load_checkpoint(out / "checkpoint.pt", settings.device)
+    if settings.minutes is not None:
+        fit = state["run"]["settings"]["float_steps"] if state else steps_that_fit(team, patches, held_out, settings)
+        settings = replace(settings, float_steps=fit)
+    run = {"settings": asdict(settings), "training": [f.md5 for f in files], "validation": [f.md5 for f in held_out], "qp": qp}
+    run["subsets"] = [f.meta.get("subset") for f in files]
+    if state is not None and state["run"] != run:
+        raise VrcnnError(f"{out / 'checkpoint.pt'} belongs to a run with other settings or pair files; choose another --out or delete it")
+    made_with = {
+        "residual": residual,
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "hardware": hardware(settings.device),
+    }
     log_path = out / "log.jsonl"
     if state is None:
         finished = [name for name in ("float.npz", "tuned.npz") if (out / name).exists()]
@@ -230,7 +300,7 @@ def train(
             raise VrcnnError(f"{out} holds {' and '.join(finished)} of another run; choose another --out")
         log_path.write_text("")
         with replacing(out / "settings.json") as temporary:
-            temporary.write_text(json.dumps({**run, "residual": residual, "torch": torch.__version__}, indent=1) + "\n")
+            temporary.write_text(json.dumps({**run, **made_with}, indent=1) + "\n")
     else:
         log_path.write_text(state["log"])
 
@@ -240,100 +310,108 @@ def train(
 
     started = time.monotonic() - (state["seconds"] if state else 0.0)
     first_stage = STAGES.index(state["stage"]) if state else 0
+    mean_loss = 0.0
     with interruptible() as interrupted:
         for stage in STAGES[first_stage:]:
             steps = settings.steps(stage)
             resumed = state is not None and state["stage"] == stage
             if stage == "weights":
-                module.discretize_weights()
+                team.discretize_weights()
             elif stage == "bounds" and not resumed:
-                module.quantize_bounds()
-            optimizer = torch.optim.Adam(module.parameters(), lr=settings.rate)
+                team.quantize_bounds([None] * settings.specialists)
             peak = settings.rate if stage == "float" else settings.tuning_rate
-            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=max(steps, 1), pct_start=0.1)
-            first = 0
-            if resumed and state is not None:
-                restore(module, optimizer, schedule, patches, state)
-                first = state["step"]
             bf16 = settings.precision == "bf16" and stage == "float"
-            total = state["mean_loss"] if resumed and state is not None else 0.0
+            stepper = make_stepper(team, patches, settings, stage, state if resumed else None)
+            first = state["step"] if resumed and state is not None else 0
             for step in range(first, steps):
                 if stage == "float" and settings.bound_rule == "n-sigma" and step == steps // 3:
-                    for activation, bound in zip(module.activations, measure_n_sigma(module, patches, settings), strict=True):
-                        activation.bound = bound
-                inputs, targets = (torch.from_numpy(a).to(settings.device) for a in patches.batch())
-                with torch.autocast(settings.device, torch.bfloat16, enabled=bf16):
-                    output = module(inputs.contiguous(memory_format=torch.channels_last), valid=True)
-                loss = torch.mean((output.float() - targets) ** 2) * 255**2
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                schedule.step()
-                module.clamp_weights()
+                    measure_bounds(team, patches, settings)
+                    stepper.graph = None  # it holds the old bounds
+                stepper.deal(stage == "float" and step < steps // 3)
+                rate = rate_at(step, steps, peak, settings.schedule, settings.warm_up)
+                stepper.step(step, rate)
                 done = step + 1
-                total = float(loss.detach()) if total == 0 else 0.98 * total + 0.02 * float(loss.detach())
                 if done % settings.log_every == 0 or done == steps:
-                    rate = schedule.get_last_lr()[0]
-                    elapsed = time.monotonic() - started
-                    log(stage=stage, step=done, loss=float(loss.detach()), mean_loss=total, rate=rate, seconds=elapsed)
+                    loss, mean_loss = float(stepper.loss), float(stepper.mean_loss) / (1 - 0.98**done)
+                    log(stage=stage, step=done, loss=loss, mean_loss=mean_loss, rate=rate, seconds=time.monotonic() - started)
                 if held_out and (done % settings.validate_every == 0 or done == steps):
-                    before, gain = psnr_gain(module, held_out, settings.device, "bf16" if bf16 and done != steps else "fp32")
-                    log(stage=stage, step=done, validation_psnr=before, validation_gain=gain, seconds=time.monotonic() - started)
-                progress(stage, done, steps, {"loss": total})
+                    with stepper.averages.applied():
+                        before, gain, each = psnr_gain(team, held_out, settings.device, "bf16" if bf16 and done != steps else "fp32")
+                    values = {"validation_psnr": before, "validation_gain": gain} | ({"each": each} if len(each) > 1 else {})
+                    log(stage=stage, step=done, **values, seconds=time.monotonic() - started)
+                progress(stage, done, steps, {"loss": mean_loss})
                 if interrupted[0] or done % settings.checkpoint_every == 0:
-                    taken = snapshot(module, optimizer, schedule, patches, run, stage, done, total, started, log_path)
-                    save_checkpoint(out / "checkpoint.pt", taken)
+                    taken = {"run": run, "stage": stage, "step": done, "seconds": time.monotonic() - started, "log": log_path.read_text()}
+                    save_checkpoint(out / "checkpoint.pt", {**taken, **snapshot(stepper)})
                 if interrupted[0]:
                     raise KeyboardInterrupt
-            provenance = {**run, "residual": residual, "stage": stage, "torch": torch.__version__}
-            network = replace(module.export(), provenance=provenance)
+            stepper.averages.adopt()
+            team.clamp_weights()
+            if stage == "float" and settings.bound_rule == "relu":
+                measure_bounds(team, patches, settings)
             if stage != "weights":
-                save_float_networks(out / ("float.npz" if stage == "float" else "tuned.npz"), [network])
+                networks = [replace(network, provenance={**run, **made_with, "stage": stage}) for network in team.export()]
+                save_float_networks(out / ("float.npz" if stage == "float" else "tuned.npz"), networks)
     return out / "tuned.npz"
 
 
-def snapshot(
-    module: Network,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    patches: Patches,
-    run: dict[str, Any],
-    stage: str,
-    step: int,
-    mean_loss: float,
-    started: float,
-    log_path: Path,
-) -> dict[str, Any]:
-    """Everything a run needs to go on exactly where it stood."""
+def first_losses(training: list[Path], settings: TrainSettings, steps: int) -> list[tuple[int, float]]:
+    """(step, loss) as logged in the first ``steps`` steps of a run; nothing is kept."""
+
+    class Enough(Exception):
+        pass
+
+    def stop(stage: str, step: int, _steps: int, _values: dict[str, Any]) -> None:
+        if step == steps:
+            raise Enough
+
+    with TemporaryDirectory() as folder:
+        with suppress(Enough):
+            train(training, [], Path(folder), settings, stop)
+        entries = [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
+    return [(entry["step"], entry["loss"]) for entry in entries]
+
+
+def make_stepper(team: Team, patches: Patches, settings: TrainSettings, stage: str, state: dict[str, Any] | None) -> Stepper:
+    """Optimizers and averages of a stage; ``state``: the snapshot it goes on from. On CUDA in the form that a graph can capture."""
+    if state is not None:
+        team.load_state_dict(state["team"])
+        for network, limits in zip(team, state["bounds"], strict=True):
+            for activation, bound in zip(network.activations, limits, strict=True):
+                activation.bound = bound
+        if all(state["plans"]):
+            team.quantize_bounds([Plan.from_json(plan) for plan in state["plans"]])
+    cuda = settings.device == "cuda"
+    rate: Any = torch.tensor(settings.rate, device="cuda") if cuda else settings.rate
+    hidden = [conv.weight for network in team for layer in network.convolutions()[1:-1] for conv in layer]
+    hidden = hidden if settings.optimizer == "muon" else []
+    others = [p for p in team.parameters() if not any(p is h for h in hidden)]
+    betas = (settings.beta1, settings.beta2)
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(others, lr=rate, betas=betas, weight_decay=settings.weight_decay, capturable=cuda)
+    ]
+    if hidden:
+        optimizers.append(Muon(hidden, rate.clone() if cuda else rate))
+    dtype = torch.bfloat16 if settings.precision == "bf16" and stage == "float" else torch.float32
+    averages = Averages(team, settings.average)
+    stepper = Stepper(team, patches, optimizers, averages, dtype, STAGES.index(stage), cuda and settings.graph)
+    if state is not None:
+        for optimizer, values in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(values)
+        for value, saved in zip(averages.values if averages.decay else [], state["averages"], strict=True):
+            value.copy_(saved)
+        stepper.mean_loss.copy_(state["mean_loss"])
+    return stepper
+
+
+def snapshot(stepper: Stepper) -> dict[str, Any]:
+    """Everything, beside the step's number, that a run needs to go on exactly where it stood."""
+    team = stepper.team
     return {
-        "run": run,
-        "stage": stage,
-        "step": step,
-        "mean_loss": mean_loss,
-        "seconds": time.monotonic() - started,
-        "log": log_path.read_text(),
-        "module": module.state_dict(),
-        "bounds": [float(activation.bound) for activation in module.activations],  # type: ignore[arg-type]
-        "plan": module.plan.to_json() if module.plan else None,
-        "optimizer": optimizer.state_dict(),
-        "schedule": schedule.state_dict(),
-        "patches": json.dumps(patches.rng.bit_generator.state),
+        "team": team.state_dict(),
+        "bounds": [[float(activation.bound) for activation in network.activations] for network in team],  # type: ignore[arg-type]
+        "plans": [network.plan.to_json() if network.plan else None for network in team],
+        "optimizers": [optimizer.state_dict() for optimizer in stepper.optimizers],
+        "averages": stepper.averages.values if stepper.averages.decay else [],
+        "mean_loss": stepper.mean_loss,
     }
-
-
-def restore(
-    module: Network,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    patches: Patches,
-    state: dict[str, Any],
-) -> None:
-    """Inverse of snapshot."""
-    module.load_state_dict(state["module"])
-    for activation, bound in zip(module.activations, state["bounds"], strict=True):
-        activation.bound = bound
-    if state["plan"]:
-        module.quantize_bounds(Plan.from_json(state["plan"]))
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    patches.rng.bit_generator.state = json.loads(state["patches"])
