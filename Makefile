@@ -15,7 +15,7 @@ C_FILES := $(filter-out c/src/builtin_vrcnn_intra.h,\
 KERNEL_FLAGS = $$(awk -v file="$${file\#c/}" -v machine=$$(uname -m) '$$1 == file && $$2 == machine { $$1 = $$2 = ""; print }' c/kernel_flags.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kernels sanitize lib install lint format bench generated clean
+.PHONY: help demo test test-kernels sanitize lib install lint format bench codecs generated clean
 .DELETE_ON_ERROR:
 
 help: ## show this text
@@ -65,6 +65,9 @@ format: $(VENV)/.dev ## put Python and C sources into the format that lint wants
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(C_FILES)
+
+codecs: $(VENV)/.runtime ## x265 and libde265 with the filter inside, into build/codecs/bin, from Debian's source packages
+	CODEC_BRIDGE=$(BIN)/codec-bridge X265_SOURCE="$(X265_SOURCE)" LIBDE265_SOURCE="$(LIBDE265_SOURCE)" sh codec_bridge/build_codecs.sh
 
 bench: $(VENV)/.runtime ## time the filter on this machine: 2 to 3 minutes, best with nothing else running
 	$(BIN)/codec-bridge bench --json build/bench.json --plot build/bench.png

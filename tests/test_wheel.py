@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.hm_checkout import make_checkout, make_library
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -36,3 +38,10 @@ def test_wheel_filters_and_finds_its_catalogue(installed: Path, tmp_path: Path) 
     arguments = ["-m", "codec_bridge.cli", "check", "--sequences", "coffee", "--qp", "37"]
     assert "no sample differs" in python(*arguments, cwd=tmp_path, PYTHONPATH=str(installed), COLUMNS="200")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_wheel_has_the_adapter_for_hm(installed: Path, tmp_path: Path) -> None:
+    hm = make_checkout(tmp_path / "hm")
+    prefix = make_library(tmp_path / "prefix")
+    arguments = ["-m", "codec_bridge.cli", "hm", "install", "--hm", str(hm), "--vrcnn", str(prefix)]
+    assert "16 files changed" in python(*arguments, cwd=tmp_path, PYTHONPATH=str(installed), COLUMNS="200")

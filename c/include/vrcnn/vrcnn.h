@@ -270,6 +270,49 @@ VRCNN_API VrcnnError vrcnn_sideinfo_write(uint8_t *out, size_t *size, const Vrcn
 VRCNN_API VrcnnError vrcnn_sideinfo_parse(VrcnnSideinfo *info, uint8_t *unit, size_t units, const uint8_t *data, size_t size, int is_irap,
                                           int width, int height);
 
+/* An encoder's decision about the filter, picture by picture. */
+
+/* Everything that deciding needs for pictures of one size, in memory. Serves one call at a time. */
+typedef struct VrcnnDecider VrcnnDecider;
+
+/* A picture as an encoder has it after its in-loop filters. Costs are squared errors of samples as they are, plus lambda times bits. */
+typedef struct VrcnnDecisionInput {
+    VrcnnConstPlane original; /* true samples, uncoded */
+    VrcnnConstPlane source;   /* what the networks read: before deblocking, or after SAO */
+    VrcnnConstPlane base;     /* what units without a network show: deblocked, or after SAO */
+    const uint8_t *kept;      /* NULL, or for each 8x8 block in raster scan, ceil(width / 8) a row: not 0 if it is lossless or PCM */
+    VrcnnPosition position;
+    int qp;               /* of the picture, -12..51 */
+    int is_irap;          /* the side information states the model set */
+    int map;              /* 0: whole pictures only; 1: also units */
+    double lambda;        /* squared error that a bit is worth */
+    double ordinary_cost; /* of the picture without the filter: its squared error, and lambda times the bits that are spent on luma SAO if
+                           * the position is before deblocking */
+} VrcnnDecisionInput;
+
+typedef struct VrcnnDecision {
+    VrcnnSideinfo info;
+    const uint8_t *unit; /* the map if the mode is map, else NULL; valid until the decider's next call */
+    size_t size;         /* bytes of side information */
+    uint8_t data[VRCNN_SIDEINFO_SIZE];
+    double cost; /* with side information */
+} VrcnnDecision;
+
+/* Takes all memory that deciding will need. The model has to live until the decider is closed with vrcnn_decider_close.
+ * VRCNN_ERROR_ARGUMENT; VRCNN_ERROR_PLANE: width or height outside 1..16384; VRCNN_ERROR_MEMORY. */
+VRCNN_API VrcnnError vrcnn_decider_open(VrcnnDecider **out, const VrcnnModel *model, int width, int height);
+
+/* NULL is allowed. No call may be using the decider. */
+VRCNN_API void vrcnn_decider_close(VrcnnDecider *decider);
+
+/* Chooses the way of least cost: off (the ordinary filters), one network, or a map of units that choose among up to three networks, the one
+ * for the QP and its neighbours, at one output scale. If the mode is not off, the filtered luma is written to dst, as its last act: dst may
+ * be the memory of any plane of the input. context is of the same model. Equal input gives equal decisions, whatever the kernels.
+ * Allocates nothing. VRCNN_ERROR_ARGUMENT, POSITION, QP, PLANE (not the decider's size, or planes of different bit depths), BIT_DEPTH,
+ * INDEX (the context is of another model); dst and *decision are untouched after any of them. */
+VRCNN_API VrcnnError vrcnn_decide(VrcnnDecider *decider, VrcnnContext *context, const VrcnnDecisionInput *input, const VrcnnPlane *dst,
+                                  VrcnnDecision *decision);
+
 #ifdef __cplusplus
 }
 #endif

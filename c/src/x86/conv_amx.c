@@ -6,8 +6,8 @@
  * tiles that are loaded one sample, or one row, further on. In the weights' tile four inputs of one output lie side by side:
  * weights[input / 4][output][input % 4].
  *
- * What it costs (measured, Granite Rapids): a product 16 cycles, whatever it multiplies, so the number of products is the limit that all
- * this is measured against; for 16 columns x 4 rows of VRCNN's layers 16 + 172 + 44 + 6 of them. A tile load takes 8 cycles of the load
+ * What it costs (measured; VM on a Xeon): a product takes 16 cycles, whatever it multiplies, so the number of products is the limit that
+ * all this is measured against; for 16 columns x 4 rows of VRCNN's layers 16 + 172 + 44 + 6 of them. A tile load takes 8 cycles of the load
  * ports (45 if its rows straddle cache lines) and a tile store 16 cycles, in which little else is issued. A store waits for the product
  * before it and holds up the products behind it, unless some four products lie between them. Hence the pattern throughout: sums leave
  * their tile just before it is wanted for other sums; they are requantized by vector instructions between the next block's products.
@@ -374,10 +374,10 @@ static void hidden_pack(uint8_t *packed, const VrcnnConvLayer *layer, const int8
 
 /* A block with all its sums, waiting for requantization. */
 typedef struct PendingBlock {
+    Requant requant;
+    ptrdiff_t pitch;
     const int32_t *sums[4]; /* of each unit: 4 rows x 16 columns x 16 outputs */
     uint8_t *dst[VRCNN_ROWS];
-    ptrdiff_t pitch;
-    Requant requant;
     int next; /* of its 64 samples */
 } PendingBlock;
 
@@ -399,90 +399,90 @@ ALWAYS_INLINE void requantize_samples(PendingBlock *block, int samples, int shif
 }
 
 /* What the functions below have in common. Tiles 0 to 3: sums of the four rows; 4: samples; 5 to 7: weights.
- * rows[i]: the samples at one kernel column, in the row that the uppermost tap needs for output row i.
+ * rows[i] + at: the samples that the uppermost tap takes for output row i.
  * finished: where the sums in the tiles go when the new unit begins with its bias; bias is NULL when it has begun. */
 
 /* One tap: 4 products, 5 loads. */
-ALWAYS_INLINE void one_tap(const uint8_t *const *rows, ptrdiff_t pitch, const WeightTile *weights, const int32_t *bias,
+ALWAYS_INLINE void one_tap(const uint8_t *const *rows, ptrdiff_t at, ptrdiff_t pitch, const WeightTile *weights, const int32_t *bias,
                            int32_t (*finished)[SUMS])
 {
     _tile_loadd(5, weights[0], LINE);
     if (bias)
         next_sums(0, finished[0], bias);
-    _tile_loadd(4, rows[0], pitch);
+    _tile_loadd(4, rows[0] + at, pitch);
     _tile_dpbusd(0, 4, 5);
     if (bias)
         next_sums(1, finished[1], bias);
-    _tile_loadd(4, rows[1], pitch);
+    _tile_loadd(4, rows[1] + at, pitch);
     _tile_dpbusd(1, 4, 5);
     if (bias)
         next_sums(2, finished[2], bias);
-    _tile_loadd(4, rows[2], pitch);
+    _tile_loadd(4, rows[2] + at, pitch);
     _tile_dpbusd(2, 4, 5);
     if (bias)
         next_sums(3, finished[3], bias);
-    _tile_loadd(4, rows[3], pitch);
+    _tile_loadd(4, rows[3] + at, pitch);
     _tile_dpbusd(3, 4, 5);
 }
 
 /* Two taps on top of each other: 8 products, 7 loads. */
-ALWAYS_INLINE void two_taps(const uint8_t *const *rows, ptrdiff_t pitch, const WeightTile *weights, PendingBlock *block, int samples,
-                            int shifted)
+ALWAYS_INLINE void two_taps(const uint8_t *const *rows, ptrdiff_t at, ptrdiff_t pitch, const WeightTile *weights, PendingBlock *block,
+                            int samples, int shifted)
 {
     _tile_loadd(5, weights[0], LINE);
-    _tile_loadd(4, rows[0], pitch);
+    _tile_loadd(4, rows[0] + at, pitch);
     _tile_dpbusd(0, 4, 5);
     _tile_loadd(6, weights[1], LINE);
-    _tile_loadd(4, rows[1], pitch);
+    _tile_loadd(4, rows[1] + at, pitch);
     _tile_dpbusd(1, 4, 5);
     _tile_dpbusd(0, 4, 6);
     requantize_samples(block, samples, shifted);
-    _tile_loadd(4, rows[2], pitch);
+    _tile_loadd(4, rows[2] + at, pitch);
     _tile_dpbusd(2, 4, 5);
     _tile_dpbusd(1, 4, 6);
-    _tile_loadd(4, rows[3], pitch);
+    _tile_loadd(4, rows[3] + at, pitch);
     _tile_dpbusd(3, 4, 5);
     _tile_dpbusd(2, 4, 6);
-    _tile_loadd(4, rows[4], pitch);
+    _tile_loadd(4, rows[4] + at, pitch);
     _tile_dpbusd(3, 4, 6);
 }
 
 /* Three taps: 12 products, 9 loads. Between a tile's last product here and its next_sums at the next unit's beginning lie at least four
  * products. */
-ALWAYS_INLINE void three_taps(const uint8_t *const *rows, ptrdiff_t pitch, const WeightTile *weights, const int32_t *bias,
+ALWAYS_INLINE void three_taps(const uint8_t *const *rows, ptrdiff_t at, ptrdiff_t pitch, const WeightTile *weights, const int32_t *bias,
                               int32_t (*finished)[SUMS], PendingBlock *block, int samples, int shifted)
 {
     if (bias)
         next_sums(0, finished[0], bias);
     _tile_loadd(5, weights[0], LINE);
-    _tile_loadd(4, rows[0], pitch);
+    _tile_loadd(4, rows[0] + at, pitch);
     _tile_dpbusd(0, 4, 5);
     if (bias)
         next_sums(1, finished[1], bias);
     _tile_loadd(6, weights[1], LINE);
-    _tile_loadd(4, rows[1], pitch);
+    _tile_loadd(4, rows[1] + at, pitch);
     _tile_dpbusd(1, 4, 5);
     _tile_dpbusd(0, 4, 6);
     if (bias)
         next_sums(2, finished[2], bias);
     _tile_loadd(7, weights[2], LINE);
-    _tile_loadd(4, rows[2], pitch);
+    _tile_loadd(4, rows[2] + at, pitch);
     _tile_dpbusd(2, 4, 5);
     _tile_dpbusd(1, 4, 6);
     _tile_dpbusd(0, 4, 7);
     if (bias)
         next_sums(3, finished[3], bias);
     requantize_samples(block, samples, shifted);
-    _tile_loadd(4, rows[3], pitch);
+    _tile_loadd(4, rows[3] + at, pitch);
     _tile_dpbusd(3, 4, 5);
     _tile_dpbusd(2, 4, 6);
     _tile_dpbusd(1, 4, 7);
     requantize_samples(block, samples, shifted);
-    _tile_loadd(4, rows[4], pitch);
+    _tile_loadd(4, rows[4] + at, pitch);
     _tile_dpbusd(3, 4, 6);
     _tile_dpbusd(2, 4, 7);
     requantize_samples(block, samples, shifted);
-    _tile_loadd(4, rows[5], pitch);
+    _tile_loadd(4, rows[5] + at, pitch);
     _tile_dpbusd(3, 4, 7);
 }
 
@@ -503,15 +503,13 @@ ALWAYS_INLINE void multiply_unit(int k, const UnitSource *source, const HiddenUn
     const int32_t *bias = unit->bias;
     for (int kx = 0; kx < k; kx++)
         for (int chunk = 0; chunk < source->chunks; chunk++, weights += k, bias = NULL) {
-            const uint8_t *rows[VRCNN_ROWS + 4];
-            for (int i = 0; i < VRCNN_ROWS + k - 1; i++)
-                rows[i] = source->rows[i] + kx * source->pitch + chunk * LINE;
+            const ptrdiff_t at = kx * source->pitch + chunk * LINE;
             if (k == 1)
-                one_tap(rows, source->pitch, weights, bias, finished);
+                one_tap(source->rows, at, source->pitch, weights, bias, finished);
             else
-                three_taps(rows, source->pitch, weights, bias, finished, block, samples, shifted);
+                three_taps(source->rows, at, source->pitch, weights, bias, finished, block, samples, shifted);
             if (k == 5)
-                two_taps(rows + 3, source->pitch, weights + 3, block, samples, shifted);
+                two_taps(source->rows + 3, at, source->pitch, weights + 3, block, samples, shifted);
         }
     while (block->next < VRCNN_ROWS * BLOCK)
         requantize_samples(block, samples, shifted);

@@ -1,0 +1,526 @@
+/* An encoder's decision about the filter, picture by picture: off, one network, or a map of networks. Sums over cells of 64x64 samples
+ * with the trained residual tell the cost of every choice at every output scale without filtering again; the winner is filtered for real
+ * and has to win with its own samples.
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+#include <float.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model.h"
+
+enum { CELL = 64, KEPT = 8, SCALES = 10 };
+
+/* Of a cell or unit, against the original: squared error of the network's input and of what takes over without a network; product of
+ * each network's residual with the input's error, and its energy. */
+typedef struct Sums {
+    double source, base, product[VRCNN_MAX_CHOICES], energy[VRCNN_MAX_CHOICES];
+} Sums;
+
+typedef struct Choice {
+    VrcnnSideinfo info;
+    uint8_t *unit;
+    double cost;
+} Choice;
+
+struct VrcnnDecider {
+    const VrcnnModel *model;
+    int width, height, cells;
+    int networks, network[VRCNN_MAX_CHOICES];
+    Sums *cell, *units;
+    uint16_t *result[VRCNN_MAX_CHOICES], *final; /* planes without gaps */
+    uint8_t *unit;                               /* of the choice that is being tried */
+    Choice best, tried;
+};
+
+static int units_of(int size, int unit)
+{
+    return (size + unit - 1) / unit;
+}
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static void *taken(size_t count, size_t size, VrcnnError *error)
+{
+    void *memory = calloc(count, size);
+    if (!memory)
+        *error = VRCNN_ERROR_MEMORY;
+    return memory;
+}
+
+VrcnnError vrcnn_decider_open(VrcnnDecider **out, const VrcnnModel *model, int width, int height)
+{
+    VrcnnError error = VRCNN_OK;
+    if (!out)
+        return VRCNN_ERROR_ARGUMENT;
+    *out = NULL;
+    if (!model)
+        return VRCNN_ERROR_ARGUMENT;
+    if (width < 1 || width > VRCNN_MAX_SIZE || height < 1 || height > VRCNN_MAX_SIZE)
+        return VRCNN_ERROR_PLANE;
+    VrcnnDecider *d = calloc(1, sizeof *d);
+    if (!d)
+        return VRCNN_ERROR_MEMORY;
+    d->model = model;
+    d->width = width;
+    d->height = height;
+    d->cells = units_of(width, CELL) * units_of(height, CELL);
+    d->cell = taken((size_t)d->cells, sizeof *d->cell, &error);
+    d->units = taken((size_t)d->cells, sizeof *d->units, &error);
+    d->unit = taken((size_t)d->cells, 1, &error);
+    d->best.unit = taken((size_t)d->cells, 1, &error);
+    d->tried.unit = taken((size_t)d->cells, 1, &error);
+    for (int k = 0; k < VRCNN_MAX_CHOICES; k++)
+        d->result[k] = taken((size_t)width * (size_t)height, sizeof *d->result[k], &error);
+    d->final = taken((size_t)width * (size_t)height, sizeof *d->final, &error);
+    if (error) {
+        vrcnn_decider_close(d);
+        return error;
+    }
+    *out = d;
+    return VRCNN_OK;
+}
+
+void vrcnn_decider_close(VrcnnDecider *decider)
+{
+    if (!decider)
+        return;
+    for (int k = 0; k < VRCNN_MAX_CHOICES; k++)
+        free(decider->result[k]);
+    free(decider->final);
+    free(decider->cell);
+    free(decider->units);
+    free(decider->unit);
+    free(decider->best.unit);
+    free(decider->tried.unit);
+    free(decider);
+}
+
+/* ---- samples ---- */
+
+/* Up to CELL samples of a row. */
+static void read_row(uint16_t *out, const VrcnnConstPlane *plane, int x, int y, int count)
+{
+    const uint8_t *from = (const uint8_t *)plane->data + y * plane->stride + (ptrdiff_t)x * plane->bytes_per_sample;
+    const uint16_t most = (uint16_t)((1 << plane->bit_depth) - 1);
+    if (plane->bytes_per_sample == 2) {
+        memcpy(out, from, (size_t)count * sizeof *out);
+        for (int i = 0; i < count; i++)
+            out[i] = out[i] > most ? most : out[i];
+    } else {
+        for (int i = 0; i < count; i++)
+            out[i] = from[i];
+    }
+}
+
+static int32_t row_error(const uint16_t *a, const uint16_t *b, int count)
+{
+    int32_t sum = 0;
+    for (int i = 0; i < count; i++)
+        sum += (a[i] - b[i]) * (a[i] - b[i]);
+    return sum;
+}
+
+static VrcnnConstPlane const_plane(const VrcnnDecider *d, const uint16_t *samples, int bit_depth)
+{
+    const VrcnnConstPlane plane = {samples, d->width * (ptrdiff_t)sizeof *samples, d->width, d->height, bit_depth, 2};
+    return plane;
+}
+
+static VrcnnPlane plane_of(const VrcnnDecider *d, uint16_t *samples, int bit_depth)
+{
+    const VrcnnPlane plane = {samples, d->width * (ptrdiff_t)sizeof *samples, d->width, d->height, bit_depth, 2};
+    return plane;
+}
+
+/* Squared error of a region, cut off at the picture's edges. */
+static double squared_error(const VrcnnConstPlane *a, const VrcnnConstPlane *b, int left, int top, int size)
+{
+    uint16_t row_a[CELL], row_b[CELL];
+    int64_t sum = 0;
+    for (int y = top; y < least(top + size, a->height); y++)
+        for (int x = left; x < least(left + size, a->width); x += CELL) {
+            const int count = least(CELL, least(left + size, a->width) - x);
+            read_row(row_a, a, x, y, count);
+            read_row(row_b, b, x, y, count);
+            sum += row_error(row_a, row_b, count);
+        }
+    return (double)sum;
+}
+
+/* A region of one plane over another. */
+static void copy_region(const VrcnnDecider *d, uint16_t *dst, const VrcnnConstPlane *src, int left, int top, int size)
+{
+    for (int y = top; y < least(top + size, d->height); y++)
+        read_row(dst + (size_t)y * (size_t)d->width + left, src, left, y, least(size, d->width - left));
+}
+
+/* Lossless and PCM blocks keep the samples of the network's input. */
+static void restore(const VrcnnDecider *d, uint16_t *samples, const VrcnnDecisionInput *in)
+{
+    const int columns = units_of(d->width, KEPT);
+    for (int i = 0; in->kept && i < columns * units_of(d->height, KEPT); i++)
+        if (in->kept[i])
+            copy_region(d, samples, &in->source, i % columns * KEPT, i / columns * KEPT, KEPT);
+}
+
+/* ---- networks and sums ---- */
+
+static VrcnnError run(VrcnnDecider *d, VrcnnContext *context, int k, const VrcnnDecisionInput *in)
+{
+    const VrcnnPlane dst = plane_of(d, d->result[k], in->source.bit_depth);
+    const VrcnnError error = vrcnn_filter_picture(context, d->network[k], VRCNN_SCALE_TRAINED, &dst, &in->source);
+    if (!error)
+        restore(d, d->result[k], in);
+    return error;
+}
+
+/* The network for the QP and its neighbours in QP among those of the position: the nearest, the next below, the next above. */
+static VrcnnError list_networks(VrcnnDecider *d, const VrcnnDecisionInput *in)
+{
+    const int nearest = vrcnn_model_index_for_qp(d->model, in->position, in->qp);
+    if (nearest < 0)
+        return (VrcnnError)nearest;
+    int below = -1, above = -1;
+    const int qp = d->model->network[nearest].nominal_qp;
+    for (int i = 0; i < d->model->networks; i++) {
+        const VrcnnNetwork *network = &d->model->network[i];
+        if (network->position != (int)in->position || i == nearest)
+            continue;
+        /* Of networks with the same QP the lower index counts as lower, as if sorted by QP and index. */
+        if (network->nominal_qp < qp || (network->nominal_qp == qp && i < nearest)) {
+            if (below < 0 || network->nominal_qp >= d->model->network[below].nominal_qp)
+                below = i;
+        } else if (above < 0 || network->nominal_qp < d->model->network[above].nominal_qp) {
+            above = i;
+        }
+    }
+    d->networks = 0;
+    d->network[d->networks++] = nearest;
+    if (below >= 0)
+        d->network[d->networks++] = below;
+    if (above >= 0)
+        d->network[d->networks++] = above;
+    return VRCNN_OK;
+}
+
+static void sum_cell(const VrcnnDecider *d, Sums *sums, const VrcnnDecisionInput *in, int left, int top)
+{
+    uint16_t truth[CELL], source[CELL], base[CELL];
+    int64_t source_error = 0, base_error = 0, product[VRCNN_MAX_CHOICES] = {0}, energy[VRCNN_MAX_CHOICES] = {0};
+    const int count = least(CELL, d->width - left);
+    for (int y = top; y < least(top + CELL, d->height); y++) {
+        read_row(truth, &in->original, left, y, count);
+        read_row(source, &in->source, left, y, count);
+        read_row(base, &in->base, left, y, count);
+        source_error += row_error(source, truth, count);
+        base_error += row_error(base, truth, count);
+        for (int k = 0; k < d->networks; k++) {
+            const uint16_t *result = d->result[k] + (size_t)y * (size_t)d->width + left;
+            int32_t row_product = 0, row_energy = 0;
+            for (int x = 0; x < count; x++) {
+                const int residual = result[x] - source[x];
+                row_product += (truth[x] - source[x]) * residual;
+                row_energy += residual * residual;
+            }
+            product[k] += row_product;
+            energy[k] += row_energy;
+        }
+    }
+    sums->source = (double)source_error;
+    sums->base = (double)base_error;
+    for (int k = 0; k < VRCNN_MAX_CHOICES; k++) {
+        sums->product[k] = (double)product[k];
+        sums->energy[k] = (double)energy[k];
+    }
+}
+
+static void add(Sums *to, const Sums *from)
+{
+    to->source += from->source;
+    to->base += from->base;
+    for (int k = 0; k < VRCNN_MAX_CHOICES; k++) {
+        to->product[k] += from->product[k];
+        to->energy[k] += from->energy[k];
+    }
+}
+
+/* The cells put together to units; returns how many. */
+static int sum_units(VrcnnDecider *d, int size)
+{
+    const int cells = units_of(d->width, CELL), columns = units_of(d->width, size), count = columns * units_of(d->height, size);
+    memset(d->units, 0, (size_t)count * sizeof *d->units);
+    for (int i = 0; i < d->cells; i++)
+        add(&d->units[i / cells * CELL / size * columns + i % cells * CELL / size], &d->cell[i]);
+    return count;
+}
+
+/* ---- choices ---- */
+
+/* Estimated from the samples of the trained scale: the residual is taken to be in proportion to the scale. */
+static double estimate(const Sums *sums, int k, int scale)
+{
+    const double c = scale / (double)VRCNN_SCALE_TRAINED;
+    return sums->source - 2 * c * sums->product[k] + c * c * sums->energy[k];
+}
+
+/* The logarithm of x >= 1, digit by digit: the same on every machine, and the library needs no libm. */
+static double log2_of(double x)
+{
+    double result = 0, digit = 1;
+    while (x >= 2) {
+        x /= 2;
+        result += 1;
+    }
+    for (int i = 0; i < 24; i++) {
+        digit /= 2;
+        x *= x;
+        if (x >= 2) {
+            x /= 2;
+            result += digit;
+        }
+    }
+    return result;
+}
+
+/* Bytes of the side information, or a negative error. */
+static int written(const VrcnnDecider *d, const Choice *choice, uint8_t data[VRCNN_SIDEINFO_SIZE])
+{
+    size_t size = 0;
+    const VrcnnError error = vrcnn_sideinfo_write(data, &size, &choice->info, choice->unit, d->width, d->height);
+    return error ? (int)error : (int)size;
+}
+
+static void keep_better(VrcnnDecider *d, int units)
+{
+    if (d->tried.cost < d->best.cost) {
+        d->best.info = d->tried.info;
+        d->best.cost = d->tried.cost;
+        memcpy(d->best.unit, d->tried.unit, (size_t)units);
+    }
+}
+
+static void try_whole(VrcnnDecider *d, const VrcnnSideinfo *off, const VrcnnDecisionInput *in)
+{
+    uint8_t data[VRCNN_SIDEINFO_SIZE];
+    Sums sums = {0};
+    for (int i = 0; i < d->cells; i++)
+        add(&sums, &d->cell[i]);
+    for (int k = 0; k < d->networks; k++) {
+        VrcnnSideinfo *info = &d->tried.info;
+        *info = *off;
+        info->mode = VRCNN_MODE_ALL;
+        info->position = in->position;
+        info->networks = 1;
+        info->index[0] = d->network[k];
+        const double scale = sums.energy[k] > 0 ? VRCNN_SCALE_TRAINED * sums.product[k] / sums.energy[k] + 0.5 : VRCNN_SCALE_TRAINED;
+        info->scale = scale < 1 ? 1 : scale > SCALES ? SCALES : (int)scale;
+        const int size = written(d, &d->tried, data);
+        d->tried.cost = estimate(&sums, k, info->scale) + in->lambda * 8 * size;
+        if (size >= 0)
+            keep_better(d, 0);
+    }
+}
+
+static void try_map(VrcnnDecider *d, const VrcnnSideinfo *off, const VrcnnDecisionInput *in, int unit_size, int units, unsigned subset)
+{
+    uint8_t data[VRCNN_SIDEINFO_SIZE];
+    int member[VRCNN_MAX_CHOICES];
+    VrcnnSideinfo *info = &d->tried.info;
+    *info = *off;
+    info->mode = VRCNN_MODE_MAP;
+    info->position = in->position;
+    info->unit_size = unit_size;
+    for (int k = 0; k < d->networks; k++)
+        if (subset >> k & 1) {
+            member[info->networks] = k;
+            info->index[info->networks++] = d->network[k];
+        }
+    const int values = info->networks + 1;
+    double price[VRCNN_MAX_CHOICES + 1] = {0};
+    /* The second pass knows how often each value occurs, and so what it costs. */
+    for (int pass = 0; pass < 2; pass++) {
+        double lowest = DBL_MAX;
+        for (int scale = 1; scale <= SCALES; scale++) {
+            double total = 0;
+            for (int i = 0; i < units; i++) {
+                double cost = d->units[i].base + price[0];
+                d->unit[i] = 0;
+                for (int v = 1; v < values; v++) {
+                    const double with = estimate(&d->units[i], member[v - 1], scale) + price[v];
+                    if (with < cost) {
+                        cost = with;
+                        d->unit[i] = (uint8_t)v;
+                    }
+                }
+                total += cost;
+            }
+            if (total < lowest) {
+                lowest = total;
+                info->scale = scale;
+                memcpy(d->tried.unit, d->unit, (size_t)units);
+            }
+        }
+        double count[VRCNN_MAX_CHOICES + 1] = {0}, prices = 0;
+        for (int i = 0; i < units; i++) {
+            count[d->tried.unit[i]]++;
+            prices += price[d->tried.unit[i]];
+        }
+        const int size = written(d, &d->tried, data);
+        d->tried.cost = lowest - prices + in->lambda * 8 * size;
+        if (size >= 0)
+            keep_better(d, units);
+        for (int v = 0; v < values; v++)
+            price[v] = in->lambda * log2_of((units + 0.5 * values) / (count[v] + 0.5));
+    }
+}
+
+/* ---- the winner ---- */
+
+/* Its samples. Those of the trained scale are there already. */
+static VrcnnError filter(VrcnnDecider *d, VrcnnContext *context, const VrcnnDecisionInput *in)
+{
+    const VrcnnSideinfo *info = &d->best.info;
+    const VrcnnPlane dst = plane_of(d, d->final, in->source.bit_depth);
+    const int whole = info->mode == VRCNN_MODE_ALL, size = whole ? CELL : info->unit_size, columns = units_of(d->width, size);
+    VrcnnError error = VRCNN_OK;
+    if (!whole)
+        for (int y = 0; y < d->height; y++)
+            for (int x = 0; x < d->width; x += CELL)
+                read_row(d->final + (size_t)y * (size_t)d->width + x, &in->base, x, y, least(CELL, d->width - x));
+    if (info->scale == VRCNN_SCALE_TRAINED) {
+        for (int i = 0; i < columns * units_of(d->height, size); i++) {
+            const int choice = whole ? 1 : d->best.unit[i];
+            for (int k = 0; k < d->networks && choice; k++)
+                if (d->network[k] == info->index[choice - 1]) {
+                    const VrcnnConstPlane result = const_plane(d, d->result[k], in->source.bit_depth);
+                    copy_region(d, d->final, &result, i % columns * size, i / columns * size, size);
+                }
+        }
+        return VRCNN_OK;
+    }
+    if (whole) {
+        error = vrcnn_filter_picture(context, info->index[0], info->scale, &dst, &in->source);
+    } else {
+        VrcnnUnits units = {info->unit_size, info->networks, {0}, info->scale, d->best.unit};
+        memcpy(units.index, info->index, sizeof units.index);
+        error = vrcnn_filter_units(context, &units, &dst, &in->source);
+    }
+    if (!error)
+        restore(d, d->final, in);
+    return error;
+}
+
+/* Gives back units that lose after all: at another scale than the trained one the choice was an estimate. Returns the squared error. */
+static double refine(VrcnnDecider *d, const VrcnnDecisionInput *in)
+{
+    const VrcnnConstPlane final = const_plane(d, d->final, in->source.bit_depth);
+    if (d->best.info.mode == VRCNN_MODE_ALL)
+        return squared_error(&final, &in->original, 0, 0, VRCNN_MAX_SIZE);
+    const int size = d->best.info.unit_size, columns = units_of(d->width, size);
+    double total = 0;
+    for (int i = 0; i < columns * units_of(d->height, size); i++) {
+        const int x = i % columns * size, y = i / columns * size;
+        const double base = squared_error(&in->base, &in->original, x, y, size), with = squared_error(&final, &in->original, x, y, size);
+        total += base < with ? base : with;
+        if (base <= with && d->best.unit[i]) {
+            d->best.unit[i] = 0;
+            copy_region(d, d->final, &in->base, x, y, size);
+        }
+    }
+    return total;
+}
+
+static VrcnnError valid(const VrcnnDecider *d, const VrcnnPlane *dst, const VrcnnDecisionInput *in)
+{
+    const VrcnnConstPlane target = {dst->data, dst->stride, dst->width, dst->height, dst->bit_depth, dst->bytes_per_sample};
+    const VrcnnConstPlane *planes[] = {&in->original, &in->source, &in->base, &target};
+    if (in->position != VRCNN_BEFORE_DEBLOCKING && in->position != VRCNN_AFTER_SAO)
+        return VRCNN_ERROR_POSITION;
+    for (size_t i = 0; i < sizeof planes / sizeof planes[0]; i++) {
+        const VrcnnConstPlane *plane = planes[i];
+        if (!plane->data)
+            return VRCNN_ERROR_ARGUMENT;
+        if (plane->bit_depth < 8 || plane->bit_depth > 10)
+            return VRCNN_ERROR_BIT_DEPTH;
+        const ptrdiff_t row = (ptrdiff_t)plane->width * plane->bytes_per_sample;
+        if (plane->width != d->width || plane->height != d->height || plane->bit_depth != in->source.bit_depth ||
+            (plane->bytes_per_sample != 2 && (plane->bytes_per_sample != 1 || plane->bit_depth != 8)) ||
+            (plane->height > 1 && (plane->stride < 0 ? -plane->stride : plane->stride) < row))
+            return VRCNN_ERROR_PLANE;
+    }
+    return VRCNN_OK;
+}
+
+VrcnnError vrcnn_decide(VrcnnDecider *decider, VrcnnContext *context, const VrcnnDecisionInput *input, const VrcnnPlane *dst,
+                        VrcnnDecision *decision)
+{
+    VrcnnDecider *d = decider;
+    if (!d || !context || !input || !dst || !decision)
+        return VRCNN_ERROR_ARGUMENT;
+    VrcnnError error = valid(d, dst, input);
+    if (!error)
+        error = list_networks(d, input);
+    if (error)
+        return error;
+
+    VrcnnSideinfo off = {0};
+    off.has_identity = input->is_irap != 0;
+    off.mode = VRCNN_MODE_OFF;
+    if (off.has_identity) {
+        uint8_t identity[VRCNN_ID_SIZE];
+        vrcnn_model_id(d->model, identity);
+        memcpy(off.identity, identity, sizeof off.identity);
+    }
+    uint8_t data[VRCNN_SIDEINFO_SIZE];
+    d->best.info = off;
+    d->best.cost = input->ordinary_cost + input->lambda * 8 * written(d, &d->best, data);
+    const double off_cost = d->best.cost;
+
+    for (int k = 0; k < d->networks && !error; k++)
+        error = run(d, context, k, input);
+    if (error)
+        return error;
+    for (int i = 0; i < d->cells; i++)
+        sum_cell(d, &d->cell[i], input, i % units_of(d->width, CELL) * CELL, i / units_of(d->width, CELL) * CELL);
+    try_whole(d, &off, input);
+    for (int size = CELL; input->map && size <= 8 * CELL; size *= 2) {
+        const int units = sum_units(d, size);
+        for (unsigned subset = 1; units > 1 && subset < 1U << d->networks; subset++)
+            try_map(d, &off, input, size, units, subset);
+    }
+    double cost = off_cost;
+    if (d->best.info.mode != VRCNN_MODE_OFF) {
+        error = filter(d, context, input);
+        if (error)
+            return error;
+        cost = refine(d, input);
+        const int size = written(d, &d->best, data);
+        cost += input->lambda * 8 * size;
+        if (size < 0 || cost >= off_cost) {
+            d->best.info = off;
+            cost = off_cost;
+        }
+    }
+
+    const int size = written(d, &d->best, decision->data);
+    if (size < 0)
+        return (VrcnnError)size;
+    decision->info = d->best.info;
+    decision->unit = d->best.info.mode == VRCNN_MODE_MAP ? d->best.unit : NULL;
+    decision->size = (size_t)size;
+    decision->cost = cost;
+    if (d->best.info.mode != VRCNN_MODE_OFF)
+        for (int y = 0; y < d->height; y++) {
+            uint8_t *row = (uint8_t *)dst->data + y * dst->stride;
+            const uint16_t *from = d->final + (size_t)y * (size_t)d->width;
+            if (dst->bytes_per_sample == 2)
+                memcpy(row, from, (size_t)d->width * sizeof *from);
+            else
+                for (int x = 0; x < d->width; x++)
+                    row[x] = (uint8_t)from[x];
+        }
+    return VRCNN_OK;
+}

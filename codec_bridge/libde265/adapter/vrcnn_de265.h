@@ -1,0 +1,30 @@
+/* vrcnn-int in libde265: what a program that uses libde265 may set and ask about the filter.
+ *
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRCNN_DE265_H
+#define VRCNN_DE265_H
+
+#include "libde265/de265.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Before the first picture. model: NULL or "builtin" for the sets that are compiled in, else a file; the set is looked for there
+ * first. kernel: NULL or "auto", "scalar", ... threads: that work on a picture; 0: as many as the decoder has. */
+LIBDE265_API de265_error vrcnn_de265_set(de265_decoder_context *decoder, const char *model, const char *kernel, int threads);
+
+/* 1 if the filter is the cause of this error: the pictures from here to the next IRAP picture are not output. */
+LIBDE265_API int vrcnn_de265_is_error(de265_error error);
+
+/* One line on the last error of the filter, with the picture's number; "" if there was none. Valid until the next call on the decoder. */
+LIBDE265_API const char *vrcnn_de265_message(de265_decoder_context *decoder);
+
+/* Pictures that were filtered and the wall time that this took. Returns the kernels in use, NULL if no picture was filtered. */
+LIBDE265_API const char *vrcnn_de265_statistics(de265_decoder_context *decoder, int *pictures, double *seconds);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
