@@ -101,6 +101,7 @@ def _print_timings(timings: Sequence[Row], console: "Console") -> None:
     names = list(dict.fromkeys(row["contender"] for row in timings))
     sizes = sorted({(row["width"], row["height"]) for row in timings})
     table = _table("the same network: ms a picture (median), ratio", "engine", "threads", *(f"{w}x{h}" for w, h in sizes))
+    table.padding = 0  # four sizes fit 80 columns
     found = {(row["contender"], row["threads"], row["width"], row["height"]): row for row in timings}
     for threads in sorted({row["threads"] for row in timings}):
         for name in names:

@@ -284,7 +284,8 @@ def run_in_loop(sequence: VideoSequence, qp: int, settings: Settings, models: Mo
             side = hm.side_information(encoded.data)
             check.compare_decisions([picture.decided for picture in encoded.log], side)
             if settings.configuration == "ai":
-                streams = [coded(False, what).data for what in (FILTERS_OFF, SAO_OFF, ())]
+                fewer: tuple[tuple[str, ...], ...] = (FILTERS_OFF, SAO_OFF, ())
+                streams = [coded(False, words).data for words in fewer]
                 ways = [decode(data, pictures=len(originals)) for data in streams]
                 with Filter(models, backend="oracle") as oracle:
                     for number, (information, *recons) in enumerate(zip(side, *ways, strict=True)):
@@ -326,8 +327,8 @@ def run_x265_loop(sequence: VideoSequence, qp: int, settings: Settings, models: 
     """Code one sequence at one QP in every variant with x265 and decode it with libde265, both with the filter inside.
 
     Every stream is decoded and compared with its encoder's reconstruction. With settings.check the side information is read without
-    the C library, what it decides compared with what the encoder printed, and all-intra pictures are made again offline by the oracle.
-    Raises as run_offline does.
+    the C library and compared with what the encoder printed; all-intra, the sequence is coded once more without SAO, and its pictures
+    are made again offline by the oracle. Raises as run_offline does.
     """
     tools = x265_loop.find_tools(settings.codecs)
     originals = [picture.cropped() for picture in sequence.open(frames_of(sequence, settings))]
@@ -364,13 +365,16 @@ def run_x265_loop(sequence: VideoSequence, qp: int, settings: Settings, models: 
             side = hm.side_information(encoded.data)
             check.compare_modes(encoded.decided, side)
             if settings.configuration == "ai":
-                ways = [list(decode(coded(what).data, pictures=len(originals))) for what in (X265_FILTERS_OFF, X265_SAO_OFF, [])]
+                # x265's SAO changes what it codes, through the state of the arithmetic coder: streams that shall be alike have none.
+                alone = coded([*kinds[variant], *X265_SAO_OFF])
+                ways = [list(decode(coded(more).data, pictures=len(originals))) for more in (X265_FILTERS_OFF, X265_SAO_OFF)]
                 with Filter(models, backend="oracle") as oracle:
-                    for number, (information, *recons) in enumerate(zip(side, *ways, strict=True)):
+                    for number, found in enumerate(zip(hm.side_information(alone.data), *ways, strict=True)):
                         if stop.is_set():
                             raise Stopped(sequence.name)
-                        expected = check.replay(oracle, information, *recons).cropped()
-                        check.compare_sides(encoded.recon[number], expected, f"picture {number}", "offline replay")
+                        information, unfiltered, deblocked = found
+                        expected = check.replay(oracle, information, unfiltered, deblocked, deblocked).cropped()
+                        check.compare_sides(alone.recon[number], expected, f"picture {number}", "offline replay")
             checked_pictures += len(side)
             checked_samples += samples
         if variant == "after":

@@ -341,14 +341,6 @@ def test_inspect_shows_the_shipped_set() -> None:
     assert result.stdout.count("54.5 kMAC a sample") == 4
 
 
-def test_bench_measures(tmp_path: Path) -> None:
-    result = bridge("bench", "--sizes", "64x48", "--repeats", 2, "--json", tmp_path / "bench.json")
-    assert result.returncode == 0, result.stderr
-    (row, *_) = json.loads((tmp_path / "bench.json").read_text())["rows"]
-    assert (row["kernel"], row["width"], row["height"], row["threads"]) == ("scalar", 64, 48, 1)
-    assert row["gmacs"] == pytest.approx(54_512 * 64 * 48 / row["ms"] / 1e6)
-
-
 def test_names_with_brackets_and_dollars_are_printed_as_they_are(clip: Path, tmp_path: Path) -> None:
     source = tmp_path / "cl$ip_$x[red].y4m"
     source.write_bytes(clip.read_bytes())
