@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-VARIANTS = ("anchor", "none", "integer", "float", "picture", "map")
+VARIANTS = ("anchor", "none", "integer", "float", "picture", "map", "after")
 PLANES = ("y", "u", "v")
 ROW_KEYS = (
     "sequence", "width", "height", "pictures", "qp", "variant", "codec", "configuration", "bits", "side_information_bits", "kbps",
@@ -132,7 +132,8 @@ def write_plot(path: str | Path, document: Document) -> None:
         raise VrcnnError("there are no results to plot")
     names = [entry["sequence"] for entry in document["sequences"]]
     variants = [variant for variant in VARIANTS if any(row["variant"] == variant for row in rows)]
-    looks = (("0.25", "o"), ("tab:red", "v"), ("tab:blue", "s"), ("tab:green", "^"), ("tab:orange", "P"), ("tab:purple", "D"))
+    colours = ("0.25", "tab:red", "tab:blue", "tab:green", "tab:orange", "tab:purple", "tab:brown")
+    looks = tuple(zip(colours, "ovs^PDX", strict=True))
     styles = dict(zip(VARIANTS, looks, strict=True))
     columns = min(4, len(names)) if len(names) != 5 else 3
     lines = -(-len(names) // columns)

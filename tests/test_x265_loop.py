@@ -15,11 +15,12 @@ import pytest
 from codec_bridge import check
 from codec_bridge import evaluate as evaluation
 from codec_bridge.catalogue import resolve
-from codec_bridge.codecs import CodecError, hm, x265_loop
+from codec_bridge.codecs import CodecError, hm, nal, slices, x265_loop
 from codec_bridge.decision import Decider
 from codec_bridge.filter import Filter, FilterError
 from codec_bridge.sideinfo import parse
 from codec_bridge.video import Picture, write_y4m
+from tests.hm_streams import with_extension
 from tests.models_for_tests import shipped
 from vrcnn_int.integer import ModelSet
 
@@ -171,20 +172,21 @@ def test_the_position_after_sao_and_the_decoder_s_model(tools: x265_loop.Tools, 
 
 def test_what_the_decoder_refuses(tools: x265_loop.Tools, tmp_path: Path) -> None:
     coded = x265_loop.encode(tools, moving(3), 37, configuration="ldp", options=["--vrcnn"])
-    at = coded.data.index(b"VN\x01")
-    version = bytearray(coded.data)
-    version[at + 2] = 7
-    with pytest.raises(CodecError, match="version"):
-        x265_loop.decode(tools, bytes(version))
-    identity = bytearray(coded.data)
-    identity[at + 3] ^= 0x41
-    with pytest.raises(CodecError, match="needs the model set"):
-        x265_loop.decode(tools, bytes(identity))
+    information = slices.segments(coded.data)[0].extension
+    assert information[:3] == b"VN\x01"
+    for at, message in ((2, "version"), (3, "needs the model set")):
+        changed = bytearray(information)
+        changed[at] ^= 6
+        with pytest.raises(CodecError, match=message):
+            x265_loop.decode(tools, with_extension(coded.data, 0, bytes(changed)))
+    with pytest.raises(CodecError, match="cut off"):
+        x265_loop.decode(tools, with_extension(coded.data, 1, b""))
     with pytest.raises(CodecError, match="cannot read"):
         x265_loop.decode(tools, coded.data, options=["--vrcnn-model", str(tmp_path / "none.vrcnn")])
     # The slice data of the first picture: a wrong picture is told by its hash, although another picture follows it.
+    first = next(part for part in nal.split(coded.data) if 16 <= part.type <= 21)
     damaged = bytearray(coded.data)
-    damaged[at + 200] ^= 0x10
+    damaged[coded.data.index(first.data) + len(first.data) // 2] ^= 0x10
     with pytest.raises(CodecError, match="checksum"):
         x265_loop.decode(tools, bytes(damaged))
 

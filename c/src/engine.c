@@ -59,7 +59,7 @@ static int64_t macs(const VrcnnConvLayer *layer)
 void vrcnn_pipeline_plan(VrcnnPipeline *pipeline, const VrcnnKernelTable *table)
 {
     const int halo = reach(pipeline, 0, pipeline->layers);
-    size_t column_bytes = 0, at = 0, scratch = 0;
+    size_t column_bytes = 1, at = 0, scratch = 0; /* the column of residuals is about as much */
     pipeline->heaviest = 0;
     for (int i = 0; i < pipeline->layers; i++) {
         const VrcnnConvLayer *layer = pipeline->layer + i;
@@ -191,8 +191,8 @@ static uint8_t *in_ring(const Run *run, int i, int rows, int x)
     const VrcnnPipeline *pipeline = run->pipeline;
     const int count = pipeline->ring_rows[i];
     const size_t row = (size_t)((run->slot[i] + rows + count) % count);
-    const size_t column = (size_t)(x - run->work->region.x + pipeline->origin);
-    return run->memory + pipeline->ring_at[i] + row * pipeline->row_bytes[i] + column * (size_t)pipeline->layer[i].src_pitch;
+    const ptrdiff_t column = (ptrdiff_t)x - run->work->region.x + pipeline->origin;
+    return run->memory + pipeline->ring_at[i] + row * pipeline->row_bytes[i] + column * pipeline->layer[i].src_pitch;
 }
 
 /* Zeroes `count` columns from x on in rows of ring i. */
@@ -298,6 +298,8 @@ void vrcnn_engine_run(const VrcnnWork *work, uint8_t *memory, const uint8_t *zer
     const VrcnnPipeline *pipeline = work->pipeline;
     const VrcnnRegion region = work->region;
     const int layers = work->values ? work->layer + 1 : pipeline->layers;
+    if (layers < 1 || layers > VRCNN_MAX_LAYERS) /* cannot be; but this is for whoever reads the loops, compilers among them */
+        return;
     Run run = {.work = work, .pipeline = pipeline, .layers = layers, .memory = memory, .zeros = zeros};
     for (int i = 0; i <= layers; i++) {
         Stage *stage = run.stage + i;

@@ -54,13 +54,14 @@ static int next_rectangle(VrcnnSchedule *schedule)
     for (; schedule->row < rows; schedule->row++, schedule->column = 0)
         while (schedule->column < columns) {
             const int column = schedule->column, row = schedule->row, length = run_length(schedule, column, row);
+            const int unit = unit_at(schedule, column, row);
             int end = row + 1;
             schedule->column += length ? length : 1;
-            if (!length || is_below_its_like(schedule, column, row, length))
+            if (unit < 1 || !length || is_below_its_like(schedule, column, row, length))
                 continue;
             while (run_length(schedule, column, end) == length && is_below_its_like(schedule, column, end, length))
                 end++;
-            schedule->index = schedule->units->index[unit_at(schedule, column, row) - 1];
+            schedule->index = schedule->units->index[unit - 1];
             schedule->rectangle.x = column * size;
             schedule->rectangle.y = row * size;
             schedule->rectangle.width = smaller((column + length) * size, schedule->width) - schedule->rectangle.x;

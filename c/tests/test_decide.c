@@ -367,7 +367,8 @@ static void test_refusals(void)
     int differ = 0;
     for (int i = 0; i < SAMPLES; i++)
         differ += result[i] != 0x5a5a;
-    CHECK(differ == 0 && !memcmp(&decision, &untouched, sizeof decision));
+    const void *before = &untouched, *after = &decision;
+    CHECK(differ == 0 && !memcmp(before, after, sizeof decision));
 }
 
 int main(int argc, char **argv)

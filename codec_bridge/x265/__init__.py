@@ -95,6 +95,14 @@ X265 = Codec(
             r"^\s*H0\(\"   --\[no-\]sao  ",
             (*HELP,),
         ),
+        # x265's program hangs or crashes where the encoder cannot be opened: what the filter refuses ends it before that.
+        Edit("source/x265cli.cpp", r'^#include "svt\.h"', ('#include "vrcnn_x265.h"',), after=True),
+        Edit(
+            "source/x265cli.cpp",
+            r"\bgeneral_log_file\(param, this->output->getName\(\)",
+            ("        if (VrcnnX265::refuses(param)) return true;",),
+            after=True,
+        ),
         # Parameter sets and slice headers.
         Edit(
             f"{COMMON}/slice.h",

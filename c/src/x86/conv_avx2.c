@@ -85,7 +85,8 @@ INLINE void hidden_row(uint8_t *dst, const uint8_t *const *inputs, int groups, i
 
 static void conv_hidden(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch)
 {
-    const uint8_t *packed = layer->packed, **inputs = scratch;
+    const uint8_t *packed = layer->packed;
+    const uint8_t **inputs = (const uint8_t **)scratch;
     int channel = 0;
     for (int b = 0; b < layer->branches; b++) {
         const VrcnnConv *conv = layer->conv + b;

@@ -413,7 +413,7 @@ static void conv_last(int16_t *const *dst, const uint8_t *const *src, int column
     (void)scratch;
     packed += BYTES;
     for (int x = 0; x < columns; x += LAST_COLUMNS) {
-        const uint8_t *from[VRCNN_ROWS + 4];
+        const uint8_t *from[VRCNN_ROWS + 4] = {NULL};
         int16_t *const to[] = {dst[0] + x, dst[1] + x, dst[2] + x, dst[3] + x};
         for (int r = 0; r < VRCNN_ROWS + k - 1; r++)
             from[r] = src[r] + (x - k / 2) * layer->src_pitch;

@@ -9,9 +9,9 @@
 /* A loop over the vectors of a block, at most 8 rounds, completely unrolled: only then can the vectors be in registers. */
 #if defined(__clang__)
 #pragma clang diagnostic ignored "-Wpass-failed" /* instrumented for a sanitizer a loop may stay one: slow, not wrong */
-#define UNROLL(i, count) _Pragma("clang loop unroll(full)") for (int i = 0; i < (count); i++)
+#define UNROLL(i, count) _Pragma("clang loop unroll(full)") for (int i = 0; (i) < (count); (i)++) /* NOLINT(bugprone-macro-parentheses) */
 #else
-#define UNROLL(i, count) _Pragma("GCC unroll 8") for (int i = 0; i < (count); i++)
+#define UNROLL(i, count) _Pragma("GCC unroll 8") for (int i = 0; (i) < (count); (i)++)
 #endif
 
 #endif
