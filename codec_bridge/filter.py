@@ -134,7 +134,7 @@ class RegionError(FilterError):
 
 
 class OverlapError(FilterError):
-    """VRCNN_ERROR_OVERLAP. Filter takes memory of its own for results, so this is not seen from Python."""
+    """VRCNN_ERROR_OVERLAP: the array for the results shares memory with what is filtered."""
 
 
 class RefusedKernelError(FilterError):
@@ -391,7 +391,7 @@ class Filter:
         do, and CallError for the oracle.
         """
         in_place = self._samples(plane, bit_depth).ctypes.data == plane.ctypes.data
-        if not in_place or out.shape != plane.shape or out.dtype != plane.dtype or not out.flags.c_contiguous:
+        if not in_place or out.shape != plane.shape or out.dtype != plane.dtype or not (out.flags.c_contiguous and out.flags.writeable):
             raise PlaneError("plane and out must be C-contiguous arrays of the same shape and dtype")
         if self._oracle is not None:
             raise CallError("only the C library filters in place of a given array")

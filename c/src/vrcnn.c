@@ -23,6 +23,7 @@ struct VrcnnContext {
     uint8_t *worker_memory; /* of all threads */
     size_t worker_bytes;    /* of each */
     VrcnnPool pool;
+    pthread_mutex_t mutex; /* of the schedule of the picture in work */
 };
 
 /* Hands out one block of memory piece by piece; without a block it only counts. */
@@ -207,7 +208,12 @@ VrcnnError vrcnn_open(VrcnnContext **out, const VrcnnModel *model, const VrcnnSe
     VrcnnContext *context = lay_out(&arena, &table, model, threads, &plan);
     context->block = block;
     context->memory = size;
+    if (pthread_mutex_init(&context->mutex, NULL)) {
+        free(block);
+        return VRCNN_ERROR_THREADS;
+    }
     if ((error = vrcnn_pool_start(&context->pool, threads))) {
+        pthread_mutex_destroy(&context->mutex);
         free(block);
         return error;
     }
@@ -219,6 +225,7 @@ void vrcnn_close(VrcnnContext *context)
 {
     if (context) {
         vrcnn_pool_stop(&context->pool);
+        pthread_mutex_destroy(&context->mutex);
         free(context->block);
     }
 }
@@ -282,24 +289,23 @@ static int is_inside(VrcnnRegion region, const VrcnnConstPlane *plane)
 
 /* What the threads of a context do together. */
 typedef struct Job {
-    const VrcnnContext *context;
+    VrcnnContext *context;
     VrcnnWork work; /* what all pieces share */
     VrcnnSchedule schedule;
-    pthread_mutex_t mutex; /* of the schedule */
 } Job;
 
 static void run_job(void *argument, int worker)
 {
     Job *job = argument;
-    const VrcnnContext *context = job->context;
+    VrcnnContext *context = job->context;
     VrcnnWork work = job->work;
     int index;
     if (context->table.begin)
         context->table.begin();
     for (;;) {
-        pthread_mutex_lock(&job->mutex);
+        pthread_mutex_lock(&context->mutex);
         const int more = vrcnn_schedule_next(&job->schedule, &work.region, &index);
-        pthread_mutex_unlock(&job->mutex);
+        pthread_mutex_unlock(&context->mutex);
         if (!more)
             break;
         work.pipeline = context->pipeline + index;
@@ -318,24 +324,22 @@ static void run(VrcnnContext *context, const VrcnnWork *work, int index, VrcnnRe
     job.work.table = &context->table;
     vrcnn_schedule_start(&job.schedule, context->pipeline, context->pool.threads, index, region, units, work->src->width,
                          work->src->height);
-    pthread_mutex_init(&job.mutex, NULL); /* of the default kind: cannot fail on Linux and the BSDs */
     vrcnn_pool_run(&context->pool, run_job, &job);
-    pthread_mutex_destroy(&job.mutex);
 }
 
 /* What filtering a picture needs, whatever its part. */
-static VrcnnError check_picture(const VrcnnPlane *dst, const VrcnnConstPlane *src, int scale)
+static VrcnnError check_picture(Extent *written, const VrcnnPlane *dst, const VrcnnConstPlane *src, int scale)
 {
     VrcnnError error;
-    Extent read, written;
+    Extent read;
     if (scale < 1 || scale > 10)
         return VRCNN_ERROR_SCALE;
     const VrcnnConstPlane dst_to_read = {dst->data, dst->stride, dst->width, dst->height, dst->bit_depth, dst->bytes_per_sample};
-    if ((error = check_plane(&read, src)) || (error = check_plane(&written, &dst_to_read)))
+    if ((error = check_plane(&read, src)) || (error = check_plane(written, &dst_to_read)))
         return error;
     if (dst->width != src->width || dst->height != src->height || dst->bit_depth != src->bit_depth)
         return VRCNN_ERROR_PLANE;
-    return overlap(read, written) ? VRCNN_ERROR_OVERLAP : VRCNN_OK;
+    return overlap(read, *written) ? VRCNN_ERROR_OVERLAP : VRCNN_OK;
 }
 
 static VrcnnError filter(VrcnnContext *context, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src,
@@ -343,11 +347,12 @@ static VrcnnError filter(VrcnnContext *context, int index, int scale, const Vrcn
 {
     VrcnnWork work = {0};
     VrcnnError error;
+    Extent written;
     if (!context || !dst || !src)
         return VRCNN_ERROR_ARGUMENT;
     if (index < 0 || index >= context->networks)
         return VRCNN_ERROR_INDEX;
-    if ((error = check_picture(dst, src, scale)))
+    if ((error = check_picture(&written, dst, src, scale)))
         return error;
     const VrcnnRegion whole = {0, 0, src->width, src->height}, region = wanted ? *wanted : whole;
     if (!is_inside(region, src))
@@ -376,6 +381,7 @@ VrcnnError vrcnn_filter_units(VrcnnContext *context, const VrcnnUnits *units, co
     const VrcnnRegion none = {0, 0, 0, 0};
     VrcnnWork work = {0};
     VrcnnError error;
+    Extent written;
     if (!context || !units || !units->unit || !dst || !src)
         return VRCNN_ERROR_ARGUMENT;
     const int size = units->unit_size;
@@ -384,9 +390,13 @@ VrcnnError vrcnn_filter_units(VrcnnContext *context, const VrcnnUnits *units, co
     for (int i = 0; i < units->networks; i++)
         if (units->index[i] < 0 || units->index[i] >= context->networks)
             return VRCNN_ERROR_INDEX;
-    if ((error = check_picture(dst, src, units->scale)))
+    if ((error = check_picture(&written, dst, src, units->scale)))
         return error;
     const size_t count = (size_t)((src->width - 1) / size + 1) * (size_t)((src->height - 1) / size + 1);
+    const uintptr_t first = (uintptr_t)units->unit;
+    const Extent map = {first, first + count};
+    if (overlap(written, map))
+        return VRCNN_ERROR_OVERLAP;
     for (size_t i = 0; i < count; i++)
         if (units->unit[i] > units->networks)
             return VRCNN_ERROR_UNITS;

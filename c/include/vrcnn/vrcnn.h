@@ -167,7 +167,9 @@ VRCNN_API unsigned vrcnn_cpu_flags(void);
 /* The word for a kernel ("auto", "scalar", ...), a constant string; NULL if there is none: count up from 0 to list them all. */
 VRCNN_API const char *vrcnn_kernel_name(int kernel);
 
-/* 1 if a context with this kernel can be opened here, 0 if not or if there is no such kernel. */
+/* 1 if a context with this kernel can be opened here, 0 if not or if there is no such kernel. Asking for AMX (by name here, or with auto in
+ * vrcnn_open) asks the operating system for the tile registers, once for the whole process; Linux then wants larger alternate signal
+ * stacks (sigaltstack) from it. A process that minds names another kernel. */
 VRCNN_API int vrcnn_kernel_supported(int kernel);
 
 /* Writes the defaults, and size, into the first `size` bytes: call it with sizeof *settings.
@@ -229,8 +231,8 @@ VRCNN_API VrcnnError vrcnn_filter_region(VrcnnContext *context, int index, int s
                                          int x, int y, int width, int height);
 
 /* Filters the units of a map: those with a network get the bits that vrcnn_filter_picture with that network would give there; in those
- * without one dst is untouched. Allocates nothing. VRCNN_ERROR_ARGUMENT (also units->unit), UNITS, INDEX, SCALE, PLANE, BIT_DEPTH, OVERLAP;
- * dst is untouched after any of them. */
+ * without one dst is untouched. The map may not lie in dst's memory. Allocates nothing. VRCNN_ERROR_ARGUMENT (also units->unit), UNITS,
+ * INDEX, SCALE, PLANE, BIT_DEPTH, OVERLAP; dst is untouched after any of them. */
 VRCNN_API VrcnnError vrcnn_filter_units(VrcnnContext *context, const VrcnnUnits *units, const VrcnnPlane *dst, const VrcnnConstPlane *src);
 
 /* The outputs (0..127) of hidden layer 0 .. layers - 2 for a region of the picture, to find where two implementations first differ.
