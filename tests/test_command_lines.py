@@ -413,7 +413,7 @@ def interrupted(arguments: list[object], seconds: float, begun: Path | None = No
 
 
 def test_an_interrupted_evaluation_leaves_no_result(tmp_path: Path) -> None:
-    interrupted(["codec_bridge.cli", "bdrate", "--check", "--json", tmp_path / "r.json", "--workers", 1], 8)
+    interrupted(["codec_bridge.cli", "bdrate", "--check", "--json", tmp_path / "r.json", "--workers", 1], 3)
     assert list(tmp_path.iterdir()) == []
 
 
