@@ -1,0 +1,302 @@
+/* bench_cuda PICTURE WIDTH HEIGHT [smoke]: times libvrcnn_cuda on this machine's first GPU and prints one JSON object. PICTURE: 8-bit
+ * samples, row after row; it is mirrored on and on to fill the sizes that are timed. Times on the device are differences of events, medians
+ * of many pictures that lie in different memory; those from host memory are of the whole call. The peak is measured before and after each
+ * row.
+ *
+ * smoke: tiny pictures, few of them, to see that it works.
+ *
+ * The library's source is part of this program, so that its two kernels can be timed apart.
+ *
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+#define _POSIX_C_SOURCE 200809L
+
+#include "../vrcnn_cuda.c" /* NOLINT(bugprone-suspicious-include) */
+
+#include <stdio.h>
+#include <time.h>
+
+enum { REPEATS = 100, SETS = 8, STREAM_PICTURES = 64, STREAM_REPEATS = 5, MACS = 54512, NETWORK = 2 /* QP 32 */ };
+
+static double peak_milliseconds = 20, enough_milliseconds = 1500;
+static int stream_pictures = STREAM_PICTURES;
+static uint8_t *photograph;
+static int photograph_width, photograph_height;
+static const char *separator = "";
+
+static void check(int error, const char *what)
+{
+    if (error >= 0)
+        return;
+    fprintf(stderr, "bench_cuda: %s: %s\n", what, vrcnn_cuda_strerror(error));
+    exit(1);
+}
+
+static void driver_check(CUresult result, const char *what)
+{
+    check(vrcnn_driver_error(result), what);
+}
+
+static void *take(size_t size)
+{
+    void *memory = malloc(size);
+    if (!memory)
+        check(VRCNN_ERROR_MEMORY, "bench");
+    return memory;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static int mirrored(int at, int size)
+{
+    const int place = at % (2 * size);
+    return place < size ? place : 2 * size - 1 - place;
+}
+
+/* The photograph at a size and bit depth; `turn` shifts it, so that no two pictures are the same. */
+static void draw(uint8_t *to, int width, int height, int bit_depth, int turn)
+{
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            const int sample = photograph[mirrored(y, photograph_height) * photograph_width + mirrored(x + 16 * turn, photograph_width)];
+            if (bit_depth == 8) {
+                *to++ = (uint8_t)sample;
+            } else {
+                const int more = sample << (bit_depth - 8);
+                *to++ = (uint8_t)more;
+                *to++ = (uint8_t)(more >> 8);
+            }
+        }
+}
+
+static VrcnnCuda *open_cuda(VrcnnCudaMethod method, int first, int second, size_t map_size)
+{
+    VrcnnCudaSettings settings;
+    VrcnnCuda *cuda;
+    check(vrcnn_cuda_default_settings(&settings, sizeof settings), "settings");
+    settings.method = method;
+    settings.first_shape = first;
+    settings.second_shape = second;
+    settings.map_size = map_size;
+    const int error = vrcnn_cuda_open(&cuda, NULL, 0, &settings);
+    if (error == VRCNN_CUDA_ERROR_SHAPE)
+        return NULL;
+    check(error, "open");
+    return cuda;
+}
+
+typedef struct Times {
+    double median, least;
+    int count;
+} Times;
+
+static Times summary(double *times, int count)
+{
+    qsort(times, (size_t)count, sizeof *times, by_size);
+    const Times t = {count % 2 ? times[count / 2] : (times[count / 2 - 1] + times[count / 2]) / 2, times[0], count};
+    return t;
+}
+
+/* What is timed: all, or one of the fused kernels. */
+typedef enum Part { WHOLE, FIRST_KERNEL, SECOND_KERNEL } Part;
+
+static int run_part(VrcnnCuda *c, Part part, const VrcnnPlane *dst, const VrcnnConstPlane *src, int batch, CUstream stream)
+{
+    if (part == WHOLE)
+        return filter_batch(c, NETWORK, VRCNN_SCALE_TRAINED, dst, src, batch, stream);
+    VrcnnCudaLaunch l = describe(c->network + NETWORK, VRCNN_SCALE_TRAINED, dst, src, batch);
+    l.bottom = src->height;
+    if (part == FIRST_KERNEL)
+        return launch_first(c, c->network + NETWORK, &l, stream);
+    l.map = c->map[0];
+    l.map_bottom = src->height;
+    return launch_second(c, c->network + NETWORK, &l, stream);
+}
+
+/* Milliseconds of a call, by events. */
+static Times time_on_device(VrcnnCuda *c, Part part, VrcnnPlane (*dst)[VRCNN_CUDA_BATCH], VrcnnConstPlane (*src)[VRCNN_CUDA_BATCH],
+                            int batch, CUstream stream)
+{
+    double times[REPEATS], sum = 0;
+    CUevent event[2];
+    int count = 0;
+    for (int i = 0; i < 2; i++)
+        driver_check(c->driver.create_event(event + i, CU_EVENT_DEFAULT), "event");
+    for (int i = 0; i < 3; i++)
+        check(run_part(c, WHOLE, dst[i], src[i], batch, stream), "warm up");
+    driver_check(c->driver.synchronize(stream), "warm up");
+    while (count < REPEATS && (count < 3 || sum < enough_milliseconds)) {
+        float milliseconds;
+        /* Something before it, so that the GPU is at work when the first event is reached. */
+        check(run_part(c, part, dst[(count + 1) % SETS], src[(count + 1) % SETS], batch, stream), "filter");
+        driver_check(c->driver.record(event[0], stream), "record");
+        check(run_part(c, part, dst[count % SETS], src[count % SETS], batch, stream), "filter");
+        driver_check(c->driver.record(event[1], stream), "record");
+        driver_check(c->driver.synchronize_event(event[1]), "filter");
+        driver_check(c->driver.elapsed(&milliseconds, event[0], event[1]), "elapsed");
+        times[count++] = milliseconds;
+        sum += milliseconds;
+    }
+    for (int i = 0; i < 2; i++)
+        driver_check(c->driver.destroy_event(event[i]), "event");
+    return summary(times, count);
+}
+
+static void print_row(const VrcnnCuda *c, const char *kind, const char *part, int width, int height, int bit_depth, int batch, Times t,
+                      double peak, size_t map_size)
+{
+    const double gmacs = (double)MACS * width * height * batch / t.median / 1e6;
+    const int is_fused = c->network[NETWORK].is_fused;
+    printf("%s\n  {\"kind\": \"%s\", \"method\": \"%s\", \"first\": \"%s\", \"second\": \"%s\", \"part\": \"%s\", \"map_size\": %zu, ",
+           separator, kind, is_fused ? "fused" : "simple", is_fused ? c->first.shape->name : "", is_fused ? c->second.shape->name : "",
+           part, map_size);
+    printf("\"width\": %d, \"height\": %d, \"bit_depth\": %d, \"batch\": %d, \"ms\": %.6f, \"ms_minimum\": %.6f, \"repeats\": %d, ", width,
+           height, bit_depth, batch, t.median, t.least, t.count);
+    printf("\"pictures_per_second\": %.3f, \"gmacs\": %.1f, \"peak_gmacs\": %.1f}", 1000. * batch / t.median, gmacs, peak);
+    separator = ",";
+}
+
+static void time_device(VrcnnCudaMethod method, int first, int second, size_t map_size, int width, int height, int bit_depth, int batch,
+                        int parts)
+{
+    static const char *const names[] = {"whole", "first", "second"};
+    VrcnnPlane dst[SETS][VRCNN_CUDA_BATCH];
+    VrcnnConstPlane src[SETS][VRCNN_CUDA_BATCH];
+    CUdeviceptr memory[SETS][VRCNN_CUDA_BATCH][2];
+    CUstream stream;
+    VrcnnCuda *c = open_cuda(method, first, second, map_size);
+    if (!c)
+        return;
+    const int bytes = bit_depth > 8 ? 2 : 1;
+    const size_t size = (size_t)width * (size_t)height * (size_t)bytes;
+    uint8_t *picture = take(size);
+    check(enter(c), "enter");
+    driver_check(c->driver.create_stream(&stream, CU_STREAM_NON_BLOCKING), "stream");
+    for (int s = 0; s < SETS; s++)
+        for (int i = 0; i < batch; i++) {
+            draw(picture, width, height, bit_depth, s * batch + i);
+            for (int j = 0; j < 2; j++)
+                driver_check(c->driver.allocate(memory[s][i] + j, size), "memory");
+            driver_check(c->driver.to_device(memory[s][i][0], picture, size, stream), "copy");
+            driver_check(c->driver.synchronize(stream), "copy");
+            const VrcnnConstPlane from = {
+                vrcnn_driver_pointer(memory[s][i][0]), (ptrdiff_t)(size / (size_t)height), width, height, bit_depth, bytes};
+            const VrcnnPlane to = {vrcnn_driver_pointer(memory[s][i][1]), from.stride, width, height, bit_depth, bytes};
+            src[s][i] = from;
+            dst[s][i] = to;
+        }
+    for (int part = WHOLE; part <= (parts ? SECOND_KERNEL : WHOLE); part++) {
+        const double before = vrcnn_cuda_peak(c, peak_milliseconds);
+        const Times t = time_on_device(c, (Part)part, dst, src, batch, stream);
+        const double after = vrcnn_cuda_peak(c, peak_milliseconds);
+        check(before < 0 ? (int)before : after < 0 ? (int)after : 0, "peak");
+        print_row(c, "device", names[part], width, height, bit_depth, batch, t, (before + after) / 2, map_size);
+    }
+    for (int s = 0; s < SETS; s++)
+        for (int i = 0; i < batch; i++)
+            for (int j = 0; j < 2; j++)
+                driver_check(c->driver.free(memory[s][i][j]), "free");
+    driver_check(c->driver.destroy_stream(stream), "stream");
+    check(leave(c, 0), "leave");
+    vrcnn_cuda_close(c);
+    free(picture);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+/* Pictures from ordinary memory and back, many in a call. */
+static void time_host(int width, int height, int bit_depth)
+{
+    VrcnnPlane dst[STREAM_PICTURES];
+    VrcnnConstPlane src[STREAM_PICTURES];
+    double times[STREAM_REPEATS];
+    VrcnnCuda *c = open_cuda(VRCNN_CUDA_AUTO, 0, 0, 0);
+    const int bytes = bit_depth > 8 ? 2 : 1;
+    const size_t size = (size_t)width * (size_t)height * (size_t)bytes;
+    uint8_t *memory = calloc(2 * (size_t)stream_pictures, size);
+    check(memory ? VRCNN_OK : VRCNN_ERROR_MEMORY, "bench");
+    for (int i = 0; i < stream_pictures; i++) {
+        uint8_t *at = memory + 2 * (size_t)i * size;
+        draw(at, width, height, bit_depth, i);
+        const VrcnnConstPlane from = {at, (ptrdiff_t)(size / (size_t)height), width, height, bit_depth, bytes};
+        const VrcnnPlane to = {at + size, from.stride, width, height, bit_depth, bytes};
+        src[i] = from;
+        dst[i] = to;
+    }
+    const double before = vrcnn_cuda_peak(c, peak_milliseconds);
+    check(vrcnn_cuda_filter_host(c, NETWORK, VRCNN_SCALE_TRAINED, dst, src, stream_pictures < 8 ? stream_pictures : 8), "warm up");
+    for (int i = 0; i < STREAM_REPEATS; i++) {
+        const double start = now();
+        check(vrcnn_cuda_filter_host(c, NETWORK, VRCNN_SCALE_TRAINED, dst, src, stream_pictures), "filter");
+        times[i] = now() - start;
+    }
+    print_row(c, "host", "whole", width, height, bit_depth, stream_pictures, summary(times, STREAM_REPEATS), before, 0);
+    vrcnn_cuda_close(c);
+    free(memory);
+}
+
+/* 0 if it is no number of samples. */
+static int number(const char *word)
+{
+    char *end;
+    const long value = strtol(word, &end, 10);
+    return *end || value < 1 || value > VRCNN_MAX_SIZE ? 0 : (int)value;
+}
+
+int main(int argc, char **argv)
+{
+    static const int all_sizes[][2] = {{416, 240}, {832, 480}, {1920, 1080}, {3840, 2160}, {2560, 1600}}, smoke_sizes[][2] = {{70, 40}};
+    const int is_smoke = argc == 5 && !strcmp(argv[4], "smoke");
+    const int (*sizes)[2] = is_smoke ? smoke_sizes : all_sizes;
+    const size_t count = is_smoke ? 1 : sizeof all_sizes / sizeof all_sizes[0];
+    const int width = sizes[count - 1][0], height = sizes[count - 1][1];
+    int driver_version = 0;
+    if ((argc != 4 && !is_smoke) || (photograph_width = number(argv[2])) < 1 || (photograph_height = number(argv[3])) < 1) {
+        fprintf(stderr, "usage: bench_cuda PICTURE WIDTH HEIGHT [smoke]\n");
+        return 2;
+    }
+    const size_t size = (size_t)photograph_width * (size_t)photograph_height;
+    photograph = take(size);
+    FILE *file = fopen(argv[1], "rb");
+    if (!file || fread(photograph, 1, size, file) != size) {
+        fprintf(stderr, "bench_cuda: cannot read %zu bytes of %s\n", size, argv[1]);
+        return 1;
+    }
+    fclose(file);
+    if (is_smoke) {
+        peak_milliseconds = enough_milliseconds = 1e-3;
+        stream_pictures = 4;
+    }
+    VrcnnCuda *c = open_cuda(VRCNN_CUDA_AUTO, 0, 0, 0);
+    c->driver.version(&driver_version);
+    printf("{\"device\": \"%s\", \"capability\": %d, \"multiprocessors\": %d, \"driver\": %d, \"compiler\": %d,\n \"first\": \"%s\", "
+           "\"first_blocks\": %d, \"second\": \"%s\", \"second_blocks\": %d,\n \"rows\": [",
+           c->name, c->capability, c->multiprocessors, driver_version, vrcnn_cuda_compiler(), c->first.shape->name, c->first.blocks,
+           c->second.shape->name, c->second.blocks);
+    vrcnn_cuda_close(c);
+    for (size_t i = 0; i < count; i++)
+        time_device(VRCNN_CUDA_AUTO, 0, 0, 0, sizes[i][0], sizes[i][1], 8, 1, 1);
+    time_device(VRCNN_CUDA_AUTO, 0, 0, 0, sizes[0][0], sizes[0][1], 8, VRCNN_CUDA_BATCH, 0);
+    time_device(VRCNN_CUDA_AUTO, 0, 0, 0, width, height, 10, 1, 0);
+    for (int shape = 1; vrcnn_cuda_shape_name(0, shape); shape++)
+        time_device(VRCNN_CUDA_AUTO, shape, 0, 0, width, height, 8, 1, 1);
+    for (int shape = 1; vrcnn_cuda_shape_name(1, shape); shape++)
+        time_device(VRCNN_CUDA_AUTO, 0, shape, 0, width, height, 8, 1, 1);
+    for (size_t map_size = (size_t)16 << 20; map_size <= (size_t)64 << 20; map_size *= 2)
+        time_device(VRCNN_CUDA_AUTO, 0, 0, map_size, width, height, 8, 1, 0);
+    time_device(VRCNN_CUDA_SIMPLE, 0, 0, 0, width, height, 8, 1, 0);
+    for (size_t i = count > 2 ? 2 : 0; i < count; i++)
+        time_host(sizes[i][0], sizes[i][1], 8);
+    time_host(sizes[count > 2 ? 2 : 0][0], sizes[count > 2 ? 2 : 0][1], 10);
+    printf("]}\n");
+    free(photograph);
+    return 0;
+}

@@ -1,0 +1,618 @@
+/* test_cuda [--rounds N] [--largest SAMPLES] [SEED]: libvrcnn_cuda against the scalar kernels of the C library, for equality; on a GPU, or
+ * on the emulated one (LD_LIBRARY_PATH with the fake libcuda.so.1), where errors of the driver are tested as well.
+ *
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+#define _POSIX_C_SOURCE 200809L
+
+#include "vrcnn/vrcnn_cuda.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "driver.h"
+#include "model.h"
+#include "sha256.h"
+
+enum {
+    MOST_FILE = 1 << 22,
+    GUARD = 0xa5,
+    EMULATED_ROUNDS = 1,
+    DEVICE_ROUNDS = 30,
+    EMULATED_LARGEST = 40,
+    DEVICE_LARGEST = 700,
+    HUGE_WIDTH = 8191, /* on a GPU: a map of 1.7 GB in one piece, and in bands */
+    HUGE_HEIGHT = 4323,
+    BATCH = 10,
+    REFERENCE_THREADS = 16
+};
+
+static uint64_t state;
+static unsigned long long pictures, samples;
+static int largest, is_emulated;
+static VrcnnDriver driver;
+static CUcontext device_context;
+static char doing[256];
+
+static uint32_t draw(void)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (uint32_t)(state >> 32);
+}
+
+static int between(int low, int high)
+{
+    return low + (int)(draw() % (unsigned)(high - low + 1));
+}
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "test_cuda: %s: %s\n", doing, what);
+    exit(1);
+}
+
+static void check(int condition, const char *what)
+{
+    if (!condition)
+        fail(what);
+}
+
+static void expect(int error, int wanted)
+{
+    char text[256];
+    if (error == wanted)
+        return;
+    snprintf(text, sizeof text, "error %d (%s), expected %d (%s)", error, vrcnn_cuda_strerror(error), wanted, vrcnn_cuda_strerror(wanted));
+    fail(text);
+}
+
+static void *take(size_t size)
+{
+    void *memory = malloc(size ? size : 1);
+    check(memory != NULL, "out of memory");
+    return memory;
+}
+
+/* ---- model files ---- */
+
+typedef struct File {
+    uint8_t *data;
+    size_t size;
+} File;
+
+static void put(File *file, uint64_t value, int bytes)
+{
+    check(file->size + 8 < MOST_FILE, "the test's model is too large");
+    for (int i = 0; i < bytes; i++)
+        file->data[file->size++] = (uint8_t)(value >> 8 * i);
+}
+
+static File begin_file(int networks)
+{
+    File file = {take(MOST_FILE), 8};
+    memcpy(file.data, "VRCNNINT", 8);
+    put(&file, 1, 2);
+    put(&file, (uint64_t)networks, 2);
+    put(&file, 0, 4);
+    return file;
+}
+
+static void end_file(File *file)
+{
+    for (int i = 0; i < 4; i++)
+        file->data[12 + i] = (uint8_t)((file->size + VRCNN_ID_SIZE) >> 8 * i);
+    vrcnn_sha256(file->data + file->size, file->data, file->size);
+    file->size += VRCNN_ID_SIZE;
+}
+
+/* Any weights, or only the largest; a shift and a multiplier that spread the outputs over 0..127, or any. */
+static void put_branch(File *file, int inputs, int outputs, int size, int is_last, int is_extreme)
+{
+    const int macs = inputs * size * size;
+    double spread = 1;
+    while (spread * spread < macs)
+        spread++;
+    spread *= inputs == 1 ? 127. * 128 / 3 : 73. * 64;
+    int shift = between(0, 15), multiplier = between(1, 32767);
+    if (is_last) {
+        shift = between(2, 15);
+        multiplier = between(512, 1023);
+    } else if (!is_extreme) {
+        shift = between(0, 4);
+        const double fits = 127. * 32768 * (1 << shift) / spread / 2;
+        multiplier = fits < 1 ? 1 : fits > 32767 ? 32767 : (int)fits;
+    }
+    put(file, (uint64_t)size, 1);
+    put(file, (uint64_t)shift, 1);
+    put(file, (uint64_t)multiplier, 2);
+    put(file, (uint64_t)outputs, 2);
+    put(file, 0, 2);
+    for (int o = 0; o < outputs; o++) {
+        const int bias = is_extreme ? between(-2000000000, 2000000000) : between(-(int)spread, (int)spread);
+        put(file, (uint64_t)(int64_t)bias, 4);
+    }
+    for (int i = 0; i < outputs * macs; i++)
+        put(file, (uint64_t)(int64_t)(is_extreme ? 254 * between(0, 1) - 127 : between(-127, 127)), 1);
+}
+
+static void put_vrcnn(File *file, int is_extreme)
+{
+    static const struct {
+        int inputs, branches, size[2], outputs[2];
+    } layers[] = {{1, 1, {5, 0}, {64, 0}}, {64, 2, {5, 3}, {16, 32}}, {48, 2, {3, 1}, {16, 32}}, {48, 1, {3, 0}, {1, 0}}};
+    put(file, 32, 1);
+    put(file, 0, 1);
+    put(file, 4, 1);
+    put(file, 0, 1);
+    for (int l = 0; l < 4; l++) {
+        put(file, (uint64_t)layers[l].branches, 1);
+        for (int b = 0; b < layers[l].branches; b++)
+            put_branch(file, layers[l].inputs, layers[l].outputs[b], layers[l].size[b], l == 3, is_extreme && between(0, 1));
+    }
+}
+
+static void put_any_network(File *file)
+{
+    const int layers = between(2, 5);
+    int inputs = 1;
+    put(file, 20, 1);
+    put(file, 0, 1);
+    put(file, (uint64_t)layers, 1);
+    put(file, 0, 1);
+    for (int l = 0; l < layers; l++) {
+        const int is_last = l == layers - 1, branches = is_last ? 1 : between(1, 4);
+        int outputs = 0;
+        put(file, (uint64_t)branches, 1);
+        for (int b = 0; b < branches; b++) {
+            const int channels = is_last ? 1 : 16 * between(1, 2);
+            put_branch(file, inputs, channels, 1 + 2 * between(0, 2), is_last, 0);
+            outputs += channels;
+        }
+        inputs = outputs;
+    }
+}
+
+/* ---- pictures ---- */
+
+typedef struct Memory {
+    uint8_t *block;
+    size_t size;
+    size_t offset; /* of the plane's first sample */
+} Memory;
+
+static Memory make_memory(VrcnnPlane *plane, int width, int height, int bit_depth, int bytes)
+{
+    const int gap = between(0, 1) ? between(0, 70) : 0, is_negative = between(0, 3) == 0;
+    const size_t stride = (size_t)width * (size_t)bytes + (size_t)gap, before = (size_t)between(0, 5);
+    Memory m;
+    m.size = before + stride * (size_t)height + 5;
+    m.block = take(m.size);
+    memset(m.block, GUARD, m.size);
+    m.offset = before + (is_negative ? stride * (size_t)(height - 1) : 0);
+    const VrcnnPlane made = {m.block + m.offset, is_negative ? -(ptrdiff_t)stride : (ptrdiff_t)stride, width, height, bit_depth, bytes};
+    *plane = made;
+    return m;
+}
+
+static void fill(const VrcnnPlane *plane)
+{
+    const int most = (1 << plane->bit_depth) - 1, kind = between(0, 4), level = between(0, most);
+    for (int y = 0; y < plane->height; y++)
+        for (int x = 0; x < plane->width; x++) {
+            int value = between(0, most);
+            if (kind == 1)
+                value = between(0, 1) * most;
+            else if (kind == 2)
+                value = (level + 3 * x + 5 * y) % (most + 1);
+            else if (kind == 3)
+                value = plane->bytes_per_sample == 2 ? between(0, 65535) : value; /* beyond the bit depth: clipped */
+            uint8_t *at = (uint8_t *)plane->data + y * plane->stride + x * plane->bytes_per_sample;
+            at[0] = (uint8_t)value;
+            if (plane->bytes_per_sample == 2)
+                at[1] = (uint8_t)(value >> 8);
+        }
+}
+
+static VrcnnConstPlane constant(const VrcnnPlane *plane)
+{
+    const VrcnnConstPlane c = {plane->data, plane->stride, plane->width, plane->height, plane->bit_depth, plane->bytes_per_sample};
+    return c;
+}
+
+typedef struct Set {
+    int count, width, height, bit_depth;
+    Memory src_memory[BATCH], dst_memory[BATCH], wanted_memory[BATCH];
+    VrcnnPlane src[BATCH], dst[BATCH], wanted[BATCH];
+    VrcnnConstPlane from[BATCH];
+} Set;
+
+static Set make_set(VrcnnContext *reference, int index, int scale, int count, int width, int height, int bit_depth)
+{
+    const int src_bytes = bit_depth > 8 ? 2 : between(1, 2), dst_bytes = bit_depth > 8 ? 2 : between(1, 2);
+    Set s;
+    memset(&s, 0, sizeof s);
+    s.count = count;
+    s.width = width;
+    s.height = height;
+    s.bit_depth = bit_depth;
+    for (int i = 0; i < count; i++) {
+        s.src_memory[i] = make_memory(s.src + i, width, height, bit_depth, src_bytes);
+        s.dst_memory[i] = make_memory(s.dst + i, width, height, bit_depth, dst_bytes);
+        s.wanted_memory[i] = s.dst_memory[i];
+        s.wanted_memory[i].block = take(s.dst_memory[i].size);
+        memset(s.wanted_memory[i].block, GUARD, s.dst_memory[i].size);
+        s.wanted[i] = s.dst[i];
+        s.wanted[i].data = s.wanted_memory[i].block + s.dst_memory[i].offset;
+        fill(s.src + i);
+        s.from[i] = constant(s.src + i);
+        expect(vrcnn_filter_picture(reference, index, scale, s.wanted + i, s.from + i), VRCNN_OK);
+    }
+    return s;
+}
+
+static void free_set(Set *s)
+{
+    for (int i = 0; i < s->count; i++) {
+        free(s->src_memory[i].block);
+        free(s->dst_memory[i].block);
+        free(s->wanted_memory[i].block);
+    }
+}
+
+/* Every byte, also those between rows; then the results are wiped. */
+static void compare(Set *s)
+{
+    for (int i = 0; i < s->count; i++) {
+        const uint8_t *got = s->dst_memory[i].block, *wanted = s->wanted_memory[i].block;
+        for (size_t at = 0; at < s->dst_memory[i].size; at++)
+            if (got[at] != wanted[at]) {
+                char text[160];
+                const size_t stride = (size_t)(s->dst[i].stride < 0 ? -s->dst[i].stride : s->dst[i].stride);
+                const size_t first =
+                    s->dst[i].stride < 0 ? s->dst_memory[i].offset - stride * (size_t)(s->height - 1) : s->dst_memory[i].offset;
+                snprintf(text, sizeof text, "picture %d of %d, memory row %td, byte %td: got %d, expected %d", i, s->count,
+                         ((ptrdiff_t)at - (ptrdiff_t)first) / (ptrdiff_t)stride, ((ptrdiff_t)at - (ptrdiff_t)first) % (ptrdiff_t)stride,
+                         got[at], wanted[at]);
+                fail(text);
+            }
+        memset(s->dst_memory[i].block, GUARD, s->dst_memory[i].size);
+        pictures++;
+        samples += (unsigned)(s->width * s->height);
+    }
+}
+
+static void driver_check(CUresult result)
+{
+    expect(vrcnn_driver_error(result), VRCNN_OK);
+}
+
+/* The pictures in the GPU's memory, each call in one of two streams. */
+static void filter_on_device(VrcnnCuda *cuda, int index, int scale, Set *s)
+{
+    VrcnnPlane dst[BATCH];
+    VrcnnConstPlane src[BATCH];
+    CUdeviceptr memory[BATCH][2];
+    CUstream stream[2];
+    driver_check(driver.push(device_context));
+    for (int i = 0; i < 2; i++)
+        driver_check(driver.create_stream(stream + i, CU_STREAM_NON_BLOCKING));
+    for (int i = 0; i < s->count; i++) {
+        driver_check(driver.allocate(memory[i], s->src_memory[i].size));
+        driver_check(driver.allocate(memory[i] + 1, s->dst_memory[i].size));
+        driver_check(driver.to_device(memory[i][0], s->src_memory[i].block, s->src_memory[i].size, NULL));
+        driver_check(driver.to_device(memory[i][1], s->dst_memory[i].block, s->dst_memory[i].size, NULL));
+        src[i] = s->from[i];
+        src[i].data = vrcnn_driver_pointer(memory[i][0] + s->src_memory[i].offset);
+        dst[i] = s->dst[i];
+        dst[i].data = vrcnn_driver_pointer(memory[i][1] + s->dst_memory[i].offset);
+    }
+    driver_check(driver.synchronize(NULL));
+    const int half = s->count / 2;
+    expect(vrcnn_cuda_filter(cuda, index, scale, dst, src, half, stream[0]), VRCNN_OK);
+    expect(vrcnn_cuda_filter(cuda, index, scale, dst + half, src + half, s->count - half, stream[1]), VRCNN_OK);
+    for (int i = 0; i < s->count; i++)
+        driver_check(driver.to_host(s->dst_memory[i].block, memory[i][1], s->dst_memory[i].size, stream[i >= half]));
+    for (int i = 0; i < 2; i++)
+        driver_check(driver.synchronize(stream[i]));
+    for (int i = 0; i < s->count; i++) {
+        driver_check(driver.free(memory[i][0]));
+        driver_check(driver.free(memory[i][1]));
+    }
+    for (int i = 0; i < 2; i++)
+        driver_check(driver.destroy_stream(stream[i]));
+    CUcontext popped;
+    driver_check(driver.pop(&popped));
+}
+
+/* ---- equality ---- */
+
+typedef struct Contexts {
+    VrcnnContext *reference;
+    VrcnnCuda *cuda[16];
+    char name[16][80];
+    int count;
+} Contexts;
+
+static VrcnnCuda *open_cuda(const File *file, VrcnnCudaMethod method, int first, int second, size_t map_size)
+{
+    VrcnnCudaSettings settings;
+    VrcnnCuda *cuda;
+    expect(vrcnn_cuda_default_settings(&settings, sizeof settings), VRCNN_OK);
+    settings.method = method;
+    settings.first_shape = first;
+    settings.second_shape = second;
+    settings.map_size = map_size;
+    const int error = vrcnn_cuda_open(&cuda, file ? file->data : NULL, file ? file->size : 0, &settings);
+    if (error == VRCNN_CUDA_ERROR_SHAPE && (first || second))
+        return NULL; /* not on this GPU */
+    expect(error, VRCNN_OK);
+    return cuda;
+}
+
+static void add_context(Contexts *c, const File *file, VrcnnCudaMethod method, int first, int second, size_t map_size)
+{
+    VrcnnCuda *cuda = open_cuda(file, method, first, second, map_size);
+    if (!cuda)
+        return;
+    const char *names[2] = {vrcnn_cuda_shape_name(0, first), vrcnn_cuda_shape_name(1, second)};
+    snprintf(c->name[c->count], sizeof c->name[0], "%s %s %s, maps of %zu bytes", method == VRCNN_CUDA_SIMPLE ? "simple" : "any method",
+             names[0] ? names[0] : "", names[1] ? names[1] : "", map_size);
+    c->cuda[c->count++] = cuda;
+}
+
+/* The simple kernels, every shape of the fused ones, and bands of few rows. */
+static Contexts open_contexts(const File *file)
+{
+    Contexts c = {NULL, {NULL}, {{0}}, 0};
+    VrcnnModel *model;
+    if (file)
+        expect(vrcnn_model_load(&model, file->data, file->size, NULL), VRCNN_OK);
+    else
+        expect(vrcnn_model_builtin(&model, VRCNN_BEFORE_DEBLOCKING), VRCNN_OK);
+    VrcnnSettings settings;
+    vrcnn_default_settings(&settings, sizeof settings);
+    settings.kernel = VRCNN_KERNEL_SCALAR;
+    settings.threads = is_emulated ? 1 : REFERENCE_THREADS;
+    expect(vrcnn_open(&c.reference, model, &settings), VRCNN_OK);
+    vrcnn_model_free(model);
+    add_context(&c, file, VRCNN_CUDA_SIMPLE, 0, 0, 0);
+    add_context(&c, file, VRCNN_CUDA_AUTO, 0, 0, 0);
+    for (int shape = 1; vrcnn_cuda_shape_name(0, shape) || vrcnn_cuda_shape_name(1, shape); shape++)
+        add_context(&c, file, VRCNN_CUDA_AUTO, vrcnn_cuda_shape_name(0, shape) ? shape : 0, vrcnn_cuda_shape_name(1, shape) ? shape : 0, 0);
+    add_context(&c, file, VRCNN_CUDA_AUTO, 0, 0, (size_t)between(1, 200000));
+    add_context(&c, file, VRCNN_CUDA_SIMPLE, 0, 0, (size_t)between(1, 200000));
+    return c;
+}
+
+static void close_contexts(Contexts *c)
+{
+    vrcnn_close(c->reference);
+    for (int i = 0; i < c->count; i++)
+        vrcnn_cuda_close(c->cuda[i]);
+}
+
+/* One set of pictures through contexts first .. end - 1. */
+static void check_set(Contexts *c, int first, int end, int index, int count, int width, int height)
+{
+    const int bit_depth = between(8, 10), scale = between(0, 1) ? VRCNN_SCALE_TRAINED : between(1, 10);
+    Set s = make_set(c->reference, index, scale, count, width, height, bit_depth);
+    for (int i = first; i < end && i < c->count; i++) {
+        snprintf(doing, sizeof doing, "%s, network %d, %d pictures of %dx%d, %d bit, bytes %d to %d, scale %d", c->name[i], index, count,
+                 width, height, bit_depth, s.src->bytes_per_sample, s.dst->bytes_per_sample, scale);
+        expect(vrcnn_cuda_filter_host(c->cuda[i], index, scale, s.dst, s.from, count), VRCNN_OK);
+        compare(&s);
+        filter_on_device(c->cuda[i], index, scale, &s);
+        compare(&s);
+    }
+    free_set(&s);
+}
+
+static void check_networks(const File *file, int networks)
+{
+    Contexts c = open_contexts(file);
+    for (int index = 0; index < networks; index++) {
+        check_set(&c, 0, c.count, index, 1, between(1, largest), between(1, largest));
+        const int one = between(0, c.count - 1);
+        check_set(&c, one, one + 1, index, 1, between(1, 9), between(1, largest));
+        check_set(&c, one, one + 1, index, between(2, BATCH), between(1, largest / 3), between(1, largest / 3));
+    }
+    close_contexts(&c);
+}
+
+static void check_huge(void)
+{
+    Contexts c = open_contexts(NULL);
+    check_set(&c, 0, 2, 2, 1, HUGE_WIDTH, HUGE_HEIGHT);
+    VrcnnCuda *const whole = open_cuda(NULL, VRCNN_CUDA_AUTO, 0, 0, (size_t)4 << 30);
+    vrcnn_cuda_close(c.cuda[1]);
+    c.cuda[1] = whole;
+    check_set(&c, 1, 2, 1, 1, HUGE_WIDTH, HUGE_HEIGHT);
+    close_contexts(&c);
+}
+
+/* ---- errors ---- */
+
+static void check_arguments(void)
+{
+    VrcnnCudaSettings settings;
+    VrcnnCuda *cuda;
+    uint8_t memory[2][16 * 16];
+    VrcnnPlane dst = {memory[0], 16, 16, 16, 8, 1};
+    VrcnnConstPlane src = {memory[1], 16, 16, 16, 8, 1};
+    snprintf(doing, sizeof doing, "arguments");
+    expect(vrcnn_cuda_default_settings(NULL, sizeof settings), VRCNN_ERROR_ARGUMENT);
+    expect(vrcnn_cuda_default_settings(&settings, sizeof settings - 1), VRCNN_ERROR_ARGUMENT);
+    expect(vrcnn_cuda_open(NULL, NULL, 0, NULL), VRCNN_ERROR_ARGUMENT);
+    expect(vrcnn_cuda_open(&cuda, NULL, 1, NULL), VRCNN_ERROR_ARGUMENT);
+    expect(vrcnn_cuda_open(&cuda, "VRCNNINT", 8, NULL), VRCNN_ERROR_TRUNCATED);
+    check(cuda == NULL, "a handle after an error");
+    vrcnn_cuda_default_settings(&settings, sizeof settings);
+    settings.device = 1000;
+    expect(vrcnn_cuda_open(&cuda, NULL, 0, &settings), VRCNN_CUDA_ERROR_DEVICE_NUMBER);
+    settings.device = -1;
+    expect(vrcnn_cuda_open(&cuda, NULL, 0, &settings), VRCNN_CUDA_ERROR_DEVICE_NUMBER);
+    settings.device = 0;
+    settings.method = (VrcnnCudaMethod)3; /* NOLINT(clang-analyzer-optin.core.EnumCastOutOfRange) */
+    expect(vrcnn_cuda_open(&cuda, NULL, 0, &settings), VRCNN_CUDA_ERROR_METHOD);
+    settings.method = VRCNN_CUDA_AUTO;
+    settings.first_shape = 100;
+    expect(vrcnn_cuda_open(&cuda, NULL, 0, &settings), VRCNN_CUDA_ERROR_SHAPE);
+    settings.size--;
+    expect(vrcnn_cuda_open(&cuda, NULL, 0, &settings), VRCNN_ERROR_ARGUMENT);
+    File file = begin_file(1);
+    put_any_network(&file);
+    end_file(&file);
+    vrcnn_cuda_default_settings(&settings, sizeof settings);
+    settings.method = VRCNN_CUDA_FUSED;
+    expect(vrcnn_cuda_open(&cuda, file.data, file.size, &settings), VRCNN_CUDA_ERROR_METHOD);
+    free(file.data);
+
+    check(vrcnn_cuda_devices() >= 1, "no device, and yet the test runs");
+    check(vrcnn_cuda_shape_name(0, 0) == NULL && vrcnn_cuda_shape_name(2, 1) == NULL, "a name for a shape that is none");
+    expect(vrcnn_cuda_open(&cuda, NULL, 0, NULL), VRCNN_OK);
+    expect(vrcnn_cuda_method(cuda, 0), VRCNN_CUDA_FUSED);
+    expect(vrcnn_cuda_method(cuda, 99), VRCNN_ERROR_INDEX);
+    check(vrcnn_cuda_memory(cuda) > 0 && vrcnn_cuda_capability(cuda) >= 80, "memory or capability");
+    expect(vrcnn_cuda_filter_host(cuda, 0, 8, &dst, &src, 0), VRCNN_OK);
+    expect(vrcnn_cuda_filter_host(cuda, 0, 8, &dst, &src, -1), VRCNN_ERROR_ARGUMENT);
+    expect(vrcnn_cuda_filter_host(NULL, 0, 8, &dst, &src, 1), VRCNN_ERROR_ARGUMENT);
+    expect(vrcnn_cuda_filter_host(cuda, 0, 8, NULL, &src, 1), VRCNN_ERROR_ARGUMENT);
+    expect(vrcnn_cuda_filter_host(cuda, 4, 8, &dst, &src, 1), VRCNN_ERROR_INDEX);
+    expect(vrcnn_cuda_filter(cuda, -1, 8, &dst, &src, 1, NULL), VRCNN_ERROR_INDEX);
+    expect(vrcnn_cuda_filter_host(cuda, 0, 0, &dst, &src, 1), VRCNN_ERROR_SCALE);
+    expect(vrcnn_cuda_filter_host(cuda, 0, 11, &dst, &src, 1), VRCNN_ERROR_SCALE);
+    src.bit_depth = 11;
+    expect(vrcnn_cuda_filter_host(cuda, 0, 8, &dst, &src, 1), VRCNN_ERROR_BIT_DEPTH);
+    src.bit_depth = 9;
+    expect(vrcnn_cuda_filter_host(cuda, 0, 8, &dst, &src, 1), VRCNN_ERROR_PLANE);
+    src.bit_depth = 8;
+    src.width = 15;
+    expect(vrcnn_cuda_filter_host(cuda, 0, 8, &dst, &src, 1), VRCNN_ERROR_PLANE);
+    src.width = 16;
+    src.stride = 15;
+    expect(vrcnn_cuda_filter_host(cuda, 0, 8, &dst, &src, 1), VRCNN_ERROR_PLANE);
+    src.stride = 16;
+    src.data = memory[0] + 255;
+    expect(vrcnn_cuda_filter_host(cuda, 0, 8, &dst, &src, 1), VRCNN_ERROR_OVERLAP);
+    src.data = NULL;
+    expect(vrcnn_cuda_filter_host(cuda, 0, 8, &dst, &src, 1), VRCNN_ERROR_ARGUMENT);
+    const VrcnnPlane twice[2] = {dst, dst};
+    src.data = memory[1];
+    const VrcnnConstPlane both[2] = {src, src};
+    expect(vrcnn_cuda_filter_host(cuda, 0, 8, twice, both, 2), VRCNN_ERROR_OVERLAP);
+    check(vrcnn_cuda_peak(cuda, 0) == VRCNN_ERROR_ARGUMENT, "a peak in no time");
+    check(vrcnn_cuda_peak(cuda, is_emulated ? 1e-3 : 1) > 0, "no peak");
+    vrcnn_cuda_close(cuda);
+    vrcnn_cuda_close(NULL);
+    check(vrcnn_cuda_memory(NULL) == 0 && vrcnn_cuda_device_name(NULL) == NULL, "NULL");
+    expect(vrcnn_cuda_method(NULL, 0), VRCNN_ERROR_ARGUMENT);
+    expect(vrcnn_cuda_capability(NULL), VRCNN_ERROR_ARGUMENT);
+}
+
+static void emulate(const char *what)
+{
+    setenv("EMULATED_CUDA", what, 1);
+    snprintf(doing, sizeof doing, "emulated driver: %s", what);
+}
+
+/* What only the emulated driver can show. */
+static void check_driver_errors(void)
+{
+    static const struct {
+        const char *what;
+        int error;
+    } at_open[] = {{"no_device", VRCNN_CUDA_ERROR_NO_DEVICE},
+                   {"old_driver", VRCNN_CUDA_ERROR_OLD_DRIVER},
+                   {"old_gpu", VRCNN_CUDA_ERROR_DEVICE_KIND},
+                   {"memory", VRCNN_CUDA_ERROR_MEMORY}};
+    VrcnnCuda *cuda;
+    uint8_t memory[2][16 * 16] = {{0}};
+    const VrcnnPlane dst = {memory[0], 16, 16, 16, 8, 1};
+    const VrcnnConstPlane src = {memory[1], 16, 16, 16, 8, 1};
+    for (size_t i = 0; i < sizeof at_open / sizeof at_open[0]; i++) {
+        emulate(at_open[i].what);
+        expect(vrcnn_cuda_open(&cuda, NULL, 0, NULL), at_open[i].error);
+        check(cuda == NULL, "a handle after an error");
+    }
+    emulate("");
+    expect(vrcnn_cuda_open(&cuda, NULL, 0, NULL), VRCNN_OK);
+    emulate("memory");
+    expect(vrcnn_cuda_filter_host(cuda, 0, 8, &dst, &src, 1), VRCNN_CUDA_ERROR_MEMORY);
+    emulate("lost");
+    expect(vrcnn_cuda_filter_host(cuda, 0, 8, &dst, &src, 1), VRCNN_CUDA_ERROR_DEVICE_FAILED);
+    emulate("");
+    expect(vrcnn_cuda_filter_host(cuda, 0, 8, &dst, &src, 1), VRCNN_OK);
+    vrcnn_cuda_close(cuda);
+}
+
+static int usage(void)
+{
+    fprintf(stderr, "usage: test_cuda [--rounds N] [--largest SAMPLES] [SEED]\n");
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seed = (uint64_t)time(NULL);
+    int rounds = 0;
+    VrcnnCuda *cuda;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (int i = 1; i < argc; i++) {
+        char *end;
+        const int is_option = argv[i][0] == '-';
+        if (is_option && i + 1 == argc)
+            return usage();
+        const long long value = strtoll(argv[i + is_option], &end, 10);
+        if (*end || value < is_option || (is_option && value > 16384))
+            return usage();
+        if (!is_option)
+            seed = (uint64_t)value;
+        else if (!strcmp(argv[i], "--rounds"))
+            rounds = (int)value;
+        else if (!strcmp(argv[i], "--largest"))
+            largest = (int)value;
+        else
+            return usage();
+        i += is_option;
+    }
+    state = (seed + 1) * UINT64_C(0x9e3779b97f4a7c15) | 1;
+    const int error = vrcnn_cuda_open(&cuda, NULL, 0, NULL);
+    if (error == VRCNN_CUDA_ERROR_NO_DRIVER || error == VRCNN_CUDA_ERROR_NO_DEVICE) {
+        fprintf(stderr, "test_cuda: %s\n", vrcnn_cuda_strerror(error));
+        return 77; /* skipped, for those who know */
+    }
+    snprintf(doing, sizeof doing, "opening the built-in set");
+    expect(error, VRCNN_OK);
+    is_emulated = !strcmp(vrcnn_cuda_device_name(cuda), "emulated GPU");
+    printf("test_cuda: %s, compute capability %d, seed %" PRIu64 "\n", vrcnn_cuda_device_name(cuda), vrcnn_cuda_capability(cuda), seed);
+    vrcnn_cuda_close(cuda);
+    rounds = rounds ? rounds : is_emulated ? EMULATED_ROUNDS : DEVICE_ROUNDS;
+    largest = largest ? largest : is_emulated ? EMULATED_LARGEST : DEVICE_LARGEST;
+    CUdevice device;
+    expect(vrcnn_driver_open(&driver), VRCNN_OK);
+    driver_check(driver.device(&device, 0));
+    driver_check(driver.retain(&device_context, device));
+    for (int round = 0; round < rounds; round++) {
+        File file = begin_file(3);
+        put_vrcnn(&file, 0);
+        put_vrcnn(&file, 1);
+        put_any_network(&file);
+        end_file(&file);
+        check_networks(&file, 3);
+        check_networks(NULL, 4);
+        free(file.data);
+    }
+    if (!is_emulated && largest >= DEVICE_LARGEST)
+        check_huge();
+    driver_check(driver.release(device));
+    check_arguments();
+    if (is_emulated)
+        check_driver_errors();
+    vrcnn_driver_close(&driver);
+    printf("test_cuda: %llu pictures, %llu samples, all equal\n", pictures, samples);
+    return 0;
+}
