@@ -14,6 +14,13 @@
 #include "model.h"
 #include "vrcnn/vrcnn.h"
 
+/* Older compilers do not know all instructions that the kernels use. (Apple's clang has version numbers of its own.) */
+#if defined(__x86_64__) || defined(__aarch64__)
+#if defined(__clang__) ? !defined(__apple_build_version__) && __clang_major__ < 12 : defined(__GNUC__) && __GNUC__ < 11
+#error "gcc 11 or clang 12, or later, is needed"
+#endif
+#endif
+
 enum {
     VRCNN_ROWS = 4,     /* rows that a call computes */
     VRCNN_COLUMNS = 16, /* a call may write up to the next multiple of this many columns */

@@ -12,11 +12,15 @@
 
 #include <string.h>
 
+#ifndef VRCNN_WIDEST_STRIP /* tests make it less, to have many strips in small pictures */
+#define VRCNN_WIDEST_STRIP 656
+#endif
+
 enum {
     ALIGNMENT = 64,
-    RING_BYTES = 1 << 20,  /* what the rings of a strip should fit: half of a usual L2 cache */
-    WIDEST_STRIP = 656,    /* wider ones gain nothing */
-    NARROWEST_IN_HALO = 16 /* but at least so many times the network's halo, or too much is computed twice */
+    RING_BYTES = 1 << 20,              /* what the rings of a strip should fit: half of a usual L2 cache */
+    WIDEST_STRIP = VRCNN_WIDEST_STRIP, /* wider ones gain nothing */
+    NARROWEST_IN_HALO = 16             /* but at least so many times the network's halo, or too much is computed twice */
 };
 
 static int smaller(int a, int b)

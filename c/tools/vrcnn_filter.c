@@ -25,6 +25,7 @@ static const char usage_text[] =
     "  --bit-depth B   8 (default), 9 or 10\n"
     "  --format F      chroma format: 420 (default), 400, 422, 444\n"
     "  --scale C       output scale 1..10 (default 8: as trained)\n"
+    "  --layer L       write the outputs of hidden layer L, from 0, instead: a byte each, channel after channel\n"
     "  --model FILE    a model set instead of the one built in\n"
     "  --kernel K      auto (default), or one that --kernels lists; all give the same bits\n"
     "  --threads T     threads that work on a picture, 1 (default) to 64\n"
@@ -33,11 +34,14 @@ static const char usage_text[] =
 
 typedef struct Options {
     const char *input, *output, *model, *kernel, *position;
-    int width, height, bit_depth, format, scale, threads, qp, index, has_qp, has_index;
+    int width, height, bit_depth, format, scale, threads, qp, index, layer, has_qp, has_index;
 } Options;
 
-/* Removed when the program ends before the output is complete, by a signal too. */
+/* Removed when the program ends before the output is complete, by a signal too: never freed, since a signal may come at any time. */
 static char *unfinished;
+
+static const int ending_signals[] = {SIGINT, SIGTERM, SIGHUP};
+enum { ENDING_SIGNALS = sizeof ending_signals / sizeof *ending_signals };
 
 static void remove_unfinished(int signal_number)
 {
@@ -93,7 +97,7 @@ static void list_kernels(void);
 
 static Options parse(int argc, char **argv)
 {
-    Options o = {NULL, NULL, NULL, "auto", "before_deblocking", 0, 0, 8, 420, VRCNN_SCALE_TRAINED, 1, 0, 0, 0, 0};
+    Options o = {NULL, NULL, NULL, "auto", "before_deblocking", 0, 0, 8, 420, VRCNN_SCALE_TRAINED, 1, 0, 0, -1, 0, 0};
     for (int i = 1; i < argc; i++) {
         const char *option = argv[i];
         if (!strcmp(option, "--help")) {
@@ -127,6 +131,8 @@ static Options parse(int argc, char **argv)
             o.format = number(option, value, 400, 444);
         else if (!strcmp(option, "--scale"))
             o.scale = number(option, value, 1, 10);
+        else if (!strcmp(option, "--layer"))
+            o.layer = number(option, value, 0, VRCNN_MAX_LAYERS - 2);
         else if (!strcmp(option, "--model"))
             o.model = value;
         else if (!strcmp(option, "--kernel"))
@@ -289,18 +295,49 @@ static FILE *create_unfinished(const char *output)
     const size_t size = strlen(output) + 32;
     char *path = allocate(size);
     snprintf(path, size, "%s.%ld.tmp", output, (long)getpid());
+    sigset_t ending, before;
+    sigemptyset(&ending);
+    for (int i = 0; i < ENDING_SIGNALS; i++)
+        sigaddset(&ending, ending_signals[i]);
+    sigprocmask(SIG_BLOCK, &ending, &before); /* until it is known what to remove */
     const int descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL, 0666);
     if (descriptor < 0)
         fail("%s: %s", path, strerror(errno));
     unfinished = path;
     signal(SIGXFSZ, SIG_IGN); /* a file limit is then an error of the write */
-    signal(SIGINT, remove_unfinished);
-    signal(SIGTERM, remove_unfinished);
-    signal(SIGHUP, remove_unfinished);
+    for (int i = 0; i < ENDING_SIGNALS; i++)
+        if (signal(ending_signals[i], remove_unfinished) == SIG_IGN)
+            signal(ending_signals[i], SIG_IGN); /* as whoever started the program wants it: nohup */
+    sigprocmask(SIG_SETMASK, &before, NULL);
     FILE *file = fdopen(descriptor, "wb");
     if (!file)
         fail("%s: %s", path, strerror(errno));
     return file;
+}
+
+/* Writes the outputs of the hidden layer o->layer, channel after channel. */
+static void write_layer(FILE *out, const Options *o, VrcnnContext *context, const VrcnnModel *model, int index, const VrcnnConstPlane *src)
+{
+    VrcnnNetworkInfo info;
+    vrcnn_model_network_info(model, index, &info);
+    if (o->layer > info.layers - 2)
+        fail("--layer %d: network %d has hidden layers 0 to %d", o->layer, index, info.layers - 2);
+    const size_t channels = (size_t)info.channels[o->layer], samples = (size_t)o->width * (size_t)o->height;
+    if (samples > SIZE_MAX / channels)
+        fail("out of memory");
+    uint8_t *values = allocate(samples * channels), *plane = allocate(samples);
+    const ptrdiff_t stride = (ptrdiff_t)(channels * (size_t)o->width);
+    const VrcnnError error = vrcnn_filter_layer(context, index, o->layer, values, stride, src, 0, 0, o->width, o->height);
+    if (error)
+        fail("%s: %s", o->input, vrcnn_strerror(error));
+    for (size_t c = 0; c < channels; c++) {
+        for (size_t i = 0; i < samples; i++)
+            plane[i] = values[i * channels + c];
+        if (fwrite(plane, 1, samples, out) != samples)
+            fail("%s: %s", o->output, strerror(errno));
+    }
+    free(values);
+    free(plane);
 }
 
 int main(int argc, char **argv)
@@ -331,6 +368,10 @@ int main(int argc, char **argv)
             swap_if_big_endian(picture, luma_size);
             check_range(&o, picture, samples, i);
         }
+        if (o.layer >= 0) {
+            write_layer(out, &o, context, model, index, &src);
+            continue;
+        }
         const VrcnnError error = vrcnn_filter_picture(context, index, o.scale, &dst, &src);
         if (error)
             fail("%s: picture %llu: %s", o.input, i, vrcnn_strerror(error));
@@ -342,7 +383,6 @@ int main(int argc, char **argv)
     if (fclose(out) || rename(unfinished, o.output))
         fail("%s: %s", o.output, strerror(errno));
     fclose(in);
-    free(unfinished);
     free(picture);
     free(filtered);
     vrcnn_close(context);

@@ -6,7 +6,12 @@
  *  - Pointers may not be NULL unless the comment says so; a NULL is answered with VRCNN_ERROR_ARGUMENT.
  *  - The library has no mutable global state. A VrcnnModel may be read by any number of threads at once. A VrcnnContext serves one
  *    call at a time; use one for each thread.
+ *  - A child process (fork) has a copy of its parent's models, contexts and deciders. Those that no call was using at the moment of the
+ *    fork may be used and closed there; a context then works in the calling thread alone. New ones can be opened as anywhere.
  *  - Samples and model files need no alignment in memory.
+ *  - A program runs with every library of the SOVERSION (libvrcnn.so.N) that it was linked with, of the same VRCNN_VERSION or a later one.
+ *    Whatever takes away or changes a function, a constant or a struct raises SOVERSION, whatever adds one VRCNN_VERSION_MINOR. A struct
+ *    that states its own size may grow. c/abi.txt records all of it for a test.
  *
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #ifndef VRCNN_VRCNN_H
