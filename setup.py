@@ -10,7 +10,8 @@ from setuptools.command.build_ext import build_ext
 
 def kernel_flags() -> dict[str, list[str]]:
     """Source file -> flags, for the machine that Python was built for."""
-    machine = sysconfig.get_platform().split("-")[-1]
+    tag = sysconfig.get_platform().split("-")[-1].lower()
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(tag, tag)
     lines = (Path(__file__).parent / "c/kernel_flags.txt").read_text(encoding="ascii").splitlines()
     fields = [line.split() for line in lines if line.strip() and not line.startswith("#")]
     return {f"c/{source}": flags for source, target, *flags in fields if target == machine}

@@ -59,4 +59,4 @@ def write_c_header(models: ModelSet, name: str, path: str | Path) -> None:
     """Write c_header() to a file, whole or not at all."""
     text = c_header(models, name)
     with replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="ascii", newline="\n")

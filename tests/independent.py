@@ -1,0 +1,198 @@
+"""An implementation of c/SPECIFICATION.md of its own: Python's integers, written from that text, nothing of the project imported. Slow."""
+
+import hashlib
+import struct
+from collections import namedtuple
+from operator import mul
+from typing import Any
+
+Plane = list[list[int]]
+
+
+class Refused(Exception):
+    """The argument is the error's name: sections 4.1 and 6.5."""
+
+
+Branch = namedtuple("Branch", "k s1 m bias weight")  # bias[output channel], weight[output channel][input channel, row, column]
+Network = tuple[int, int, list[list[Branch]]]  # nominal_qp, position, layers
+
+
+def need(condition: bool, error: str) -> None:
+    if not condition:
+        raise Refused(error)
+
+
+def read_model(data: bytes) -> list[Network]:
+    """Section 4."""
+    need(data[:8] == b"VRCNNINT"[: len(data)], "NOT_A_MODEL")
+    need(len(data) >= 16, "TRUNCATED")
+    version, count, size = struct.unpack_from("<HHI", data, 8)
+    need(version == 1, "VERSION")
+    need(len(data) >= size, "TRUNCATED")
+    need(len(data) == size >= 48, "SIZE")
+    need(hashlib.sha256(data[:-32]).digest() == data[-32:], "CHECKSUM")
+    need(1 <= count <= 32, "LIMIT")
+    at, networks = 16, list[Network]()
+
+    def take(layout: str) -> tuple[int, ...]:
+        nonlocal at
+        at += struct.calcsize("<" + layout)
+        need(at <= size - 32, "SIZE")
+        return struct.unpack_from("<" + layout, data, at - struct.calcsize("<" + layout))
+
+    for _ in range(count):
+        nominal_qp, position, layers, zero = take("bBBB")
+        need(-12 <= nominal_qp <= 51 and position <= 1 and 2 <= layers <= 32 and zero == 0, "LIMIT")
+        networks.append((nominal_qp, position, []))
+        inputs = 1
+        for number in range(1, layers + 1):
+            (branches,) = take("B")
+            need(1 <= branches <= (1 if number == layers else 4), "LIMIT")
+            layer = [read_branch(take, inputs, -128 if number == 1 else 0, number == layers) for _ in range(branches)]
+            inputs = sum(len(branch.bias) for branch in layer)
+            need(inputs <= 256, "LIMIT")
+            networks[-1][2].append(layer)
+    need(at == size - 32, "SIZE")
+    return networks
+
+
+def read_branch(take: Any, inputs: int, a: int, last: bool) -> Branch:
+    """a: the least input (section 3)."""
+    k, s1, m, outputs, zero = take("BBHHH")
+    need(k in (1, 3, 5) and zero == 0, "LIMIT")
+    hidden = s1 <= 15 and 1 <= m <= 32767 and outputs in range(16, 257, 16)
+    need(2 <= s1 <= 15 and 512 <= m <= 1023 and outputs == 1 if last else hidden, "LIMIT")
+    taps = inputs * k * k
+    values = take(f"{outputs}i{outputs * taps}b")
+    branch = Branch(k, s1, m, values[:outputs], [values[outputs + o * taps : outputs + (o + 1) * taps] for o in range(outputs)])
+    for bias, weight in zip(branch.bias, branch.weight, strict=True):
+        need(min(weight) >= -127, "LIMIT")
+        low, high = (bias + sum(best(w * a, w * 127) for w in weight) for best in (min, max))
+        need(low >= -(2**31) and high + ((1 << s1) >> 1) <= 2**31 - 1, "OVERFLOW")
+    return branch
+
+
+def choose(networks: list[Network], position: int, qp: int) -> int:
+    """Section 5."""
+    return min((abs(network[0] - qp), n) for n, network in enumerate(networks) if network[1] == position)[1]
+
+
+def accumulators(branch: Branch, values: list[Plane]) -> list[Plane]:
+    """acc of section 2: [output channel][row][column]."""
+    height, width, k, p = len(values[0]), len(values[0][0]), branch.k, (branch.k - 1) // 2
+    outside = [[0] * (width + 2 * p)] * p
+    padded = [outside + [[0] * p + row + [0] * p for row in plane] + outside for plane in values]
+    acc: list[Plane] = [[[] for _ in range(height)] for _ in branch.bias]
+    for y in range(height):
+        for x in range(width):
+            window = [value for plane in padded for row in plane[y : y + k] for value in row[x : x + k]]
+            for o, weight in enumerate(branch.weight):
+                acc[o][y].append(branch.bias[o] + sum(map(mul, weight, window)))
+    return acc
+
+
+def shifted(acc: int, shift: int) -> int:
+    return min(max((acc + ((1 << shift) >> 1)) >> shift, -32768), 32767)
+
+
+def hidden_layers(network: Network, s: Plane, depth: int) -> list[list[Plane]]:
+    """v of every hidden layer: [layer][channel][row][column]."""
+    values = [[[(z if depth == 8 else min(255, (z + (1 << (depth - 9))) >> (depth - 8))) - 128 for z in row] for row in s]]
+    outputs: list[list[Plane]] = []
+    for layer in network[2][:-1]:
+        acc = [(branch, plane) for branch in layer for plane in accumulators(branch, values)]
+        values = [[[min(max((shifted(z, b.s1) * b.m + 16384) >> 15, 0), 127) for z in row] for row in plane] for b, plane in acc]
+        outputs.append(values)
+    return outputs
+
+
+def filter_picture(network: Network, s: Plane, depth: int, c: int) -> Plane:
+    (branch,) = network[2][-1]
+    (acc,) = accumulators(branch, hidden_layers(network, s, depth)[-1])
+    q, m = branch.s1 - (depth - 8), (branch.m * c) >> 3
+    r = [[(shifted(z, q) * m + 16384) >> 15 for z in row] for row in acc]
+    return [[min(max(a + b, 0), (1 << depth) - 1) for a, b in zip(*rows, strict=True)] for rows in zip(s, r, strict=True)]
+
+
+class Bits:
+    def __init__(self, data: bytes) -> None:
+        self.bits, self.at = "".join(f"{byte:08b}" for byte in data), 0
+
+    def u(self, n: int, ahead: bool = False) -> int:
+        need(ahead or self.at + n <= len(self.bits), "TRUNCATED")
+        self.at += n
+        return int(self.bits[self.at - n : self.at].ljust(n, "0"), 2)
+
+
+def read_sideinfo(data: bytes, irap: bool, width: int, height: int) -> dict[str, Any]:
+    """Section 6: the syntax elements that are there, by name; UnitSize and unit_choice (a list) of a map."""
+    bits, info = Bits(data), dict[str, Any]()
+    if irap:
+        need(data[:2] == b"\x56\x4e", "FOREIGN")
+        bits.at = 16
+        need(bits.u(8) == 1, "VERSION")
+        info["model_set_identity"] = bits.u(32)
+    need(len(data) <= 256, "SYNTAX")
+    mode = info["filter_mode"] = bits.u(2)
+    info["filter_position"] = bits.u(1)
+    need(mode != 3 and (mode != 0 or info["filter_position"] == 0), "SYNTAX")
+    if mode:
+        networks = info["network_index"] = list[int]()
+        count = bits.u(2) + 1 if mode == 2 else 1
+        need(count <= 3, "SYNTAX")
+        for _ in range(count):
+            networks.append(bits.u(5))
+            need(len(set(networks)) == len(networks), "SYNTAX")
+        info["output_scale"] = bits.u(4)
+        need(1 <= info["output_scale"] <= 10, "SYNTAX")
+    if mode == 2:
+        size = info["UnitSize"] = 64 << bits.u(2)
+        across = -(-width // size)
+        choices = info["unit_choice"] = [0] * (across * -(-height // size))
+        if bits.u(1):
+            for unit in range(len(choices)):
+                choices[unit] = bits.u(1 if count == 1 else 2)
+                need(choices[unit] <= count, "SYNTAX")
+        else:
+            coded_map(bits, count, across, choices)
+        need(any(choices), "SYNTAX")
+    while bits.at % 8:
+        need(bits.u(1) == 0, "SYNTAX")
+    need(bits.at == len(bits.bits), "SYNTAX")
+    return info
+
+
+def coded_map(bits: Bits, networks: int, across: int, choices: list[int]) -> None:
+    """Section 6.4: fills choices."""
+    span, value = 65536, bits.u(16, ahead=True)
+    ctx = [[[3, 1], [1, 3], [1, 5]], [[3, 1], [2, 2], [1, 3]], [[3, 1], [2, 2], [1, 3]]]
+    for unit in range(len(choices)):
+        around = ([choices[unit - 1]] if unit % across else []) + ([choices[unit - across]] if unit >= across else [])
+        k, found = 0, 1
+        while k < networks and found:
+            votes = sum((a > k) - (a == k) for a in around)
+            n = ctx[k][1 + (votes > 0) - (votes < 0)]
+            zero = span * n[0] // (n[0] + n[1])
+            found = int(value >= zero)
+            span, value = (span - zero, value - zero) if found else (zero, value)
+            n[found] += 2
+            if n[0] + n[1] > 256:
+                n[:] = [(n[0] + 1) // 2, (n[1] + 1) // 2]
+            while span < 32768:
+                span, value = 2 * span, 2 * value + bits.u(1, ahead=True)
+            k += found
+        choices[unit] = k
+    bits.at -= 15
+    need(bits.at <= len(bits.bits), "TRUNCATED")
+
+
+def decoded(info: dict[str, Any], networks: list[Network], depth: int, rec: Plane, deblocked: Plane, sao: Plane, kept: Plane) -> Plane:
+    """Section 8. kept: 1 where a sample belongs to a block, lossless or PCM, that keeps its samples."""
+    if info["filter_mode"] == 0:
+        return sao
+    source, other = (sao, sao) if info["filter_position"] else (rec, deblocked)
+    planes = [other, *(filter_picture(networks[n], source, depth, info["output_scale"]) for n in info["network_index"])]
+    size, choice = info.get("UnitSize", 16384), info.get("unit_choice", [1])
+    across = -(-len(rec[0]) // size)
+    unit = [[choice[y // size * across + x // size] for x in range(len(row))] for y, row in enumerate(rec)]
+    return [[z if kept[y][x] else planes[unit[y][x]][y][x] for x, z in enumerate(row)] for y, row in enumerate(rec)]

@@ -1,0 +1,102 @@
+"""The exactness matrix: its rows run, what differs is in it by name, and what cannot run says what to install."""
+
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import exactness
+from tests.exactness import CI, COMPILED, EMULATED, Row, Target, cell, compare, missing_packages, rows, run_kernel, run_target, show
+from vrcnn_int import integer
+from vrcnn_int.conformance import Suite
+from vrcnn_int.conformance.verify import PartResult
+
+SMALL = replace(CI, simd=1000, scalar=1000, largest=63, largest_layers=1)
+
+
+def test_every_row_that_the_matrix_must_have(tmp_path: Path) -> None:
+    names = [name for name, _ in rows(Suite.load(), CI, 1, tmp_path)]
+    assert len(set(names)) == len(names)
+    for word in ("oracle", "independent", "this CPU, scalar", "SSE2", "AVX2", "i386", "NEON", "dot product", "i8mm", "armhf", "riscv64"):
+        assert any(word in name for name in names), word
+    assert len([name for name in names if "big-endian" in name]) == 2
+    compiled = itertools.product(("gcc", "clang"), range(4), ("scalar", "auto"))
+    assert {f"{compiler} -O{level}, {kernel}" for compiler, level, kernel in compiled} <= set(names)
+
+
+def test_missing_tools_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shutil, "which", lambda tool: None if "-" in tool or tool == "clang" else tool)
+    s390x = next(target for target in EMULATED if "s390x" in target.name)
+    assert missing_packages(s390x) == ["gcc-s390x-linux-gnu", "qemu-user"]
+    assert missing_packages(next(target for target in COMPILED if target.compiler == "clang")) == ["clang"]
+    assert missing_packages(COMPILED[0]) == []
+    assert run_target(s390x, Suite.load(), SMALL, tmp_path).skipped == "install gcc-s390x-linux-gnu qemu-user"
+
+
+@pytest.mark.skipif(not shutil.which("gcc") or not shutil.which("make"), reason="make and gcc are needed")
+def test_a_build_is_run_on_the_suite(tmp_path: Path) -> None:
+    row = run_target(Target("a build", "gcc", "-O1", kernel="scalar"), Suite.load(), SMALL, tmp_path)
+    assert row.kernel == "scalar"
+    assert set(row.parts) == set(exactness.PARTS)
+    for part, result in row.parts.items():
+        assert result.compared > 0, part
+        assert (result.differ, result.missing, result.problems) == (0, 0, [])
+
+
+def test_a_kernel_is_run_on_suite_and_random_pictures() -> None:
+    row = run_kernel("scalar", "oracle", replace(Suite.load(), filter=Suite.load().filter[1:3]), SMALL, 3)
+    assert row.parts["random"].compared >= 1000
+    assert row.parts["random"].differ == 0
+
+
+def test_a_planted_difference_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = integer.filter_plane
+
+    def wrong(network: integer.IntegerNetwork, plane: np.ndarray, bit_depth: int, scale: int) -> np.ndarray:
+        filtered = right(network, plane, bit_depth, scale).copy()
+        filtered[-1, -1] ^= 1
+        return filtered
+
+    monkeypatch.setattr(integer, "filter_plane", wrong)
+    result = compare("scalar", "oracle", 1, 5)
+    assert result.differ == result.vectors == 1
+    assert "seed 5: scalar and oracle differ in sample (" in result.problems[0]
+
+
+def test_what_is_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cell(None) == ""
+    assert cell(PartResult(compared=7)) == "7"
+    assert cell(PartResult(compared=7, differ=2, missing=1)) == "7, 2 DIFFER, 1 NO RESULT"
+    monkeypatch.setattr(exactness.console, "width", 200)
+    show(
+        [
+            Row("one", "scalar", parts={"layers": PartResult(9, 5, 2, 0, ["v: sample"])}),
+            Row("two", skipped="install x"),
+            Row("three", failed="no"),
+        ]
+    )
+    said = capsys.readouterr().out
+    assert "5, 2 DIFFER" in said
+    assert "skipped: two: install x" in said
+    assert "failed: three: no" in said
+    assert "one, layers: v: sample" in said
+
+
+def test_command_line(tmp_path: Path) -> None:
+    """One row as the command prints it, and its JSON."""
+    arguments = ["--only", "oracle", "--seed", "4", "--build", tmp_path / "build", "--json", tmp_path / "results/matrix.json"]
+    command = [sys.executable, "-m", "tests.exactness", *map(str, arguments)]
+    done = subprocess.run(command, cwd=exactness.ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "seed 4: 1 rows, 0 skipped, 0 differ" in done.stdout
+    record = json.loads((tmp_path / "results/matrix.json").read_text())
+    assert record["provenance"]["seed"] == 4
+    assert record["rows"][0]["parts"]["shipped"]["differ"] == 0
+    nothing = subprocess.run([*command[:3], "--only", "nothing"], cwd=exactness.ROOT, capture_output=True, text=True)
+    assert (nothing.returncode, nothing.stderr) == (1, "error: no row's name has nothing in it\n")

@@ -1,0 +1,131 @@
+"""The conformance suite: models, pictures and side information with what every implementation must make of them.
+
+The files are described in c/SPECIFICATION.md, section 9. No torch here.
+"""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrcnn_int.errors import VrcnnError
+
+INDEX = "suite.json"
+VERSION = 1
+FILTER_PARTS = ("shipped", "general", "extreme")
+PARTS = (*FILTER_PARTS, "layers", "refused", "sideinfo")
+
+
+class SuiteError(VrcnnError):
+    """A folder holds no conformance suite, or a damaged one."""
+
+
+@dataclass(frozen=True)
+class FilterVector:
+    """A picture, a network, and the MD5 of the filtered picture and of every hidden layer's values. Files: names in the suite."""
+
+    name: str
+    part: str
+    model: str
+    network: int
+    picture: str
+    width: int
+    height: int
+    bit_depth: int
+    scale: int
+    md5: str
+    layer_md5: list[str]
+
+    @property
+    def samples(self) -> int:
+        return self.width * self.height
+
+    @property
+    def bytes_per_sample(self) -> int:
+        return 1 if self.bit_depth == 8 else 2
+
+
+@dataclass(frozen=True)
+class RefusedVector:
+    """A model file that must be refused; error: its name in the specification, section 4.1."""
+
+    name: str
+    model: str
+    error: str
+
+
+@dataclass(frozen=True)
+class SideinfoVector:
+    """Bytes (hexadecimal) of a slice header extension, and the lines of section 9 that they mean."""
+
+    name: str
+    data: str
+    irap: bool
+    width: int
+    height: int
+    text: str
+
+
+Vector = FilterVector | RefusedVector | SideinfoVector
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite in a folder."""
+
+    folder: Path
+    filter: list[FilterVector]
+    refused: list[RefusedVector]
+    sideinfo: list[SideinfoVector]
+
+    @classmethod
+    def load(cls, folder: Path | None = None) -> Self:
+        """The suite in ``folder``, by default the one that is installed. Raises SuiteError."""
+        folder = folder or Path(__file__).parent / "vectors"
+        try:
+            index = json.loads((folder / INDEX).read_text(encoding="ascii"))
+            if index["version"] != VERSION:
+                raise SuiteError(f"{folder} is a suite of version {index['version']}, this program knows {VERSION}: update vrcnn-int")
+            kinds = {"filter": FilterVector, "refused": RefusedVector, "sideinfo": SideinfoVector}
+            return cls(folder, **{name: [_vector(kind, entry) for entry in index[name]] for name, kind in kinds.items()})
+        except OSError as error:
+            raise SuiteError(f"{folder} is no conformance suite ({error.strerror}); `vrcnn-int conformance make` writes one") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise SuiteError(f"{folder / INDEX} is damaged ({type(error).__name__}: {error}); make the suite again") from None
+
+    def index(self) -> str:
+        """The text of suite.json: a vector a line."""
+        lists = [
+            f'"{name}": [\n' + ",\n".join(json.dumps(asdict(vector)) for vector in vectors) + "\n]"
+            for name, vectors in (("filter", self.filter), ("refused", self.refused), ("sideinfo", self.sideinfo))
+        ]
+        return f'{{"version": {VERSION},\n' + ",\n".join(lists) + "}\n"
+
+    def path(self, name: str) -> Path:
+        """A file of the suite. Raises SuiteError if it is missing."""
+        path = self.folder / name
+        if not path.is_file():
+            raise SuiteError(f"{path} is missing from the suite; make the suite again")
+        return path
+
+    def plane(self, vector: FilterVector) -> NDArray[np.integer]:
+        """The picture of a vector, uint8 or uint16 [height, width]. Raises SuiteError."""
+        data = self.path(vector.picture).read_bytes()
+        if len(data) != vector.samples * vector.bytes_per_sample:
+            raise SuiteError(f"{self.folder / vector.picture} has {len(data)} bytes, not those of its picture; make the suite again")
+        dtype = "<u2" if vector.bytes_per_sample == 2 else "u1"
+        return np.frombuffer(data, dtype).astype(dtype[-2:]).reshape(vector.height, vector.width)
+
+
+def plane_bytes(plane: NDArray[Any]) -> bytes:
+    """An array of samples, uint8 or uint16, as raw bytes: rows from the top, 16 bits little-endian."""
+    return plane.astype(plane.dtype.newbyteorder("<")).tobytes()
+
+
+def _vector(kind: type[Any], entry: dict[str, Any]) -> Any:
+    if set(entry) != {field.name for field in fields(kind)}:
+        raise ValueError(f"a {kind.__name__} has other fields than {', '.join(entry)}")
+    return kind(**entry)
