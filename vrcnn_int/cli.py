@@ -1,6 +1,7 @@
 """vrcnn-int: train, quantize, export and inspect integer in-loop filters."""
 
 import json
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,8 @@ from rich import box
 from rich.progress import TextColumn
 from rich.table import Table
 
+from vrcnn_int import conformance
+from vrcnn_int.conformance.verify import Oracle, Program, show_results, verify
 from vrcnn_int.console import console, progress_bar, run
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
@@ -19,6 +22,10 @@ from vrcnn_int.network import FloatNetwork, load_float_networks, macs_per_sample
 from vrcnn_int.proofs import prove
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+conformance_app = typer.Typer(
+    no_args_is_help=True, help="Models, pictures and side information with what every implementation must make of them."
+)
+app.add_typer(conformance_app, name="conformance")
 
 
 def parse_settings(pairs: list[str], settings: Any) -> Any:
@@ -240,6 +247,61 @@ def ablate(
     console.print(table)
 
 
+@app.command()
+def compare(
+    training: Annotated[list[Path], typer.Argument(help="Pair files; one network of each method for each QP.")],
+    validate: Annotated[list[Path], typer.Option(help="Pair file held out for validation, of each QP.")],
+    out: Annotated[Path, typer.Option(help="Folder for networks and results; what is finished there is kept.")],
+    methods: Annotated[str, typer.Option(help="Methods, separated by commas, or all; `float` is the network before quantization.")] = "all",
+    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "1",
+    set: Annotated[list[str] | None, typer.Option(help="A setting of training, NAME=VALUE; see vrcnn_int/train.py.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+) -> None:
+    """Quantization methods side by side: trained on the same data for the same steps, measured as integer networks.
+
+    Interrupted with Ctrl-C it saves a checkpoint; the same command goes on from there. `codec-bridge compare` adds exactness in the C
+    library and BD-rate.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise VrcnnError("training needs torch; install it with: pip install 'vrcnn-int[train]'") from None
+    from vrcnn_int import comparison
+    from vrcnn_int.compare import FLOATS, METHODS
+    from vrcnn_int.compare import run as run_comparison
+    from vrcnn_int.train import TrainSettings
+
+    torch.set_num_threads(threads)
+    settings = parse_settings(set or [], TrainSettings())
+    names = [*FLOATS, *METHODS] if methods == "all" else [word.strip() for word in methods.split(",")]
+    if not all(word.strip().isdecimal() for word in seeds.split(",")):
+        raise VrcnnError(f"{seeds!r} is not a list of seeds such as 1,2,3")
+    with progress_bar() as progress:
+        task = progress.add_task("starting", total=1)
+
+        def show(method: str) -> Callable[[str, int, int, dict[str, Any]], None]:
+            return lambda stage, step, steps, _: progress.update(task, completed=step, total=steps, description=f"{method}, {stage}")
+
+        rows = run_comparison(training, validate, out, names, [int(word) for word in seeds.split(",")], settings, show)
+    console.print(comparison.table(rows))
+    for line in comparison.reasons(rows):
+        console.print(line, highlight=False, soft_wrap=True)
+    console.print(f"wrote {out / 'compare.json'}", soft_wrap=True)
+
+
+@app.command("paper-table")
+def show_paper_table(
+    number: Annotated[int, typer.Argument(help="Table of Zhao et al. 2020.")],
+    folder: Annotated[Path, typer.Argument(help="What `vrcnn-int compare --out` wrote.")],
+) -> None:
+    """Print a table of the paper with our figures, from a comparison's results, and say what differs."""
+    from vrcnn_int.papers import paper_table
+
+    table, differences = paper_table(number, folder)
+    console.print(table)
+    console.print(differences, highlight=False, soft_wrap=True)
+
+
 def describe(network: IntegerNetwork) -> Table:
     """Layers, requantization and proofs of a network as a table."""
     title = f"QP {network.qp}, {network.position}, {macs_per_sample(network.architecture) / 1000:.1f} kMAC a sample"
@@ -271,6 +333,45 @@ def inspect(
     console.print(f"identity {models.identity}", soft_wrap=True, highlight=False)
     for network in models.networks:
         console.print(describe(network))
+
+
+@conformance_app.command("make")
+def conformance_make(folder: Annotated[Path, typer.Argument(help="Folder to make.")]) -> None:
+    """Write the suite from the oracle: the same bytes on every machine, and those that are shipped."""
+    from vrcnn_int.conformance.make import make
+
+    suite = make(folder)
+    vectors = len(suite.filter) + len(suite.refused) + len(suite.sideinfo)
+    console.print(f"wrote {folder}: {vectors} vectors", soft_wrap=True, highlight=False)
+
+
+@conformance_app.command("verify")
+def conformance_verify(
+    folder: Annotated[Path | None, typer.Argument(help="The suite; default: the one that is shipped.")] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(help="A program that filters a picture, with {model} {network} {width} {height} {depth} {scale} {input} {output}."),
+    ] = None,
+    layer_command: Annotated[
+        str | None, typer.Option(help="One that writes the values of a hidden layer: with {layer}, from 0, instead of {scale}.")
+    ] = None,
+    sideinfo_command: Annotated[
+        str | None, typer.Option(help="One that prints what side information means: {width} {height} {irap} {input}.")
+    ] = None,
+    largest: Annotated[int | None, typer.Option(help="Leave out pictures of more samples.", min=1)] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds for one run of a program.", min=0.01)] = 600,
+) -> None:
+    """Compare any implementation with the suite, bit for bit; without a command: the oracle of this installation.
+
+    What the files hold and what programs print: c/SPECIFICATION.md, section 9.
+    """
+    suite = conformance.Suite.load(folder)
+    commands = (command, layer_command, sideinfo_command)
+    implementation = Oracle() if commands == (None, None, None) else Program(*commands, timeout)
+    with progress_bar() as progress:
+        task = progress.add_task("conformance", total=len(suite.filter) + len(suite.refused) + len(suite.sideinfo))
+        results = verify(suite, implementation, largest, lambda name: progress.advance(task))
+    show_results("\n".join(filter(None, commands)) or "oracle", results)
 
 
 def main() -> None:

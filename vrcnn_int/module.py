@@ -4,7 +4,7 @@ float: BReLU with fixed bounds. discretized: forward with round(W / delta) * del
 and bounds frozen by a quantize.Plan, activations rounded to 7 bits. The input is (s - 128) / 255, the output a residual / 255.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -14,15 +14,15 @@ from torch.nn.functional import conv2d, pad
 
 from vrcnn_int.brelu import BReLU
 from vrcnn_int.network import Architecture, FloatNetwork, halo
-from vrcnn_int.quantize import Plan, make_plan
+from vrcnn_int.quantize import Plan, layer_levels, make_plan
 from vrcnn_int.requant import LEVELS
 
 
 class DiscretizedConv(nn.Module):
     """Convolution whose forward weights can be discretized.
 
-    ``step`` None: float weights. 0: delta follows max|W| / 127 (Eq. 1). Above 0: that delta, frozen, and W held within
-    +-127 delta. Weight [out, in, k, k]; gradients go to the undiscretized weight (straight through).
+    ``step`` None: float weights. 0: delta follows max|W| / levels (Eq. 1). Above 0: that delta, frozen, and W held within
+    +-levels delta. ``levels``: 127 for 8-bit weights. Weight [out, in, k, k]; gradients go to the undiscretized weight (straight through).
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
@@ -32,13 +32,14 @@ class DiscretizedConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
         self.step: float | None = None
+        self.levels = LEVELS
 
     def forward_weight(self) -> Tensor:
         """The weights that the forward pass uses."""
         if self.step is None:
             return self.weight
-        delta = self.weight.detach().abs().max() / LEVELS if self.step == 0 else self.step
-        steps = torch.floor(self.weight.detach() / delta + 0.5).clamp(-LEVELS, LEVELS)
+        delta = self.weight.detach().abs().max() / self.levels if self.step == 0 else self.step
+        steps = torch.floor(self.weight.detach() / delta + 0.5).clamp(-self.levels, self.levels)
         return self.weight + (steps * delta - self.weight.detach())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,30 +86,30 @@ class Network(nn.Module):
         """The convolutions by layer and branch."""
         return [[conv for conv in layer if isinstance(conv, DiscretizedConv)] for layer in self.layers if isinstance(layer, nn.ModuleList)]
 
-    def discretize_weights(self) -> None:
-        """Second training stage: forward with discretized weights, delta following max|W|."""
-        for layer in self.convolutions():
+    def discretize_weights(self, levels: int = LEVELS) -> None:
+        """Second training stage: forward with weights discretized to +-levels (first and last layer: 127), delta follows max|W|."""
+        for i, layer in enumerate(self.convolutions()):
             for conv in layer:
-                conv.step = 0.0
+                conv.step, conv.levels = 0.0, layer_levels(levels, i, len(self.layers))
 
     def quantize_bounds(self, plan: Plan | None = None) -> None:
         """Third training stage: freeze deltas and bounds by ``plan`` (made from the weights if None), round activations."""
         self.plan = plan or make_plan(self.export())
-        for layer, rescales in zip(self.convolutions(), self.plan.branches, strict=True):
+        for i, (layer, rescales) in enumerate(zip(self.convolutions(), self.plan.branches, strict=True)):
             for conv, rescale in zip(layer, rescales, strict=True):
-                conv.step = float(rescale.delta)
+                conv.step, conv.levels = float(rescale.delta), layer_levels(self.plan.weight_levels, i, len(self.layers))
         for activation, bound in zip(self.activations, self.plan.bounds, strict=True):
             assert isinstance(activation, BReLU)
-            activation.bound, activation.levels = float(bound), LEVELS
+            activation.bound, activation.levels = float(bound), self.plan.levels
         self.clamp_weights()
 
     def clamp_weights(self) -> None:
-        """Keep W within +-127 delta once deltas are frozen; call after every optimizer step (does nothing before)."""
+        """Keep W within +-levels delta once deltas are frozen; call after every optimizer step (does nothing before)."""
         with torch.no_grad():
             for layer in self.convolutions():
                 for conv in layer:
                     if conv.step:
-                        conv.weight.clamp_(-LEVELS * conv.step, LEVELS * conv.step)
+                        conv.weight.clamp_(-conv.levels * conv.step, conv.levels * conv.step)
 
     def export(self) -> FloatNetwork:
         """The weights as numpy data."""
@@ -133,6 +134,22 @@ def module_from(network: FloatNetwork) -> Network:
     if network.tuning:
         module.quantize_bounds(Plan.from_json(network.tuning))
     return module
+
+
+def watch_activations(network: Network, batches: Iterable[Tensor], reduce: Callable[[Tensor], float]) -> list[list[float]]:
+    """``reduce`` of the values before each activation, one a batch of inputs [N, 1, H, W]: by hidden layer and batch."""
+    found: list[list[float]] = [[] for _ in network.activations]
+
+    def watch(values: list[float]) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        return lambda _module, inputs: values.append(reduce(inputs[0]))
+
+    hooks = [a.register_forward_pre_hook(watch(values)) for a, values in zip(network.activations, found, strict=True)]
+    with torch.no_grad():
+        for batch in batches:
+            network(batch, valid=True)
+    for hook in hooks:
+        hook.remove()
+    return found
 
 
 def filter_plane_float(network: FloatNetwork, plane: NDArray[np.integer], bit_depth: int) -> NDArray[np.integer]:

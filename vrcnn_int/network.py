@@ -39,6 +39,12 @@ VRCNN: Architecture = (
     (Convolution(1, 3),),
 )
 
+VDSR: Architecture = ((Convolution(64, 3),),) * 19 + ((Convolution(1, 3),),)
+"""Kim, Lee, Lee, "Accurate image super-resolution using very deep convolutional networks", CVPR 2016."""
+
+NETWORKS = {"vrcnn": VRCNN, "vdsr": VDSR}
+"""By the name that training takes."""
+
 
 def halo(architecture: Architecture) -> int:
     """Samples that the filter looks beyond a sample on each side (VRCNN: 6)."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vrcnn_int.requant import smallest_multiplier
+from vrcnn_int.requant import LEVELS, smallest_multiplier
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Rescale:
     ratio: Fraction
 
 
-def synchronize(ratio_in: Fraction, branches: Sequence[Rescale], layer: str) -> list[Rescale]:
+def synchronize(ratio_in: Fraction, branches: Sequence[Rescale], layer: str, levels: int = LEVELS, coarse: bool = False) -> list[Rescale]:
     """Bring the branches of a concatenation to the smallest of their ratios (so that none overflows).
 
     ``ratio_in``: ratio of the input that all branches share. Each branch gets a multiplier and shift close to
@@ -28,16 +28,16 @@ def synchronize(ratio_in: Fraction, branches: Sequence[Rescale], layer: str) -> 
     delta = ratio_in * m / (2^(s1+15) * ratio_min). m is rounded up, so no delta shrinks and no weight clips.
     """
     target = min(branch.ratio for branch in branches)
-    return [branch if branch.ratio == target else reach(ratio_in, branch.delta, target, layer) for branch in branches]
+    return [branch if branch.ratio == target else reach(ratio_in, branch.delta, target, layer, levels, coarse) for branch in branches]
 
 
-def reach(ratio_in: Fraction, delta: Fraction, target: Fraction, layer: str) -> Rescale:
+def reach(ratio_in: Fraction, delta: Fraction, target: Fraction, layer: str, levels: int = LEVELS, coarse: bool = False) -> Rescale:
     """The smallest weight step not below ``delta`` with which a branch fed at ``ratio_in`` ends at exactly ``target``.
 
     Also synchronizes an addition (section 4.1): the convolution is brought to the ratio of the rescaled skip path.
-    Raises QuantizationError if the accumulator that becomes 127 is below 256 or needs a pre-shift above 15.
+    Raises QuantizationError if the accumulator that becomes ``levels`` (127) is below 256 or needs a pre-shift above 15.
     """
-    multiplier, shift = smallest_multiplier(target * delta / ratio_in, layer)
+    multiplier, shift = smallest_multiplier(target * delta / ratio_in, layer, levels, coarse)
     return Rescale(ratio_in * Fraction(multiplier, 1 << (shift + 15)) / target, multiplier, shift, target)
 
 

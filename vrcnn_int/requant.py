@@ -32,35 +32,42 @@ def requantize(acc: NDArray[np.int64], shift: int, multiplier: int) -> NDArray[n
     return values
 
 
-def multiplier_and_shift(bound: int, layer: str) -> tuple[int, int]:
-    """(m, s1) that map the integer bound h_ri to 127 (Eq. 9 and 10, with shift = s1 + 15).
+def multiplier_and_shift(bound: int, layer: str, levels: int = LEVELS, coarse: bool = False) -> tuple[int, int]:
+    """(m, s1) that map the integer bound h_ri to ``levels`` (Eq. 9 and 10, with shift = s1 + 15).
 
-    s1 is the smallest in 0 .. 15 with bound >> s1 < 2^15 - 1. Raises QuantizationError where no pair exists.
+    s1 is the smallest in 0 .. 15 with bound >> s1 < 2^15 - 1. Raises QuantizationError where no pair exists. ``coarse``: accumulators may
+    have fewer steps than activations (weights of few bits).
     """
-    if bound < 256:
-        raise QuantizationError(f"{layer}: integer bound {bound} is below 256; its activations would be coarser than 7 bits")
+    least = levels + 1 if coarse else 2 * (levels + 1)
+    if bound < least:
+        finer = f"coarser than {(levels + 1).bit_length() - 1} bits" if not coarse else "larger than their accumulators"
+        raise QuantizationError(f"{layer}: integer bound {bound} is below {least}; its activations would be {finer}")
     for shift in range(16):
         if bound >> shift < (1 << 15) - 1:
-            multiplier = round_half_up(Fraction(LEVELS << (shift + 15), bound))
+            multiplier = round_half_up(Fraction(levels << (shift + 15), bound))
             return multiplier, shift
     raise QuantizationError(f"{layer}: integer bound {bound} needs a pre-shift above 15")
 
 
-def smallest_multiplier(ratio: Fraction, layer: str) -> tuple[int, int]:
+def smallest_multiplier(ratio: Fraction, layer: str, levels: int = LEVELS, coarse: bool = False) -> tuple[int, int]:
     """(m, s1) with m / 2^(s1+15) >= ratio, as close as a 15-bit m allows with the smallest pre-shift that an int16 needs.
 
     Used for synchronization: the weight step takes up the difference, and because m is rounded up it never shrinks.
     """
-    # The accumulator that maps to 127 must fit 16 bits after the pre-shift, as in multiplier_and_shift.
-    bound = round_half_up(LEVELS / ratio)
-    _, shift = multiplier_and_shift(bound, layer)
+    # The accumulator that maps to the highest level must fit 16 bits after the pre-shift, as in multiplier_and_shift.
+    bound = round_half_up(levels / ratio)
+    _, shift = multiplier_and_shift(bound, layer, levels, coarse)
     return -((-ratio.numerator << (shift + 15)) // ratio.denominator), shift
 
 
-def last_multiplier(ratio: Fraction, layer: str) -> tuple[int, int]:
-    """(m, s1) of the last layer: m in 512 .. 1023 and s1 in 2 .. 15 with m / 2^(s1+15) >= ratio, m rounded up."""
-    for shift in range(15, 1, -1):
+def last_multiplier(ratio: Fraction, layer: str, wide: bool = False) -> tuple[int, int]:
+    """(m, s1) of the last layer: m in 512 .. 1023 and s1 in 2 .. 15 with m / 2^(s1+15) >= ratio, m rounded up.
+
+    ``wide``: m up to 32767 and s1 down to 0, which is not normative.
+    """
+    lowest, least, most = (0, 1, 32767) if wide else (2, 512, 1023)
+    for shift in range(15, lowest - 1, -1):
         multiplier = -((-ratio.numerator << (shift + 15)) // ratio.denominator)
-        if multiplier <= 1023:
-            return max(multiplier, 512), shift
-    raise QuantizationError(f"{layer}: {float(ratio):.3g} output steps an accumulator step need a multiplier above 1023")
+        if multiplier <= most:
+            return max(multiplier, least), shift
+    raise QuantizationError(f"{layer}: {float(ratio):.3g} output steps an accumulator step need a multiplier above {most}")

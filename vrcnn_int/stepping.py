@@ -170,9 +170,9 @@ class Stepper:
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 if isinstance(group["lr"], Tensor):
-                    group["lr"].fill_(rate)
+                    group["lr"].fill_(rate * group.get("factor", 1.0))
                 else:
-                    group["lr"] = rate
+                    group["lr"] = rate * group.get("factor", 1.0)
         if not self.capture:
             self.body()
         elif self.graph is not None:

@@ -23,8 +23,8 @@ from vrcnn_int import bounds, pairs
 from vrcnn_int.brelu import BReLU
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
-from vrcnn_int.module import Network
-from vrcnn_int.network import VRCNN, halo, save_float_networks
+from vrcnn_int.module import Network, watch_activations
+from vrcnn_int.network import NETWORKS, halo, save_float_networks
 from vrcnn_int.quantize import Plan
 from vrcnn_int.sampling import Patches, Sampling
 from vrcnn_int.stepping import Averages, Muon, Stepper, rate_at
@@ -32,6 +32,7 @@ from vrcnn_int.team import Team, psnr_gain
 
 STAGES = ("float", "weights", "bounds")
 CHOICES = {
+    "network": tuple(NETWORKS),
     "optimizer": ("adam", "muon"),
     "schedule": ("cosine", "trapezoid", "constant"),
     "bound_rule": ("geometric", "n-sigma", "relu6", "relu"),
@@ -44,6 +45,8 @@ CHOICES = {
 class TrainSettings:
     """Everything that decides a training run, beside the pair files."""
 
+    network: str = "vrcnn"
+    """vrcnn, or vdsr (20 layers of 64 channels)."""
     seed: int = 1
     float_steps: int = 8000
     """Stage 1: float weights, BReLU."""
@@ -150,27 +153,27 @@ def choose_bounds(files: list[pairs.PairFile], settings: TrainSettings) -> tuple
         residual = bounds.residual_quantile(differences, settings.residual_quantile)
     if residual is None:
         residual = bounds.residual_for_qp(files[0].qp)
-    return residual, bounds.geometric_progression(residual, len(VRCNN))
+    return residual, bounds.geometric_progression(residual, len(NETWORKS[settings.network]))
 
 
 def measure_bounds(team: Team, patches: Patches, settings: TrainSettings, batches: int = 8) -> None:
     """Set the bounds of the hidden layers from the values before each activation: by the n-sigma rule, or (relu) their maximum."""
 
-    def keep(values: list[NDArray[np.floating]]) -> Callable[[Any, tuple[torch.Tensor, ...], Any], None]:
-        return lambda _module, inputs, _output: values.append(inputs[0].float().cpu().numpy())
-
+    inputs = range_batches(patches, batches)
+    n_sigma = settings.bound_rule == "n-sigma"
     for network in team:
-        seen: list[list[NDArray[np.floating]]] = [[] for _ in network.activations]
-        hooks = [activation.register_forward_hook(keep(values)) for activation, values in zip(network.activations, seen, strict=True)]
-        with torch.no_grad():
-            for number in range(batches):
-                network(patches.cut(torch.from_numpy(patches.draw(len(STAGES), number)[0]).to(settings.device))[0], valid=True)
-        for hook in hooks:
-            hook.remove()
-        for activation, values in zip(network.activations, seen, strict=True):
-            n_sigma = settings.bound_rule == "n-sigma"
+        if n_sigma:
+            found = watch_activations(network, inputs, lambda x: bounds.n_sigma([x.float().cpu().numpy()], settings.sigma))
+        else:
+            found = watch_activations(network, inputs, lambda x: float(x.max()))
+        for activation, values in zip(network.activations, found, strict=True):
             assert isinstance(activation, BReLU)
-            activation.bound = bounds.n_sigma(values, settings.sigma) if n_sigma else float(max(v.max() for v in values))
+            activation.bound = sum(values) / len(values) if n_sigma else max(values)
+
+
+def range_batches(patches: Patches, batches: int = 8) -> list[torch.Tensor]:
+    """Training inputs [N, 1, H, W] that ranges are measured on; always the same for a seed."""
+    return [patches.cut(torch.from_numpy(patches.draw(len(STAGES), number)[0]).to(patches.device))[0] for number in range(batches)]
 
 
 @contextmanager
@@ -248,8 +251,9 @@ def train(
     out: Path,
     settings: TrainSettings,
     progress: Callable[[str, int, int, dict[str, Any]], None] = lambda *_: None,
+    stages: tuple[str, ...] = STAGES,
 ) -> Path:
-    """Train one network through the three stages; returns the file of the tuned network.
+    """Train one network through the three stages, or the first of them; returns the file of the last stage's network.
 
     ``training``, ``validation``: pair files of one QP and position (more QPs may be mixed into training). Writes into ``out``:
     float.npz (end of stage 1), tuned.npz (end of stage 3), log.jsonl, settings.json, checkpoint.pt; continues from
@@ -268,13 +272,14 @@ def train(
     torch.manual_seed(settings.seed)
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = False  # stages 2 and 3 need the weights as they are discretized
-    margin = 0 if settings.padded else halo(VRCNN)
+    architecture = NETWORKS[settings.network]
+    margin = 0 if settings.padded else halo(architecture)
     size = settings.patch + 2 * margin
     sampling = Sampling(settings.seed, settings.batch, size, margin, settings.augment, settings.neighbours, settings.balance)
     patches = Patches(files, sampling, settings.device)
     residual, limits = choose_bounds(files, settings)
     limits = {"geometric": limits, "relu6": (6.0,) * len(limits)}.get(settings.bound_rule, (float("inf"),) * len(limits))
-    team = Team([Network(VRCNN, limits, qp, position) for _ in range(settings.specialists)])
+    team = Team([Network(architecture, limits, qp, position) for _ in range(settings.specialists)])
     with torch.no_grad():
         for network in team:
             network.convolutions()[-1][0].weight.mul_(settings.last_layer / 0.1)  # the module starts with 0.1
@@ -309,10 +314,10 @@ def train(
             file.write(json.dumps(values) + "\n")
 
     started = time.monotonic() - (state["seconds"] if state else 0.0)
-    first_stage = STAGES.index(state["stage"]) if state else 0
+    first_stage = stages.index(state["stage"]) if state else 0
     mean_loss = 0.0
     with interruptible() as interrupted:
-        for stage in STAGES[first_stage:]:
+        for stage in stages[first_stage:]:
             steps = settings.steps(stage)
             resumed = state is not None and state["stage"] == stage
             if stage == "weights":
@@ -352,7 +357,7 @@ def train(
             if stage != "weights":
                 networks = [replace(network, provenance={**run, **made_with, "stage": stage}) for network in team.export()]
                 save_float_networks(out / ("float.npz" if stage == "float" else "tuned.npz"), networks)
-    return out / "tuned.npz"
+    return out / ("float.npz" if stages[-1] == "float" else "tuned.npz")
 
 
 def first_losses(training: list[Path], settings: TrainSettings, steps: int) -> list[tuple[int, float]]:
@@ -381,20 +386,35 @@ def make_stepper(team: Team, patches: Patches, settings: TrainSettings, stage: s
                 activation.bound = bound
         if all(state["plans"]):
             team.quantize_bounds([Plan.from_json(plan) for plan in state["plans"]])
+    dtype = torch.bfloat16 if settings.precision == "bf16" and stage == "float" else torch.float32
+    return build_stepper(team, patches, settings, STAGES.index(stage), dtype, state)
+
+
+def build_stepper(
+    team: Team, patches: Patches, settings: TrainSettings, number: int, dtype: torch.dtype, state: dict[str, Any] | None
+) -> Stepper:
+    """Optimizers and averages for the team as it is. ``number``: of the stage, which decides the patches.
+
+    A parameter with an attribute ``factor`` learns at that multiple of the learning rate (ranges of quantizers).
+    """
     cuda = settings.device == "cuda"
     rate: Any = torch.tensor(settings.rate, device="cuda") if cuda else settings.rate
     hidden = [conv.weight for network in team for layer in network.convolutions()[1:-1] for conv in layer]
     hidden = hidden if settings.optimizer == "muon" else []
     others = [p for p in team.parameters() if not any(p is h for h in hidden)]
+    factors = sorted({getattr(p, "factor", 1.0) for p in others})
+    groups = []
+    for factor in factors:
+        members = [p for p in others if getattr(p, "factor", 1.0) == factor]
+        groups.append({"params": members, "factor": factor, "lr": rate.clone() if cuda else rate})
     betas = (settings.beta1, settings.beta2)
     optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(others, lr=rate, betas=betas, weight_decay=settings.weight_decay, capturable=cuda)
+        torch.optim.AdamW(groups, lr=rate, betas=betas, weight_decay=settings.weight_decay, capturable=cuda)
     ]
     if hidden:
         optimizers.append(Muon(hidden, rate.clone() if cuda else rate))
-    dtype = torch.bfloat16 if settings.precision == "bf16" and stage == "float" else torch.float32
     averages = Averages(team, settings.average)
-    stepper = Stepper(team, patches, optimizers, averages, dtype, STAGES.index(stage), cuda and settings.graph)
+    stepper = Stepper(team, patches, optimizers, averages, dtype, number, cuda and settings.graph)
     if state is not None:
         for optimizer, values in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(values)
