@@ -10,12 +10,13 @@ BUILT_FROM := pyproject.toml setup.py constraints.txt codec_bridge/_build.py cod
 
 # Generated files are written by vrcnn-int export, not by hand.
 C_FILES := $(filter-out c/src/builtin_vrcnn_intra.h,\
-	$(wildcard c/src/*.[ch] c/src/*/*.[ch] c/include/vrcnn/*.h c/tools/*.c c/tests/*.c c/bench/*.[ch] c/fuzz/*.c))
+	$(wildcard c/src/*.[ch] c/src/*/*.[ch] c/include/vrcnn/*.h c/tools/*.c c/tests/*.[ch] c/bench/*.[ch] c/fuzz/*.[ch] \
+	c/cuda/*.[ch] c/cuda/*/*.[ch] c/cuda/*.cu c/cuda/*.cuh c/cuda/tests/*.cpp))
 # The compiler flags of one C file on this machine.
 KERNEL_FLAGS = $$(awk -v file="$${file\#c/}" -v machine=$$(uname -m) '$$1 == file && $$2 == machine { $$1 = $$2 = ""; print }' c/kernel_flags.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kernels sanitize lib install lint format bench codecs generated clean
+.PHONY: help demo test test-kernels sanitize fuzz lib cuda cuda-check install lint format exactness bench codecs generated clean
 .DELETE_ON_ERROR:
 
 help: ## show this text
@@ -40,8 +41,11 @@ test: $(VENV)/.dev ## all tests, of the C library and of Python
 	$(MAKE) -C c test
 	$(BIN)/python -m pytest
 
-sanitize: ## the C library's tests under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer: some minutes
+sanitize: ## the C library's tests under sanitizers: addresses, undefined behaviour, threads, with clang also memory
 	$(MAKE) -C c sanitize
+
+fuzz: ## fuzz the C library, SECONDS=60 of CPU time for each target (needs clang)
+	$(MAKE) -C c fuzz
 
 test-kernels: $(VENV)/.dev ## the Python tests once for each kernel that this machine supports
 	for kernel in $$($(BIN)/python -c "from codec_bridge.filter import kernels; print(*[k for k, ok in kernels() if ok and k != 'auto'])"); do \
@@ -49,6 +53,14 @@ test-kernels: $(VENV)/.dev ## the Python tests once for each kernel that this ma
 
 lib: ## libvrcnn.a, libvrcnn.so and vrcnn.pc in c/build (needs a C compiler only)
 	$(MAKE) -C c lib tools
+
+cuda: ## libvrcnn_cuda.so in c/build/cuda: the filter on NVIDIA GPUs (needs nvcc; a GPU only to use it)
+	$(MAKE) -C c cuda
+
+cuda-check: ## test and time libvrcnn_cuda on this machine's GPU: up to 8 minutes; PYTHON=, JSON=
+	$(MAKE) -C c/cuda programs
+	mkdir -p build
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m codec_bridge.cuda_check --json $(or $(JSON),build/cuda-check.json)
 
 install: ## install the C library, its header, its pkg-config file and vrcnn_filter: make install PREFIX=/usr/local
 	$(MAKE) -C c install PREFIX="$(abspath $(PREFIX))" DESTDIR="$(DESTDIR)"
@@ -59,7 +71,7 @@ lint: $(VENV)/.dev ## ruff, mypy, clang-format and clang-tidy; changes nothing
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
 	for file in $(filter %.c,$(C_FILES)); do \
-	$(BIN)/clang-tidy --quiet $$file -- -std=c99 -Ic/include -Ic/src $(KERNEL_FLAGS) || exit 1; done
+	$(BIN)/clang-tidy --quiet $$file -- -std=c99 -Ic/include -Ic/src -Ic/tests -Ic/cuda -DVRCNN_CUDA_COMPILER=0 $(KERNEL_FLAGS) || exit 1; done
 
 format: $(VENV)/.dev ## put Python and C sources into the format that lint wants
 	$(BIN)/ruff check --fix .
@@ -69,11 +81,17 @@ format: $(VENV)/.dev ## put Python and C sources into the format that lint wants
 codecs: $(VENV)/.runtime ## x265 and libde265 with the filter inside, into build/codecs/bin, from Debian's source packages
 	CODEC_BRIDGE=$(BIN)/codec-bridge X265_SOURCE="$(X265_SOURCE)" LIBDE265_SOURCE="$(LIBDE265_SOURCE)" sh codec_bridge/build_codecs.sh
 
+exactness: $(VENV)/.dev ## every kernel, compiler and architecture here on the conformance suite: minutes. WEEKLY=1: an hour
+	$(BIN)/python -m tests.exactness $(if $(WEEKLY),--weekly) --json build/exactness.json
+
 bench: $(VENV)/.runtime ## time the filter on this machine: 2 to 3 minutes, best with nothing else running
 	$(BIN)/codec-bridge bench --json build/bench.json --plot build/bench.png
 
-generated: $(VENV)/.runtime ## write the checked-in C sources again that are generated from models
+generated: $(VENV)/.runtime ## write the checked-in files again that are generated: C sources of models, conformance suite, ABI
 	$(BIN)/vrcnn-int export vrcnn_int/models/vrcnn_intra.vrcnn --header c/src/builtin_vrcnn_intra.h
+	rm -rf vrcnn_int/conformance/vectors
+	$(BIN)/vrcnn-int conformance make vrcnn_int/conformance/vectors
+	$(BIN)/python -m tests.abi
 
 clean: ## remove everything that was built, .venv included
 	$(MAKE) -C c clean

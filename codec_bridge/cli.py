@@ -1,6 +1,8 @@
 """codec-bridge: filter coded video, evaluate BD-rate, and check that encoder and decoder agree bit for bit."""
 
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,38 +11,42 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from codec_bridge import bench, bench_peers, bench_report, insertion, report
+from codec_bridge import bench, bench_peers, bench_report, cluster, html_report, insertion, jobs, markdown_report, report, report_view
+from codec_bridge import compare as methods
 from codec_bridge import evaluate as evaluation
 from codec_bridge import pairs as training_pairs
-from codec_bridge.bd_rate import METHODS
+from codec_bridge import plan as planning
 from codec_bridge.catalogue import Sequence, resolve
 from codec_bridge.codecs import IN_LOOP, CodecError
 from codec_bridge.codecs.hm import CONFIGURATIONS, side_information
+from codec_bridge.conformance import CLibrary
 from codec_bridge.filter import BACKENDS, Filter
-from codec_bridge.hm import installer
+from codec_bridge.hm import HM
 from codec_bridge.libde265 import LIBDE265
 from codec_bridge.metrics import picture_psnr
+from codec_bridge.plan import Plan, parse_size
+from codec_bridge.progress import Bars, json_line
 from codec_bridge.provenance import provenance
+from codec_bridge.store import Store
+from codec_bridge.super_resolution import make as upscale
 from codec_bridge.video import Picture, Video, VideoError, open_video, write_y4m, write_yuv
 from codec_bridge.x265 import X265
-from vrcnn_int import integer, pairs
-from vrcnn_int.console import console, progress_bar, run
+from vrcnn_int import comparison, integer, pairs
+from vrcnn_int.conformance import Suite
+from vrcnn_int.conformance.verify import show_results, verify
+from vrcnn_int.console import console, notices, progress_bar, run
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.network import POSITIONS
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 pairs_app = typer.Typer(no_args_is_help=True, help="Training pairs for `vrcnn-int train`.")
 app.add_typer(pairs_app, name="pairs")
-hm_app = typer.Typer(
-    no_args_is_help=True, help="The filter inside HM, the HEVC reference software: put it into your checkout, or out again."
-)
-app.add_typer(hm_app, name="hm")
 
 
-def source_tree_app(codec: insertion.Codec) -> typer.Typer:
+def source_tree_app(codec: insertion.Codec, option: str = "--source") -> typer.Typer:
     """Commands install, status and uninstall for a codec's source tree."""
-    commands = typer.Typer(no_args_is_help=True, help=f"The filter inside {codec.name}: put it into a source tree, or out again.")
-    source_option = typer.Option("--source", help=f"Folder of the source tree of {codec.name}.")
+    commands = typer.Typer(no_args_is_help=True, help=f"The filter inside {codec.name}: put it into a {codec.tree}, or out again.")
+    source_option = typer.Option(option, help=f"Folder of the {codec.name} {codec.tree}.")
 
     @commands.command("install")
     def install(
@@ -48,30 +54,33 @@ def source_tree_app(codec: insertion.Codec) -> typer.Typer:
         vrcnn: Annotated[Path | None, typer.Option(help="Where libvrcnn is installed (its PREFIX); default: pkg-config knows.")] = None,
         force: Annotated[bool, typer.Option("--force", help="Also for versions that were never tested.")] = False,
     ) -> None:
-        """Put the filter into a source tree; build it afterwards with CMake. Nothing changes if a place is not recognised."""
+        """Put the filter in; build the codec afterwards as its manual says. Nothing changes if a place is not recognised."""
         changed = insertion.install(codec, source, insertion.find_library(vrcnn), force)
         for path in changed:
             console.print(f"{path}", highlight=False, soft_wrap=True)
-        console.print(f"{len(changed)} files changed; build {codec.name} with CMake", highlight=False)
+        console.print(f"{len(changed)} files changed; {codec.following}", highlight=False)
         console.print(f"note: {codec.notice}", highlight=False, soft_wrap=True)
 
     @commands.command("status")
     def status(source: Annotated[Path, source_option]) -> None:
-        """Say which version a source tree is and whether the filter is in it."""
+        """Say which version it is and whether the filter is in it."""
         found = insertion.status(codec, source)
-        console.print(f"{codec.name} {found.version}: {found.state}", highlight=False, soft_wrap=True)
+        console.print(f"{codec.name} {found.version}, built with {found.build}: {found.state}", highlight=False, soft_wrap=True)
         if found.library:
             console.print(f"library: {found.library}", highlight=False, soft_wrap=True)
+            console.print(f"note: {codec.notice}", highlight=False, soft_wrap=True)
 
     @commands.command("uninstall")
     def uninstall(source: Annotated[Path, source_option]) -> None:
         """Take the filter out again: every file is as it was before."""
         changed = insertion.uninstall(codec, source)
-        console.print(f"{len(changed)} files changed; the source tree is as it was", highlight=False)
+        console.print(f"{len(changed)} files changed; the {codec.tree} is as it was", highlight=False)
 
     return commands
 
 
+hm_app = source_tree_app(HM, "--hm")
+app.add_typer(hm_app, name="hm")
 for _codec in (X265, LIBDE265):
     app.add_typer(source_tree_app(_codec), name=_codec.name)
 
@@ -97,18 +106,17 @@ ModelFile = Annotated[Path | None, typer.Option(help="Model set (.vrcnn); defaul
 Kernel = Annotated[str, typer.Option(help="auto, or one that `codec-bridge bench` lists.")]
 Position = Annotated[str, typer.Option(help=f"Where the filter stands: {' or '.join(POSITIONS)}.")]
 Workers = Annotated[int | None, typer.Option(help="Jobs at once; default: one a core.", min=1)]
+CsvFile = Annotated[Path | None, typer.Option("--csv", help="Rows.")]
+HtmlFile = Annotated[Path | None, typer.Option("--html", help="The report as one page that needs nothing else.")]
+MarkdownFile = Annotated[Path | None, typer.Option("--markdown", help="The report's tables as Markdown.")]
+PlotFile = Annotated[Path | None, typer.Option("--plot", help="RD curves as PNG.")]
 Size = Annotated[str | None, typer.Option(help="Size of .yuv files, WIDTHxHEIGHT.")]
 PixelFormat = Annotated[str | None, typer.Option("--format", help="Format of .yuv files: yuv420p, yuv420p10le, gray, ...")]
 
-
-def parse_size(text: str | None) -> tuple[int, int] | None:
-    """'416x240' -> (416, 240)."""
-    if text is None:
-        return None
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise VrcnnError(f"{text!r} is not a size such as 416x240")
-    return int(width), int(height)
+PLAN_OPTIONS = {
+    "sequences", "qp", "variants", "frames", "codec", "model", "kernel", "position", "method", "configuration", "hm", "anchor_hm",
+    "codecs", "check", "keep_streams", "search_path", "size", "pixel_format",
+}  # fmt: skip
 
 
 def parse_numbers(text: str) -> tuple[int, ...]:
@@ -128,27 +136,41 @@ def parse_frames(text: str) -> int | None:
     return int(text)
 
 
-def find(words: list[str], search_path: str | None, size: str | None, pixel_format: str | None) -> list[Sequence]:
+@contextmanager
+def results_folder(results: Path | None) -> Iterator[Path]:
+    """The folder that the user named, or one that goes away; an interruption says what is left."""
+    try:
+        if results:
+            yield results
+        else:
+            with tempfile.TemporaryDirectory(prefix="vrcnn-results-") as folder:
+                yield Path(folder)
+    except KeyboardInterrupt:
+        text = "nothing is kept: with --results FOLDER an evaluation can go on"
+        if results:
+            text = f"{len(list(results.glob('jobs/*.json')))} results are kept in {results}; the same command goes on from there"
+        notices.print(text, highlight=False, soft_wrap=True)
+        raise
+
+
+def find(words: list[str], search_path: str | None, size: str | None, pixel_format: str | None) -> tuple[Sequence, ...]:
     """The sequences that the options name."""
-    return [sequence for word in words for sequence in resolve(word, search_path, size=parse_size(size), pixel_format=pixel_format)]
+    return tuple(sequence for word in words for sequence in resolve(word, search_path, size=parse_size(size), pixel_format=pixel_format))
 
 
-def run_evaluation(sequences: list[Sequence], settings: evaluation.Settings, workers: int | None) -> list[evaluation.Outcome]:
-    """evaluate() with a progress bar on standard error."""
-    with progress_bar() as progress:
-        task = progress.add_task("coding and filtering", total=len(sequences) * len(settings.qps))
-
-        def show(name: str, qp: int, _outcome: evaluation.Outcome) -> None:
-            progress.update(task, advance=1, description=f"{name} QP {qp}")
-
-        return evaluation.evaluate(sequences, settings, workers, show)
+def evaluate(plan: Plan, store: Store, place: cluster.Place, json_lines: bool = False) -> cluster.Evaluation:
+    """cluster.evaluate() with progress on standard error, or events on standard output."""
+    if json_lines:
+        return cluster.evaluate(plan, store, place, json_line)
+    with Bars().shown() as bars:
+        return cluster.evaluate(plan, store, place, bars)
 
 
 def check_outputs(*paths: Path | None, plot: Path | None) -> list[Path]:
     """The files that were asked for, their folders made. Raises VrcnnError for one that cannot be, before any work is done."""
     outputs = [path for path in (*paths, plot) if path is not None]
     if len(set(outputs)) < len(outputs):
-        raise VrcnnError("--json, --csv and --plot need files of their own")
+        raise VrcnnError("every output needs a file of its own")
     if plot is not None and plot.suffix.lower() != ".png":
         raise VrcnnError(f"the plot is a .png, not {plot.name!r}")
     for path in outputs:
@@ -158,11 +180,62 @@ def check_outputs(*paths: Path | None, plot: Path | None) -> list[Path]:
     return outputs
 
 
-def totals(outcomes: list[evaluation.Outcome]) -> tuple[int, int, str]:
-    """Pictures and samples that were checked, and the kernel that filtered them."""
-    pictures = sum(outcome.checked_pictures for outcome in outcomes)
-    samples = sum(outcome.checked_samples for outcome in outcomes)
-    return pictures, samples, ", ".join(sorted({row["kernel"] for outcome in outcomes for row in outcome.rows} - {None}))
+def totals(rows: list[dict[str, Any]]) -> tuple[int, int, str]:
+    """Pictures and samples that were checked, and the kernels that filtered them."""
+    kernels = ", ".join(sorted({row["kernel"] for row in rows} - {None}))
+    return sum(row["checked_pictures"] or 0 for row in rows), sum(row["checked_samples"] or 0 for row in rows), kernels
+
+
+def document_of(plan: Plan, found: cluster.Evaluation) -> dict[str, Any]:
+    """What the JSON file holds."""
+    rows = found.rows
+    origin = provenance(
+        model=evaluation.load_models(plan.runs[0]).identity,
+        kernels=sorted({row["kernel"] for row in rows} - {None}),
+        programs=jobs.programs_of(found.jobs),
+        timing=found.timing,
+    )
+    facts = jobs.facts(plan, found.jobs)
+    return {"schema": report.SCHEMA, "provenance": origin, "plan": facts, "rows": rows, **report.summarise(rows, plan.method)}
+
+
+def list_jobs(plan: Plan, store: Store, place: cluster.Place, json_lines: bool) -> None:
+    """Print the jobs of a plan and whether they are done, and Slurm's job script where it is wanted."""
+    wanted = jobs.expand(plan)
+    done, missing = cluster.look_up(wanted, store)
+    for job in wanted:
+        state = f"impossible: {job.source.problem}" if job.source.problem else "done" if job.key in done else "missing"
+        if json_lines:
+            json_line({"event": "job", "state": state, **job.names})
+        else:
+            console.print(f"{job.key[:16]}  {job}: {state}", highlight=False, soft_wrap=True)
+    if json_lines:
+        return
+    tasks = len(jobs.groups(missing))
+    console.print(f"{len(wanted)} jobs, {len(done)} of them done; {len(missing)} need {tasks} streams", highlight=False)
+    if place.slurm:
+        with cluster.slurm_cluster(plan) as slurm:
+            console.print(slurm.job_script(), highlight=False, soft_wrap=True)
+
+
+def say_timing(timing: dict[str, Any]) -> None:
+    """One line on what was computed and what the evaluation itself took of the workers' time."""
+    counts = timing["jobs"]
+    text = f"{counts['done']} jobs done, {counts['cached']} done before, {counts['failed']} failed"
+    if timing["overhead_percent"] is not None:
+        text += (
+            f"; {timing['wall_seconds']:.1f} s with {timing['workers']} workers, of whose time {timing['overhead_percent']:.1f} % were not"
+        )
+        text += " spent in encoders, decoders, filters and metrics"
+    console.print(text, highlight=False, soft_wrap=True)
+
+
+def fail_if_flagged(flags: list[dict[str, Any]]) -> None:
+    """Raise VrcnnError if results are missing; what is only doubtful is no error."""
+    errors = [report.describe(flag) for flag in flags if flag["severity"] == "error"]
+    if errors:
+        results = "1 result is" if len(errors) == 1 else f"{len(errors)} results are"
+        raise VrcnnError(f"{results} missing: {errors[0]}" + (" (more above)" if len(errors) > 1 else ""))
 
 
 def say_checked(pictures: int, samples: int, kernel: str) -> None:
@@ -187,7 +260,10 @@ def say_checked_in_loop(pictures: int, samples: int, kernel: str) -> None:
 
 @app.command()
 def bdrate(
+    context: typer.Context,
     sequences: Sequences = ["builtin"],  # noqa: B006 (typer copies it)
+    plan_file: Annotated[Path | None, typer.Option("--plan", help="A plan (TOML) instead of the options that say what is run.")] = None,
+    results: Annotated[Path | None, typer.Option(help="Folder that keeps each result; what it holds is not computed again.")] = None,
     qp: Qps = "22,27,32,37",
     variants: Annotated[
         str | None,
@@ -204,10 +280,17 @@ def bdrate(
     anchor_hm: AnchorFolder = None,
     codecs: CodecsFolder = None,
     check: Annotated[bool, typer.Option("--check", help="Also compare every filtered picture with the oracle and the decoder.")] = False,
+    keep_streams: Annotated[bool, typer.Option("--keep-streams", help="Keep the streams in the results folder.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Rows, BD-rates and provenance.")] = None,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Rows.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="RD curves as PNG.")] = None,
+    csv_file: CsvFile = None,
+    html: HtmlFile = None,
+    markdown: MarkdownFile = None,
+    plot: PlotFile = None,
     workers: Workers = None,
+    scheduler: Annotated[str | None, typer.Option(help="Run on the workers of this Dask scheduler, such as tcp://host:8786.")] = None,
+    slurm: Annotated[bool, typer.Option("--slurm", help="Run on Slurm, as the plan's table slurm says.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the jobs and which are done; run nothing.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json-lines", help="Print events as lines of JSON instead of tables.")] = False,
     search_path: SearchPath = None,
     size: Size = None,
     pixel_format: PixelFormat = None,
@@ -216,60 +299,99 @@ def bdrate(
 
     anchor: deblocking and SAO on. none: both off. integer, float: the network in their place, everywhere. picture, map: the encoder
     decides, for whole pictures or for units of a picture. Negative is better.
+
+    Streams whose decoder has other pictures than their encoder give no figures: their rows say why, and the exit code is 1.
     """
-    settings = evaluation.Settings(
-        codec,
-        parse_numbers(qp),
-        tuple(word.strip() for word in (variants or evaluation.DEFAULT_VARIANTS.get(codec, "anchor")).split(",")),
-        parse_frames(frames),
-        model,
-        kernel,
-        position,
-        check=check,
-        configuration=configuration,
-        hm=hm,
-        anchor_hm=anchor_hm,
-        codecs=codecs,
-    )
-    if "anchor" not in settings.variants:
-        raise VrcnnError("BD-rate needs the variant anchor to compare with")
-    if len(settings.qps) < 4:
-        raise VrcnnError(f"BD-rate needs at least four QPs, not {len(settings.qps)}")
-    if method not in METHODS:
-        raise VrcnnError(f"unknown method {method!r}; there are {', '.join(METHODS)}")
-    outputs = check_outputs(json_file, csv_file, plot=plot)
-    found = find(sequences, search_path, size, pixel_format)
-    outcomes = run_evaluation(found, settings, workers)
-    rows = [row for outcome in outcomes for row in outcome.rows]
-    models = evaluation.load_models(settings)
-    origin = provenance(
-        model=models.identity,
-        kernels=sorted({row["kernel"] for row in rows} - {None}),
-        encoder=outcomes[0].encoder,
-        encoder_settings={str(q): outcomes[i].commands for i, q in enumerate(settings.qps)},
-        method=method,
-        sequences=[
-            {"name": sequence.name, "pictures": outcome.rows[0]["pictures"], "md5": outcome.originals_md5}
-            for sequence, outcome in zip(found, outcomes[:: len(settings.qps)], strict=True)
-        ],
-    )
-    document = {"provenance": origin, "rows": rows, **report.summarise(rows, method)}
-    # Results before pictures of them: a plot that fails must not cost an evaluation.
-    if json_file:
-        report.write_json(json_file, document)
+    if plan_file:
+        said = {name: context.get_parameter_source(name) for name in context.params}
+        of_the_plan = PLAN_OPTIONS & {name for name, source in said.items() if source and source.name == "COMMANDLINE"}
+        if of_the_plan:
+            raise VrcnnError(f"{', '.join(sorted(of_the_plan))}: give this in the plan {plan_file}, not as an option beside --plan")
+        plan = planning.load(plan_file)
+    else:
+        words = (variants or evaluation.DEFAULT_VARIANTS.get(codec, "anchor")).split(",")
+        settings = evaluation.Settings(
+            codec,
+            parse_numbers(qp),
+            tuple(word.strip() for word in words),
+            parse_frames(frames),
+            model,
+            kernel,
+            position,
+            check=check,
+            configuration=configuration,
+            hm=hm,
+            anchor_hm=anchor_hm,
+            codecs=codecs,
+        )
+        plan = Plan(find(sequences, search_path, size, pixel_format), (settings,), method, keep_streams=keep_streams)
+    plan.check_curves()
+    if scheduler and slurm:
+        raise VrcnnError("give either --scheduler or --slurm")
+    outputs = check_outputs(json_file, csv_file, html, markdown, plot=plot)
+    place = cluster.Place(workers, scheduler, slurm)
+    with results_folder(results) as folder:
+        if dry_run:
+            list_jobs(plan, Store(folder), place, json_lines)
+            return
+        store = Store(folder)
+        found = evaluate(plan, store, place, json_lines)
+        document = document_of(plan, found)
+        # Results before pictures of them: a plot that fails must not cost an evaluation.
+        if results:
+            report.write_json(folder / report_view.RESULT_FILE, document)
+        if json_file:
+            report.write_json(json_file, document)
+        if csv_file:
+            report.write_csv(csv_file, found.rows)
+        if json_lines:
+            json_line({"event": "summary", "timing": found.timing, "means": document["means"], "flags": document["flags"]})
+        else:
+            report.print_table(document, console)
+            encoders = ", ".join(dict.fromkeys(row["encoder"] for row in found.rows if row["encoder"]))
+            console.print(f"model set {document['provenance']['model'][:16]}, {encoders}", highlight=False)
+            say_timing(found.timing)
+            if any(settings.check for settings in plan.runs):
+                (say_checked_in_loop if plan.runs[0].codec in IN_LOOP else say_checked)(*totals(found.rows))
+        if html:
+            html_report.write_html(html, document, folder)
+        if markdown:
+            markdown_report.write_markdown(markdown, document)
+        if plot:
+            report.write_plot(plot, document)
+    if outputs and not json_lines:
+        console.print(f"wrote {', '.join(map(str, outputs))}", soft_wrap=True, highlight=False)
+    fail_if_flagged(document["flags"])
+
+
+@app.command("report")
+def make_report(
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="JSON file of bdrate, or the results folder that one was kept in.")],
+    results: Annotated[Path | None, typer.Option(help="Results folder with the crops; default: the JSON file's folder.")] = None,
+    html: HtmlFile = None,
+    markdown: MarkdownFile = None,
+    csv_file: CsvFile = None,
+    plot: PlotFile = None,
+) -> None:
+    """Make tables, page and plot again from what bdrate found; without options: print the table."""
+    outputs = check_outputs(csv_file, html, markdown, plot=plot)
+    path = result / report_view.RESULT_FILE if result.is_dir() else result
+    if path in outputs:
+        raise VrcnnError(f"{path} is the result itself; give the report a file of its own")
+    folder = results or (path.parent if (path.parent / "crops").is_dir() else None)
+    document = report_view.read(path)
     if csv_file:
-        report.write_csv(csv_file, rows)
-    report.print_table(document, console)
-    console.print(f"model set {models.identity[:16]}, {outcomes[0].encoder}", highlight=False)
-    if check:
-        (say_checked_in_loop if codec in IN_LOOP else say_checked)(*totals(outcomes))
+        report.write_csv(csv_file, document["rows"])
+    if html:
+        html_report.write_html(html, document, folder)
+    if markdown:
+        markdown_report.write_markdown(markdown, document)
     if plot:
         report.write_plot(plot, document)
     if outputs:
         console.print(f"wrote {', '.join(map(str, outputs))}", soft_wrap=True, highlight=False)
-    missing = report.missing(document)
-    if missing:
-        raise VrcnnError(f"{len(missing)} BD-rates are missing: {missing[0]}" + (" (more above)" if len(missing) > 1 else ""))
+    else:
+        report.print_table(document, console)
 
 
 @app.command()
@@ -314,8 +436,11 @@ def check(
         codecs=codecs,
     )
     if not streams:
-        outcomes = run_evaluation(find(sequences or ["builtin"], search_path, size, pixel_format), settings, workers)
-        (say_checked_in_loop if codec in IN_LOOP else say_checked)(*totals(outcomes))
+        plan = Plan(find(sequences or ["builtin"], search_path, size, pixel_format), (settings,))
+        with results_folder(None) as folder:
+            rows = evaluate(plan, Store(folder), cluster.Place(workers)).rows
+        fail_if_flagged(report.flags_of_rows(rows))
+        (say_checked_in_loop if codec in IN_LOOP else say_checked)(*totals(rows))
         return
     if sequences:
         raise VrcnnError("give either streams or --sequences")
@@ -345,7 +470,7 @@ def filter_video(
     qp: Annotated[int | None, typer.Option(help="QP the video was coded at: chooses the network.", min=-12, max=51)] = None,
     index: Annotated[int | None, typer.Option(help="Network of the set, instead of --qp.", min=0)] = None,
     original: Annotated[Path | None, typer.Option(help="Original video: prints PSNR before and after, picture by picture.")] = None,
-    backend: Annotated[str, typer.Option(help="c (the C library), oracle (numpy, slow) or float (needs torch; not bit-exact).")] = "c",
+    backend: Annotated[str, typer.Option(help="c (the C library), cuda, oracle (numpy, slow) or float (torch; not bit-exact).")] = "c",
     scale: Annotated[int, typer.Option(help="Output scale c, in eighths.", min=1, max=10)] = 8,
     frames: Annotated[int | None, typer.Option(help="Filter at most so many pictures.", min=1)] = None,
     rate: Annotated[
@@ -453,6 +578,18 @@ def code_pairs(
         console.print(f"wrote {file}", soft_wrap=True)
 
 
+@pairs_app.command("upscale")
+def upscale_pairs(
+    source: Annotated[Path, typer.Argument(help="Video, or a folder of pictures.")],
+    out: Annotated[Path, typer.Option(help="Pair file to write (.npz).")],
+    factor: Annotated[int, typer.Option(help="How much smaller they are made, and as large again.", min=2, max=8)] = 2,
+    frames: Annotated[int | None, typer.Option(help="At most so many pictures.", min=1)] = None,
+) -> None:
+    """Pack pictures beside themselves made smaller and upscaled, for super-resolution: `vrcnn-int train --set network=vdsr`."""
+    count = upscale(source, out, factor, frames)
+    console.print(f"wrote {out}: {count} pictures, factor {factor}", soft_wrap=True)
+
+
 @pairs_app.command("pack")
 def pack_pairs(
     source: Annotated[Path, typer.Argument(help="Pair file.")],
@@ -464,37 +601,6 @@ def pack_pairs(
     found = pairs.read(source)
     count = pairs.pack(found, out, round(megabytes * 1e6) if megabytes is not None else None, seed)
     console.print(f"wrote {out}: {count} of {len(found.recon)} pictures, {out.stat().st_size / 1e6:.1f} MB", soft_wrap=True)
-
-
-@hm_app.command("install")
-def hm_install(
-    hm: Annotated[Path, typer.Option("--hm", help="Folder of the HM checkout.")],
-    vrcnn: Annotated[Path | None, typer.Option(help="Where libvrcnn is installed (its PREFIX); default: pkg-config knows.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Also for versions of HM that were never tested.")] = False,
-) -> None:
-    """Put the filter into a checkout of HM; build HM afterwards as its manual says. Nothing changes if a place is not recognised."""
-    changed = installer.install(hm, installer.find_library(vrcnn), force)
-    for path in changed:
-        console.print(f"{path}", highlight=False, soft_wrap=True)
-    console.print(f"{len(changed)} files changed; build HM, then code with --VRCNN=1", highlight=False)
-    console.print(f"note: {installer.NOT_CONFORMING}", highlight=False, soft_wrap=True)
-
-
-@hm_app.command("status")
-def hm_status(hm: Annotated[Path, typer.Option("--hm", help="Folder of the HM checkout.")]) -> None:
-    """Say which HM a checkout is and whether the filter is in it."""
-    found = installer.status(hm)
-    console.print(f"HM {found.version}, built with {found.build}: {found.state}", highlight=False, soft_wrap=True)
-    if found.library:
-        console.print(f"library: {found.library}", highlight=False, soft_wrap=True)
-        console.print(f"note: {installer.NOT_CONFORMING}", highlight=False, soft_wrap=True)
-
-
-@hm_app.command("uninstall")
-def hm_uninstall(hm: Annotated[Path, typer.Option("--hm", help="Folder of the HM checkout.")]) -> None:
-    """Take the filter out again: every file is as it was before."""
-    changed = installer.uninstall(hm)
-    console.print(f"{len(changed)} files changed; the checkout is as it was", highlight=False)
 
 
 @hm_app.command("inspect")
@@ -512,7 +618,18 @@ def hm_inspect(stream: Annotated[Path, typer.Argument(help="HEVC stream.")]) -> 
             words.append(f"units of {side.unit_size}: {counts[0]} without network, {', '.join(map(str, counts[1:]))} with each")
         identity = f" (model set {side.identity.hex()})" if side.identity else ""
         console.print(f"picture {number}: {', '.join(words)}{identity}", highlight=False, soft_wrap=True)
-    console.print(f"note: {installer.NOT_CONFORMING}", highlight=False, soft_wrap=True)
+    console.print(f"note: {HM.notice}", highlight=False, soft_wrap=True)
+
+
+@app.command("conformance")
+def check_conformance(
+    folder: Annotated[Path | None, typer.Argument(help="The suite; default: the one that is shipped.")] = None,
+    kernel: Kernel = "auto",
+    threads: Annotated[int, typer.Option(help="Threads that work on a picture.", min=1, max=64)] = 1,
+) -> None:
+    """Compare the C library with the conformance suite, bit for bit (`vrcnn-int conformance verify` does it for any program)."""
+    library = CLibrary(kernel, threads)
+    show_results(library.name, verify(Suite.load(folder), library))
 
 
 @app.command("bench")
@@ -561,6 +678,34 @@ def run_bench(
         console.print(f"wrote {', '.join(map(str, outputs))}", soft_wrap=True, highlight=False)
     if peers and document["peers"]["failures"]:
         raise VrcnnError(f"{len(document['peers']['failures'])} peers failed: {document['peers']['failures'][0]}")
+
+
+@app.command("compare")
+def compare_methods(
+    folder: Annotated[Path, typer.Argument(help="What `vrcnn-int compare --out` wrote.")],
+    validate: Annotated[list[Path], typer.Option(help="Pair file that the C library is compared with the oracle on, of each QP.")],
+    sequences: Annotated[list[str] | None, typer.Option(help="Also BD-rate on these: a set, a folder or a video file.")] = None,
+    qp: Qps = "22,27,32,37",
+    frames: Frames = "auto",
+    search_path: SearchPath = None,
+) -> None:
+    """Complete a comparison of quantization methods: every kernel of the C library against the oracle, and BD-rate where asked.
+
+    What was evaluated before is kept in the folder. Exit code 1 if a kernel differs.
+    """
+    settings = evaluation.Settings(qps=parse_numbers(qp), frames=parse_frames(frames))
+    found = find(sequences, search_path, None, None) if sequences else ()
+    with progress_bar() as progress:
+        task = progress.add_task("comparing", total=None)
+        rows, more = methods.columns(
+            folder, [pairs.read(path) for path in validate], found, settings, lambda text: progress.update(task, description=text)
+        )
+    console.print(comparison.table(rows, more))
+    for line in comparison.reasons(rows):
+        console.print(line, highlight=False, soft_wrap=True)
+    wrong = [f"{method}: {text}" for method, text in more["exact"].items() if text.startswith("NO")]
+    if wrong:
+        raise VrcnnError(f"the C library differs from the oracle: {'; '.join(wrong)}")
 
 
 def main() -> None:

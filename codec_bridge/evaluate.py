@@ -1,11 +1,17 @@
-"""Sequences x QPs x variants -> result rows: code, decode, filter, measure; on request every picture is checked bit for bit."""
+"""What is computed of one sequence at one QP: code, decode, compare, filter, measure -> the figures of a row for each variant.
 
+Nothing is measured before the gates: the encoder ended well, the decoder put out as many pictures as were coded, every picture hash is
+right, and the decoder's pictures are the encoder's reconstruction. (x265 through PyAV gives no reconstruction: there it is the decoder's
+output, verified by the MD5 that the encoder wrote of its own.) What does not pass raises a VrcnnError, and there are no figures.
+"""
+
+import hashlib
 import math
-import os
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -14,24 +20,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from codec_bridge import check, metrics
 from codec_bridge.catalogue import Sequence as VideoSequence
 from codec_bridge.catalogue import auto_frames
-from codec_bridge.codecs import CODECS, IN_LOOP, CodecError, get_codec, hm, x265_loop
-from codec_bridge.codecs.x265 import decode
+from codec_bridge.codecs import CODECS, IN_LOOP, CodecError, Encoded, Format, get_codec, hm, x265, x265_loop
 from codec_bridge.decision import Decider
 from codec_bridge.filter import Filter
-from codec_bridge.provenance import git_revision
-from codec_bridge.video import Picture, samples_md5
+from codec_bridge.sideinfo import Sideinfo, parse
+from codec_bridge.video import Picture
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.integer import ModelSet
+from vrcnn_int.integer import UNIT_SCALE, ModelSet
 from vrcnn_int.models import builtin_path, float_path
-from vrcnn_int.network import POSITIONS, load_float_networks
+from vrcnn_int.network import POSITIONS, load_float_networks, macs_per_sample
 
 SIDE_INFORMATION_BITS = 16
-"""Bits a picture that a filtered stream pays for side information, until its syntax exists."""
+"""Bits a picture that a stream filtered after decoding pays for side information: its syntax is that of codecs with the filter inside."""
 
 VARIANTS = {
     "x265": ("anchor", "none", "integer", "float"),
@@ -44,10 +48,16 @@ anchor's decoded pictures, outside the loop, its side information counted."""
 
 DEFAULT_VARIANTS = {"x265": "anchor,none,integer", "hm": "anchor,map", "x265-loop": "anchor,map"}
 
+INSIDE = ("picture", "map")
+AFTER_DECODING = ("integer", "float", "after")
+
 INTER_FRAMES = 16
 """Pictures a sequence where the rule by size, meant for all-intra coding, does not apply."""
 
 FilterPlane = Callable[[NDArray[np.integer], int], NDArray[np.integer]]
+
+STOP = Event()
+"""Set where the evaluation in this process ends early: what is being computed raises Stopped at its next picture."""
 
 
 class EvaluationError(VrcnnError):
@@ -60,7 +70,7 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """What one evaluation runs with.
+    """What one codec in one configuration runs with.
 
     ``frames``: pictures a sequence, None for the rule by size (catalogue.auto_frames). ``model``: a model set file, None for the
     shipped one. ``check``: compare every filtered picture with the oracle, and with filtering a second decode unit by unit.
@@ -81,18 +91,6 @@ class Settings:
     hm: Path | None = None
     anchor_hm: Path | None = None
     codecs: Path | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Rows of one sequence at one QP, the encoder's name and settings, what was checked, and the MD5 of the pictures' samples."""
-
-    rows: list[dict[str, Any]]
-    encoder: str
-    commands: dict[str, str]
-    checked_pictures: int
-    checked_samples: int
-    originals_md5: str
 
 
 def load_models(settings: Settings) -> ModelSet:
@@ -124,313 +122,366 @@ def float_filter(settings: Settings, models: ModelSet, index: int) -> FilterPlan
     return lambda plane, bit_depth: filter_plane_float(networks[index], plane, bit_depth)
 
 
-def measure(pictures: Sequence[Picture], originals: Sequence[Picture]) -> dict[str, Any]:
-    """Means over the pictures of PSNR (Y, U, V; None without chroma) and SSIM of luma, inside the conformance window."""
-    if len(pictures) != len(originals):
-        raise EvaluationError(f"{len(pictures)} pictures decoded, {len(originals)} coded")
-    pictures, originals = [picture.cropped() for picture in pictures], [picture.cropped() for picture in originals]
-    psnrs = [metrics.picture_psnr(picture, original) for picture, original in zip(pictures, originals, strict=True)]
-    ssims = [
-        metrics.ssim(picture.planes[0], original.planes[0], original.bit_depth)
-        for picture, original in zip(pictures, originals, strict=True)
-    ]
-    means: list[float | None] = [float(np.mean(values)) for values in zip(*psnrs, strict=True)]
-    y, u, v = [*means, None, None][:3]
-    return {"psnr_y": y, "psnr_u": u, "psnr_v": v, "ssim_y": float(np.mean(ssims))}
-
-
 def frames_of(sequence: VideoSequence, settings: Settings) -> int:
-    """How many pictures of a sequence are coded."""
+    """How many pictures of a sequence are wanted; never more than the catalogue says that it has."""
     by_rule = auto_frames(sequence.width, sequence.height) if settings.configuration == "ai" else INTER_FRAMES
-    return settings.frames or by_rule
+    wanted = settings.frames or by_rule
+    return min(wanted, sequence.frames) if sequence.class_name and sequence.frames else wanted
 
 
-def row_of(sequence: VideoSequence, qp: int, variant: str, settings: Settings, pictures: int, bits: int, **more: Any) -> dict[str, Any]:
-    """What a result row has whatever the codec, and ``more``."""
-    rate = sequence.rate or Fraction(25)
-    return {
-        "sequence": sequence.name,
-        "width": sequence.width,
-        "height": sequence.height,
-        "pictures": pictures,
-        "qp": qp,
-        "variant": variant,
-        "codec": settings.codec,
-        "configuration": settings.configuration,
-        "bits": bits,
-        "kbps": float(bits * rate / pictures / 1000),
-        "git_revision": git_revision(),
-        **more,
-    }
-
-
-def run(sequence: VideoSequence, qp: int, settings: Settings, models: ModelSet, stop: Event) -> Outcome:
-    """Code one sequence at one QP in every variant, by the codec."""
-    in_loop = {"hm": run_in_loop, "x265-loop": run_x265_loop}
-    return in_loop.get(settings.codec, run_offline)(sequence, qp, settings, models, stop)
-
-
-def run_offline(sequence: VideoSequence, qp: int, settings: Settings, models: ModelSet, stop: Event) -> Outcome:
-    """Code one sequence at one QP in every variant, all-intra, and filter what was decoded.
-
-    The anchor has deblocking and SAO on, none has both off. A network reads the samples before deblocking (the stream with both
-    off) or, at position after_sao, the anchor's; it filters uncropped, as a codec would, and is measured cropped.
-    Raises VrcnnError for whatever is unusable, check.Inconsistency if a checked picture differs, Stopped soon after ``stop`` is set.
-    """
-    codec = get_codec(settings.codec)
-    originals = list(sequence.open(frames_of(sequence, settings)))
-    rate = sequence.rate or Fraction(25)
-    index = models.index_for_qp(qp, settings.position)
-    rows: list[dict[str, Any]] = []
-    commands: dict[str, str] = {}
-    checked_pictures = checked_samples = 0
-    streams: dict[bool, tuple[Any, list[Picture]]] = {}
-
-    def coded(filters: bool) -> tuple[Any, list[Picture]]:
-        if filters not in streams:
-            encoded = codec.encode(originals, qp, filters=filters, rate=rate, preset=settings.preset)
-            streams[filters] = encoded, list(codec.decode(encoded.data, cropping=False, pictures=len(originals)))
-        return streams[filters]
-
+def check_settings(settings: Settings) -> None:
+    """Raise VrcnnError for settings that no evaluation can run with."""
+    if settings.codec not in CODECS:
+        raise CodecError(f"unknown codec {settings.codec!r}; known: {', '.join(CODECS)}")
     for variant in settings.variants:
-        if stop.is_set():
-            raise Stopped(sequence.name)
-        is_network = variant in ("integer", "float")
-        filters = variant == "anchor" or (is_network and settings.position == "after_sao")
-        encoded, recon = coded(filters)
-        commands["filters on" if filters else "filters off"] = encoded.command
-        side_bits, kernel, pictures, started = 0, None, recon, time.perf_counter()
-        if variant == "integer":
-            with open_filter(settings, models) as filter_:
-                kernel = filter_.kernel
-                pictures = [filter_.filter_picture(picture, index=index) for picture in recon]
-                filter_seconds = time.perf_counter() - started
-                if settings.check:
-                    again = codec.decode(encoded.data, cropping=False, pictures=len(originals))
-                    for number, sides in enumerate(zip(recon, pictures, again, strict=True)):
-                        if stop.is_set():
-                            raise Stopped(sequence.name)
-                        name = f"picture {number}"
-                        checked_samples += check.check_picture(filter_, models.networks[index], index, *sides, name)
-                        checked_pictures += 1
-        elif variant == "float":
-            run_float = float_filter(settings, models, index)
-            pictures = [picture.with_luma(run_float(picture.planes[0], picture.bit_depth)) for picture in recon]
-            filter_seconds = time.perf_counter() - started
-        else:
-            filter_seconds = 0.0
-        if is_network:
-            side_bits = SIDE_INFORMATION_BITS * len(pictures)
-        rows.append(
-            row_of(
-                sequence,
-                qp,
-                variant,
-                settings,
-                len(pictures),
-                encoded.bits + side_bits,
-                side_information_bits=side_bits,
-                **measure(pictures, originals),
-                encode_seconds=encoded.seconds,
-                filter_seconds=filter_seconds,
-                model=models.identity if is_network else None,
-                kernel=kernel,
-                encoder=encoded.encoder,
-            )
-        )
-    return Outcome(rows, encoded.encoder, commands, checked_pictures, checked_samples, samples_md5(originals))
+        if variant not in VARIANTS[settings.codec]:
+            raise EvaluationError(f"unknown variant {variant!r}; {settings.codec} has {', '.join(VARIANTS[settings.codec])}")
+    for qp in settings.qps:
+        if not 0 <= qp <= 51:
+            raise EvaluationError(f"QP {qp} is not in 0..51")
+    if len(set(settings.qps)) != len(settings.qps) or len(set(settings.variants)) != len(settings.variants):
+        raise EvaluationError("a QP or a variant is given twice")
+    if not settings.qps or not settings.variants:
+        raise EvaluationError("at least one QP and one variant are needed")
+    if settings.frames is not None and settings.frames < 1:
+        raise EvaluationError("at least one picture a sequence is needed")
+    if settings.position not in POSITIONS:
+        raise EvaluationError(f"unknown position {settings.position!r}; there are {' and '.join(POSITIONS)}")
+    if settings.preset not in x265.PRESETS:
+        raise EvaluationError(f"unknown preset {settings.preset!r}; there are {', '.join(x265.PRESETS)}")
+    if settings.codec == "x265-loop":
+        x265_loop.find_tools(settings.codecs)
+        if settings.configuration not in x265_loop.CONFIGURATIONS:
+            raise EvaluationError(f"unknown configuration {settings.configuration!r}; there are {', '.join(x265_loop.CONFIGURATIONS)}")
+    elif settings.codec in IN_LOOP:
+        tools = hm.find_tools(settings.hm, settings.anchor_hm)
+        tools.configuration(settings.configuration, 8)
+    elif settings.configuration != "ai":
+        raise EvaluationError(f"{settings.codec} is evaluated all-intra only: its pictures are filtered after decoding")
+    models = load_models(settings)
+    if set(settings.variants) & {*INSIDE, *AFTER_DECODING}:
+        for qp in settings.qps:
+            models.index_for_qp(qp, settings.position)
+        open_filter(settings, models).close()
+    if "float" in settings.variants:
+        float_filter(settings, models, 0)
 
 
-FILTERS_OFF = ("--LoopFilterDisable=1", "--SAO=0")
-SAO_OFF = ("--SAO=0",)
-
-
-def run_in_loop(sequence: VideoSequence, qp: int, settings: Settings, models: ModelSet, stop: Event) -> Outcome:
-    """Code one sequence at one QP in every variant with HM, the filter inside; every stream is decoded and compared with its encoder.
-
-    With settings.check the side information is read without the C library and compared with what the encoder printed, and all-intra
-    pictures are made again offline: the oracle filters the reconstruction of streams that have no network.
-    Raises as run_offline does.
-    """
-    tools = hm.find_tools(settings.hm, settings.anchor_hm)
-    originals = [picture.cropped() for picture in sequence.open(frames_of(sequence, settings))]
-    rate = sequence.rate or Fraction(25)
-    decoder_options = [f"--VRCNNKernel={settings.kernel}", *([f"--VRCNNModel={settings.model}"] if settings.model else [])]
-    options = [f"--VRCNNPosition={POSITIONS.index(settings.position)}", *decoder_options]
-    kinds: dict[str, tuple[bool, tuple[str, ...]]] = {
-        "anchor": (False, ()),
-        "none": (False, FILTERS_OFF),
-        "picture": (True, (*options, "--VRCNNMap=0")),
-        "map": (True, (*options, "--VRCNNMap=1")),
-    }
-    rows: list[dict[str, Any]] = []
-    commands: dict[str, str] = {}
-    checked_pictures = checked_samples = 0
-
-    def coded(network: bool, more: tuple[str, ...]) -> hm.Coded:
-        if stop.is_set():
-            raise Stopped(sequence.name)
-        return hm.encode(tools, originals, qp, configuration=settings.configuration, rate=rate, network=network, options=more)
-
-    for variant in settings.variants:
-        is_network, more = kinds[variant]
-        encoded = coded(is_network, more)
-        commands[variant] = encoded.command
-        if stop.is_set():
-            raise Stopped(sequence.name)
-        decoded = hm.decode(tools, encoded.data, originals[0], decoder_options)
-        samples = check.compare_coded(encoded.recon, decoded.pictures, decoded.verdicts)
-        if settings.check and is_network:
-            side = hm.side_information(encoded.data)
-            check.compare_decisions([picture.decided for picture in encoded.log], side)
-            if settings.configuration == "ai":
-                fewer: tuple[tuple[str, ...], ...] = (FILTERS_OFF, SAO_OFF, ())
-                streams = [coded(False, words).data for words in fewer]
-                ways = [decode(data, pictures=len(originals)) for data in streams]
-                with Filter(models, backend="oracle") as oracle:
-                    for number, (information, *recons) in enumerate(zip(side, *ways, strict=True)):
-                        if stop.is_set():
-                            raise Stopped(sequence.name)
-                        expected = check.replay(oracle, information, *recons).cropped()
-                        check.compare_sides(encoded.recon[number], expected, f"picture {number}", "offline replay")
-            checked_pictures += len(side)
-            checked_samples += samples
-        rows.append(
-            row_of(
-                sequence,
-                qp,
-                variant,
-                settings,
-                len(originals),
-                encoded.bits,
-                side_information_bits=hm.side_information_bits(encoded.data),
-                **measure(encoded.recon, originals),
-                encode_seconds=encoded.seconds,
-                encode_cpu_seconds=encoded.cpu_seconds,
-                decode_seconds=decoded.seconds,
-                decode_cpu_seconds=decoded.cpu_seconds,
-                filter_seconds=sum(picture.filter_seconds for picture in encoded.log),
-                filtered_pictures=sum(picture.decided in ("all", "map") for picture in encoded.log),
-                model=models.identity if is_network else None,
-                kernel=encoded.kernel,
-                encoder=encoded.encoder,
-            )
-        )
-    return Outcome(rows, encoded.encoder, commands, checked_pictures, checked_samples, samples_md5(originals))
-
-
+HM_FILTERS_OFF = ("--LoopFilterDisable=1", "--SAO=0")
+HM_SAO_OFF = ("--SAO=0",)
 X265_FILTERS_OFF = ("--no-deblock", "--no-sao")
 X265_SAO_OFF = ("--no-sao",)
 
 
-def run_x265_loop(sequence: VideoSequence, qp: int, settings: Settings, models: ModelSet, stop: Event) -> Outcome:
-    """Code one sequence at one QP in every variant with x265 and decode it with libde265, both with the filter inside.
+def encoder_options(settings: Settings, variant: str) -> tuple[str, ...]:
+    """What a variant's encoder is told beside what all are told. Variants with equal options share a stream."""
+    position = POSITIONS.index(settings.position)
+    off = HM_FILTERS_OFF if settings.codec == "hm" else X265_FILTERS_OFF
+    if variant == "none" or (variant in ("integer", "float") and settings.position == "before_deblocking"):
+        return off
+    if variant not in INSIDE:
+        return ()
+    if settings.codec == "hm":
+        return (f"--VRCNNPosition={position}", *decoder_options(settings), f"--VRCNNMap={int(variant == 'map')}")
+    units = () if variant == "map" else ("--no-vrcnn-map",)
+    return ("--vrcnn", "--vrcnn-position", str(position), *decoder_options(settings), *units)
 
-    Every stream is decoded and compared with its encoder's reconstruction. With settings.check the side information is read without
-    the C library and compared with what the encoder printed; all-intra, the sequence is coded once more without SAO, and its pictures
-    are made again offline by the oracle. Raises as run_offline does.
+
+def decoder_options(settings: Settings) -> tuple[str, ...]:
+    """What a decoder with the filter inside is told."""
+    if settings.codec == "hm":
+        return (f"--VRCNNKernel={settings.kernel}", *([f"--VRCNNModel={settings.model}"] if settings.model else []))
+    return ("--vrcnn-kernel", settings.kernel, *(["--vrcnn-model", str(settings.model)] if settings.model else []))
+
+
+def encoder_arguments(settings: Settings, variant: str, qp: int, like: Format, pictures: int, rate: Fraction) -> list[str]:
+    """Everything the encoder of a variant is told but the names of files. ``like``: size and format of what is coded."""
+    options = encoder_options(settings, variant)
+    if settings.codec == "x265":
+        return ["preset", settings.preset, "x265-params", x265.x265_params(qp, filters=not options)]
+    if settings.codec == "hm":
+        return hm.arguments(like, pictures, qp, rate, variant in INSIDE, options)
+    return x265_loop.arguments(like, pictures, qp, settings.configuration, settings.preset, rate, options)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A coded stream that passed the gates. pictures: the decoder's, uncropped where they are to be filtered. side: in decoding order."""
+
+    encoded: Encoded
+    pictures: list[Picture]
+    decode_seconds: float
+    decode_cpu_seconds: float | None = None
+    encode_cpu_seconds: float | None = None
+    filter_seconds: float = 0.0
+    decode_filter_seconds: float = 0.0
+    kernel: str | None = None
+    side: list[Sideinfo | None] = field(default_factory=list)
+    side_bits: int = 0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The figures of a row, the stream, the pictures that were measured (cropped), and the side information that made them."""
+
+    figures: dict[str, Any]
+    stream: bytes
+    pictures: list[Picture]
+    side: list[Sideinfo | None]
+
+
+class Work:
+    """One sequence at one QP with one codec in one configuration. Each stream is coded when a variant first wants it, and once.
+
+    originals: cropped. say: called with a word at each step. ``spent``: seconds in encoder, decoder, filter, metrics and checks.
+    Everything raises VrcnnError where a gate does not open, and Stopped soon after STOP is set.
     """
-    tools = x265_loop.find_tools(settings.codecs)
-    originals = [picture.cropped() for picture in sequence.open(frames_of(sequence, settings))]
-    rate = sequence.rate or Fraction(25)
-    model = ["--vrcnn-kernel", settings.kernel, *(["--vrcnn-model", str(settings.model)] if settings.model else [])]
-    network = ["--vrcnn", "--vrcnn-position", str(POSITIONS.index(settings.position)), *model]
-    kinds = {"anchor": [], "none": [*X265_FILTERS_OFF], "picture": [*network, "--no-vrcnn-map"], "map": network, "after": []}
-    rows: list[dict[str, Any]] = []
-    commands: dict[str, str] = {}
-    checked_pictures = checked_samples = 0
-    streams: dict[tuple[str, ...], x265_loop.Coded] = {}
 
-    def coded(more: Sequence[str]) -> x265_loop.Coded:
-        if stop.is_set():
-            raise Stopped(sequence.name)
-        if tuple(more) not in streams:
-            streams[tuple(more)] = x265_loop.encode(
-                tools, originals, qp, configuration=settings.configuration, preset=settings.preset, rate=rate, options=more
-            )
-        return streams[tuple(more)]
+    def __init__(
+        self, originals: list[Picture], qp: int, rate: Fraction, settings: Settings, models: ModelSet, say: Callable[[str], None]
+    ) -> None:
+        self.originals, self.qp, self.rate, self.settings, self.models, self.say = originals, qp, rate, settings, models, say
+        self.spent: defaultdict[str, float] = defaultdict(float)
+        self._streams: dict[tuple[str, ...], Any] = {}
+        self._verified: dict[tuple[str, ...], Verified | VrcnnError] = {}
 
-    for variant in settings.variants:
-        is_network = variant in ("picture", "map")
-        encoded = coded(kinds[variant])
-        commands[variant] = encoded.command
-        if stop.is_set():
-            raise Stopped(sequence.name)
-        decoded = x265_loop.decode(tools, encoded.data, originals[0], model)
-        samples = check.compare_coded(encoded.recon, decoded.pictures, [(n, "OK") for n in range(decoded.count)])
-        pictures, bits, filter_seconds = encoded.recon, encoded.bits, encoded.filter_seconds
-        side_bits = hm.side_information_bits(encoded.data)
-        filtered = sum(encoded.decided[mode] for mode in ("all", "map"))
-        if is_network and settings.check:
-            side = hm.side_information(encoded.data)
-            check.compare_modes(encoded.decided, side)
-            if settings.configuration == "ai":
-                # x265's SAO changes what it codes, through the state of the arithmetic coder: streams that shall be alike have none.
-                alone = coded([*kinds[variant], *X265_SAO_OFF])
-                ways = [list(decode(coded(more).data, pictures=len(originals))) for more in (X265_FILTERS_OFF, X265_SAO_OFF)]
-                with Filter(models, backend="oracle") as oracle:
-                    for number, found in enumerate(zip(hm.side_information(alone.data), *ways, strict=True)):
-                        if stop.is_set():
-                            raise Stopped(sequence.name)
-                        information, unfiltered, deblocked = found
-                        expected = check.replay(oracle, information, unfiltered, deblocked, deblocked).cropped()
-                        check.compare_sides(alone.recon[number], expected, f"picture {number}", "offline replay")
-            checked_pictures += len(side)
-            checked_samples += samples
-        if variant == "after":
-            started = time.perf_counter()
-            pictures, side_bits, filtered = filter_after_loop(encoded.recon, originals, qp, settings)
-            filter_seconds = time.perf_counter() - started
+    @contextmanager
+    def _step(self, word: str) -> Iterator[None]:
+        """Time what happens inside; the word is the key of ``spent``."""
+        if STOP.is_set():
+            raise Stopped(word)
+        self.say(word)
+        start = time.perf_counter()
+        yield
+        self.spent[word] += time.perf_counter() - start
+
+    def measure(self, variant: str) -> Measured:
+        """Code what is needed for a variant, and measure it."""
+        options = encoder_options(self.settings, variant)
+        if options not in self._verified:
+            try:
+                self._verified[options] = getattr(self, f"_verify_{self.settings.codec.replace('-', '_')}")(options, variant in INSIDE)
+            except VrcnnError as error:
+                self._verified[options] = error
+        found = self._verified[options]
+        if isinstance(found, VrcnnError):
+            raise found
+        pictures, side, side_bits, bits = found.pictures, found.side, found.side_bits, found.encoded.bits
+        filter_seconds, kernel = found.filter_seconds, found.kernel
+        if variant in AFTER_DECODING:
+            before = self.spent["filter"]
+            with self._step("filter"):
+                pictures, side, side_bits, kernel = getattr(self, f"_{variant}")(found)
             bits += side_bits
-        rows.append(
-            row_of(
-                sequence,
-                qp,
-                variant,
-                settings,
-                len(originals),
-                bits,
-                side_information_bits=side_bits,
-                **measure(pictures, originals),
-                encode_seconds=encoded.seconds,
-                decode_seconds=decoded.seconds,
-                filter_seconds=filter_seconds,
-                decode_filter_seconds=decoded.filter_seconds,
-                filtered_pictures=filtered,
-                model=models.identity if is_network or variant == "after" else None,
-                kernel=encoded.kernel,
-                encoder=encoded.encoder,
+            filter_seconds = self.spent["filter"] - before
+        is_network = variant in (*INSIDE, *AFTER_DECODING)
+        samples = 0
+        if self.settings.check and is_network and variant not in ("float", "after"):
+            with self._step("check"):
+                samples = self._check_offline(found, pictures) if variant == "integer" else self._check_inside(found, options)
+        start = self.spent["metrics"]
+        with self._step("metrics"):
+            pictures = [picture.cropped() for picture in pictures]
+            quality = measure(list(_watch(pictures)), self.originals)
+        share, kmac = complexity(side, self.models, self.originals[0].width, self.originals[0].height)
+        count = len(pictures)
+        command = found.encoded.command
+        figures = {
+            "pictures": count,
+            "bits": bits,
+            "side_information_bits": side_bits,
+            "kbps": float(bits * self.rate / count / 1000),
+            **quality,
+            "encode_seconds": found.encoded.seconds,
+            "encode_cpu_seconds": found.encode_cpu_seconds,
+            "decode_seconds": found.decode_seconds,
+            "decode_cpu_seconds": found.decode_cpu_seconds,
+            "filter_seconds": filter_seconds,
+            "decode_filter_seconds": found.decode_filter_seconds,
+            "metric_seconds": self.spent["metrics"] - start,
+            "filtered_share": share,
+            "kmac_per_sample": kmac,
+            "model": self.models.identity if is_network else None,
+            "kernel": kernel,
+            "encoder": found.encoded.encoder,
+            "command": command.replace(str(self.settings.model), self.models.identity) if self.settings.model else command,
+            "stream_md5": hashlib.md5(found.encoded.data).hexdigest(),
+            "checked_pictures": count if samples else 0,
+            "checked_samples": samples,
+        }
+        return Measured(figures, found.encoded.data, pictures, side)
+
+    # ---- streams ----
+
+    def _coded(self, options: tuple[str, ...], network: bool = False) -> Any:
+        """Encoded, hm.Coded or x265_loop.Coded, by the codec."""
+        if options not in self._streams:
+            self.say("encode")
+            settings = self.settings
+            if settings.codec == "x265":
+                coded: Encoded = x265.encode(_watch(self.originals), self.qp, filters=not options, rate=self.rate, preset=settings.preset)
+            elif settings.codec == "hm":
+                tools = hm.find_tools(settings.hm, settings.anchor_hm)
+                coded = hm.encode(
+                    tools, self.originals, self.qp, configuration=settings.configuration, rate=self.rate, network=network, options=options
+                )
+            else:
+                coded = x265_loop.encode(
+                    x265_loop.find_tools(settings.codecs), self.originals, self.qp, configuration=settings.configuration,
+                    preset=settings.preset, rate=self.rate, options=options,
+                )  # fmt: skip
+            self.spent["encode"] += coded.seconds
+            self._streams[options] = coded
+        if STOP.is_set():
+            raise Stopped
+        return self._streams[options]
+
+    def _decode_x265(self, data: bytes) -> list[Picture]:
+        with self._step("decode"):
+            return list(_watch(x265.decode(data, cropping=False, pictures=len(self.originals))))
+
+    def _verify_x265(self, options: tuple[str, ...], _network: bool) -> Verified:
+        encoded = self._coded(options)
+        before = self.spent["decode"]
+        pictures = self._decode_x265(encoded.data)
+        return Verified(encoded, pictures, self.spent["decode"] - before)
+
+    def _verify_hm(self, options: tuple[str, ...], network: bool) -> Verified:
+        coded = self._coded(options, network)
+        self.say("decode")
+        tools = hm.find_tools(self.settings.hm, self.settings.anchor_hm)
+        decoded = hm.decode(tools, coded.data, self.originals[0], decoder_options(self.settings))
+        self.spent["decode"] += decoded.seconds
+        check.compare_coded(coded.recon, decoded.pictures, decoded.verdicts)
+        side = hm.side_information(coded.data)
+        if network:
+            check.compare_decisions([picture.decided for picture in coded.log], side)
+        return Verified(
+            coded, decoded.pictures, decoded.seconds, decoded.cpu_seconds, coded.cpu_seconds,
+            filter_seconds=sum(picture.filter_seconds for picture in coded.log),
+            kernel=coded.kernel, side=side, side_bits=hm.side_information_bits(coded.data),
+        )  # fmt: skip
+
+    def _verify_x265_loop(self, options: tuple[str, ...], network: bool) -> Verified:
+        coded = self._coded(options)
+        self.say("decode")
+        tools = x265_loop.find_tools(self.settings.codecs)
+        decoded = x265_loop.decode(tools, coded.data, self.originals[0], decoder_options(self.settings))
+        self.spent["decode"] += decoded.seconds
+        # The program ends with an error at the first hash that is wrong.
+        check.compare_coded(coded.recon, decoded.pictures, [(n, "OK") for n in range(decoded.count)])
+        side = hm.side_information(coded.data)
+        if network:
+            check.compare_modes(coded.decided, side)
+        return Verified(
+            coded, decoded.pictures, decoded.seconds, filter_seconds=coded.filter_seconds,
+            decode_filter_seconds=decoded.filter_seconds, kernel=coded.kernel, side=side, side_bits=hm.side_information_bits(coded.data),
+        )  # fmt: skip
+
+    # ---- networks outside the loop: pictures, side information, its bits, kernel ----
+
+    @property
+    def _index(self) -> int:
+        return self.models.index_for_qp(self.qp, self.settings.position)
+
+    def _everywhere(self, count: int) -> tuple[list[Sideinfo | None], int]:
+        side = Sideinfo(None, "all", self.settings.position, (self._index,), UNIT_SCALE)
+        return [side] * count, SIDE_INFORMATION_BITS * count
+
+    def _integer(self, found: Verified) -> tuple[list[Picture], list[Sideinfo | None], int, str | None]:
+        with open_filter(self.settings, self.models) as filter_:
+            pictures = [filter_.filter_picture(picture, index=self._index) for picture in _watch(found.pictures)]
+            return pictures, *self._everywhere(len(pictures)), filter_.kernel
+
+    def _float(self, found: Verified) -> tuple[list[Picture], list[Sideinfo | None], int, str | None]:
+        run = float_filter(self.settings, self.models, self._index)
+        pictures = [picture.with_luma(run(picture.planes[0], picture.bit_depth)) for picture in _watch(found.pictures)]
+        return pictures, *self._everywhere(len(pictures)), None
+
+    def _after(self, found: Verified) -> tuple[list[Picture], list[Sideinfo | None], int, str | None]:
+        """The decision is the codec's, with x265's lambda, except that input and background of the networks are the decoded picture."""
+        model = (self.settings.model or builtin_path()).read_bytes()
+        pictures: list[Picture] = []
+        side: list[Sideinfo | None] = []
+        bits = 0
+        with Decider(found.pictures[0].width, found.pictures[0].height, model) as decider:
+            for picture, original in zip(_watch(found.pictures), self.originals, strict=True):
+                luma, truth, depth = picture.planes[0], original.planes[0], picture.bit_depth
+                decision = decider.decide(
+                    truth, luma, luma, depth, qp=self.qp, lam=0.038 * math.exp(0.234 * self.qp) * 4 ** (depth - 8),
+                    ordinary_cost=float(((luma.astype(np.int64) - truth) ** 2).sum()), position=self.settings.position,
+                )  # fmt: skip
+                bits += 8 * len(decision.data)
+                side.append(parse(decision.data, False, picture.width, picture.height))
+                pictures.append(picture if decision.luma is None else picture.with_luma(decision.luma))
+        return pictures, side, bits, None
+
+    # ---- checks against the oracle, on request: luma samples compared ----
+
+    def _check_offline(self, found: Verified, pictures: list[Picture]) -> int:
+        index = self._index
+        again = x265.decode(found.encoded.data, cropping=False, pictures=len(pictures))
+        with open_filter(self.settings, self.models) as filter_:
+            sides = zip(_watch(found.pictures), pictures, again, strict=True)
+            return sum(
+                check.check_picture(filter_, self.models.networks[index], index, *three, f"picture {number}")
+                for number, three in enumerate(sides)
             )
-        )
-    return Outcome(rows, encoded.encoder, commands, checked_pictures, checked_samples, samples_md5(originals))
+
+    def _check_inside(self, found: Verified, options: tuple[str, ...]) -> int:
+        """All-intra, the pictures are made again offline: the oracle filters the reconstructions of streams that have no network."""
+        if self.settings.configuration == "ai":
+            coded = found.encoded
+            if self.settings.codec == "hm":
+                ways = [self._decode_x265(self._coded(some).data) for some in (HM_FILTERS_OFF, HM_SAO_OFF, ())]
+            else:
+                # x265's SAO changes what it codes, through the state of the arithmetic coder: streams that shall be alike have none.
+                coded = self._coded((*options, *X265_SAO_OFF))
+                ways = [self._decode_x265(self._coded(some).data) for some in (X265_FILTERS_OFF, X265_SAO_OFF)]
+                ways.append(ways[1])
+            recon = coded.recon  # type: ignore[attr-defined]
+            with Filter(self.models, backend="oracle") as oracle:
+                sides = zip(hm.side_information(coded.data), _watch(recon), *ways, strict=True)
+                for number, (information, picture, *recons) in enumerate(sides):
+                    expected = check.replay(oracle, information, *recons).cropped()
+                    check.compare_sides(picture, expected, f"picture {number}", "offline replay")
+        return sum(picture.planes[0].size for picture in found.pictures)
 
 
-def filter_after_loop(
-    recon: Sequence[Picture], originals: Sequence[Picture], qp: int, settings: Settings
-) -> tuple[list[Picture], int, int]:
-    """Decide on decoded pictures and filter them outside the loop: the pictures, bits of side information, and how many are filtered.
+def _watch(pictures: Iterable[Picture]) -> Iterator[Picture]:
+    for picture in pictures:
+        if STOP.is_set():
+            raise Stopped
+        yield picture
 
-    The decision is the codec's, with x265's lambda, except that input and background of the networks are the decoded picture.
+
+def measure(pictures: Sequence[Picture], originals: Sequence[Picture]) -> dict[str, Any]:
+    """Means over cropped pictures of PSNR (Y, U, V and 6:1:1; None without chroma) and SSIM of luma.
+
+    A plane that equals its original in any picture has no PSNR: the mean is metrics.IDENTICAL.
+    Raises EvaluationError if there are not as many pictures as originals.
     """
-    model = (settings.model or builtin_path()).read_bytes()
-    pictures, bits, filtered = [], 0, 0
-    with Decider(recon[0].width, recon[0].height, model) as decider:
-        for picture, original in zip(recon, originals, strict=True):
-            luma, truth, depth = picture.planes[0], original.planes[0], picture.bit_depth
-            decision = decider.decide(
-                truth,
-                luma,
-                luma,
-                depth,
-                qp=qp,
-                lam=0.038 * math.exp(0.234 * qp) * 4 ** (depth - 8),
-                ordinary_cost=float(((luma.astype(np.int64) - truth) ** 2).sum()),
-                position=settings.position,
-            )
-            bits += 8 * len(decision.data)
-            filtered += decision.luma is not None
-            pictures.append(picture if decision.luma is None else picture.with_luma(decision.luma))
-    return pictures, bits, filtered
+    if len(pictures) != len(originals):
+        raise EvaluationError(f"{len(pictures)} pictures decoded, {len(originals)} coded")
+    psnrs = list(zip(*(metrics.picture_psnr(*pair) for pair in zip(pictures, originals, strict=True)), strict=True))
+    means = [metrics.IDENTICAL if metrics.IDENTICAL in values else float(np.mean(values)) for values in psnrs]
+    y, u, v = [*means, None, None][:3]
+    yuv = None if y is None or u is None or v is None else metrics.IDENTICAL if metrics.IDENTICAL in means else (6 * y + u + v) / 8
+    ssims = [metrics.ssim(a.planes[0], b.planes[0], b.bit_depth) for a, b in zip(pictures, originals, strict=True)]
+    return {"psnr_y": y, "psnr_u": u, "psnr_v": v, "psnr_yuv": yuv, "ssim_y": float(np.mean(ssims))}
+
+
+def complexity(side: Sequence[Sideinfo | None], models: ModelSet, width: int, height: int) -> tuple[float, float]:
+    """Share of the luma samples that networks filtered, and their thousands of multiplications a luma sample of all."""
+    costs = [macs_per_sample(network.architecture) / 1000 for network in models.networks]
+    share = kmac = 0.0
+    for information in side:
+        if information is None or information.mode == "off":
+            continue
+        parts = np.bincount(information.choices(width, height).ravel(), minlength=len(information.indices) + 1) / (width * height)
+        share += float(parts[1:].sum())
+        kmac += sum(float(part) * costs[index] for part, index in zip(parts[1:], information.indices, strict=True))
+    return share / max(1, len(side)), kmac / max(1, len(side))
 
 
 def check_x265_loop_stream(path: Path, settings: Settings) -> tuple[int, int]:
@@ -489,72 +540,3 @@ def check_stream(path: Path, qp: int, settings: Settings, models: ModelSet) -> t
             samples += check.check_picture(filter_, models.networks[index], index, recon, filtered, again, name)
             pictures += 1
         return pictures, samples, filter_.kernel
-
-
-def check_settings(settings: Settings) -> None:
-    """Raise EvaluationError for settings that no evaluation can run with."""
-    if settings.codec not in CODECS:
-        raise CodecError(f"unknown codec {settings.codec!r}; known: {', '.join(CODECS)}")
-    for variant in settings.variants:
-        if variant not in VARIANTS[settings.codec]:
-            raise EvaluationError(f"unknown variant {variant!r}; {settings.codec} has {', '.join(VARIANTS[settings.codec])}")
-    for qp in settings.qps:
-        if not 0 <= qp <= 51:
-            raise EvaluationError(f"QP {qp} is not in 0..51")
-    if len(set(settings.qps)) != len(settings.qps) or len(set(settings.variants)) != len(settings.variants):
-        raise EvaluationError("a QP or a variant is given twice")
-    if not settings.qps or not settings.variants:
-        raise EvaluationError("at least one QP and one variant are needed")
-    if settings.frames is not None and settings.frames < 1:
-        raise EvaluationError("at least one picture a sequence is needed")
-    if settings.position not in POSITIONS:
-        raise EvaluationError(f"unknown position {settings.position!r}; there are {' and '.join(POSITIONS)}")
-    if settings.codec == "x265-loop":
-        x265_loop.find_tools(settings.codecs)
-        if settings.configuration not in x265_loop.CONFIGURATIONS:
-            raise EvaluationError(f"unknown configuration {settings.configuration!r}; there are {', '.join(x265_loop.CONFIGURATIONS)}")
-    elif settings.codec in IN_LOOP:
-        tools = hm.find_tools(settings.hm, settings.anchor_hm)
-        tools.configuration(settings.configuration, 8)
-    elif settings.configuration != "ai":
-        raise EvaluationError(f"{settings.codec} is evaluated all-intra only: its pictures are filtered after decoding")
-
-
-def evaluate(
-    sequences: Iterable[VideoSequence],
-    settings: Settings,
-    workers: int | None = None,
-    progress: Callable[[str, int, Outcome], None] = lambda *_: None,
-) -> list[Outcome]:
-    """Run every sequence at every QP on ``workers`` threads (default: one a core); ``progress(sequence, qp, outcome)`` after each.
-
-    The order of the results does not depend on the workers. The first error ends the evaluation: jobs not begun are dropped.
-    """
-    check_settings(settings)
-    models = load_models(settings)
-    jobs = [(sequence, qp) for sequence in sequences for qp in settings.qps]
-    if not jobs:
-        raise EvaluationError("no sequences to evaluate")
-    names = [sequence.name for sequence, _ in jobs[:: len(settings.qps)]]
-    for name in names:
-        if names.count(name) > 1:
-            raise EvaluationError(f"{names.count(name)} sequences are called {name}; give them in separate runs")
-    results: dict[int, Outcome] = {}
-    stop = Event()
-    # One job a core: matrix products with threads of their own would only wait for each other.
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        futures = {pool.submit(run, sequence, qp, settings, models, stop): n for n, (sequence, qp) in enumerate(jobs)}
-        try:
-            for future in as_completed(futures):
-                number = futures[future]
-                sequence, qp = jobs[number]
-                try:
-                    results[number] = future.result()
-                except (CodecError, check.Inconsistency) as error:
-                    raise type(error)(f"{sequence.name}, QP {qp}: {error}") from error
-                progress(sequence.name, qp, results[number])
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return [results[n] for n in range(len(jobs))]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge._vrcnn import ffi, lib
+from codec_bridge.cuda import LEGACY_STREAM, Cuda
 from codec_bridge.video import Picture
 from vrcnn_int import integer
 from vrcnn_int.errors import VrcnnError
@@ -19,7 +20,7 @@ from vrcnn_int.network import POSITIONS
 
 Plane = NDArray[Any]  # uint8 or uint16, two dimensions
 
-BACKENDS = ("c", "oracle")
+BACKENDS = ("c", "oracle", "cuda")
 TRAINED_SCALE = int(lib.VRCNN_SCALE_TRAINED)
 
 
@@ -255,12 +256,13 @@ class Filter:
 
     model: None (the shipped set), a path, the bytes of a model set file, or a ModelSet.
     kernel: auto or a name from kernels(); every kernel gives the same bits.
-    backend: "c" (the library) or "oracle" (vrcnn_int.integer in numpy: slow, the definition of the bits; no kernel is used).
+    backend: "c" (the library), "oracle" (vrcnn_int.integer in numpy: slow, the definition of the bits; no kernel is used) or "cuda" (a
+    GPU, with libvrcnn_cuda; kernel and threads have no say). All give the same bits.
     threads: how many work on a picture, 1..64; any number gives the same bits.
     identity: SHA-256 of the set, 64 hex digits. kernel: the kernel in use. networks: what the set holds. memory: bytes that the library
-    holds for filtering, weights and all threads' buffers.
+    holds for filtering, weights and all threads' buffers; for cuda, the GPU's memory at the start.
     Threads of the caller may share a filter, one call runs at a time; a filter for each thread runs in parallel (the GIL is released).
-    Raises a FilterError for a model, kernel or backend that cannot be used.
+    Raises a FilterError for a model, kernel or backend that cannot be used; with cuda, all methods may raise CudaError.
     """
 
     def __init__(
@@ -275,10 +277,11 @@ class Filter:
         names = [name for name, _ in kernels()]
         if kernel not in names:
             raise UnknownKernelError(f"kernel {kernel!r} is not known; use one of {', '.join(names)}")
-        data, source = _read_model(builtin_path() if model is None and backend == "oracle" else model)
+        data, source = _read_model(builtin_path() if model is None and backend != "c" else model)
         self._model = _load(data, source)
         self._source = source
         self._oracle = integer.ModelSet.from_bytes(data, source) if backend == "oracle" and data is not None else None
+        self._cuda = Cuda(data) if backend == "cuda" else None
         self._lock = threading.Lock()
 
         settings = ffi.new("VrcnnSettings *")
@@ -291,12 +294,12 @@ class Filter:
         _check(lib.vrcnn_open(out, self._model, settings), f"kernel {kernel}, threads {threads}")
         self._context = ffi.gc(out[0], lib.vrcnn_close)
         self.threads = int(lib.vrcnn_context_threads(self._context))
-        self.memory = int(lib.vrcnn_context_memory(self._context))
+        self.memory = self._cuda.memory if self._cuda else int(lib.vrcnn_context_memory(self._context))
 
         digest = ffi.new("uint8_t[]", int(lib.VRCNN_ID_SIZE))
         _check(lib.vrcnn_model_id(self._model, digest), source)
         self.identity: str = bytes(digest).hex()
-        self.kernel: str = names[lib.vrcnn_context_kernel(self._context)] if backend == "c" else "oracle"
+        self.kernel: str = names[lib.vrcnn_context_kernel(self._context)] if backend == "c" else backend
         self.networks = tuple(self._network_info(n) for n in range(lib.vrcnn_model_networks(self._model)))
 
     def __enter__(self) -> Self:
@@ -311,6 +314,8 @@ class Filter:
             if self._context is not None:
                 ffi.release(self._context)
                 self._context = None
+            if self._cuda is not None:
+                self._cuda.close()
 
     def index_for_qp(self, qp: int, position: str = "before_deblocking") -> int:
         """The network that an encoder uses for a QP (-12..51) by default: the nearest nominal QP, the lowest index on ties.
@@ -365,11 +370,10 @@ class Filter:
         filtered = samples.copy() if background is None else self._samples(background, bit_depth).copy()
         with self._lock:
             self._check_open()
-            if self._oracle is not None:
+            if self._oracle is not None or self._cuda is not None:
                 chosen = units.repeat(unit_size, 0).repeat(unit_size, 1)[: samples.shape[0], : samples.shape[1]]
                 for n, index in enumerate(indices, 1):
-                    whole = integer.filter_plane(self._oracle.networks[index], samples, bit_depth, scale)
-                    filtered = np.where(chosen == n, whole, filtered)
+                    filtered = np.where(chosen == n, self._whole(samples, bit_depth, index, scale), filtered)
                 return filtered
             dst = _plane(filtered, bit_depth, "VrcnnPlane *")
             _check(lib.vrcnn_filter_units(self._context, described[0], dst, _plane(samples, bit_depth)), "the unit map")
@@ -393,7 +397,7 @@ class Filter:
         in_place = self._samples(plane, bit_depth).ctypes.data == plane.ctypes.data
         if not in_place or out.shape != plane.shape or out.dtype != plane.dtype or not (out.flags.c_contiguous and out.flags.writeable):
             raise PlaneError("plane and out must be C-contiguous arrays of the same shape and dtype")
-        if self._oracle is not None:
+        if self._oracle is not None or self._cuda is not None:
             raise CallError("only the C library filters in place of a given array")
         self._network(index)
         if not 1 <= scale <= 10:
@@ -411,6 +415,27 @@ class Filter:
                 _check(code, "the plane")
 
         return call
+
+    def filter_on_device(
+        self, out: Any, planes: Any, bit_depth: int, index: int, scale: int = TRAINED_SCALE, stream: int = LEGACY_STREAM
+    ) -> None:
+        """Filter what lies on the GPU into out, without copies; backend cuda only.
+
+        planes, out: uint8 (8 bits) or uint16 (8 to 10 bits) arrays of one shape, [height, width] or [pictures, height, width], with
+        __cuda_array_interface__ or __dlpack__ (PyTorch, CuPy, ...); a sample beyond the bit depth is clipped. stream: handle of the CUDA
+        stream to work in, 1: the default one. Returns when the work is in the stream; both arrays must stay until it is done. Raises
+        BitDepthError, NetworkIndexError, ScaleError, CudaError, and CallError for another backend.
+        """
+        if self._cuda is None:
+            raise CallError("only the cuda backend filters arrays on a GPU")
+        if not 8 <= bit_depth <= 10:
+            _check(lib.VRCNN_ERROR_BIT_DEPTH, f"bit depth {bit_depth}")
+        self._network(index)
+        if not 1 <= scale <= 10:
+            _check(lib.VRCNN_ERROR_SCALE, f"scale {scale}")
+        with self._lock:
+            self._check_open()
+            self._cuda.filter_device(out, planes, bit_depth, index, scale, stream)
 
     def filter_picture(
         self,
@@ -456,6 +481,8 @@ class Filter:
         left, top, across, down = region
         with self._lock:
             self._check_open()
+            if self._cuda is not None:
+                raise CallError("the cuda backend does not show hidden layers; use another one for that")
             if self._oracle is not None:
                 values = integer.layer_outputs(self._oracle.networks[index], samples, bit_depth)[layer]
                 return values[:, top : top + down, left : left + across].astype(np.uint8)
@@ -493,14 +520,23 @@ class Filter:
         x, y, width, height = region
         with self._lock:
             self._check_open()
-            if self._oracle is not None:
-                filtered = integer.filter_plane(self._oracle.networks[index], samples, bit_depth, scale)
+            if self._oracle is not None or self._cuda is not None:
+                filtered = self._whole(samples, bit_depth, index, scale)
             else:
                 filtered = np.empty_like(samples)
                 dst = _plane(filtered, bit_depth, "VrcnnPlane *")
                 code = lib.vrcnn_filter_region(self._context, index, scale, dst, _plane(samples, bit_depth), *region)
                 _check(code, "the plane")
         return filtered if (height, width) == samples.shape else filtered[y : y + height, x : x + width].copy()
+
+    def _whole(self, samples: Plane, bit_depth: int, index: int, scale: int) -> Plane:
+        """The filtered plane where it is not the C library that filters; the lock is held, everything is checked."""
+        if self._oracle is not None:
+            return integer.filter_plane(self._oracle.networks[index], samples, bit_depth, scale)
+        assert self._cuda is not None
+        filtered = np.empty_like(samples)
+        self._cuda.filter_host([filtered], [samples], bit_depth, index, scale)
+        return filtered
 
     def _network_info(self, index: int) -> NetworkInfo:
         info = ffi.new("VrcnnNetworkInfo *")

@@ -5,11 +5,10 @@ installation exactly. The places are found by the function or class around them 
 unless every place was found.
 """
 
-import os
 import re
-import shutil
+import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -29,11 +28,12 @@ class Edit:
     """``lines`` go into ``file`` before or after the line that matches ``anchor``, the only one in the scope.
 
     ``scope``: the function (A::b) or class (class A) to look in; it ends with the next line that begins with a closing brace.
-    None: the whole file. ``first``: the first match counts, further ones are no error.
+    None: the whole file. ``anchor`` None: the end of the scope. ``first``: the first match counts, further ones are no error.
+    ``lines`` may refer to groups of the anchor by number, as \\1.
     """
 
     file: str
-    anchor: str
+    anchor: str | None
     lines: tuple[str, ...]
     scope: str | None = None
     after: bool = False
@@ -61,32 +61,73 @@ class Library:
 
 
 @dataclass(frozen=True)
+class Build:
+    """A way in which a codec is built, and where libvrcnn is made known there.
+
+    name: cmake or make. file: the build file, which tells whether a tree is built this way; ``place`` is the pattern of the line that ours
+    go before. include, link: our lines, with braces where the folder of the headers and the linker's words go, each of them between
+    two ``quote``. more: edits of other build files.
+    """
+
+    name: str
+    file: str
+    place: str
+    include: str
+    link: tuple[str, ...]
+    quote: str = ""
+    more: tuple[Edit, ...] = ()
+
+    def edits(self, library: Library) -> tuple[Edit, ...]:
+        """The lines that name the library."""
+        words = " ".join(f"{self.quote}{word}{self.quote}" for word in library.link)
+        lines = (self.include.format(library.include), *(line.format(words) for line in self.link))
+        return (Edit(self.file, self.place, lines, first=True), *self.more)
+
+    def library(self, text: str) -> Library:
+        """The library that the lines in the text of the build file name; an empty one if there are none."""
+        found = []
+        for line in (self.include, self.link[0]):
+            pattern = re.escape(line).replace(r"\{\}", "(.*)") + f" # {MARK}$"
+            match = re.search(pattern, text.replace("\r", ""), re.M)
+            found.append(match[1] if match else "")
+        return Library(Path(found[0]), tuple(word.strip(self.quote or None) for word in found[1].split()))
+
+
+def cmake(file: str, place: str) -> Build:
+    """A tree that is built with CMake."""
+    return Build("cmake", file, place, 'include_directories("{}")', ("link_libraries({})",), '"')
+
+
+@dataclass(frozen=True)
 class Codec:
     """A program that an adapter goes into.
 
     version: file and pattern (with one group) that tell which it is. tested: versions that were built and run with the adapter.
-    package: where the adapter's files are, in its folder ``adapter``; folder: where they go. build_file: the CMake file with the
-    place (a pattern) where libvrcnn is made known. notice: lines for the user after installation.
+    package: where the adapter's files are, in its folder ``adapter``; adapter: their names, and the folders where they go. builds: the ways
+    of building, of which the first that a tree has counts. tree: what its source is called. following, notice: for the user after
+    installation.
     """
 
     name: str
     version: tuple[str, str]
     tested: tuple[str, ...]
     package: str
-    adapter: tuple[str, ...]
-    folder: str
+    adapter: dict[str, str]
     edits: tuple[Edit, ...]
-    build_file: str
-    build_place: str
+    builds: tuple[Build, ...]
+    following: str
     notice: str
+    tree: str = "source tree"
 
-    def build_edits(self, library: Library) -> tuple[Edit, ...]:
-        """Where CMake is told of libvrcnn. Raises InsertionError."""
-        for value in (str(library.include), *library.link):
-            if re.search(r'[\s"$#\\;]', value):
-                raise InsertionError(f"CMake files cannot hold this path: {value!r}")
-        lines = (f'include_directories("{library.include}")', "link_libraries({})".format(" ".join(f'"{part}"' for part in library.link)))
-        return (Edit(self.build_file, self.build_place, lines, first=True),)
+    def build(self, source: Path) -> Build:
+        """How a source tree is built. Raises InsertionError if that is not known."""
+        for build in self.builds:
+            if (source / build.file).is_file():
+                return build
+        files = " nor ".join(build.file for build in self.builds)
+        raise InsertionError(
+            f"{source} has {'neither' if len(self.builds) > 1 else 'no'} {files}: this {self.name}'s way of building is not known"
+        )
 
 
 @dataclass(frozen=True)
@@ -94,6 +135,7 @@ class Status:
     """What is in a source tree. ``state``: installed, not installed, or partly installed; ``library``: what will be linked."""
 
     version: str
+    build: str
     state: str
     library: str
 
@@ -130,27 +172,27 @@ def version(codec: Codec, source: Path) -> str:
     file, pattern = codec.version
     match = re.search(pattern, _read(source / file), re.M) if (source / file).is_file() else None
     if not match:
-        raise InsertionError(f"{source} is not a source tree of {codec.name}: {file} does not state a version")
+        raise InsertionError(f"{source} is not a {codec.tree} of {codec.name}: {file} does not state a version")
     return match[1]
 
 
 def status(codec: Codec, source: Path) -> Status:
     """What is installed in a source tree. Raises InsertionError if it is no such tree."""
-    found = version(codec, source)
-    marked = [file for file in _edited_files(codec) if (source / file).is_file() and MARK in _read(source / file)]
-    copied = [name for name in codec.adapter if (source / codec.folder / name).is_file()]
-    library = _library_there(codec, source)
+    found, build = version(codec, source), codec.build(source)
+    library = build.library(_read(source / build.file))
+    edits = (*codec.edits, *build.edits(library))
+    marked = [file for file in _files(edits) if (source / file).is_file() and MARK in _read(source / file)]
+    adapter = _adapter(codec)
+    copied = [path for path in adapter if (source / path).is_file()]
     if not marked and not copied:
         state = "not installed"
-    elif any(old != new for _, old, new in _changes(codec, source, codec.build_edits(library))) or any(
-        _read(source / codec.folder / name) != _adapter(codec, name) for name in copied
-    ):
+    elif any(old != new for _, old, new in _changes(source, edits)) or any(_read(source / path) != adapter[path] for path in copied):
         state = "installed by another version, or changed since; install again"
-    elif len(copied) < len(codec.adapter):
+    elif len(copied) < len(adapter):
         state = "partly installed; install again"
     else:
         state = "installed"
-    return Status(found, state, library.link[0] if library.link else "")
+    return Status(found, build.name, state, library.link[0] if library.link else "")
 
 
 def install(codec: Codec, source: Path, library: Library, force: bool = False) -> list[Path]:
@@ -158,59 +200,49 @@ def install(codec: Codec, source: Path, library: Library, force: bool = False) -
 
     Raises InsertionError, with nothing changed, for versions that were never tested (without ``force``) and for places not found.
     """
-    found = version(codec, source)
+    found, build = version(codec, source), codec.build(source)
     if found not in codec.tested and not force:
-        raise InsertionError(f"{codec.name} {found} was never tested, only {' and '.join(codec.tested)}; try it with --force")
-    written = []
-    changes = list(_changes(codec, source, codec.build_edits(library)))
-    for file, old, new in changes:
-        if old != new:
-            written.append(_write(source / file, new))
-    for name in codec.adapter:
-        target = source / codec.folder / name
-        if not target.is_file() or _read(target) != _adapter(codec, name):
-            written.append(_write(target, _adapter(codec, name)))
-    return written
+        tested = f"{' and '.join(codec.tested)} {'were' if len(codec.tested) > 1 else 'was'}"
+        raise InsertionError(f"{codec.name} {found} was never tested, only {tested}; try it with --force")
+    for value in (str(library.include), *library.link):
+        if re.search(r'[\s"$#\\;]', value):
+            raise InsertionError(f"{codec.name}'s build files cannot hold this path: {value!r}")
+    wanted = {file: new for file, old, new in _changes(source, (*codec.edits, *build.edits(library))) if old != new}
+    for path, text in _adapter(codec).items():
+        if not (source / path).is_file() or _read(source / path) != text:
+            wanted[path] = text
+    return [_write(codec, source, path, text) for path, text in wanted.items()]
 
 
 def uninstall(codec: Codec, source: Path) -> list[Path]:
     """Take every inserted line and every adapter file out; returns the files that changed. Raises InsertionError."""
     version(codec, source)
     written = []
-    for file in _edited_files(codec):
+    for file in _files((*codec.edits, *codec.build(source).edits(Library(Path(), ())))):
         if (source / file).is_file():
             old = _read(source / file)
             new = _without_marked(old)
             if old != new:
-                written.append(_write(source / file, new))
-    for name in codec.adapter:
-        target = source / codec.folder / name
-        if target.is_file():
-            target.unlink()
-            written.append(target)
+                written.append(_write(codec, source, file, new))
+    for path in _adapter(codec):
+        if (source / path).is_file():
+            (source / path).unlink()
+            written.append(source / path)
     return written
 
 
-def _library_there(codec: Codec, source: Path) -> Library:
-    """The library that the build file names."""
-    marked = [line for line in _read(source / codec.build_file).splitlines() if line.rstrip().endswith(MARK)]
-    include = next((match[1] for line in marked if (match := re.search(r'include_directories\("([^"]+)"', line))), "")
-    link = next((line for line in marked if line.startswith("link_libraries(")), "")
-    return Library(Path(include), tuple(re.findall(r'"([^"]+)"', link)))
+def _files(edits: Iterable[Edit]) -> list[str]:
+    return list(dict.fromkeys(edit.file for edit in edits))
 
 
-def _edited_files(codec: Codec) -> list[str]:
-    return list(dict.fromkeys([*(edit.file for edit in codec.edits), codec.build_file]))
-
-
-def _changes(codec: Codec, source: Path, build_edits: tuple[Edit, ...]) -> Iterator[tuple[str, str, str]]:
+def _changes(source: Path, edits: tuple[Edit, ...]) -> Iterator[tuple[str, str, str]]:
     """File, its text as it is, its text as it will be. Raises InsertionError for a place that is not found."""
-    for file in _edited_files(codec):
+    for file in _files(edits):
         if not (source / file).is_file():
             raise InsertionError(f"{source} has no {file}")
         old = _read(source / file)
         new = _without_marked(old)
-        for edit in (*codec.edits, *build_edits):
+        for edit in edits:
             if edit.file == file:
                 new = apply(edit, new)
         yield file, old, new
@@ -228,24 +260,35 @@ def apply(edit: Edit, text: str) -> str:
         end = next((i for i in range(start + 1, len(lines)) if lines[i].startswith("}")), -1)
         if end < 0:
             raise InsertionError(f"{edit.place}: its end is not found")
-    found = [i for i in range(start, end) if not lines[i].rstrip().endswith(MARK) and re.search(edit.anchor, lines[i])]
-    if not found or (len(found) > 1 and not edit.first):
-        raise InsertionError(f"{edit.place}: {len(found) or 'no'} lines match {edit.anchor} instead of one")
-    at = found[0] + edit.after
+    at = end
+    groups: tuple[str, ...] = ()
+    if edit.anchor is not None:
+        plain = [i for i in range(start, end) if not lines[i].rstrip().endswith(MARK)]
+        found = [(i, match) for i in plain if (match := re.search(edit.anchor, lines[i]))]
+        if not found or (len(found) > 1 and not edit.first):
+            raise InsertionError(f"{edit.place}: {len(found) or 'no'} lines match {edit.anchor} instead of one")
+        at, groups = found[0][0] + edit.after, found[0][1].groups()
     # Lines that stand at a place already stay before those that come later.
-    while edit.after and at < len(lines) and lines[at].rstrip().endswith(MARK):
+    while edit.anchor is not None and edit.after and at < len(lines) and lines[at].rstrip().endswith(MARK):
         at += 1
-    ending = "\r\n" if lines[0].endswith("\r\n") else "\n"
-    comment = "#" if edit.file.endswith(".txt") else "//"
-    return "".join([*lines[:at], *(f"{line} {comment} {MARK}{ending}" for line in edit.lines), *lines[at:]])
+    ending = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
+    comment = "#" if edit.file.endswith((".txt", "makefile", "makefile.base")) else "//"
+    new = []
+    for line in edit.lines:
+        for number, group in enumerate(groups, 1):
+            line = line.replace(f"\\{number}", group)
+        new.append(f"{line} {comment} {MARK}{ending}")
+    return "".join([*lines[:at], *new, *lines[at:]])
 
 
 def _without_marked(text: str) -> str:
     return "".join(line for line in text.splitlines(keepends=True) if not re.search(rf" (?://|#) {MARK}\s*$", line))
 
 
-def _adapter(codec: Codec, name: str) -> str:
-    return resources.files(codec.package).joinpath("adapter", name).read_text(encoding="utf-8")
+def _adapter(codec: Codec) -> dict[str, str]:
+    """Paths in the source tree of the adapter's files, and their texts."""
+    folder = resources.files(codec.package).joinpath("adapter")
+    return {f"{place}/{name}": folder.joinpath(name).read_text(encoding="utf-8") for name, place in codec.adapter.items()}
 
 
 def _read(path: Path) -> str:
@@ -254,12 +297,11 @@ def _read(path: Path) -> str:
         return file.read()
 
 
-def _write(path: Path, text: str) -> Path:
-    mode = path.stat().st_mode if path.exists() else None
-    with replacing(path) as temporary, temporary.open("w", encoding="latin-1", newline="") as file:
+def _write(codec: Codec, source: Path, path: str, text: str) -> Path:
+    """A new file gets the mode of the one that states the version."""
+    target = source / path
+    mode = (target if target.exists() else source / codec.version[0]).stat().st_mode
+    with replacing(target) as temporary, temporary.open("w", encoding="latin-1", newline="") as file:
         file.write(text)
-    if mode is None:
-        shutil.copymode(next(other for other in path.parent.iterdir() if other.is_file() and other != path), path)
-    else:
-        os.chmod(path, mode)
-    return path
+    target.chmod(stat.S_IMODE(mode))
+    return target

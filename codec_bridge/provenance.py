@@ -1,6 +1,7 @@
 """What a result file says about how it came to be."""
 
 import platform
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -37,12 +38,20 @@ def processor() -> str | None:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
 
 
+def without_paths(text: str) -> str:
+    """Text with the last part of each absolute path only: where files lie is nothing to a result."""
+    return re.sub(r"(?<![\w.:/])/(?:[^\s/'\"]+/)+", "", text)
+
+
 def provenance(**more: Any) -> dict[str, Any]:
-    """Version, git revision, command line, machine and time, and ``more`` (model identity, kernel, encoder, ...)."""
+    """Version, git revision, command line, machine and time, and ``more`` (model identity, kernel, encoder, ...).
+
+    Of paths in the command line the last part is left.
+    """
     return {
         "vrcnn_int": __version__,
         "git_revision": git_revision(),
-        "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command_line": [re.sub(r"[^=,]*/", "", word) for word in sys.argv],
         "machine": platform.machine(),
         "processor": processor(),
         "system": platform.system(),

@@ -1,6 +1,7 @@
 """BD-rate against published and independently computed figures, and curves that allow none."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,6 +15,58 @@ TEST = [(9787.80, 40.121), (4469.00, 38.651), (2451.52, 36.970), (1356.24, 34.98
 # The example that goes with the widespread VCEG-M33 scripts.
 ANCHOR_2 = [(686.76, 40.28), (309.58, 37.18), (157.11, 34.24), (85.95, 31.42)]
 TEST_2 = [(893.34, 40.39), (407.8, 37.21), (204.93, 34.17), (112.75, 31.24)]
+
+
+# JCTVC-E137 (Geneva 2011), two of its sequences, with the figures of the standardization group's own spreadsheet; also used by the tests
+# of VMAF's BD-rate calculator (python/test/bd_rate_calculator_test.py).
+JCTVC_E137 = [
+    (
+        [(108048.8736, 43.6471), (61279.976, 40.3953), (33905.6656, 37.247), (18883.6928, 34.2911)],
+        [(108061.2784, 43.6768), (61299.9936, 40.4232), (33928.7472, 37.2761), (18910.912, 34.3147)],
+        -0.465215420752807,
+    ),
+    (
+        [(40433.8848, 37.5761), (7622.7456, 35.3756), (2394.488, 33.8977), (1017.6184, 32.0603)],
+        [(40370.12, 37.5982), (7587.0024, 35.4025), (2390.0944, 33.9194), (1017.0984, 32.0822)],
+        -1.8779823450567612,
+    ),
+]
+
+
+def spreadsheet(anchor: list[tuple[float, float]], test: list[tuple[float, float]]) -> float:
+    """BD-rate as the common test conditions' spreadsheets (JCTVC-L1100, JVET-T2010) have it: log10 rate over PSNR, piecewise cubic
+    with tangents of its own, integrated piece by piece.
+
+    A tangent is the weighted harmonic mean of the slopes beside it, 0 where they differ in sign; at an end, the parabola's through
+    three points, limited so that the piece stays monotonic (Fritsch and Butland 1984).
+    """
+    low = max(min(quality for _, quality in points) for points in (anchor, test))
+    high = min(max(quality for _, quality in points) for points in (anchor, test))
+    integrals = []
+    for points in (anchor, test):
+        quality, rate = zip(*sorted((quality, math.log10(rate)) for rate, quality in points), strict=True)
+        steps = [b - a for a, b in pairwise(quality)]
+        slopes = [(b - a) / step for (a, b), step in zip(pairwise(rate), steps, strict=True)]
+
+        def end(near: float, far: float, slope: float, next_slope: float) -> float:
+            tangent = ((2 * near + far) * slope - near * next_slope) / (near + far)
+            if tangent * slope < 0:
+                return 0.0
+            return 3 * slope if slope * next_slope < 0 and abs(tangent) > abs(3 * slope) else tangent
+
+        tangents = [end(steps[0], steps[1], slopes[0], slopes[1])]
+        for (h, k), (s, t) in zip(pairwise(steps), pairwise(slopes), strict=True):
+            tangents.append(3 * (h + k) / ((2 * k + h) / s + (k + 2 * h) / t) if s * t > 0 else 0.0)
+        tangents.append(end(steps[-1], steps[-2], slopes[-1], slopes[-2]))
+        total = 0.0
+        for i, (step, slope) in enumerate(zip(steps, slopes, strict=True)):
+            cubic = (tangents[i] - 2 * slope + tangents[i + 1]) / step**2
+            square = (3 * slope - 2 * tangents[i] - tangents[i + 1]) / step
+            antiderivative = np.polynomial.Polynomial([rate[i], tangents[i], square, cubic]).integ()
+            bounds = [min(max(bound, quality[i]), quality[i + 1]) - quality[i] for bound in (low, high)]
+            total += antiderivative(bounds[1]) - antiderivative(bounds[0])
+        integrals.append(total)
+    return 100 * (10 ** ((integrals[1] - integrals[0]) / (high - low)) - 1)
 
 
 def by_hand(anchor: list[tuple[float, float]], test: list[tuple[float, float]], method: str) -> float:
@@ -35,6 +88,34 @@ def by_hand(anchor: list[tuple[float, float]], test: list[tuple[float, float]], 
 @pytest.mark.parametrize(("curves", "expected"), [((ANCHOR, TEST), -4.4204627), ((ANCHOR_2, TEST_2), 31.3973741)])
 def test_published_examples(curves: tuple[list[tuple[float, float]], list[tuple[float, float]]], expected: float) -> None:
     assert math.isclose(bd_rate(*curves, method="cubic").bd_rate, expected, abs_tol=1e-6)
+
+
+@pytest.mark.parametrize(("anchor", "test", "expected"), JCTVC_E137)
+def test_a_contribution_to_the_standard(anchor: list[tuple[float, float]], test: list[tuple[float, float]], expected: float) -> None:
+    assert math.isclose(bd_rate(anchor, test).bd_rate, expected, abs_tol=1e-9)
+    assert math.isclose(spreadsheet(anchor, test), expected, abs_tol=1e-9)
+
+
+def test_pchip_is_the_spreadsheet_s_method() -> None:
+    rng = np.random.default_rng(5)
+    curves = [(ANCHOR, TEST), (ANCHOR_2, TEST_2), *((anchor, test) for anchor, test, _ in JCTVC_E137)]
+    for count in (4, 4, 4, 5, 6, 8):
+        rates = np.cumsum(rng.uniform(100, 5000, (2, count)), axis=1)
+        qualities = 30 + np.cumsum(rng.uniform(0.05, 4, (2, count)), axis=1)
+        curves.append(tuple(list(zip(r.tolist(), q.tolist(), strict=True)) for r, q in zip(rates, qualities, strict=True)))  # type: ignore[arg-type]
+    for anchor, test in curves:
+        assert math.isclose(bd_rate(anchor, test).bd_rate, spreadsheet(anchor, test), rel_tol=1e-9, abs_tol=1e-9)
+
+
+def test_bd_psnr_of_the_published_example() -> None:
+    """The example of VCEG-M33's widespread scripts, by its own definition: PSNR over log rate, one cubic polynomial."""
+    functions = [np.poly1d(np.polyfit(np.log10([rate for rate, _ in points]), [q for _, q in points], 3)) for points in (ANCHOR_2, TEST_2)]
+    low = math.log10(max(min(rate for rate, _ in points) for points in (ANCHOR_2, TEST_2)))
+    high = math.log10(min(max(rate for rate, _ in points) for points in (ANCHOR_2, TEST_2)))
+    whole = [function.integ()(high) - function.integ()(low) for function in functions]
+    found = bd_rate(ANCHOR_2, TEST_2, "cubic").bd_psnr
+    assert found is not None
+    assert math.isclose(found, (whole[1] - whole[0]) / (high - low), abs_tol=1e-9)
 
 
 @pytest.mark.parametrize("method", METHODS)

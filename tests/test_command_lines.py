@@ -79,12 +79,15 @@ def test_bdrate_writes_rows_means_and_provenance(clip: Path, tmp_path: Path) -> 
     assert "cat" in result.stdout
     assert "no sample differs" in result.stdout
     document = json.loads(files[0].read_text())
-    figures = [f"{document['mean'][variant][f'bd_rate_{plane}']:+.2f}" for variant in ("none", "integer") for plane in "yuv"]
+    mean = document["means"][0]["variants"]
+    figures = [f"{mean[variant][f'bd_rate_{plane}']:+.2f}" for variant in ("none", "integer") for plane in "yuv"]
     assert [line.split()[1:] for line in result.stdout.splitlines() if line.split()[:1] == ["mean"]] == [figures]
     assert len(document["rows"]) == 12
-    assert isinstance(document["mean"]["integer"]["bd_rate_y"], float)
+    assert isinstance(mean["integer"]["bd_rate_y"], float)
     assert document["provenance"]["model"] == ModelSet.load(builtin_path()).identity
-    assert "x265" in document["provenance"]["encoder"]
+    assert document["provenance"]["programs"]["x265"]["encoder"].startswith("x265 ")
+    assert str(tmp_path) not in files[0].read_text()
+    assert str(clip.parent) not in files[0].read_text()
     by_variant = {(row["variant"], row["qp"]): row for row in document["rows"]}
     for qp in (22, 27, 32, 37):
         none, network = by_variant["none", qp], by_variant["integer", qp]
@@ -129,7 +132,8 @@ def test_bdrate_is_the_same_again_and_with_other_workers(clip: Path, tmp_path: P
         path = tmp_path / f"{workers}.json"
         assert bridge("bdrate", "--sequences", clip, "--json", path, "--workers", workers).returncode == 0
         document = json.loads(path.read_text())
-        figures.append((document["mean"], [{k: v for k, v in row.items() if "seconds" not in k} for row in document["rows"]]))
+        means = {variant: mean["bd_rate_y"] for variant, mean in document["means"][0]["variants"].items()}
+        figures.append((means, [{k: v for k, v in row.items() if "seconds" not in k} for row in document["rows"]]))
     assert figures[0] == figures[1]
 
 
@@ -138,7 +142,7 @@ def test_float_variant(clip: Path, tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     result = bridge("bdrate", "--sequences", clip, "--variants", "anchor,integer,float", "--json", path)
     assert result.returncode == 0, result.stderr
-    mean = json.loads(path.read_text())["mean"]
+    mean = json.loads(path.read_text())["means"][0]["variants"]
     assert abs(mean["integer"]["bd_rate_y"] - mean["float"]["bd_rate_y"]) < 1
 
 
@@ -301,7 +305,7 @@ def test_evaluation_of_10_bit_and_of_luma_alone(clip: Path, tmp_path: Path) -> N
         result = bridge("bdrate", "--sequences", tmp_path / f"{name}.y4m", "--check", "--json", tmp_path / "r.json", "--frames", 1)
         assert result.returncode == 0, result.stderr
         assert "4 coded pictures, 26624 luma samples" in result.stdout
-        mean = json.loads((tmp_path / "r.json").read_text())["mean"]["integer"]
+        mean = json.loads((tmp_path / "r.json").read_text())["means"][0]["variants"]["integer"]
         assert (mean["bd_rate_u"] is None) == (name == "luma")
 
 
@@ -358,7 +362,7 @@ def test_mistakes_are_found_before_the_work(clip: Path, tmp_path: Path) -> None:
 
     refused(bdrate("--method", "spline"), "spline", "pchip")
     refused(bdrate("--json", tmp_path), "is a folder")
-    refused(bdrate("--json", tmp_path / "a", "--csv", tmp_path / "a"), "files of their own")
+    refused(bdrate("--json", tmp_path / "a", "--csv", tmp_path / "a"), "a file of its own")
     refused(bdrate("--plot", tmp_path / "a.jpg"), ".png")
     refused(bdrate("--json", clip / "a.json"), "cat.y4m")
     refused(bdrate("--position", "somewhere"), "unknown position")
@@ -392,8 +396,8 @@ def test_termination_leaves_no_temporary_file(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["in.y4m"]
 
 
-def interrupted(arguments: list[object], seconds: float, begun: Path | None = None) -> None:
-    """Ctrl-C some seconds after the start, or after a file appeared, ends a command with one line and the shells' exit code."""
+def interrupted(arguments: list[object], seconds: float, begun: Path) -> str:
+    """Ctrl-C some seconds after a file appeared ends a command with the shells' exit code, and says so last on standard error."""
     root = str(Path(__file__).parent.parent)
     environment = {**os.environ, "PYTHONPATH": root}
     process = subprocess.Popen(
@@ -406,7 +410,7 @@ def interrupted(arguments: list[object], seconds: float, begun: Path | None = No
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for _ in range(600):
-        if begun is None or begun.exists():
+        if begun.exists():
             break
         time.sleep(0.1)
     time.sleep(seconds)
@@ -416,11 +420,15 @@ def interrupted(arguments: list[object], seconds: float, begun: Path | None = No
     assert process.returncode == 130
     assert errors.strip().endswith("interrupted")
     assert "Traceback" not in errors
+    return errors
 
 
 def test_an_interrupted_evaluation_leaves_no_result(tmp_path: Path) -> None:
-    interrupted(["codec_bridge.cli", "bdrate", "--check", "--json", tmp_path / "r.json", "--workers", 1], 3)
-    assert list(tmp_path.iterdir()) == []
+    kept, document = tmp_path / "results", tmp_path / "r.json"
+    arguments = ["codec_bridge.cli", "bdrate", "--check", "--json", document, "--results", kept, "--workers", 1]
+    errors = interrupted(arguments, 0, begun=kept / "jobs")
+    assert f"results are kept in {kept}; the same command goes on from there" in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
 
 
 def test_interrupted_training_leaves_a_checkpoint(clip: Path, stream: Path, tmp_path: Path) -> None:

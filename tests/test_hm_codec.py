@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codec_bridge import check
+from codec_bridge import check, cluster
 from codec_bridge import evaluate as evaluation
 from codec_bridge.catalogue import resolve
 from codec_bridge.codecs import CodecError, hm, nal, slices, x265
+from codec_bridge.plan import Plan
 from codec_bridge.sideinfo import Sideinfo
+from codec_bridge.store import Store
 from codec_bridge.video import Picture, write_y4m
 from tests.hm_streams import BitWriter, with_extension
 from tests.media import pictures
@@ -121,9 +123,9 @@ def test_settings_that_fit_no_codec(tmp_path: Path) -> None:
     write_y4m(tmp_path / "clip.y4m", pictures(1), 25)
     (source,) = resolve(tmp_path / "clip.y4m")
     with pytest.raises(evaluation.EvaluationError, match="all-intra only"):
-        evaluation.evaluate([source], evaluation.Settings(configuration="ra"))
+        Plan((source,), (evaluation.Settings(configuration="ra"),))
     with pytest.raises(evaluation.EvaluationError, match="hm has anchor, none, picture, map"):
-        evaluation.evaluate([source], evaluation.Settings(codec="hm", variants=("integer",)))
+        Plan((source,), (evaluation.Settings(codec="hm", variants=("integer",)),))
 
 
 # ---- with a built HM ----
@@ -194,9 +196,10 @@ def test_evaluation_with_offline_replay(tmp_path: Path, clip: list[Picture], bit
     write_y4m(tmp_path / "clip.y4m", deep[:2], 25)
     (source,) = resolve(tmp_path / "clip.y4m")
     settings = evaluation.Settings(codec="hm", qps=(32,), variants=("anchor", "picture", "map"), frames=2, check=True)
-    (outcome,) = evaluation.evaluate([source], settings)
-    assert (outcome.checked_pictures, outcome.checked_samples) == (4, 4 * 92 * 140)
-    rows = {row["variant"]: row for row in outcome.rows}
+    found = cluster.evaluate(Plan((source,), (settings,)), Store(tmp_path / "results")).rows
+    assert [row["flag"] for row in found] == [None, None, None]
+    assert [sum(row[f"checked_{what}"] for row in found) for what in ("pictures", "samples")] == [4, 4 * 92 * 140]
+    rows = {row["variant"]: row for row in found}
     assert rows["anchor"]["side_information_bits"] == 0
     assert rows["map"]["side_information_bits"] >= 8 * 7
     assert rows["map"]["psnr_y"] > rows["anchor"]["psnr_y"]
@@ -207,7 +210,7 @@ def test_a_planted_difference_is_found(tools: hm.Tools, clip: list[Picture], int
     """The replay sees a side information that is not the encoder's."""
     side = hm.side_information(intra.data)[0]
     assert side is not None
-    streams = [hm.encode(tools, clip[:2], 37, options=what).data for what in (evaluation.FILTERS_OFF, evaluation.SAO_OFF, ())]
+    streams = [hm.encode(tools, clip[:2], 37, options=what).data for what in (evaluation.HM_FILTERS_OFF, evaluation.HM_SAO_OFF, ())]
     recons = [next(x265.decode(data)) for data in streams]
     with evaluation.Filter(shipped()) as filter_:
         check.compare_sides(intra.recon[0], check.replay(filter_, side, *recons).cropped(), "same")

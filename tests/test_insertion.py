@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from codec_bridge import insertion
-from codec_bridge.insertion import Codec, Edit, InsertionError
+from codec_bridge.insertion import Codec, Edit, InsertionError, cmake, find_library
 from codec_bridge.libde265 import LIBDE265
 from codec_bridge.x265 import X265
+from tests.hm_checkout import make_library
 
 CODECS = {"x265": X265, "libde265": LIBDE265}
 ROOT = Path(__file__).parents[1]
@@ -20,15 +21,14 @@ SMALL = Codec(
     version=("version.txt", r"^version (\S+)"),
     tested=("1.0",),
     package="codec_bridge.libde265",
-    adapter=("vrcnn_de265.h",),
-    folder="src",
+    adapter={"vrcnn_de265.h": "src"},
     edits=(
         Edit("src/a.cc", r"^\s*run\(\);", ("  before();",), "A::go"),
         Edit("src/a.cc", r"^\s*run\(\);", ("  after();", "  last();"), "A::go", after=True),
         Edit("src/a.h", r"^public:", ("  int vrcnn;",), "class A", after=True, first=True),
     ),
-    build_file="CMakeLists.txt",
-    build_place=r"^add_subdirectory",
+    builds=(cmake("CMakeLists.txt", r"^add_subdirectory"),),
+    following="",
     notice="",
 )
 FILES = {
@@ -47,14 +47,6 @@ def make_tree(folder: Path, newline: str = "\n", **changed: str) -> Path:
     return folder
 
 
-def make_library(prefix: Path, shared: bool = False) -> insertion.Library:
-    (prefix / "include/vrcnn").mkdir(parents=True)
-    (prefix / "include/vrcnn/vrcnn.h").write_text("int vrcnn_decide(void);\n")
-    (prefix / "lib").mkdir()
-    (prefix / ("lib/libvrcnn.so" if shared else "lib/libvrcnn.a")).touch()
-    return insertion.find_library(prefix)
-
-
 def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mode) for p in sorted(folder.rglob("*")) if p.is_file()}
 
@@ -63,9 +55,9 @@ def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
 def test_install_again_and_undo(tmp_path: Path, newline: str) -> None:
     tree = make_tree(tmp_path / "tree", newline, b="// \xe9\n")
     (tree / "src/a.h").chmod(0o640)
-    library = make_library(tmp_path / "prefix")
+    library = find_library(make_library(tmp_path / "prefix"))
     before = snapshot(tree)
-    assert insertion.status(SMALL, tree) == insertion.Status("1.0", "not installed", "")
+    assert insertion.status(SMALL, tree) == insertion.Status("1.0", "cmake", "not installed", "")
     changed = insertion.install(SMALL, tree, library)
     assert {str(path.relative_to(tree)) for path in changed} == {"src/a.cc", "src/a.h", "CMakeLists.txt", "src/vrcnn_de265.h"}
     code = (tree / "src/a.cc").read_text().splitlines()
@@ -81,7 +73,7 @@ def test_install_again_and_undo(tmp_path: Path, newline: str) -> None:
         "add_subdirectory(src)",
     ]
     assert all(line.endswith(newline.encode()) for line in (tree / "src/a.cc").read_bytes().splitlines(keepends=True))
-    assert insertion.status(SMALL, tree) == insertion.Status("1.0", "installed", library.link[0])
+    assert insertion.status(SMALL, tree) == insertion.Status("1.0", "cmake", "installed", library.link[0])
     assert insertion.install(SMALL, tree, library) == []
     assert len(insertion.uninstall(SMALL, tree)) == 4
     assert snapshot(tree) == before
@@ -89,7 +81,7 @@ def test_install_again_and_undo(tmp_path: Path, newline: str) -> None:
 
 
 def test_nothing_changes_unless_every_place_is_found(tmp_path: Path) -> None:
-    library = make_library(tmp_path / "prefix")
+    library = find_library(make_library(tmp_path / "prefix"))
     for number, (text, message) in enumerate(
         [
             (FILES["src/a.cc"].replace("  run();\n}\n\nint", "}\n\nint").replace("A::go", "A::gone"), "found no such places"),
@@ -105,10 +97,10 @@ def test_nothing_changes_unless_every_place_is_found(tmp_path: Path) -> None:
 
 
 def test_refusals(tmp_path: Path) -> None:
-    library = make_library(tmp_path / "prefix")
+    library = find_library(make_library(tmp_path / "prefix"))
     tree = make_tree(tmp_path / "tree")
     (tree / "version.txt").write_text("version 2.0\n")
-    with pytest.raises(InsertionError, match=r"small 2.0 was never tested, only 1.0"):
+    with pytest.raises(InsertionError, match=r"small 2.0 was never tested, only 1.0 was"):
         insertion.install(SMALL, tree, library)
     assert insertion.install(SMALL, tree, library, force=True)
     with pytest.raises(InsertionError, match="not a source tree of small"):
@@ -116,15 +108,15 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(InsertionError, match="cannot hold this path"):
         insertion.install(SMALL, tree, replace(library, include=Path("/with space")), force=True)
     with pytest.raises(InsertionError, match="make install PREFIX"):
-        insertion.find_library(tmp_path)
+        find_library(tmp_path)
     (tmp_path / "prefix/include/vrcnn/vrcnn.h").write_text("int vrcnn_open(void);\n")
     with pytest.raises(InsertionError, match="earlier version"):
-        insertion.find_library(tmp_path / "prefix")
-    assert "-Wl,-rpath" in " ".join(make_library(tmp_path / "other", shared=True).link)
+        find_library(tmp_path / "prefix")
+    assert "-Wl,-rpath" in " ".join(find_library(make_library(tmp_path / "other", shared=True)).link)
 
 
 def test_changed_or_partly_installed_trees_are_told(tmp_path: Path) -> None:
-    library = make_library(tmp_path / "prefix")
+    library = find_library(make_library(tmp_path / "prefix"))
     tree = make_tree(tmp_path / "tree")
     insertion.install(SMALL, tree, library)
     with (tree / "src/vrcnn_de265.h").open("a") as file:
@@ -148,12 +140,12 @@ def test_real_source_trees(name: str, tmp_path: Path) -> None:
     shutil.copytree(found[0], tree, symlinks=True)
     insertion.uninstall(codec, tree)
     before = snapshot(tree)
-    insertion.install(codec, tree, make_library(tmp_path / "prefix"))
+    insertion.install(codec, tree, find_library(make_library(tmp_path / "prefix")))
     assert insertion.status(codec, tree).state == "installed"
     after = snapshot(tree)
     for file, (data, _) in before.items():
         kept = [line for line in after[file][0].splitlines(keepends=True) if not line.rstrip().endswith(b" vrcnn-int")]
         assert b"".join(kept) == data, file
-    assert set(after) - set(before) == {f"{codec.folder}/{adapter}" for adapter in codec.adapter}
+    assert set(after) - set(before) == {f"{folder}/{name}" for name, folder in codec.adapter.items()}
     insertion.uninstall(codec, tree)
     assert snapshot(tree) == before

@@ -8,11 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-NO_TORCH = [
-    path.stem
-    for path in (ROOT / "vrcnn_int").glob("*.py")
-    if path.stem not in ("ablation", "brelu", "module", "sampling", "stepping", "team", "torch_peer", "train", "__init__")
-]
+TORCH = ("ablation", "brelu", "compare", "fine_tune", "module", "sampling", "stepping", "team", "torch_peer", "torch_peer_cuda", "train")
+NO_TORCH = [path.stem for path in (ROOT / "vrcnn_int").glob("*.py") if path.stem not in (*TORCH, "__init__")]
 
 
 def imports(path: Path) -> set[str]:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from codec_bridge.report import write_json
 from tests.hm_checkout import make_checkout, make_library
+from tests.result_documents import document_of, rows_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -40,8 +42,21 @@ def test_wheel_filters_and_finds_its_catalogue(installed: Path, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_wheel_has_the_conformance_suite(installed: Path, tmp_path: Path) -> None:
+    said = python("-m", "codec_bridge.cli", "conformance", cwd=tmp_path, PYTHONPATH=str(installed))
+    assert "sideinfo" in said
+    python("-m", "vrcnn_int.cli", "conformance", "verify", "--largest", "1", cwd=tmp_path, PYTHONPATH=str(installed))
+
+
 def test_wheel_has_the_adapter_for_hm(installed: Path, tmp_path: Path) -> None:
     hm = make_checkout(tmp_path / "hm")
     prefix = make_library(tmp_path / "prefix")
     arguments = ["-m", "codec_bridge.cli", "hm", "install", "--hm", str(hm), "--vrcnn", str(prefix)]
     assert "16 files changed" in python(*arguments, cwd=tmp_path, PYTHONPATH=str(installed), COLUMNS="200")
+
+
+def test_wheel_has_the_report_page(installed: Path, tmp_path: Path) -> None:
+    write_json(tmp_path / "result.json", document_of(rows_of("a", "anchor") + rows_of("a", "integer")))
+    arguments = ["-m", "codec_bridge.cli", "report", "result.json", "--html", "page.html"]
+    python(*arguments, cwd=tmp_path, PYTHONPATH=str(installed))
+    assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")

@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codec_bridge import check
+from codec_bridge import check, cluster
 from codec_bridge import evaluate as evaluation
 from codec_bridge.catalogue import resolve
 from codec_bridge.codecs import CodecError, hm, nal, slices, x265_loop
 from codec_bridge.decision import Decider
 from codec_bridge.filter import Filter, FilterError
+from codec_bridge.plan import Plan
 from codec_bridge.sideinfo import parse
+from codec_bridge.store import Store
 from codec_bridge.video import Picture, write_y4m
 from tests.hm_streams import with_extension
 from tests.models_for_tests import shipped
@@ -78,6 +80,15 @@ def test_programs_that_are_not_there_or_fail(tmp_path: Path) -> None:
         x265_loop.encode(fake, [], 32)
     with pytest.raises(evaluation.EvaluationError, match="unknown configuration"):
         evaluation.check_settings(evaluation.Settings("x265-loop", variants=("map",), configuration="ldb", codecs=tmp_path))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell how much processor time a process used")
+def test_a_program_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("x265", "x265-10bit", "dec265"):
+        script(tmp_path / name, "exec sleep 1000")
+    monkeypatch.setattr(x265_loop, "STALLED", 0.2)
+    with pytest.raises(CodecError, match=r"dec265 hangs: it has used no processor time for 0\.2 s"):
+        x265_loop.decode(x265_loop.find_tools(tmp_path), b"")
 
 
 def test_compare_modes() -> None:
@@ -213,9 +224,11 @@ def test_evaluation(tools: x265_loop.Tools, tmp_path: Path) -> None:
     settings = evaluation.Settings(
         "x265-loop", (32, 37), ("anchor", "none", "picture", "map", "after"), 4, check=True, codecs=tools.decoder.parent
     )
-    outcomes = evaluation.evaluate(list(resolve(str(clip), None)), settings, workers=1)
-    assert [row["variant"] for row in outcomes[0].rows] == list(settings.variants)
-    assert all(outcome.checked_pictures == 8 for outcome in outcomes)
+    rows = cluster.evaluate(Plan(tuple(resolve(clip)), (settings,)), Store(tmp_path / "results")).rows
+    assert [(row["variant"], row["qp"], row["flag"]) for row in rows] == [(name, qp, None) for name in settings.variants for qp in (32, 37)]
+    assert [row["checked_pictures"] for row in rows] == [4 * (row["variant"] in ("picture", "map")) for row in rows]
+    assert all((row["filtered_share"] > 0) == (row["kmac_per_sample"] > 0) for row in rows)
+    assert any(row["filtered_share"] > 0 for row in rows if row["variant"] == "map")
     stream = tmp_path / "stream.hevc"
     stream.write_bytes(x265_loop.encode(tools, moving(4), 37, options=["--vrcnn"]).data)
     count, filtered = evaluation.check_x265_loop_stream(stream, settings)

@@ -24,6 +24,19 @@ class CodecError(VrcnnError):
     """An encoder failed, or a stream is damaged or does not decode to what its encoder had."""
 
 
+class Format(Protocol):
+    """What is said of pictures before they are read: by a picture of them, or by the catalogue."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def bit_depth(self) -> int: ...
+    @property
+    def chroma_format(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Encoded:
     """A coded sequence.

@@ -4,17 +4,20 @@ The encoder and the decoder are those of a checkout with the adapter in it (`cod
 is the unchanged one to the bit, so the anchor needs no second build.
 """
 
+import logging
 import os
 import re
+import shlex
 import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
-from codec_bridge.codecs import CodecError, Encoded, nal, slices
+from codec_bridge.codecs import CodecError, Encoded, Format, nal, slices
 from codec_bridge.sideinfo import SequenceReader, Sideinfo
 from codec_bridge.video import Picture, open_video, write_yuv
 
@@ -25,6 +28,8 @@ CONFIGURATIONS = {
     "ldp": "encoder_lowdelay_P_main",
 }
 """The configurations of the common test conditions, by their usual abbreviations; files for 10 bits end with 10."""
+
+_logger = logging.getLogger(__name__)  # command lines and what the programs print
 
 _PICTURE = re.compile(
     r"^POC\s+(?P<poc>-?\d+).*?\(\s*(?P<type>\w)-SLICE.*?(?P<bits>\d+) bits "
@@ -125,6 +130,11 @@ def _program(root: Path, word: str) -> Path:
 
 def version(encoder: Path) -> str:
     """HM's name and version, as the program prints them. Raises CodecError."""
+    return _version(encoder, encoder.stat().st_mtime_ns if encoder.exists() else 0)
+
+
+@cache
+def _version(encoder: Path, _time: int) -> str:
     found = re.search(r"HM software: Encoder Version \[([^\]]+)\]", _run([str(encoder)], "HM", ok=(0, 1))[0])
     if not found:
         raise CodecError(f"{encoder} is not HM's encoder")
@@ -138,11 +148,31 @@ def _run(command: list[str], what: str, ok: tuple[int, ...] = (0,)) -> tuple[str
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
     except OSError as error:
         raise CodecError(f"cannot run {command[0]}: {error.strerror}") from None
+    if len(command) > 1:  # not where only the version is asked for
+        _logger.info("$ %s\n%s%s", shlex.join(command), done.stdout, done.stderr)
     if done.returncode not in ok or re.search("^VRCNN: ", done.stderr, re.M):
         said = [line for line in (done.stderr.strip() or done.stdout.strip()).splitlines() if line.strip(" *")]
         ended = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
         raise CodecError(f"{what} failed ({ended}): {said[-1].strip() if said else 'it said nothing'}")
     return done.stdout, time.perf_counter() - start
+
+
+def arguments(
+    like: Format, pictures: int, qp: int, rate: Fraction = Fraction(25), network: bool = False, options: Sequence[str] = ()
+) -> list[str]:
+    """What the encoder is told beside its configuration and the names of files. ``like``: what is coded, ``options`` HM's own."""
+    settings = [
+        *("-wdt", str(like.width), "-hgt", str(like.height), "-fr", str(max(1, round(rate))), "-f", str(pictures), "-q", str(qp)),
+        f"--InputBitDepth={like.bit_depth}",
+        f"--InternalBitDepth={like.bit_depth}",
+        f"--InputChromaFormat={like.chroma_format}",
+        f"--ChromaFormatIDC={like.chroma_format}",
+        "--ConformanceWindowMode=1",
+        "--SEIDecodedPictureHash=1",
+        *(["--VRCNN=1"] if network else []),
+        *options,
+    ]
+    return settings if like.chroma_format == "420" else [*settings, "--Profile=main-RExt"]
 
 
 def encode(
@@ -164,24 +194,12 @@ def encode(
     pictures = [picture.cropped() for picture in pictures]
     first = pictures[0]
     program = tools.encoder if network else tools.anchor
-    settings = [
-        f"--InputBitDepth={first.bit_depth}",
-        f"--InternalBitDepth={first.bit_depth}",
-        f"--InputChromaFormat={first.chroma_format}",
-        f"--ChromaFormatIDC={first.chroma_format}",
-        "--ConformanceWindowMode=1",
-        "--SEIDecodedPictureHash=1",
-        *(["--VRCNN=1"] if network else []),
-        *options,
-    ]
-    if first.chroma_format != "420":
-        settings.append("--Profile=main-RExt")
+    settings = arguments(first, len(pictures), qp, rate, network, options)
     name = tools.configuration(configuration, first.bit_depth)
     with tempfile.TemporaryDirectory(prefix="hm-") as folder:
         source, stream, recon = (Path(folder) / file for file in ("source.yuv", "stream.bin", "recon.yuv"))
         write_yuv(source, pictures)
-        size = ["-wdt", str(first.width), "-hgt", str(first.height), "-fr", str(max(1, round(rate))), "-f", str(len(pictures))]
-        command = ["-c", str(name), "-i", str(source), *size, "-q", str(qp), "-b", str(stream), "-o", str(recon), "-d", "0", *settings]
+        command = ["-c", str(name), "-i", str(source), "-b", str(stream), "-o", str(recon), "-d", "0", *settings]
         log, seconds = _run([str(program), *command], "HM's encoder")
         data = stream.read_bytes()
         output = list(open_video(recon, (first.width, first.height), first.pixel_format))

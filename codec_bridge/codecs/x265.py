@@ -7,10 +7,12 @@ more than SAO's syntax.
 """
 
 import hashlib
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 from time import perf_counter
 
 import av
@@ -18,6 +20,8 @@ from av.codec.context import Flags
 
 from codec_bridge.codecs import CodecError, Encoded, nal
 from codec_bridge.video import Picture, VideoError, frame_from_picture, picture_from_frame, sample_bytes
+
+_logger = logging.getLogger(__name__)
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
 MIN_SIZE = 16  # x265 refuses narrower and lower pictures
@@ -67,6 +71,7 @@ def encode(
                     raise CodecError(f"x265 cannot code {size} pictures: give at least {MIN_SIZE}x{MIN_SIZE}")
                 if picture.bit_depth == 9:
                     raise CodecError("x265 cannot code 9-bit pictures: give 8 or 10 bits")
+                _logger.info("libx265, %sx%s %s, preset %s, %s", *layout, preset, command)
                 context = _context(*layout, Fraction(rate), {"x265-params": command, "preset": preset})
             found = (picture.width, picture.height, picture.pixel_format)
             if context is None or found != layout:
@@ -156,6 +161,19 @@ def encoder_version() -> str:
     if not match:
         raise CodecError("the x265 library does not state its version")
     return f"x265 {match[2].decode()} (build {match[1].decode()})"
+
+
+def libraries() -> list[Path]:
+    """The files of the libraries that code and decode here: libavcodec, and libx265 where it is one of its own. Raises CodecError."""
+    encoder_version()  # the libraries are loaded by now
+    try:
+        mapped = {line.split(maxsplit=5)[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
+    except OSError:
+        mapped = set()
+    found = sorted(Path(name) for name in mapped if re.search(r"/lib(avcodec|x265)[^/]*\.so[^/]*$", name))
+    if not any("avcodec" in path.name for path in found):
+        raise CodecError("cannot tell which FFmpeg library codes here: /proc/self/maps does not name it")
+    return found
 
 
 def _context(width: int, height: int, pixel_format: str, rate: Fraction, options: dict[str, str]) -> av.VideoCodecContext:

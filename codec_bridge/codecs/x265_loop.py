@@ -3,8 +3,10 @@
 With the filter off they are the unchanged programs to the bit, so the anchor needs no second build.
 """
 
+import logging
 import os
 import re
+import shlex
 import subprocess
 import tempfile
 import time
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from codec_bridge.codecs import CodecError, Encoded, nal
+from codec_bridge.codecs import CodecError, Encoded, Format, nal
 from codec_bridge.video import Picture, open_video, write_yuv
 
 CONFIGURATIONS = {
@@ -25,6 +27,11 @@ CONFIGURATIONS = {
 """All-intra; one I picture and P pictures after it; I, P and B pictures, B pictures as references too. x265's own QP offsets."""
 
 DEFAULT_FOLDER = Path("build/codecs/bin")
+
+STALLED = 300.0
+"""Seconds without any processor time after which a program is taken to hang, and ended."""
+
+_logger = logging.getLogger(__name__)  # command lines and what the programs print
 
 _DECIDED = re.compile(r"vrcnn: POC -?\d+ (?P<mode>off|all|map) .*?\[(?P<bytes>\d+) bytes\] \[(?P<seconds>[\d.]+) s\]")
 _KERNEL = re.compile(r"vrcnn: .*\(kernels (\w+)")
@@ -77,15 +84,47 @@ def find_tools(folder: Path | None = None) -> Tools:
     return Tools(*programs)
 
 
+def _processor_time(pid: int) -> str | None:
+    """What a process and its threads have used so far, None where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return " ".join(fields[11:13])
+
+
+def _finished(command: list[str], what: str) -> subprocess.CompletedProcess[str]:
+    """A program's exit code and everything that it printed. Raises CodecError if it hangs: x265 3.5 can, in a race of its threads."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", stdin=subprocess.DEVNULL
+    ) as process:
+        used, since = None, time.monotonic()
+        try:
+            while True:
+                try:
+                    output, _ = process.communicate(timeout=STALLED / 4)
+                    return subprocess.CompletedProcess(command, process.returncode, output)
+                except subprocess.TimeoutExpired:
+                    before, used = used, _processor_time(process.pid)
+                    if used is None or used != before:
+                        since = time.monotonic()
+                    elif time.monotonic() - since > STALLED:
+                        raise CodecError(
+                            f"{what} hangs: it has used no processor time for {STALLED:g} s and was ended; try again"
+                        ) from None
+        except BaseException:
+            process.kill()
+            raise
+
+
 def _run(command: list[str], what: str) -> tuple[str, float]:
     """Everything that was printed, and wall time. Raises CodecError with the last line that tells of an error."""
     start = time.perf_counter()
     try:
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", stdin=subprocess.DEVNULL
-        )
+        done = _finished(command, what)
     except OSError as error:
         raise CodecError(f"cannot run {command[0]}: {error.strerror}") from None
+    _logger.info("$ %s\n%s", shlex.join(command), done.stdout)
     if done.returncode:
         lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
         telling = next((line for line in lines if re.match(r"x265 \[error\]|VRCNN: (?!\d)", line)), None)
@@ -93,6 +132,34 @@ def _run(command: list[str], what: str) -> tuple[str, float]:
         ended = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
         raise CodecError(f"{what} failed ({ended}): {telling}")
     return done.stdout, time.perf_counter() - start
+
+
+def version(encoder: Path) -> str:
+    """x265's name and version, as the program prints them. Raises CodecError."""
+    found = _VERSION.search(_run([str(encoder), "--version"], "x265")[0])
+    if not found:
+        raise CodecError(f"{encoder} is not x265's encoder")
+    return f"x265 {found[1]}"
+
+
+def arguments(
+    like: Format,
+    pictures: int,
+    qp: int,
+    configuration: str = "ai",
+    preset: str = "medium",
+    rate: Fraction = Fraction(25),
+    options: Sequence[str] = (),
+) -> list[str]:
+    """What the encoder is told beside the names of files. ``like``: what is coded, ``options`` x265's own. Raises CodecError."""
+    if configuration not in CONFIGURATIONS:
+        raise CodecError(f"unknown configuration {configuration!r}; x265-loop has {', '.join(CONFIGURATIONS)}")
+    if like.bit_depth == 9:
+        raise CodecError("x265 cannot code 9-bit pictures: give 8 or 10 bits")
+    form = ["--input-res", f"{like.width}x{like.height}", "--input-csp", f"i{like.chroma_format}", "--input-depth", str(like.bit_depth)]
+    form += ["--fps", f"{rate.numerator}/{rate.denominator}", "--frames", str(pictures), "--log-level", "debug"]
+    settings = ["--preset", preset, "--tune", "psnr", "--qp", str(qp), "--aq-mode", "0", "--no-scenecut", *CONFIGURATIONS[configuration]]
+    return [*form, *settings, "--no-info", "--hash", "1", *options]
 
 
 def encode(
@@ -106,24 +173,17 @@ def encode(
     options: Sequence[str] = (),
 ) -> Coded:
     """Code pictures with one of CONFIGURATIONS at a fixed QP; ``options`` are x265's own, after all others. Raises CodecError."""
-    if configuration not in CONFIGURATIONS:
-        raise CodecError(f"unknown configuration {configuration!r}; x265-loop has {', '.join(CONFIGURATIONS)}")
     if not pictures:
         raise CodecError("there are no pictures to code")
     pictures = [picture.cropped() for picture in pictures]
     first = pictures[0]
-    if first.bit_depth == 9:
-        raise CodecError("x265 cannot code 9-bit pictures: give 8 or 10 bits")
+    settings = arguments(first, len(pictures), qp, configuration, preset, rate, options)
     program = tools.encoder if first.bit_depth == 8 else tools.encoder_10bit
-    settings = ["--preset", preset, "--tune", "psnr", "--qp", str(qp), "--aq-mode", "0", "--no-scenecut", *CONFIGURATIONS[configuration]]
-    settings += ["--no-info", "--hash", "1", *options]
     with tempfile.TemporaryDirectory(prefix="x265-") as folder:
         source, stream, recon = (Path(folder) / file for file in ("source.yuv", "stream.hevc", "recon.yuv"))
         write_yuv(source, pictures)
-        form = ["--input-res", f"{first.width}x{first.height}", "--input-csp", f"i{first.chroma_format}"]
-        form += ["--input-depth", str(first.bit_depth), "--fps", f"{rate.numerator}/{rate.denominator}", "--frames", str(len(pictures))]
         files = ["--input", str(source), "-o", str(stream), "--recon", str(recon)]
-        log, seconds = _run([str(program), *files, *form, "--log-level", "debug", *settings], "x265")
+        log, seconds = _run([str(program), *files, *settings], "x265")
         data = stream.read_bytes()
         output = list(open_video(recon, (first.width, first.height), first.pixel_format))
     if len(output) != len(pictures):

@@ -1,6 +1,6 @@
 """libde265 with the filter: what the adapter changes in its source tree."""
 
-from codec_bridge.insertion import Codec, Edit
+from codec_bridge.insertion import Codec, Edit, cmake
 
 DECODER, PROGRAM = "libde265", "dec265/dec265.cc"
 
@@ -9,8 +9,7 @@ LIBDE265 = Codec(
     version=("CMakeLists.txt", r"^project \(libde265\s+LANGUAGES C CXX\s+VERSION (\S+)"),
     tested=("1.0.11",),
     package="codec_bridge.libde265",
-    adapter=("vrcnn_de265.h", "vrcnn_filter.h", "vrcnn_filter.cc"),
-    folder=DECODER,
+    adapter=dict.fromkeys(("vrcnn_de265.h", "vrcnn_filter.h", "vrcnn_filter.cc"), DECODER),
     edits=(
         # The bytes of the extension belong to the slice segment header.
         Edit(f"{DECODER}/slice.h", r'^#include "contextmodel\.h"', ('#include "vrcnn_filter.h"',), after=True),
@@ -158,8 +157,8 @@ LIBDE265 = Codec(
             ),
         ),
     ),
-    build_file="CMakeLists.txt",
-    build_place=r"^add_subdirectory\s*\(\s*libde265\s*\)",
+    builds=(cmake("CMakeLists.txt", r"^add_subdirectory\s*\(\s*libde265\s*\)"),),
+    following="build libde265 with CMake",
     notice="what is built from this source tree is under libde265's licences: the library LGPL-3.0 or later, the programs MIT",
 )
 """Changes that the adapter needs."""

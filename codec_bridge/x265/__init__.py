@@ -1,6 +1,6 @@
 """x265 with the filter: what the adapter changes in its source tree."""
 
-from codec_bridge.insertion import Codec, Edit
+from codec_bridge.insertion import Codec, Edit, cmake
 
 COMMON, ENCODER = "source/common", "source/encoder"
 
@@ -22,8 +22,7 @@ X265 = Codec(
     version=("x265Version.txt", r"^releasetag:\s*(\S+)"),
     tested=("3.5",),
     package="codec_bridge.x265",
-    adapter=("vrcnn_x265.h", "vrcnn_x265.cpp"),
-    folder=ENCODER,
+    adapter={"vrcnn_x265.h": ENCODER, "vrcnn_x265.cpp": ENCODER},
     edits=(
         # Options.
         Edit(
@@ -103,6 +102,17 @@ X265 = Codec(
             ("        if (VrcnnX265::refuses(param)) return true;",),
             after=True,
         ),
+        # x265's reader of pictures may still run when what it shares with others is freed: the program can hang at its end.
+        Edit("source/abrEncApp.h", r"^\s*Reader\(int id, PassEncoder", ("        ThreadSafeInteger m_vrcnnEnded;",)),
+        Edit("source/abrEncApp.cpp", r"^\s*x265_picture_free\(src\);", ("        m_vrcnnEnded.incr();",), after=True),
+        Edit(
+            "source/abrEncApp.cpp",
+            r"^\s*m_parent->m_numActiveEncodes\.decr\(\);",
+            (
+                "            while (m_reader && !m_ret && !b_ctrl_c && !m_reader->m_vrcnnEnded.get())",
+                "                m_reader->m_vrcnnEnded.waitForChange(0);",
+            ),
+        ),
         # Parameter sets and slice headers.
         Edit(
             f"{COMMON}/slice.h",
@@ -167,8 +177,8 @@ X265 = Codec(
         ),
         Edit(f"{ENCODER}/CMakeLists.txt", r"^add_library\(encoder OBJECT", ("    vrcnn_x265.h vrcnn_x265.cpp",), after=True),
     ),
-    build_file="source/CMakeLists.txt",
-    build_place=r"^add_subdirectory\(encoder\)",
+    builds=(cmake("source/CMakeLists.txt", r"^add_subdirectory\(encoder\)"),),
+    following="build x265 with CMake, then code with --vrcnn",
     notice="what is built from this source tree is under x265's licence, GPL-2.0 or later (or its makers' commercial one)",
 )
 """Changes that the adapter needs."""

@@ -12,13 +12,6 @@ class TComSPS;
 class TComSlice;
 class TEncSbac;
 
-/* What the side information of a picture may say, and its cost as estimated from the samples of the trained scale. */
-struct VrcnnHmChoice {
-    VrcnnSideinfo info;
-    std::vector<uint8_t> unit;
-    double cost; /* squared error + lambda * bits */
-};
-
 class VrcnnHmEncoder
 {
   public:
@@ -37,31 +30,16 @@ class VrcnnHmEncoder
     void afterSao(TComPic *picture, TEncSbac *counter);
 
   private:
-    enum { CELL = 64 }; /* the smallest unit: sums are kept for each of them */
-
-    /* Of a cell or unit, against the original: the network's input, its residual, and the samples that take over without a network. */
-    struct Sums {
-        double source, product[VRCNN_MAX_CHOICES], energy[VRCNN_MAX_CHOICES], base;
-    };
-
     VrcnnHmFilter m_filter;
+    VrcnnDecider *m_decider;
     VrcnnPosition m_position;
-    VrcnnHmLuma m_source, m_base, m_result[VRCNN_MAX_CHOICES], m_final;
-    int m_bitDepth, m_networks, m_network[VRCNN_MAX_CHOICES];
-    double m_lambda;
-    std::vector<Sums> m_cell;
+    VrcnnHmLuma m_source, m_base; /* before deblocking and after it */
+    std::vector<uint8_t> m_kept;
     int m_pictures, m_filtered;
     double m_seconds;
 
-    void listNetworks(int qp);
-    void sumCells(const TComPicYuv &original);
-    std::vector<Sums> sumUnits(int unitSize) const;
-    double squaredError(const VrcnnHmLuma &luma, const TComPicYuv &original, int x, int y, int width, int height) const;
-    int write(VrcnnHmChoice &choice, uint8_t *data) const;
-    void tryWhole(VrcnnHmChoice &best, const VrcnnHmChoice &start) const;
-    void tryMap(VrcnnHmChoice &best, const VrcnnHmChoice &start, const std::vector<Sums> &units, int unitSize, unsigned subset) const;
-    void filter(TComPic &picture, VrcnnHmChoice &choice);
-    double refine(VrcnnHmChoice &choice, const TComPicYuv &original);
+    VrcnnHmEncoder(const VrcnnHmEncoder &);
+    VrcnnHmEncoder &operator=(const VrcnnHmEncoder &);
 };
 
 #endif

@@ -1,6 +1,7 @@
 /* Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include "VrcnnHmFilter.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdarg>
 #include <cstdio>
@@ -37,26 +38,15 @@ VrcnnHmOptions &VrcnnHmOptions::get()
 
 /* ---- planes ---- */
 
-void VrcnnHmLuma::resize(int newWidth, int newHeight)
-{
-    width = newWidth;
-    height = newHeight;
-    samples.resize((size_t)width * height);
-}
-
 void VrcnnHmLuma::copy(const TComPicYuv &picture)
 {
     const Pel *source = picture.getAddr(COMPONENT_Y);
     const int stride = picture.getStride(COMPONENT_Y);
-    resize(picture.getWidth(COMPONENT_Y), picture.getHeight(COMPONENT_Y));
+    width = picture.getWidth(COMPONENT_Y);
+    height = picture.getHeight(COMPONENT_Y);
+    samples.resize((size_t)width * height);
     for (int y = 0; y < height; y++)
         memcpy(&samples[(size_t)y * width], source + (ptrdiff_t)y * stride, width * sizeof(Pel));
-}
-
-VrcnnPlane VrcnnHmLuma::plane(int bitDepth)
-{
-    const VrcnnPlane plane = {&samples[0], (ptrdiff_t)(width * sizeof(Pel)), width, height, bitDepth, (int)sizeof(Pel)};
-    return plane;
 }
 
 VrcnnConstPlane VrcnnHmLuma::constPlane(int bitDepth) const
@@ -76,24 +66,32 @@ VrcnnPlane vrcnnHmPlane(TComPicYuv &picture, int bitDepth)
     return plane;
 }
 
-void vrcnnHmRestore(TComPic &picture, Pel *dst, int dstStride, const VrcnnHmLuma &src)
+VrcnnConstPlane vrcnnHmReading(const VrcnnPlane &plane)
+{
+    const VrcnnConstPlane result = {plane.data, plane.stride, plane.width, plane.height, plane.bit_depth, plane.bytes_per_sample};
+    return result;
+}
+
+bool vrcnnHmKept(TComPic &picture, std::vector<uint8_t> &kept)
 {
     const TComSPS &sps = *picture.getSlice(0)->getSPS();
     const bool pcm = sps.getUsePCM() && sps.getPCMFilterDisableFlag();
     if (!pcm && !picture.getSlice(0)->getPPS()->getTransquantBypassEnabledFlag())
-        return;
-    const int width = (int)picture.getMinCUWidth(), height = (int)picture.getMinCUHeight();
+        return false;
+    const int width = picture.getPicYuvRec()->getWidth(COMPONENT_Y), height = picture.getPicYuvRec()->getHeight(COMPONENT_Y);
+    const int columns = (width + 7) / 8;
+    kept.assign((size_t)columns * ((height + 7) / 8), 0);
     for (UInt address = 0; address < picture.getNumberOfCtusInFrame(); address++) {
         TComDataCU &ctu = *picture.getCtu(address);
         for (UInt part = 0; part < picture.getNumPartitionsInCtu(); part++) {
             const int x = (int)(ctu.getCUPelX() + g_auiRasterToPelX[g_auiZscanToRaster[part]]);
             const int y = (int)(ctu.getCUPelY() + g_auiRasterToPelY[g_auiZscanToRaster[part]]);
-            if (x >= src.width || y >= src.height || !((pcm && ctu.getIPCMFlag(part)) || ctu.isLosslessCoded(part)))
-                continue;
-            for (int row = y; row < y + height; row++)
-                memcpy(dst + (ptrdiff_t)row * dstStride + x, &src.samples[(size_t)row * src.width + x], width * sizeof(Pel));
+            /* All parts of a block are in one coding unit. */
+            if (x < width && y < height)
+                kept[(size_t)(y / 8) * columns + x / 8] = (pcm && ctu.getIPCMFlag(part)) || ctu.isLosslessCoded(part);
         }
     }
+    return true;
 }
 
 /* ---- the library ---- */
@@ -277,6 +275,20 @@ void VrcnnHmDecoder::beforeDeblocking(TComPic *picture)
         m_source.copy(*picture->getPicYuvRec());
 }
 
+void VrcnnHmDecoder::restore(TComPic &picture)
+{
+    TComPicYuv &reconstruction = *picture.getPicYuvRec();
+    const int columns = (m_source.width + 7) / 8;
+    if (!vrcnnHmKept(picture, m_kept))
+        return;
+    for (size_t i = 0; i < m_kept.size(); i++) {
+        const int x = (int)(i % columns) * 8, y = (int)(i / columns) * 8;
+        for (int row = y; m_kept[i] && row < std::min(y + 8, m_source.height); row++)
+            memcpy(reconstruction.getAddr(COMPONENT_Y) + (ptrdiff_t)row * reconstruction.getStride(COMPONENT_Y) + x,
+                   &m_source.samples[(size_t)row * m_source.width + x], std::min(8, m_source.width - x) * sizeof(Pel));
+    }
+}
+
 void VrcnnHmDecoder::afterSao(TComPic *picture)
 {
     if (m_info.mode == VRCNN_MODE_OFF)
@@ -298,7 +310,7 @@ void VrcnnHmDecoder::afterSao(TComPic *picture)
         memcpy(units.index, m_info.index, sizeof units.index);
         m_filter.filterUnits(units, vrcnnHmPlane(reconstruction, bitDepth), source);
     }
-    vrcnnHmRestore(*picture, reconstruction.getAddr(COMPONENT_Y), reconstruction.getStride(COMPONENT_Y), m_source);
+    restore(*picture);
     m_pictures++;
     m_seconds += vrcnnHmSeconds() - start;
 }

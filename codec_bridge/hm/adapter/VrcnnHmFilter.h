@@ -29,9 +29,7 @@ struct VrcnnHmLuma {
     VrcnnHmLuma() : width(0), height(0)
     {
     }
-    void resize(int width, int height);
     void copy(const TComPicYuv &picture);
-    VrcnnPlane plane(int bitDepth);
     VrcnnConstPlane constPlane(int bitDepth) const;
 };
 
@@ -55,6 +53,10 @@ class VrcnnHmFilter
     {
         return m_identity;
     }
+    VrcnnContext *context() const
+    {
+        return m_context;
+    }
     const char *kernel() const;
     int threads() const;
 
@@ -73,11 +75,12 @@ class VrcnnHmFilter
     void openContext(const VrcnnHmOptions &options);
 };
 
-/* HM's luma plane as the library's. */
+/* HM's luma plane as the library's, and the same for reading. */
 VrcnnPlane vrcnnHmPlane(TComPicYuv &picture, int bitDepth);
+VrcnnConstPlane vrcnnHmReading(const VrcnnPlane &plane);
 
-/* Puts the samples of PCM blocks (with their loop filter disabled) and lossless blocks back: src holds them unfiltered. */
-void vrcnnHmRestore(TComPic &picture, Pel *dst, int dstStride, const VrcnnHmLuma &src);
+/* For each 8x8 block in raster scan whether it keeps its samples: lossless, or PCM with its loop filter disabled. False if none can. */
+bool vrcnnHmKept(TComPic &picture, std::vector<uint8_t> &kept);
 
 /* Seconds since some fixed point. */
 double vrcnnHmSeconds();
@@ -101,12 +104,13 @@ class VrcnnHmDecoder
     VrcnnHmFilter m_filter;
     bool m_active; /* the last IRAP picture carried our magic */
     VrcnnSideinfo m_info;
-    std::vector<uint8_t> m_unit;
+    std::vector<uint8_t> m_unit, m_kept;
     VrcnnHmLuma m_source;
     int m_pictures;
     double m_seconds;
 
     void parse(TComPic &picture);
+    void restore(TComPic &picture);
 };
 
 #endif

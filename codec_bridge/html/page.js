@@ -1,0 +1,99 @@
+// Wires the page's controls to the chart and the viewer. What they show is the JSON in the page.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const root = document.documentElement;
+
+function pressed(button, value) {
+  if (value !== undefined) button.setAttribute("aria-pressed", String(value));
+  return button.getAttribute("aria-pressed") === "true";
+}
+
+const theme = document.getElementById("theme");
+const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
+pressed(theme, isDark());
+theme.addEventListener("click", () => {
+  root.dataset.theme = isDark() ? "light" : "dark";
+  pressed(theme, isDark());
+});
+
+function curves() {
+  const section = document.getElementById("curves");
+  const chart = new Chart(section.querySelector("svg.plot"), section.querySelector(".tip"));
+  const sequence = document.getElementById("curve-sequence");
+  const kind = document.getElementById("curve-kind");
+  const plane = document.getElementById("curve-plane");
+  const log = document.getElementById("curve-log");
+  const variants = [...section.querySelectorAll("button.variant")];
+  const body = section.querySelector("tbody");
+  const number = (value, digits) => value.toFixed(digits).replace("-", "\u2212");
+  const signed = (value, digits) => (value > 0 ? "+" : "") + number(value, digits);
+
+  // Against the anchor at the same QP: what a point of the curve differs by, which is not the BD-rate.
+  function against(point, anchor, key) {
+    const same = anchor?.find((other) => other.qp === point.qp && other[key] !== null);
+    if (!same || same === point) return [];
+    return [`against the anchor at this QP: ${signed(100 * (point.kbps / same.kbps - 1), 2)} % rate, ${signed(point[key] - same[key], 3)} dB`];
+  }
+
+  // The gain at equal rate; the anchor's own is zero.
+  function gains(entry, variant, key, anchor) {
+    const zero = anchor && variant === "anchor" ? [anchor[0], anchor.at(-1)].map((point) => [point.kbps, 0]) : [];
+    const line = (x, y) => [variant, `${signed(y, 3)} dB at ${number(x, 1)} kbit/s`];
+    return (entry.gains[variant]?.[key] ?? zero).map(([x, y]) => ({ x, y, lines: line(x, y) }));
+  }
+
+  function show(keepView) {
+    const entry = data.curves[Number(sequence.value)];
+    const key = plane.value;
+    const name = plane.selectedOptions[0].textContent;
+    const anchor = entry.variants.anchor;
+    const shown = [];
+    body.replaceChildren();
+    for (const button of variants) {
+      const variant = button.dataset.variant;
+      const points = (entry.variants[variant] ?? []).filter((point) => point[key] !== null);
+      button.disabled = !points.length;
+      if (!pressed(button) || !points.length) continue;
+      const look = data.looks[variant];
+      const lines = (point) => [
+        `${variant}, QP ${point.qp}`, `${number(point.kbps, 1)} kbit/s, ${number(point[key], 3)} dB`, ...against(point, anchor, key),
+      ];
+      if (kind.value === "gain") shown.push({ ...look, marker: null, points: gains(entry, variant, key, anchor) });
+      else shown.push({ ...look, points: points.map((point) => ({ x: point.kbps, y: point[key], lines: lines(point) })) });
+      for (const point of points) {
+        const row = body.insertRow();
+        for (const text of [variant, point.qp, number(point.kbps, 1), number(point[key], 3)]) row.insertCell().textContent = text;
+        row.cells[0].className = "text";
+      }
+    }
+    const what = kind.value === "gain" ? "PSNR gain" : "PSNR";
+    chart.show(shown, { x: "rate (kbit/s)", y: `${what} of ${name} (dB)` }, pressed(log), keepView);
+    chart.svg.setAttribute("aria-label", `${what} of ${name} over rate, ${entry.label}; their values are in the table of points`);
+    document.getElementById("curve-figures").textContent = entry.figures;
+  }
+
+  for (const button of variants) {
+    button.addEventListener("click", () => {
+      pressed(button, !pressed(button));
+      show(true);
+    });
+  }
+  log.addEventListener("click", () => {
+    pressed(log, !pressed(log));
+    show(false);
+  });
+  for (const select of [sequence, kind, plane]) select.addEventListener("change", () => show(false));
+  for (const [id, step] of [["curve-previous", -1], ["curve-next", 1]]) {
+    document.getElementById(id).addEventListener("click", () => {
+      sequence.selectedIndex = (sequence.selectedIndex + step + sequence.length) % sequence.length;
+      show(false);
+    });
+  }
+  document.getElementById("zoom-in").addEventListener("click", () => chart.zoom(0.7));
+  document.getElementById("zoom-out").addEventListener("click", () => chart.zoom(1 / 0.7));
+  document.getElementById("zoom-reset").addEventListener("click", () => chart.reset());
+  show(false);
+}
+
+if (data.curves.length) curves();
+if (data.pictures.length) new Viewer(document.getElementById("pictures"), data.pictures, data.images);
