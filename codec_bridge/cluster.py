@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
 from codec_bridge.evaluate import STOP, EvaluationError
-from codec_bridge.jobs import Job, Task, expand, groups, read, run
+from codec_bridge.jobs import Job, Task, expanding, groups, in_order, read, run
 from codec_bridge.plan import Plan
 from codec_bridge.store import LOCK, DamagedError, Result, Store
 from codec_bridge.video import Picture
@@ -60,21 +60,38 @@ def evaluate(plan: Plan, store: Store, place: Place = Place(), listen: Listener 
     A job that fails gives a flagged row; the others go on. Raises VrcnnError if there is nowhere to run.
     """
     start = time.perf_counter()
+    rows_of: dict[str, dict[str, Any]] = {}
+    expanded: list[list[Job]] = []
+    taken: set[str] = set()
+    cached = 0
+
+    def tasks() -> Iterator[list[Job]]:
+        """What is to be done, while sequences are still being read."""
+        nonlocal cached
+        for jobs in expanding(plan):
+            expanded.append(jobs)
+            found, missing = look_up(jobs, store, listen)
+            missing = [job for job in missing if job.key not in taken]
+            taken.update(job.key for job in missing)
+            rows_of.update(found)
+            cached += len(found)
+            event = {"event": "planned", "sequence": jobs[0].source.sequence.name, "jobs": len(jobs), "cached": len(found)}
+            listen(event | {"cost": sum(job.cost for job in missing)})
+            for job in jobs:
+                if job.source.problem:
+                    listen({"event": "failed", "text": job.source.problem, "cost": 0.0, **job.event})
+            yield from groups(missing)
+
     with store.locked():
-        jobs = expand(plan)
-        found, missing = look_up(jobs, store, listen)
-        impossible = [job for job in jobs if job.source.problem]
-        cached = len(jobs) - len(missing) - len(impossible)
-        listen({"event": "start", "jobs": len(jobs), "cached": cached, "cost": sum(job.cost for job in missing)})
-        for job in impossible:
-            listen({"event": "failed", "text": job.source.problem, "cost": 0.0, **job.event})
-        tasks = groups(missing)
         busy, workers = 0.0, place.workers or os.cpu_count() or 1
-        if tasks:
+        wanted = tasks()
+        listen({"event": "start", "jobs": len(plan.sequences) * sum(len(run.variants) * len(run.qps) for run in plan.runs)})
+        for first in wanted:
             with connect(plan, place) as client:
-                busy, workers = _run(client, plan, tasks, store, found, listen)
+                busy, workers = _run(client, plan, place, chain([first], wanted), store, rows_of, listen)
+        jobs = in_order(plan, expanded)
     wall = time.perf_counter() - start
-    rows = [job.flagged(job.source.problem) if job.source.problem else found[job.key] | job.names for job in jobs]
+    rows = [job.flagged(job.source.problem) if job.source.problem else rows_of[job.key] | job.names for job in jobs]
     failed = sum(row["flag"] is not None for row in rows)
     timing = {
         "wall_seconds": wall,
@@ -106,17 +123,22 @@ def look_up(jobs: list[Job], store: Store, listen: Listener = lambda _: None) ->
 
 
 def _run(
-    client: "Client", plan: Plan, tasks: list[list[Job]], store: Store, rows: dict[str, dict[str, Any]], listen: Listener
+    client: "Client",
+    plan: Plan,
+    place: Place,
+    waiting: Iterator[list[Job]],
+    store: Store,
+    rows: dict[str, dict[str, Any]],
+    listen: Listener,
 ) -> tuple[float, int]:
     """Fill ``rows``; returns the seconds that workers spent in encoders, decoders, filters and metrics, and how many threads worked."""
     from distributed import as_completed
 
     uploads = plan.transfer == "upload"
     client.subscribe_topic(TOPIC, lambda event: listen(event[1]))
-    waiting = iter(tasks)
     running: dict[Any, list[Job]] = {}
     sources: dict[str | None, Any] = {}
-    left = Counter(jobs[0].source.md5 for jobs in tasks)
+    unfinished = Counter[str | None]()
     busy, threads = 0.0, 1
     done = as_completed()
 
@@ -130,21 +152,24 @@ def _run(
         else:
             folder = store.folder.resolve()
         task = Task(tuple(jobs), plan.keep_streams, model)
+        unfinished[first.source.md5] += 1
         future = client.submit(_work, task, folder, pictures, key=f"{first}-{first.key}", pure=False)
         running[future.key] = jobs
         done.add(future)
 
-    # Twice as many tasks as threads: no worker waits, and what goes to workers does not pile up at the scheduler.
+    # Here twice as many tasks as threads, so that none waits while a sequence is read. Elsewhere no more than threads: Dask blames a
+    # worker's death on all tasks that it had, and one that only waited there must not be given up for it.
+    at_once = 1 if place.scheduler or place.slurm else 2
     while True:
         threads = max(threads, sum(client.nthreads().values()))
-        for jobs in islice(waiting, max(0, 2 * threads - len(running))):
+        for jobs in islice(waiting, max(0, at_once * threads - len(running))):
             submit(jobs)
         if not running:
             return busy, threads
         future = next(done)
         jobs = running.pop(future.key)
-        left[jobs[0].source.md5] -= 1
-        if not left[jobs[0].source.md5]:
+        unfinished[jobs[0].source.md5] -= 1
+        if not unfinished[jobs[0].source.md5]:
             sources.pop(jobs[0].source.md5, None)
         if future.status == "finished":
             results: list[Result] = future.result()

@@ -11,8 +11,8 @@ import subprocess
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -48,6 +48,9 @@ KEPT_BYTES = 1 << 30
 
 _pictures: dict[tuple[VideoSequence, int, int, int], tuple[list[Picture], str]] = {}
 _lock = threading.Lock()
+
+READ_AHEAD = 2
+"""Sequences that are read while others are coded."""
 
 _COSTS = {"x265": 1, "x265-loop": 1, "hm": 10}  # seconds a picture, in proportion
 
@@ -130,22 +133,43 @@ class Job:
 
 def expand(plan: Plan) -> list[Job]:
     """The jobs of a plan, in the order of its rows. Reads every sequence once, for its MD5."""
-    wanted = {
-        (sequence.name, frames_of(sequence, settings), settings.frames is None): sequence
-        for sequence in plan.sequences
-        for settings in plan.runs
-    }
-    with ThreadPoolExecutor() as pool:
-        found = dict(zip(wanted, pool.map(lambda key: _look(wanted[key], *key[1:]), wanted), strict=True))
+    return in_order(plan, expanding(plan))
+
+
+def in_order(plan: Plan, found: Iterable[list[Job]]) -> list[Job]:
+    """What ``expanding`` gave, in the order of the plan's rows."""
+    by_name = {jobs[0].source.sequence.name: jobs for jobs in found}
+    return [job for sequence in plan.sequences for job in by_name[sequence.name]]
+
+
+def expanding(plan: Plan) -> Iterator[list[Job]]:
+    """The jobs of a plan, one sequence after the other, each as soon as it has been read for its MD5.
+
+    The smallest sequence comes first, so that work begins at once, then the largest, so that none comes last. Sequences are read a little
+    ahead, not all: workers in this process find them in memory.
+    """
     identities = {settings.model: load_models(settings).identity for settings in plan.runs}
+    order = sorted(plan.sequences, key=lambda sequence: -sequence.width * sequence.height)
+    order.insert(0, order.pop())
+    reading: dict[str, Future[list[Job]]] = {}
+    with ThreadPoolExecutor(READ_AHEAD) as pool:
+        for number, sequence in enumerate(order):
+            for ahead in order[number : number + READ_AHEAD]:
+                if ahead.name not in reading:
+                    reading[ahead.name] = pool.submit(_jobs_of, ahead, plan.runs, identities)
+            yield reading[sequence.name].result()
+
+
+def _jobs_of(sequence: VideoSequence, runs: Sequence[Settings], identities: Mapping[Path | None, str]) -> list[Job]:
+    sources: dict[tuple[int, bool], Source] = {}
     jobs = []
-    for sequence in plan.sequences:
-        for settings in plan.runs:
-            source = found[sequence.name, frames_of(sequence, settings), settings.frames is None]
-            for variant in settings.variants:
-                for qp in settings.qps:
-                    inputs = inputs_of(sequence, source.pictures, source.md5, qp, variant, settings, identities[settings.model])
-                    jobs.append(Job(source, qp, variant, settings, inputs))
+    for settings in runs:
+        wanted = frames_of(sequence, settings), settings.frames is None
+        source = sources.get(wanted) or sources.setdefault(wanted, _look(sequence, *wanted))
+        for variant in settings.variants:
+            for qp in settings.qps:
+                inputs = inputs_of(sequence, source.pictures, source.md5, qp, variant, settings, identities[settings.model])
+                jobs.append(Job(source, qp, variant, settings, inputs))
     return jobs
 
 

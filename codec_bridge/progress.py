@@ -1,9 +1,10 @@
 """What a running evaluation tells: bars on a terminal, or a line of JSON for each event.
 
-An event is a dictionary with ``event``: "cached" and "damaged" (a result file that is there, is not usable), "start" (jobs, cached, and
-what is left to do as ``cost``, in no unit), "step" (what a worker does for a job, or several that share a stream: read, encode, decode,
-filter, check, metrics), "done" and "failed" (with ``cost``), and at the end "summary" (the document's timing, means and flags). Those of
-a job name it: sequence, codec, configuration, qp, variant, key; ``text`` says what is wrong.
+An event is a dictionary with ``event``: "start" (jobs), "planned" (a sequence has been read: its jobs, how many are cached, and the rest
+as ``cost``, in no unit), "cached" and "damaged" (a result file that is there, is not usable), "step" (what a worker does for a job, or
+several that share a stream: read, encode, decode, filter, check, metrics), "done" and "failed" (with ``cost``), and at the end "summary"
+(the document's timing, means and flags). Those of a job name it: sequence, codec, configuration, qp, variant, key; ``text`` says what is
+wrong.
 """
 
 import json
@@ -37,6 +38,7 @@ class Bars:
         self._running: dict[str, TaskID] = {}
         self._lock = Lock()
         self._jobs = self._over = self._failed = 0
+        self._cost = 0.0
 
     @contextmanager
     def shown(self) -> Iterator["Bars"]:
@@ -49,8 +51,11 @@ class Bars:
         with self._lock:
             kind = event["event"]
             if kind == "start":
-                self._jobs, self._over = event["jobs"], event["cached"]
-                self._progress.update(self._all, total=event["cost"])
+                self._jobs = event["jobs"]
+            elif kind == "planned":
+                self._over += event["cached"]
+                self._cost += event["cost"]
+                self._progress.update(self._all, total=self._cost)
             elif kind == "step":
                 key, text = event["key"], f"{describe(event)}: {event['step']}"
                 if key in self._running:

@@ -68,7 +68,7 @@ def test_what_is_done_is_not_done_again(clip: Path, tmp_path: Path) -> None:
     again = cluster.evaluate(plan_of(clip), store, listen=events.append)
     assert again.timing["jobs"] == {"cached": 12, "failed": 0, "done": 0}
     assert again.rows == first.rows
-    assert [event["event"] for event in events] == ["cached"] * 12 + ["start"]
+    assert [event["event"] for event in events] == ["start", *["cached"] * 12, "planned"]
     assert again.timing["overhead_percent"] is None
     # One more QP, one variant less, another order: only what is new is done.
     other = cluster.evaluate(plan_of(clip, qps=(37, 32, 27, 22, 40), variants=("none", "anchor")), store)

@@ -16,7 +16,9 @@ def test_bars(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(progress, "notices", Console(file=screen, force_terminal=True, width=160, markup=False))
     with progress.Bars().shown() as bars:
-        bars({"event": "start", "jobs": 5, "cached": 2, "cost": 40.0})
+        bars({"event": "start", "jobs": 5})
+        bars({"event": "planned", "sequence": "dog", "jobs": 2, "cached": 2, "cost": 0.0})
+        bars({"event": "planned", "sequence": "cat", "jobs": 3, "cached": 0, "cost": 40.0})
         bars({"event": "step", "step": "encode", **JOB})
         bars({"event": "step", "step": "decode", **JOB})
         bars({"event": "step", "step": "encode", **OTHER})

@@ -163,6 +163,7 @@ def encoder_version() -> str:
     return f"x265 {match[2].decode()} (build {match[1].decode()})"
 
 
+@cache
 def libraries() -> list[Path]:
     """The files of the libraries that code and decode here: libavcodec, and libx265 where it is one of its own. Raises CodecError."""
     encoder_version()  # the libraries are loaded by now
