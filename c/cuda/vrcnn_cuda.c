@@ -225,7 +225,7 @@ static int load_weights(VrcnnCuda *c, const VrcnnModel *model, VrcnnCudaMethod m
     int error = allocate(c, &c->weights, size);
     if (error)
         return error;
-    uint8_t *block = calloc(1, size);
+    uint8_t *block = size ? calloc(1, size) : NULL;
     if (!block)
         return VRCNN_ERROR_MEMORY;
     pack_networks(c, model, block, c->weights);
@@ -334,7 +334,7 @@ int vrcnn_cuda_open(VrcnnCuda **out, const void *data, size_t size, const VrcnnC
     if (!out)
         return VRCNN_ERROR_ARGUMENT;
     *out = NULL;
-    if ((!data && size) || (error = read_settings(&known, settings)))
+    if ((!data && size) || read_settings(&known, settings))
         return VRCNN_ERROR_ARGUMENT;
     if (known.method < VRCNN_CUDA_AUTO || known.method > VRCNN_CUDA_FUSED)
         return VRCNN_CUDA_ERROR_METHOD;
@@ -475,8 +475,8 @@ static int check_pictures(const VrcnnCuda *c, int index, int scale, const VrcnnP
         for (int j = 0; j <= i; j++) {
             Extent other_read, other_written;
             const VrcnnConstPlane other = to_read(dst + j);
-            check_plane(&other_read, src + j);
-            check_plane(&other_written, &other);
+            if ((error = check_plane(&other_read, src + j)) || (error = check_plane(&other_written, &other)))
+                return error;
             const int reads = written.begin < other_read.end && other_read.begin < written.end;
             const int is_read = other_written.begin < read.end && read.begin < other_written.end;
             const int writes = written.begin < other_written.end && other_written.begin < written.end;

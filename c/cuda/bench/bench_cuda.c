@@ -223,6 +223,8 @@ static void time_host(int width, int height, int bit_depth)
     const size_t size = (size_t)width * (size_t)height * (size_t)bytes;
     uint8_t *memory = calloc(2 * (size_t)stream_pictures, size);
     check(memory ? VRCNN_OK : VRCNN_ERROR_MEMORY, "bench");
+    memset(dst, 0, sizeof dst);
+    memset(src, 0, sizeof src);
     for (int i = 0; i < stream_pictures; i++) {
         uint8_t *at = memory + 2 * (size_t)i * size;
         draw(at, width, height, bit_depth, i);
@@ -266,11 +268,13 @@ int main(int argc, char **argv)
     const size_t size = (size_t)photograph_width * (size_t)photograph_height;
     photograph = take(size);
     FILE *file = fopen(argv[1], "rb");
-    if (!file || fread(photograph, 1, size, file) != size) {
+    const int is_read = file && fread(photograph, 1, size, file) == size;
+    if (file)
+        fclose(file);
+    if (!is_read) {
         fprintf(stderr, "bench_cuda: cannot read %zu bytes of %s\n", size, argv[1]);
         return 1;
     }
-    fclose(file);
     if (is_smoke) {
         peak_milliseconds = enough_milliseconds = 1e-3;
         stream_pictures = 4;
