@@ -248,14 +248,23 @@ def say_checked(pictures: int, samples: int, kernel: str) -> None:
     )
 
 
-def say_checked_in_loop(pictures: int, samples: int, kernel: str) -> None:
-    """One line on what was compared with a codec that has the filter inside."""
+def say_checked_in_loop(pictures: int, samples: int, kernel: str, replayed: bool) -> None:
+    """One line on what was compared with a codec that has the filter inside; replayed: all-intra pictures were among them."""
+    replay = " = offline replay by the oracle (all-intra)" if replayed else ""
     console.print(
-        f"bit-consistency: {pictures} coded pictures, {samples} luma samples: encoder's reconstruction = decoder's output ({kernel}) = "
-        "offline replay by the oracle (all-intra), no sample differs; every picture hash verified",
+        f"bit-consistency: {pictures} coded pictures, {samples} luma samples: encoder's reconstruction = decoder's output ({kernel})"
+        f"{replay}, no sample differs; every picture hash verified",
         highlight=False,
         soft_wrap=True,
     )
+
+
+def say_rows_checked(rows: list[dict[str, Any]]) -> None:
+    """One line on what was compared for rows of one codec."""
+    if rows[0]["codec"] in IN_LOOP:
+        say_checked_in_loop(*totals(rows), replayed=any(row["configuration"] == "ai" for row in rows))
+    else:
+        say_checked(*totals(rows))
 
 
 @app.command()
@@ -352,7 +361,7 @@ def bdrate(
             console.print(f"model set {document['provenance']['model'][:16]}, {encoders}", highlight=False)
             say_timing(found.timing)
             if any(settings.check for settings in plan.runs):
-                (say_checked_in_loop if plan.runs[0].codec in IN_LOOP else say_checked)(*totals(found.rows))
+                say_rows_checked(found.rows)
         if html:
             html_report.write_html(html, document, folder)
         if markdown:
@@ -440,7 +449,7 @@ def check(
         with results_folder(None) as folder:
             rows = evaluate(plan, Store(folder), cluster.Place(workers)).rows
         fail_if_flagged(report.flags_of_rows(rows))
-        (say_checked_in_loop if codec in IN_LOOP else say_checked)(*totals(rows))
+        say_rows_checked(rows)
         return
     if sequences:
         raise VrcnnError("give either streams or --sequences")

@@ -19,4 +19,4 @@ awk -v name="$name" -v seconds="$4" '
     { for (i = 1; i < NF; i++) { if ($i == "cov:") edges = $(i + 1); if ($i == "corp:") inputs = $(i + 1) } }
     /number_of_executed_units/ { executions = $2 }
     END { sub("/.*", "", inputs)
-          printf "%s: %s s of CPU time, %s executions, %s edges covered by %s inputs\n", name, seconds, executions, edges, inputs }' "$log"
+          printf "%s: at most %s s of CPU time, %s executions, %s edges covered by %s inputs\n", name, seconds, executions, edges, inputs }' "$log"
