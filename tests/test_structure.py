@@ -8,7 +8,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TORCH = ("ablation", "brelu", "compare", "fine_tune", "module", "sampling", "stepping", "team", "torch_peer", "torch_peer_cuda", "train")
+TORCH = (
+    "ablation",
+    "brelu",
+    "compare",
+    "fine_tune",
+    "module",
+    "residual_filter",
+    "residual_module",
+    "resnet",
+    "sampling",
+    "stepping",
+    "team",
+    "torch_peer",
+    "torch_peer_cuda",
+    "train",
+)
 NO_TORCH = [path.stem for path in (ROOT / "vrcnn_int").glob("*.py") if path.stem not in (*TORCH, "__init__")]
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="training tests need torch: pip install 'vrcnn-int[train]'")
 
-from vrcnn_int import ablation, integer, pairs  # noqa: E402
+from vrcnn_int import ablation, bounds, integer, pairs  # noqa: E402
 from vrcnn_int.bounds import geometric_progression  # noqa: E402
 from vrcnn_int.brelu import BReLU, brelu_backward, brelu_forward, quantized_brelu_forward  # noqa: E402
 from vrcnn_int.cli import app, read_run  # noqa: E402
@@ -23,7 +23,7 @@ from vrcnn_int.quantize import make_plan, to_integer  # noqa: E402
 from vrcnn_int.sampling import Patches, Sampling  # noqa: E402
 from vrcnn_int.stepping import Averages, Muon, orthogonalized, rate_at, training_output  # noqa: E402
 from vrcnn_int.team import shares, unit_errors  # noqa: E402
-from vrcnn_int.train import TrainSettings, train  # noqa: E402
+from vrcnn_int.train import TrainSettings, begin_with, train  # noqa: E402
 
 torch.set_num_threads(1)  # sums of another number of threads differ in the last bits
 
@@ -397,6 +397,38 @@ def test_the_record_of_a_model_set_runs_again(pair_file: Path, tmp_path: Path) -
     assert result.exit_code == 0
     result = runner.invoke(app, ["reproduce", str(tmp_path / "set.json"), str(pair_file), str(pair_file)])
     assert "names no network" in str(result.exception)
+
+
+def test_a_run_begins_with_a_network_of_another_qp(pair_file: Path, tmp_path: Path) -> None:
+    found = pairs.read(pair_file)
+    pairs.write(tmp_path / "q37.npz", zip(found.recon, found.original, strict=True), {"qp": 37, "position": "before_deblocking"})
+    train([tmp_path / "q37.npz"], [tmp_path / "q37.npz"], tmp_path / "run37", TINY)
+    (first,), _ = load_float_networks(tmp_path / "run37/float.npz")
+    mine = Network(VRCNN, bounds.geometric_progression(20.0, len(VRCNN)), 32, "before_deblocking")
+    begin_with(mine, first)
+    assert mine.export().bounds != first.bounds
+    x = (torch.from_numpy(found.recon[0].astype(np.float32))[None, None] - 128) / 255
+    assert torch.allclose(mine(x), module_from(first)(x), atol=1e-7), "the same function within other bounds"
+
+    runner = CliRunner()
+    names = ("float_steps", "weight_steps", "bound_steps", "batch", "patch", "log_every")
+    settings = [f"--set={name}={getattr(TINY, name)}" for name in names]
+    command = ["train", str(pair_file), "--validate", str(pair_file), "--out", str(tmp_path / "run"), *settings]
+    result = runner.invoke(app, [*command, "--start", str(tmp_path / "run37/float.npz")])
+    assert result.exit_code == 0, result.output
+    result = runner.invoke(app, ["quantize", *(str(tmp_path / name) for name in ("run", "run37")), "--out", str(tmp_path / "set.vrcnn")])
+    assert result.exit_code == 0, result.output
+    # The float networks beside the record hold the one that it began with.
+    result = runner.invoke(app, ["reproduce", str(tmp_path / "set.json"), str(pair_file), "--steps", "5"])
+    assert result.exit_code == 0, result.output
+    assert "5 losses up to step 5 are the same" in result.output
+    result = runner.invoke(app, ["reproduce", str(tmp_path / "run"), str(pair_file), "--steps", "5"])
+    assert "began with another network; give its file with --start" in str(result.exception)
+    for name in ("run37/tuned.npz", "set.float.npz"):
+        result = runner.invoke(app, [*command[:-1], "--set=log_every=2", "--start", str(tmp_path / name)])
+        assert isinstance(result.exception, VrcnnError)
+    with pytest.raises(VrcnnError, match="another architecture or position"):
+        begin_with(Network(VRCNN, first.bounds, 32, "after_sao"), first)
 
 
 def test_other_settings_do_not_continue_a_run(pair_file: Path, tmp_path: Path) -> None:

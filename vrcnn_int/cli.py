@@ -26,6 +26,10 @@ conformance_app = typer.Typer(
     no_args_is_help=True, help="Models, pictures and side information with what every implementation must make of them."
 )
 app.add_typer(conformance_app, name="conformance")
+classify_app = typer.Typer(
+    no_args_is_help=True, help="ResNet-18 with integers only, on a folder that has a folder of pictures for each label."
+)
+app.add_typer(classify_app, name="classify")
 
 
 def parse_settings(pairs: list[str], settings: Any) -> Any:
@@ -58,6 +62,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, log and networks; an unfinished run there goes on.")],
     set: Annotated[list[str] | None, typer.Option(help="A setting, NAME=VALUE; see vrcnn_int/train.py.")] = None,
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+    start: Annotated[Path | None, typer.Option(help="Begin with the weights of this float network (float.npz), of any QP.")] = None,
 ) -> None:
     """Train one network: float with bounded ReLU, then discretized weights, then quantized bounds.
 
@@ -80,7 +85,7 @@ def train(
                 tasks[stage] = progress.add_task(stage, total=steps, loss=0.0)
             progress.update(tasks[stage], completed=step, loss=values["loss"])
 
-        path = run_training(training, validate, out, settings, show)
+        path = run_training(training, validate, out, settings, show, start=load_start(start) if start else None)
     for line in (out / "log.jsonl").read_text().splitlines():
         entry = json.loads(line)
         if "validation_gain" in entry:
@@ -89,6 +94,16 @@ def train(
                 f"{entry['validation_gain']:+.4f} dB filtered"
             )
     console.print(f"wrote {path}", soft_wrap=True)
+
+
+def load_start(path: Path, identity: str | None = None) -> FloatNetwork:
+    """A network to start from: the only one of a file, or the one with an identity."""
+    networks, _ = load_float_networks(path)
+    found = [network for network in networks if identity in (None, network.identity)]
+    if len(found) != 1:
+        which = f"the network {identity}" if identity else f"one network to start from, but {len(networks)}"
+        raise VrcnnError(f"{path} does not hold {which}")
+    return found[0]
 
 
 def read_run(path: Path) -> tuple[list[FloatNetwork], list[FloatNetwork]]:
@@ -162,6 +177,7 @@ def reproduce(
         float, typer.Option(help="Allowed relative difference of a loss; a GPU's losses differ by rounding.", min=0)
     ] = 0.0,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: as recorded.", min=1)] = None,
+    start: Annotated[Path | None, typer.Option(help="File of the float network that it began with; default: beside the record.")] = None,
 ) -> None:
     """Train the first steps of a network again on the CPU and compare the losses with the logged ones."""
     try:
@@ -181,11 +197,15 @@ def reproduce(
         torch.set_num_threads(threads or run["threads"])
         settings = TrainSettings(**{**run["settings"], "device": "cpu", "minutes": None})
         logged = [(step, loss) for step, loss in run["losses"] if step <= steps]
+        first = run.get("start")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise VrcnnError(f"{record} is not a record that this version can run again ({type(error).__name__}: {error})") from None
     if not logged:
         raise VrcnnError(f"{record} has no losses of the first {steps} steps")
-    again = dict(first_losses(training, settings, logged[-1][0]))
+    if first and record.is_dir() and not start:
+        raise VrcnnError(f"{record} began with another network; give its file with --start")
+    beginning = load_start(start or float_path(record), first) if first else None
+    again = dict(first_losses(training, settings, logged[-1][0], beginning))
     differences = [abs(again[step] - loss) / loss for step, loss in logged]
     for (step, loss), difference in zip(logged, differences, strict=True):
         console.print(f"step {step}: logged {loss!r}, now {again[step]!r}{'' if difference <= tolerance else ', differs'}", highlight=False)
@@ -292,14 +312,104 @@ def compare(
 @app.command("paper-table")
 def show_paper_table(
     number: Annotated[int, typer.Argument(help="Table of Zhao et al. 2020.")],
-    folder: Annotated[Path, typer.Argument(help="What `vrcnn-int compare --out` wrote.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(help="The --out folder of `vrcnn-int classify train` (Tables 1 and 2), `residual` (3) or `compare` (4 to 6)."),
+    ],
 ) -> None:
-    """Print a table of the paper with our figures, from a comparison's results, and say what differs."""
+    """Print a table of the paper with our figures, from our results, and say what differs."""
     from vrcnn_int.papers import paper_table
 
     table, differences = paper_table(number, folder)
     console.print(table)
     console.print(differences, highlight=False, soft_wrap=True)
+
+
+def need_torch(threads: int) -> None:
+    """Raise VrcnnError unless torch is installed; set its threads."""
+    try:
+        import torch
+    except ImportError:
+        raise VrcnnError("training needs torch; install it with: pip install 'vrcnn-int[train]'") from None
+    torch.set_num_threads(threads)
+
+
+@app.command()
+def residual(
+    training: Annotated[list[Path], typer.Argument(help="Pair files of one QP, from `codec-bridge pairs make`.")],
+    validate: Annotated[list[Path], typer.Option(help="Pair file held out for validation.")],
+    out: Annotated[Path, typer.Option(help="Folder for checkpoint, model and results; an unfinished run there goes on.")],
+    set: Annotated[list[str] | None, typer.Option(help="A setting, NAME=VALUE; see vrcnn_int/residual_filter.py.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+) -> None:
+    """Train an in-loop filter of residual blocks with batch normalization, and measure its integer forms (the paper's Table 3)."""
+    need_torch(threads)
+    from vrcnn_int.papers import paper_table
+    from vrcnn_int.residual_filter import FilterSettings, run
+
+    settings = parse_settings(set or [], FilterSettings())
+    with progress_bar() as progress:
+        task = progress.add_task("starting", total=1)
+        row = run(
+            training,
+            validate,
+            out,
+            settings,
+            lambda stage, step, steps, _: progress.update(task, completed=step, total=steps, description=stage),
+        )
+    for line in paper_table(3, out):
+        console.print(line, highlight=False, soft_wrap=isinstance(line, str))
+    dead = sum(len(channels) for channels in row["dead_channels"].values())
+    console.print(f"{dead} dead channels pruned; wrote {out / 'model.vrcnn'}: {row['bytes']} bytes of parameters", soft_wrap=True)
+
+
+@classify_app.command("train")
+def classify_train(
+    folder: Annotated[Path, typer.Argument(help="Training pictures: a folder for each label.")],
+    validate: Annotated[Path, typer.Option(help="Held-out pictures, the same way.")],
+    out: Annotated[Path, typer.Option(help="Folder for checkpoint, model and results; an unfinished run there goes on.")],
+    set: Annotated[list[str] | None, typer.Option(help="A setting, NAME=VALUE; see vrcnn_int/resnet.py.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+) -> None:
+    """Train ResNet-18, bring it to integers, and print float beside integer accuracy (the paper's Tables 1 and 2)."""
+    need_torch(threads)
+    from vrcnn_int.papers import paper_table
+    from vrcnn_int.resnet import ClassifierSettings, train
+
+    settings = parse_settings(set or [], ClassifierSettings())
+    with progress_bar() as progress:
+        task = progress.add_task("starting", total=1)
+        row = train(
+            folder,
+            validate,
+            out,
+            settings,
+            lambda stage, step, steps, _: progress.update(task, completed=step, total=steps, description=stage),
+        )
+    for number in (1, 2):
+        for line in paper_table(number, out):
+            console.print(line, highlight=False, soft_wrap=isinstance(line, str))
+    dead = sum(len(channels) for channels in row["dead_channels"].values())
+    console.print(f"{dead} dead channels pruned; wrote {out / 'model.vrcnn'}: {row['bytes']} bytes of parameters", soft_wrap=True)
+
+
+@classify_app.command("evaluate")
+def classify_evaluate(
+    run: Annotated[Path, typer.Argument(help="What `vrcnn-int classify train --out` wrote.")],
+    folder: Annotated[Path, typer.Argument(help="Pictures: a folder for each label.")],
+) -> None:
+    """Accuracy of a trained network on other pictures: float in torch, integer in the numpy oracle."""
+    need_torch(1)
+    from vrcnn_int import classify
+    from vrcnn_int.resnet import float_scores
+
+    network = classify.classifier(run / "model.vrcnn")
+    pictures = classify.read(folder, network.meta["size"], network.channels, network.meta["names"])
+    table = Table("network", "top-1, %", "top-5, %", title=f"{len(pictures.labels)} pictures", title_justify="left", box=box.SIMPLE_HEAD)
+    for name, values in (("float32", float_scores(run, pictures)), ("integer", classify.sums(network, pictures))):
+        found = classify.accuracy(values, pictures.labels)
+        table.add_row(name, f"{100 * found.top1:.2f}", f"{100 * found.top5:.2f}")
+    console.print(table)
 
 
 def describe(network: IntegerNetwork) -> Table:

@@ -2,13 +2,15 @@
 
 For what c/SPECIFICATION.md has no room for: 8-bit activations, zero points of weights, a multiplier a channel, additions, strides,
 pooling. The C library and the codec adapters refuse these files by their format version; the normative filter stays as it is.
+c/tools/vrcnn_extended.c runs those of them that filter a plane, bit for bit.
 """
 
 import hashlib
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,14 +20,15 @@ from numpy.typing import NDArray
 
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
-from vrcnn_int.integer import SIGNATURE, ModelError, input_values
+from vrcnn_int.integer import SIGNATURE, ModelError, _Reader, input_values
 
-VERSION = 256
+VERSION = 257
 """The format version of these files; those of normative model sets are below it."""
 
 INT32 = 1 << 31
 Values = NDArray[np.int64]
-Interval = tuple[int, int]
+Interval = tuple[Values, Values]
+"""Lowest and highest value of each channel, int64 [C]."""
 
 
 class RangeError(ModelError):
@@ -43,7 +46,7 @@ class Operation:
         raise NotImplementedError
 
     def interval(self, *intervals: Interval) -> Interval:
-        """Lowest and highest output for inputs within ``intervals``."""
+        """Lowest and highest output of each channel for inputs within ``intervals``; of a sum also what any part of it can reach."""
         raise NotImplementedError
 
 
@@ -60,12 +63,17 @@ class Convolve(Operation):
     bias: NDArray[np.int32]
     stride: int = 1
 
+    @cached_property
+    def taps(self) -> NDArray[np.float64]:
+        """Weights without zero point, [k, k, out, in]."""
+        return (self.weights.astype(np.float64) - self.zero_point).transpose(2, 3, 0, 1).copy()
+
     def run(self, *values: Values, plain: bool = False) -> Values:
         (x,) = values
-        weights = self.weights.astype(np.int64) - self.zero_point
-        k = weights.shape[2]
+        k = self.weights.shape[2]
         padded = np.pad(x, ((0, 0), (k // 2, k // 2), (k // 2, k // 2)))
         if plain:
+            weights = self.weights.astype(np.int64) - self.zero_point
             windows = sliding_window_view(padded, (k, k), (1, 2))[:, :: self.stride, :: self.stride]
             total: Values = np.einsum("ihwyx,oiyx->ohw", windows, weights)
             return total + self.bias.astype(np.int64)[:, None, None]
@@ -76,17 +84,15 @@ class Convolve(Operation):
         for y, column in np.ndindex(k, k):
             window = floats[:, y : y + (height - 1) * self.stride + 1 : self.stride]
             window = window[:, :, column : column + (width - 1) * self.stride + 1 : self.stride]
-            acc += weights[:, :, y, column].astype(np.float64) @ window.reshape(len(window), -1)
+            acc += self.taps[y, column] @ window.reshape(len(window), -1)
         return acc.astype(np.int64).reshape(-1, height, width)
 
     def interval(self, *intervals: Interval) -> Interval:
         ((low, high),) = intervals
-        low, high = min(low, 0), max(high, 0)  # borders are 0
-        weights = (self.weights.astype(np.int64) - self.zero_point).reshape(len(self.bias), -1)
-        positive, negative, bias = np.maximum(weights, 0).sum(1), np.minimum(weights, 0).sum(1), self.bias.astype(np.int64)
-        # Every partial sum, too: the sums of the positive and of the negative products alone.
-        least, most = positive * min(low, 0) + negative * high, positive * high + negative * min(low, 0)
-        return int((bias + least).min()), int((bias + most).max())
+        low, high = np.minimum(low, 0), np.maximum(high, 0)  # borders are 0
+        weights = self.weights.astype(np.int64) - self.zero_point
+        positive, negative, bias = np.maximum(weights, 0).sum((2, 3)), np.minimum(weights, 0).sum((2, 3)), self.bias.astype(np.int64)
+        return bias + positive @ low + negative @ high, bias + positive @ high + negative @ low
 
 
 @dataclass(frozen=True)
@@ -112,12 +118,9 @@ class Requantize(Operation):
 
     def interval(self, *intervals: Interval) -> Interval:
         ((low, high),) = intervals
-        ends = [
-            (end * int(m) + (1 << int(s) >> 1)) >> int(s)
-            for end in (low, high)
-            for m, s in zip(*np.broadcast_arrays(self.multiplier, self.shift), strict=True)
-        ]
-        return max(min(ends), self.low), min(max(ends), self.high)
+        multiplier, shift = self.multiplier.astype(np.int64), self.shift.astype(np.int64)
+        ends = [np.clip((end * multiplier + ((1 << shift) >> 1)) >> shift, self.low, self.high) for end in (low, high)]
+        return np.minimum(*ends), np.maximum(*ends)
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ class Concatenate(Operation):
         return np.concatenate(values)
 
     def interval(self, *intervals: Interval) -> Interval:
-        return min(low for low, _ in intervals), max(high for _, high in intervals)
+        return np.concatenate([low for low, _ in intervals]), np.concatenate([high for _, high in intervals])
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,7 @@ class MaxPool(Operation):
         return result
 
     def interval(self, *intervals: Interval) -> Interval:
-        return min(intervals[0][0], 0), max(intervals[0][1], 0)
+        return np.minimum(intervals[0][0], 0), np.maximum(intervals[0][1], 0)
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,8 @@ class SumPool(Operation):
         return intervals[0][0] * self.samples, intervals[0][1] * self.samples
 
 
-KINDS: dict[str, Any] = {kind.__name__: kind for kind in (Convolve, Requantize, Add, Concatenate, MaxPool, SumPool)}
+KINDS: tuple[type[Operation], ...] = (Convolve, Requantize, Add, Concatenate, MaxPool, SumPool)
+"""In the order of their numbers in files, from 1."""
 
 
 @dataclass(frozen=True)
@@ -193,18 +197,27 @@ class ExtendedNetwork:
     channels: int
     meta: dict[str, Any]
 
-    INPUT: ClassVar[Interval] = (-128, 127)
+    INPUT: ClassVar[tuple[int, int]] = (-128, 127)
 
     def __post_init__(self) -> None:
-        intervals = [self.INPUT]
+        self.intervals()
+
+    def intervals(self) -> list[Interval]:
+        """What each value, the input first, can reach. Raises ModelError, and RangeError where that is beyond int32."""
+        low, high = (np.full(self.channels, end, np.int64) for end in self.INPUT)
+        found = [(low, high)]
         for n, operation in enumerate(self.operations, 1):
             if not operation.inputs or not all(0 <= i < n for i in operation.inputs):
                 raise ModelError(f"operation {n} reads a value that is not there yet")
-            low, high = operation.interval(*(intervals[i] for i in operation.inputs))
-            if low < -INT32 or high >= INT32:
-                reached = low if low < -INT32 else high
+            try:
+                low, high = operation.interval(*(found[i] for i in operation.inputs))
+            except (ValueError, TypeError):
+                raise ModelError(f"operation {n} ({type(operation).__name__}): its inputs do not have the channels that it reads") from None
+            if low.min() < -INT32 or high.max() >= INT32:
+                reached = low.min() if low.min() < -INT32 else high.max()
                 raise RangeError(f"operation {n} ({type(operation).__name__}): values can reach {reached}, beyond int32")
-            intervals.append((low, high))
+            found.append((low, high))
+        return found
 
     def run(self, values: Values, plain: bool = False) -> list[Values]:
         """All values, the input first. ``values``: int64 [channels, H, W], -128 .. 127."""
@@ -224,21 +237,30 @@ class ExtendedNetwork:
         return filtered
 
     def to_bytes(self) -> bytes:
-        """Signature, version 256, JSON head, arrays, SHA-256; little-endian."""
-        blobs: list[bytes] = []
-        entries = []
-        for operation in self.operations:
-            entry: dict[str, Any] = {"kind": type(operation).__name__}
-            for field in fields(operation):
-                value = getattr(operation, field.name)
-                if isinstance(value, np.ndarray):
-                    blobs.append(value.astype(value.dtype.newbyteorder("<")).tobytes())
-                    value = [value.dtype.name, list(value.shape)]
-                entry[field.name] = value
-            entries.append(entry)
-        head = json.dumps({"operations": entries, "channels": self.channels, "meta": self.meta}, sort_keys=True).encode()
-        body = SIGNATURE + struct.pack("<HHI", VERSION, 1, 16 + 4 + len(head) + sum(map(len, blobs)) + 32)
-        body += struct.pack("<I", len(head)) + head + b"".join(blobs)
+        """The file, all little-endian: signature, u16 version, u16 1, u32 size of the file, u16 channels, u16 number of operations; each
+        operation; ``meta`` as JSON; SHA-256.
+
+        An operation: u8 kind, u8 number of inputs, u16 each input, and by kind
+        convolve: u16 outputs, u16 inputs, u8 kernel, u8 stride, u8 bits, u8 0, i16 zero point, i32 biases, i16 weights;
+        requantize: u16 channels, i32 low, i32 high, i32 multipliers, u8 shifts; max pool: u8 kernel, u8 stride; sum pool: u32 samples.
+        """
+        parts = [struct.pack("<HH", self.channels, len(self.operations))]
+        for o in self.operations:
+            parts.append(struct.pack(f"<BB{len(o.inputs)}H", KINDS.index(type(o)) + 1, len(o.inputs), *o.inputs))
+            if isinstance(o, Convolve):
+                outputs, inputs, kernel = o.weights.shape[:3]
+                parts.append(struct.pack("<HHBBBBh", outputs, inputs, kernel, o.stride, o.bits, 0, o.zero_point))
+                parts += [o.bias.astype("<i4").tobytes(), o.weights.astype("<i2").tobytes()]
+            elif isinstance(o, Requantize):
+                parts.append(struct.pack("<Hii", len(o.multiplier), o.low, o.high))
+                parts += [o.multiplier.astype("<i4").tobytes(), o.shift.astype("u1").tobytes()]
+            elif isinstance(o, MaxPool):
+                parts.append(struct.pack("<BB", o.kernel, o.stride))
+            elif isinstance(o, SumPool):
+                parts.append(struct.pack("<I", o.samples))
+        parts.append(json.dumps(self.meta, sort_keys=True).encode())
+        size = 16 + sum(map(len, parts)) + 32
+        body = SIGNATURE + struct.pack("<HHI", VERSION, 1, size) + b"".join(parts)
         return body + hashlib.sha256(body).digest()
 
     @staticmethod
@@ -248,23 +270,15 @@ class ExtendedNetwork:
             raise ModelError(f"{name} is not an extended network (format version {VERSION})")
         if hashlib.sha256(data[:-32]).digest() != data[-32:]:
             raise ModelError(f"{name} is damaged: its SHA-256 does not match")
-        (length,) = struct.unpack_from("<I", data, 16)
-        offset, operations = 20 + length, []
+        reader = _Reader(data[:-32], 16, name)
         try:
-            head = json.loads(data[20:offset])
-            for entry in head["operations"]:
-                kind, values = KINDS[entry.pop("kind")], {}
-                for field in fields(kind):
-                    value = entry[field.name]
-                    if isinstance(value, list) and field.name != "inputs":
-                        dtype, shape = np.dtype(value[0]).newbyteorder("<"), value[1]
-                        count = int(np.prod(shape))
-                        value = np.frombuffer(data[:-32], dtype, count, offset).astype(value[0]).reshape(shape)
-                        offset += count * dtype.itemsize
-                    values[field.name] = tuple(value) if field.name == "inputs" else value
-                operations.append(kind(**values))
-            return ExtendedNetwork(tuple(operations), head["channels"], head["meta"])
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+            channels, count = reader.take("<HH")
+            operations = tuple(_read_operation(reader) for _ in range(count))
+            meta = json.loads(reader.bytes(len(reader.data) - reader.offset))
+            if not isinstance(meta, dict):
+                raise ValueError("its last part is not an object")
+            return ExtendedNetwork(operations, channels, meta)
+        except (ValueError, IndexError) as error:
             raise ModelError(f"{name} is not an extended network of this version ({type(error).__name__}: {error})") from None
 
     @staticmethod
@@ -279,6 +293,35 @@ class ExtendedNetwork:
         """Write the file, whole or not at all."""
         with replacing(path) as temporary:
             temporary.write_bytes(self.to_bytes())
+
+
+def _read_operation(reader: _Reader) -> Operation:
+    kind, count = reader.take("<BB")
+    if not 1 <= kind <= len(KINDS):
+        raise ModelError(f"{reader.name}: unknown operation {kind}")
+    read = reader.take(f"<{count}H")
+
+    def array(dtype: str, count: int) -> NDArray[Any]:
+        found = np.frombuffer(reader.bytes(count * np.dtype(dtype).itemsize), dtype)
+        return found.astype(found.dtype.newbyteorder("="))
+
+    if KINDS[kind - 1] is Convolve:
+        outputs, inputs, kernel, stride, bits, _, zero_point = reader.take("<HHBBBBh")
+        if kernel % 2 == 0 or stride < 1:
+            raise ModelError(f"{reader.name}: kernel size {kernel} or stride {stride} is not allowed")
+        bias, weights = array("<i4", outputs), array("<i2", outputs * inputs * kernel**2)
+        return Convolve(read, weights.reshape(outputs, inputs, kernel, kernel), zero_point, bits, bias, stride)
+    if KINDS[kind - 1] is Requantize:
+        channels, low, high = reader.take("<Hii")
+        multiplier, shift = array("<i4", channels), array("u1", channels)
+        if shift.max() > 62 or low > high:
+            raise ModelError(f"{reader.name}: shift {shift.max()} or limits {low}..{high} are not allowed")
+        return Requantize(read, multiplier, shift, low, high)
+    if KINDS[kind - 1] is MaxPool:
+        return MaxPool(read, *reader.take("<BB"))
+    if KINDS[kind - 1] is SumPool:
+        return SumPool(read, *reader.take("<I"))
+    return Add(read) if KINDS[kind - 1] is Add else Concatenate(read)
 
 
 class Builder:
@@ -307,3 +350,45 @@ def fixed_point(ratio: float) -> tuple[int, int]:
     multiplier = int(np.floor(float(mantissa) * 2**31 + 0.5))
     shift = 31 - int(exponent)
     return (multiplier >> 1, shift - 1) if multiplier == 1 << 31 else (multiplier, shift)
+
+
+def prune(network: ExtendedNetwork) -> tuple[ExtendedNetwork, dict[int, list[int]]]:
+    """Take out the channels that the proof shows to be 0 for every input; the network's last value stays what it was.
+
+    Returns the network and, by number of the value that convolutions read, the channels that are gone. Values that an operation takes
+    channel by channel (requantization, addition, pooling) lose a channel together or not at all: where a convolution reads one of them,
+    the channel must be 0. Values that are concatenated, the input and the last one stay whole.
+    """
+    intervals = network.intervals()
+    group = list(range(len(intervals)))  # numbers of values that share their channels -> one of them
+
+    def find(n: int) -> int:
+        return n if group[n] == n else find(group[n])
+
+    whole = {0, len(intervals) - 1}
+    for n, operation in enumerate(network.operations, 1):
+        if isinstance(operation, Concatenate):
+            whole |= {n, *operation.inputs}
+        elif not isinstance(operation, Convolve):
+            for i in operation.inputs:
+                group[find(i)] = find(n)
+    whole = {find(n) for n in whole}
+    read = {i for o in network.operations if isinstance(o, Convolve) for i in o.inputs}
+    kept: dict[int, NDArray[np.bool_]] = {}
+    for n in sorted(read):
+        low, high = intervals[n]
+        kept[find(n)] = kept.get(find(n), np.zeros(len(low), bool)) | (low != 0) | (high != 0)
+    for root, alive in kept.items():
+        alive |= root in whole
+        alive[0] |= not alive.any()  # a value has a channel
+    operations: list[Operation] = []
+    for n, operation in enumerate(network.operations, 1):
+        alive = kept.get(find(n), np.ones(len(intervals[n][0]), bool))
+        if isinstance(operation, Convolve):
+            weights = operation.weights[alive][:, kept.get(find(operation.inputs[0]), np.ones(operation.weights.shape[1], bool))]
+            operation = replace(operation, weights=weights, bias=operation.bias[alive])
+        elif isinstance(operation, Requantize) and len(operation.multiplier) > 1:
+            operation = replace(operation, multiplier=operation.multiplier[alive], shift=operation.shift[alive])
+        operations.append(operation)
+    gone = {n: np.flatnonzero(~kept[find(n)]).tolist() for n in sorted(read) if not kept[find(n)].all()}
+    return ExtendedNetwork(tuple(operations), network.channels, network.meta), gone
