@@ -16,7 +16,7 @@ C_FILES := $(filter-out c/src/builtin_vrcnn_intra.h,\
 KERNEL_FLAGS = $$(awk -v file="$${file\#c/}" -v machine=$$(uname -m) '$$1 == file && $$2 == machine { $$1 = $$2 = ""; print }' c/kernel_flags.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kernels sanitize fuzz lib cuda cuda-check install lint format exactness bench codecs generated clean
+.PHONY: help demo test test-kernels sanitize fuzz fuzz-python lib cuda cuda-check install lint format exactness bench codecs generated clean
 .DELETE_ON_ERROR:
 
 help: ## show this text
@@ -44,8 +44,14 @@ test: $(VENV)/.dev ## all tests, of the C library and of Python
 sanitize: ## the C library's tests under sanitizers: addresses, undefined behaviour, threads, with clang also memory
 	$(MAKE) -C c sanitize
 
-fuzz: ## fuzz the C library, SECONDS=60 of CPU time for each target (needs clang)
+fuzz: ## fuzz the C library, SECONDS=60 of CPU time for each target, TARGETS=... for some (needs clang)
 	$(MAKE) -C c fuzz
+
+PYTHON_FUZZ_TARGETS := y4m yuv nal slices sideinfo
+fuzz-python: $(VENV)/.dev ## fuzz what reads bytes in Python, with atheris: SECONDS=, TARGETS= likewise
+	$(PIP) --editable '.[fuzz]'
+	@for target in $(or $(TARGETS),$(PYTHON_FUZZ_TARGETS)); do sh c/fuzz/run.sh $$target tests/fuzz/corpus/$$target \
+	build/fuzz/$$target $(or $(SECONDS),60) $(BIN)/python -m tests.fuzz $$target || exit 1; done
 
 test-kernels: $(VENV)/.dev ## the Python tests once for each kernel that this machine supports
 	for kernel in $$($(BIN)/python -c "from codec_bridge.filter import kernels; print(*[k for k, ok in kernels() if ok and k != 'auto'])"); do \
@@ -82,7 +88,7 @@ codecs: $(VENV)/.runtime ## x265 and libde265 with the filter inside, into build
 	CODEC_BRIDGE=$(BIN)/codec-bridge X265_SOURCE="$(X265_SOURCE)" LIBDE265_SOURCE="$(LIBDE265_SOURCE)" sh codec_bridge/build_codecs.sh
 
 exactness: $(VENV)/.dev ## every kernel, compiler and architecture here on the conformance suite: minutes. WEEKLY=1: an hour
-	$(BIN)/python -m tests.exactness $(if $(WEEKLY),--weekly) --json build/exactness.json
+	$(BIN)/python -m tests.exactness $(if $(WEEKLY),--weekly) $(if $(JOBS),--jobs $(JOBS)) --json build/exactness$(if $(WEEKLY),-weekly).json
 
 bench: $(VENV)/.runtime ## time the filter on this machine: 2 to 3 minutes, best with nothing else running
 	$(BIN)/codec-bridge bench --json build/bench.json --plot build/bench.png

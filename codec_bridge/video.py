@@ -386,6 +386,13 @@ def _open_yuv(path: Path, size: tuple[int, int] | None, pixel_format: str | None
     return Video(path, size, bit_depth, chroma_format, None, count, read)
 
 
+def _number(text: str) -> int:
+    """Digits and nothing else, where int() takes signs and underscores too; as many as programs that read Y4M take."""
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise ValueError(text)
+    return int(text)
+
+
 def _open_y4m(path: Path) -> Video:
     with path.open("rb") as file:
         header = file.readline(4096)
@@ -396,8 +403,8 @@ def _open_y4m(path: Path) -> Video:
         if values.get("I", "p") not in ("p", "?"):
             raise VideoError(f"{path} is interlaced (I{values['I']}); give its fields as pictures of their own")
         try:
-            width, height = int(values["W"]), int(values["H"])
-            number, period = (int(part) for part in values.get("F", "0:0").split(":"))
+            width, height = _number(values["W"]), _number(values["H"])
+            number, period = (_number(part) for part in values.get("F", "0:0").split(":"))
         except (KeyError, ValueError):
             raise VideoError(f"{path}: the Y4M header has no valid width, height or rate: {' '.join(fields)}") from None
         colour = values.get("C", "420")

@@ -2,8 +2,12 @@
 
 A row's programs are built from c/ and run natively or by qemu-user; a row whose tools are missing says what to install. With --weekly the
 numbers are those of a release: 3 * 10^8 samples for each SIMD kernel, 10^7 with scalar kernel and oracle, the whole suite elsewhere.
+
+Each row is in the JSON file as soon as it is there. While rows of the matrix are missing there, the next run makes these and keeps the
+others, if neither the sources nor the numbers have changed since. Nothing depends on time, so it may run at the lowest priority.
 """
 
+import hashlib
 import json
 import platform
 import shutil
@@ -16,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -25,7 +29,7 @@ from rich.table import Table
 
 from codec_bridge.conformance import CLibrary
 from codec_bridge.filter import Filter, kernels
-from codec_bridge.provenance import provenance
+from codec_bridge.provenance import processor, provenance
 from tests.models_for_tests import extreme_network, picture, random_network, shipped
 from vrcnn_int import integer
 from vrcnn_int.conformance import PARTS, Suite
@@ -35,6 +39,15 @@ from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
 
 ROOT = Path(__file__).parent.parent
+SOURCES = (
+    *("c/src/**/*", "c/include/**/*", "c/tools/*.c", "c/tests/print_sideinfo.c", "c/Makefile", "c/kernel_flags.txt"),
+    *("vrcnn_int/integer.py", "vrcnn_int/requant.py", "vrcnn_int/proofs.py", "vrcnn_int/models/*.vrcnn"),
+    *("vrcnn_int/conformance/*.py", "vrcnn_int/conformance/vectors/**/*", "codec_bridge/filter.py", "codec_bridge/conformance.py"),
+    *("codec_bridge/_build.py", "tests/exactness.py", "tests/models_for_tests.py", "tests/independent*.py"),
+)
+"""What rows depend on."""
+PATIENCE = 7200
+"""Seconds that a program may take for a vector: emulated, at the lowest priority, beside others."""
 PACKAGES = {"qemu": "qemu-user", "clang": "clang", "gcc": "gcc"}
 """Debian's packages of tools; cross compilers: gcc- and the machine."""
 
@@ -166,6 +179,7 @@ def run_target(target: Target, suite: Suite, size: Size, folder: Path) -> Row:
         f"{words} --scale {{scale}} {files}",
         f"{words} --layer {{layer}} {files}",
         f"{print_sideinfo} {{width}} {{height}} {{irap}} {{input}}",
+        timeout=PATIENCE,
     )
     listed = subprocess.run([*vrcnn_filter.split(), "--kernels"], capture_output=True, text=True, check=True).stdout.splitlines()
     kernel = dict(line.split(maxsplit=1) for line in listed)["auto"] if target.kernel == "auto" else target.kernel
@@ -243,6 +257,7 @@ def run_independent(suite: Suite, size: Size) -> Row:
         f"{python} filter {files} {{scale}} {{input}} {{output}}",
         f"{python} layer {files} {{layer}} {{input}} {{output}}",
         f"{python} sideinfo {{width}} {{height}} {{irap}} {{input}}",
+        timeout=PATIENCE,
     )
     return Row("independent", "Python", parts=run_suite(program, suite, size.largest_independent, size.largest_independent // 16))
 
@@ -290,31 +305,65 @@ def show(found: list[Row]) -> None:
                 console.print(f"{row.name}, {part}: {problem}", highlight=False, soft_wrap=True)
 
 
+def sources() -> str:
+    """SHA-256 of all that rows depend on, by name and content."""
+    digest = hashlib.sha256()
+    for path in sorted({path for pattern in SOURCES for path in ROOT.glob(pattern) if path.is_file()}):
+        digest.update(f"{path.relative_to(ROOT)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def interrupted(json_file: Path | None, expected: dict[str, Any]) -> tuple[int | None, list[Row]]:
+    """Seed and good rows of a matrix that is not complete and of which ``expected`` holds; None and no rows if there is none."""
+    if not json_file or not json_file.is_file():
+        return None, []
+    try:
+        record = json.loads(json_file.read_text())
+        if record["complete"] or any(record["provenance"][name] != value for name, value in expected.items()):
+            return None, []
+        found = [Row(**{**row, "parts": {name: PartResult(**part) for name, part in row["parts"].items()}}) for row in record["rows"]]
+        seed = int(record["provenance"]["seed"])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None, []
+    return seed, [row for row in found if row.parts and not row.failed and not any(part.problems for part in row.parts.values())]
+
+
 def main(
     weekly: Annotated[bool, typer.Option("--weekly", help="The numbers of a release; most of an hour.")] = False,
     only: Annotated[list[str] | None, typer.Option(help="Only rows whose name has this in it; may be given again.")] = None,
     jobs: Annotated[int, typer.Option(help="Rows at once.", min=1)] = 2,
     seed: Annotated[int | None, typer.Option(help="Of the random pictures; default: the time.")] = None,
     folder: Annotated[Path, typer.Option("--build", help="Where programs are built.")] = ROOT / "build/exactness",
-    json_file: Annotated[Path | None, typer.Option("--json", help="Results and provenance.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Results and provenance; what is missing of them is run.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run everything, also what an interrupted run has left.")] = False,
 ) -> None:
     """Print the exactness matrix; exit code 1 if anything differs."""
-    suite, size, seed = Suite.load(), WEEKLY if weekly else CI, int(time.time()) if seed is None else seed
-    wanted = [job for job in rows(suite, size, seed, folder) if not only or any(word in job[0] for word in only)]
+    suite, size = Suite.load(), WEEKLY if weekly else CI
+    code = {"size": asdict(size), "sources": sources(), "processor": processor()}
+    before, kept = interrupted(None if fresh else json_file, code | ({} if seed is None else {"seed": seed}))
+    seed = next(number for number in (seed, before, int(time.time())) if number is not None)
+    matrix = rows(suite, size, seed, folder)
+    wanted = [job for job in matrix if not only or any(word in job[0] for word in only)]
     if not wanted:
         raise VrcnnError(f"no row's name has {' or '.join(only or [])} in it")
     for path in (folder, *([json_file.parent] if json_file else [])):
         path.mkdir(parents=True, exist_ok=True)
 
-    finished: list[Row] = []
+    finished = {row.name: row for row in kept}
+    if finished:
+        print(f"{json_file}: {len(finished)} rows of this matrix are there already (--fresh runs them again)", file=sys.stderr, flush=True)
     saving = threading.Lock()
 
     def save(row: Row) -> None:
         """After every row, so that what an interrupted run found is kept."""
         with saving:
-            finished.append(row)
+            finished[row.name] = row
             if json_file:
-                record = {"provenance": provenance(seed=seed, size=asdict(size)), "rows": [asdict(row) for row in finished]}
+                record = {
+                    "provenance": provenance(seed=seed, **code),
+                    "complete": len(finished) == len(matrix),
+                    "rows": [asdict(finished[name]) for name, _ in matrix if name in finished],
+                }
                 with replacing(json_file) as temporary:
                     temporary.write_text(json.dumps(record, indent=1) + "\n")
 
@@ -331,14 +380,19 @@ def main(
 
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            found = list(pool.map(run_row, wanted))
+            list(pool.map(run_row, [job for job in wanted if job[0] not in finished]))
         except BaseException:
             STOPPING.set()
             raise
+    found = [finished[name] for name, _ in wanted]
     show(found)
     results = [result for row in found for result in row.parts.values()]
+    random = [row for row in found if "random" in row.parts]
+    simd, scalar = [row for row in random if row.kernel != "scalar"], [row for row in random if row.kernel == "scalar"]
     problems = sum(len(result.problems) for result in results) + sum(bool(row.failed) for row in found)
     differ = sum(result.differ for result in results)
+    for kind, rows_of_kind in (("SIMD kernels", simd), ("scalar kernel and oracle", scalar)):
+        console.print(f"random pictures, {kind}: {sum(row.parts['random'].compared for row in rows_of_kind)} samples", highlight=False)
     console.print(f"seed {seed}: {len(found)} rows, {sum(bool(row.skipped) for row in found)} skipped, {differ} differ", highlight=False)
     if problems:
         raise VrcnnError(f"{problems} rows, vectors or pictures are not as they should be")

@@ -5,8 +5,12 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,3 +104,57 @@ def test_command_line(tmp_path: Path) -> None:
     assert record["rows"][0]["parts"]["shipped"]["differ"] == 0
     nothing = subprocess.run([*command[:3], "--only", "nothing"], cwd=exactness.ROOT, capture_output=True, text=True)
     assert (nothing.returncode, nothing.stderr) == (1, "error: no row's name has nothing in it\n")
+
+
+def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rows are kept until the matrix is complete, unless the sources have changed."""
+    ran: list[str] = []
+    failing = {"second"}
+
+    def job(name: str) -> Row:
+        ran.append(name)
+        if name in failing:
+            raise KeyboardInterrupt
+        return Row(name, "scalar", parts={"random": PartResult(1, len(name))})
+
+    def matrix(_: Suite, size: exactness.Size, seed: int, folder: Path) -> list[tuple[str, Callable[[], Row]]]:
+        assert seed == 7 or not ran
+        return [(name, partial(job, name)) for name in ("first", "second", "third")]
+
+    def run_all(**more: Any) -> list[str]:
+        monkeypatch.setattr(exactness, "STOPPING", threading.Event())
+        ran.clear()
+        exactness.main(jobs=1, folder=tmp_path / "build", json_file=tmp_path / "matrix.json", **more)
+        return ran
+
+    monkeypatch.setattr(exactness, "rows", matrix)
+    with pytest.raises(KeyboardInterrupt):
+        run_all(seed=7)
+    record = json.loads((tmp_path / "matrix.json").read_text())
+    assert "first" in [row["name"] for row in record["rows"]]
+    assert not record["complete"]
+    failing.clear()
+    assert "first" not in run_all()
+    record = json.loads((tmp_path / "matrix.json").read_text())
+    assert [(row["name"], row["parts"]["random"]["compared"]) for row in record["rows"]] == [("first", 5), ("second", 6), ("third", 5)]
+    assert record["complete"]
+    assert record["provenance"]["seed"] == 7
+    assert run_all(seed=7) == ["first", "second", "third"]
+    for change in ({"sources": "others"}, {"size": {}}):
+        partial_record = record | {"complete": False, "provenance": record["provenance"] | change}
+        (tmp_path / "matrix.json").write_text(json.dumps(partial_record))
+        assert run_all(seed=7) == ["first", "second", "third"]
+    for left in (record | {"complete": False}, {"rows": 3}, [], "no JSON"):
+        (tmp_path / "matrix.json").write_text(json.dumps(left) if left != "no JSON" else "{")
+        assert run_all(seed=7) == ([] if left == record | {"complete": False} else ["first", "second", "third"])
+    wrong = record | {"complete": False}
+    wrong["rows"][1]["parts"]["random"] |= {"differ": 1, "problems": ["sample"]}
+    (tmp_path / "matrix.json").write_text(json.dumps(wrong))
+    assert run_all() == ["second"]
+    assert run_all(seed=7, fresh=True) == ["first", "second", "third"]
+
+
+def test_sources_are_what_rows_depend_on() -> None:
+    for pattern in exactness.SOURCES:
+        assert any(exactness.ROOT.glob(pattern)), pattern
+    assert exactness.sources() == exactness.sources()

@@ -159,6 +159,8 @@ def test_truncated_y4m_names_the_byte(tmp_path: Path, left: int) -> None:
     [(b"YUV4MPEG2 W16 F25:1\nFRAME\n", "no valid width, height or rate"),
      (b"YUV4MPEG2 W16 Hx F25:1\n", "no valid width, height or rate"),
      (b"YUV4MPEG2 W16 H8 F25\n", "no valid width, height or rate"),
+     (b"YUV4MPEG2 W1_6 H+8 F25:1\n", "no valid width, height or rate"),
+     (b"YUV4MPEG2 W16 H8 F25:" + b"9" * 4000 + b"\n", "no valid width, height or rate"),
      (b"YUV4MPEG2 W0 H8 F25:1\n", "0x8"),
      (b"YUV4MPEG2 W15 H8 F25:1\n", "odd"),
      (b"YUV4MPEG2 W16 H8 F25:1 C411\n", "C411 is not supported"),

@@ -33,3 +33,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def one_line(error: BaseException) -> str:
+    """What an error of another library says, or its name where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__

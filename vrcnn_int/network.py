@@ -5,7 +5,6 @@ VRCNN: Dai, Liu, Wu, "A convolutional neural network approach for post-processin
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import one_line, replacing
 
 FLOAT_FORMAT = "vrcnn-int float 1"
 POSITIONS = ("before_deblocking", "after_sao")
@@ -144,11 +143,27 @@ def load_float_networks(path: str | Path) -> tuple[list[FloatNetwork], dict[str,
                     entry["tuning"],
                     entry["provenance"],
                 )
+                if not _is_whole(network):
+                    raise VrcnnError(f"{path} is damaged: the arrays of network {n} do not fit together")
                 if network.identity != entry["identity"]:
                     raise VrcnnError(f"{path} is damaged: network {n} does not have the identity written in the file")
                 networks.append(network)
+    except VrcnnError:
+        raise
     except FileNotFoundError:
         raise VrcnnError(f"no float network file {path}") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise VrcnnError(f"{path} is not a readable float network file ({error})") from None
+    except Exception as error:  # numpy, zipfile and zlib raise whatever they like
+        raise VrcnnError(f"{path} is not a readable float network file ({one_line(error)})") from None
     return networks, head
+
+
+def _is_whole(network: FloatNetwork) -> bool:
+    """Whether weights and biases are float32 arrays of which each layer takes what the one before it gives."""
+    inputs = 1
+    for weights, biases in zip(network.weights, network.biases, strict=True):
+        for weight, bias in zip(weights, biases, strict=True):
+            shapes = weight.ndim == 4 and weight.shape[1:] == (inputs, weight.shape[2], weight.shape[2]) and bias.shape == weight.shape[:1]
+            if not shapes or weight.dtype != np.float32 or bias.dtype != np.float32:
+                return False
+        inputs = sum(len(bias) for bias in biases)
+    return network.position in POSITIONS

@@ -12,7 +12,6 @@ A packed pair file holds the same, losslessly compressed to about half, for mach
 import hashlib
 import json
 import lzma
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import one_line, replacing
 
 FORMAT = "vrcnn-int pairs 1"
 PACKED = "vrcnn-int packed pairs 1"
@@ -149,17 +148,24 @@ def read(path: str | Path) -> PairFile:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             meta = json.loads(str(arrays["meta"]))
+            if not isinstance(meta, dict) or meta.get("format") not in (FORMAT, PACKED):
+                raise VrcnnError(f"{path} is not a pair file of this version ({FORMAT})")
             shapes = arrays["shapes"]
-            if isinstance(meta, dict) and meta.get("format") == PACKED:
-                return PairFile(*_unpack(arrays["planes"], arrays["lengths"], shapes), meta)
-            recon, original = arrays["recon"], arrays["original"]
+            if shapes.dtype != np.int32 or shapes.ndim != 2 or shapes.shape[1] != 2 or not len(shapes) or shapes.min() < 1:
+                raise VrcnnError(f"{path} is damaged: it does not say the sizes of its pictures")
+            if meta["format"] == PACKED:
+                found = PairFile(*_unpack(arrays["planes"], arrays["lengths"], shapes), meta)
+            else:
+                recon, original = arrays["recon"], arrays["original"]
+                samples = int(shapes.astype(np.int64).prod(axis=1).sum())
+                if any(array.dtype != np.uint8 or array.shape != (samples,) for array in (recon, original)):
+                    raise VrcnnError(f"{path} is damaged: {samples} samples expected, {recon.size} and {original.size} found")
+                found = PairFile(list(_split(recon, shapes)), list(_split(original, shapes)), meta)
+            int(meta["qp"])
+            return found
+    except VrcnnError:
+        raise
     except FileNotFoundError:
         raise VrcnnError(f"no pair file {path}; make one with `codec-bridge pairs make`") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, lzma.LZMAError) as error:
-        raise VrcnnError(f"{path} is not a readable pair file ({error}); make it again with `codec-bridge pairs make`") from None
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise VrcnnError(f"{path} is not a pair file of this version ({FORMAT})")
-    samples = int(shapes.astype(np.int64).prod(axis=1).sum())
-    if recon.dtype != np.uint8 or original.dtype != np.uint8 or recon.size != samples or original.size != samples:
-        raise VrcnnError(f"{path} is damaged: {samples} samples expected, {recon.size} and {original.size} found")
-    return PairFile(list(_split(recon, shapes)), list(_split(original, shapes)), meta)
+    except Exception as error:  # numpy, zipfile, zlib and lzma raise whatever they like
+        raise VrcnnError(f"{path} is not a readable pair file ({one_line(error)}); make it again with `codec-bridge pairs make`") from None

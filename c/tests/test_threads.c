@@ -134,6 +134,41 @@ static int is_right(VrcnnContext *context)
     return right;
 }
 
+/* 1 if out is the wanted picture where the map, of units of 64 samples, is not 0, and untouched elsewhere. */
+static int is_right_in(const uint8_t *map, const uint8_t *out)
+{
+    int wrong = 0;
+    for (int i = 0; i < AREA; i++)
+        wrong += out[i] != (map[i / WIDTH / 64 * 3 + i % WIDTH / 64] ? wanted[i] : 0x5a);
+    return !wrong;
+}
+
+/* 1 if the other calls that work on a picture do the same: a region, units, and an encoder's decision with a decider of its own. */
+static int others_are_right(VrcnnContext *context)
+{
+    static const uint8_t chess[9] = {1, 0, 1, 0, 1, 0, 1, 0, 1}, corner[9] = {0, 0, 0, 0, 1, 1, 0, 1, 1},
+                         all[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
+    const VrcnnUnits units = {64, 1, {0}, 8, chess};
+    const VrcnnConstPlane truth = {wanted, WIDTH, WIDTH, HEIGHT, 8, 1};
+    const VrcnnDecisionInput input = {truth, source, source, NULL, VRCNN_BEFORE_DEBLOCKING, 0, 1, 1, 1, 1e12};
+    uint8_t *out = get(AREA);
+    const VrcnnPlane dst = {out, WIDTH, WIDTH, HEIGHT, 8, 1};
+    VrcnnDecider *decider;
+    VrcnnDecision decision;
+    memset(out, 0x5a, AREA);
+    int right = !vrcnn_filter_region(context, 0, 8, &dst, &source, 64, 64, WIDTH - 64, HEIGHT - 64) && is_right_in(corner, out);
+    memset(out, 0x5a, AREA);
+    right &= !vrcnn_filter_units(context, &units, &dst, &source) && is_right_in(chess, out);
+    memset(out, 0x5a, AREA);
+    if (vrcnn_decider_open(&decider, model, WIDTH, HEIGHT))
+        right = 0;
+    else
+        right &= !vrcnn_decide(decider, context, &input, &dst, &decision) && decision.info.mode == VRCNN_MODE_ALL && is_right_in(all, out);
+    vrcnn_decider_close(decider);
+    free(out);
+    return right;
+}
+
 static VrcnnError open_with(VrcnnContext **context, int kernel, int threads)
 {
     VrcnnSettings settings;
@@ -276,6 +311,8 @@ static void *run_client(void *argument)
         }
         for (int picture = 0; picture < 3; picture++)
             self->wrong += !is_right(context);
+        if (round % 4 == 0)
+            self->wrong += !others_are_right(context);
         vrcnn_close(context);
     }
     return NULL;

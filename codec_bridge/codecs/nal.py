@@ -91,7 +91,7 @@ def sei_messages(nal: Nal) -> list[tuple[int, bytes]]:
     data = nal.rbsp
     messages = []
     position = 0
-    while data[position:] not in (b"\x80", b""):
+    while position < len(data) and data[position : position + 2] != b"\x80":
         values = []
         for _ in range(2):
             value = 0
@@ -117,18 +117,25 @@ def picture_hashes(unit: list[Nal]) -> list[bytes]:
 
 def bits_without_hash(stream: bytes) -> int:
     """Bits of a stream, start codes included, without the NAL units that hold nothing but picture hashes."""
-    bits = 0
-    for nal in split(stream):
-        if nal.type != SUFFIX_SEI or {kind for kind, _ in sei_messages(nal)} != {PICTURE_HASH}:
-            bits += 8 * nal.size
-    return bits
+    return sum(_bits(nal) for nal in split(stream))
+
+
+def picture_bits(stream: bytes) -> list[int]:
+    """The same for each picture in decoding order; what stands before a picture is the picture's."""
+    return [sum(map(_bits, unit)) for unit in access_units(split(stream))]
+
+
+def _bits(nal: Nal) -> int:
+    if nal.type == SUFFIX_SEI and {kind for kind, _ in sei_messages(nal)} == {PICTURE_HASH}:
+        return 0
+    return 8 * nal.size
 
 
 class Bits:
     """Reads u(n) and ue(v). Raises CodecError at the end."""
 
     def __init__(self, data: bytes) -> None:
-        self.value = int.from_bytes(data, "big")
+        self.data = data
         self.left = 8 * len(data)
 
     def u(self, count: int) -> int:
@@ -136,13 +143,18 @@ class Bits:
         self.left -= count
         if self.left < 0:
             raise CodecError("damaged HEVC stream: a parameter set or slice header is cut off")
-        return self.value >> self.left & (1 << count) - 1
+        end = 8 * len(self.data) - self.left
+        # Of these bytes only: numbers as long as the data would make reading it quadratic.
+        touched = self.data[(end - count) // 8 : -(-end // 8)]
+        return int.from_bytes(touched, "big") >> (-end % 8) & (1 << count) - 1
 
     def ue(self) -> int:
-        """An Exp-Golomb code."""
+        """An Exp-Golomb code, 0..2^32 - 2 (clause 9.2)."""
         zeros = 0
         while not self.u(1):
             zeros += 1
+            if zeros > 31:
+                raise CodecError("damaged HEVC stream: a parameter set or slice header has a number of more than 32 bits")
         return (1 << zeros) - 1 + self.u(zeros)
 
 
@@ -187,6 +199,8 @@ def find_sps(data: bytes) -> Sps:
                 size = int.from_bytes(data[position : position + 2], "big")
                 nals.append(Nal(data[position + 2 : position + 2 + size], size + 2))
                 position += 2 + size
+                if position > len(data):
+                    raise CodecError("damaged HEVC stream: its decoder configuration record is cut off")
     for nal in nals:
         if len(nal.data) > 2 and nal.type == SPS and nal.layer == 0:
             return parse_sps(nal)

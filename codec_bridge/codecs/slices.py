@@ -143,6 +143,8 @@ def _sps(bits: _Reader) -> tuple[int, _Sps]:
     count = bits.ue()
     if count > 64 or log2_ctb > 6:
         raise CodecError("damaged HEVC stream: a sequence parameter set breaks the limits of the standard")
+    if not (1 <= width <= 16384 and 1 <= height <= 16384):
+        raise CodecError(f"the stream has pictures of {width}x{height} samples; side information is read of 1x1 to 16384x16384")
     for i in range(count):
         sets.append(_short_term_set(bits, i, count, sets))
     long_term = bits.flag()

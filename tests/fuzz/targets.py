@@ -1,0 +1,112 @@
+"""Fuzz targets: any bytes give a result or one VrcnnError of one line, and a result is what the bytes say. Nothing of atheris here."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
+
+from codec_bridge.codecs import nal, slices
+from codec_bridge.sideinfo import ForeignError, SequenceReader
+from codec_bridge.video import open_video, sample_bytes, write_y4m
+from tests.test_sideinfo import in_c, in_python
+from vrcnn_int.errors import VrcnnError
+
+FORMATS = tuple(f"{base}{depth}" for base in ("yuv420p", "gray", "yuv422p", "yuv444p") for depth in ("", "9le", "10le"))
+Result = TypeVar("Result")
+
+
+def attempt(call: Callable[..., Result], *arguments: Any) -> Result | None:
+    """The result of a call, or None where it raises a VrcnnError that can be shown; what else it raises goes on."""
+    try:
+        return call(*arguments)
+    except VrcnnError as error:
+        message = str(error)
+    assert len(message.splitlines()) == 1, message
+    return None
+
+
+@contextmanager
+def file(data: bytes, suffix: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"input{suffix}"
+        path.write_bytes(data)
+        yield path
+
+
+def y4m(data: bytes) -> None:
+    """A Y4M file: its pictures' samples follow one another in it, and survive being written again."""
+    with file(data, ".y4m") as path:
+        video = attempt(open_video, path)
+        pictures = video and attempt(list, video)
+        if not video or not pictures:
+            return
+        assert len(pictures) == video.pictures
+        at = 0
+        for picture in pictures:
+            samples = b"".join(map(sample_bytes, picture.planes))
+            at = data.index(b"FRAME", at)
+            at = data.index(samples, data.index(b"\n", at) + 1) + len(samples)
+        copy = path.with_name("copy.y4m")
+        write_y4m(copy, pictures, video.rate)
+        again = open_video(copy)
+        found = [(again.width, again.height, again.rate, again.chroma_format, again.bit_depth)]
+        assert found == [(video.width, video.height, video.rate, video.chroma_format, video.bit_depth)]
+        for one, other in zip(again, pictures, strict=True):
+            assert [sample_bytes(plane) for plane in one.planes] == [sample_bytes(plane) for plane in other.planes]
+
+
+def yuv(data: bytes) -> None:
+    """Two bytes each of width and height, one of the format, and a yuv file: the pictures hold every byte of it."""
+    width, height = (int.from_bytes(data[at : at + 2], "big") for at in (0, 2))
+    pixel_format = FORMATS[int.from_bytes(data[4:5], "big") % 12]
+    with file(data[5:], ".yuv") as path:
+        pictures = attempt(lambda: list(open_video(path, (width, height), pixel_format)))
+    if pictures is not None:
+        assert all((picture.width, picture.height, picture.pixel_format) == (width, height, pixel_format) for picture in pictures)
+        assert b"".join(sample_bytes(plane) for picture in pictures for plane in picture.planes) == data[5:]
+
+
+def nal_units(data: bytes) -> None:
+    """An Annex B stream or an hvcC record: every byte belongs to one NAL unit, and every unit to one picture."""
+    attempt(nal.find_sps, data)
+    units = attempt(nal.split, data)
+    if units is None:
+        return
+    assert sum(unit.size for unit in units) == len(data)
+    for unit in units:
+        messages = attempt(nal.sei_messages, unit)
+        assert sum(2 + len(payload) for _, payload in messages or []) <= len(unit.data)
+        attempt(nal.parse_sps, unit)
+    attempt(nal.picture_hashes, units)
+    bits = attempt(nal.bits_without_hash, data)
+    assert bits is None or 0 <= bits <= 8 * len(data)
+    pictures = attempt(nal.access_units, units)
+    assert pictures is None or list(chain.from_iterable(pictures)) == units
+    assert not pictures or bits is None or sum(nal.picture_bits(data)) == bits
+
+
+def slice_headers(data: bytes) -> None:
+    """An Annex B stream: its slice segments with their extensions, and what these say of the pictures."""
+    segments = attempt(slices.segments, data)
+    if segments is None:
+        return
+    pictures = slices.pictures(data)
+    assert list(chain.from_iterable(pictures)) == segments
+    reader = SequenceReader()
+    for segment, *_ in pictures:
+        extension = segment.extension if segment.first_in_picture else None
+        attempt(reader.read, extension, segment.is_irap, segment.width, segment.height)
+
+
+def sideinfo(data: bytes) -> None:
+    """Whether IRAP, two bytes each of width and height, then an extension: the C library reads the same in it."""
+    irap = bool(data[:1] > b"\x7f")
+    width, height = (1 + int.from_bytes(data[at : at + 2], "big") % 2048 for at in (1, 3))
+    found = in_python(data[5:], irap, width, height)
+    assert found == in_c(data[5:], irap, width, height)
+    assert irap or found is not ForeignError
+
+
+TARGETS = {"y4m": y4m, "yuv": yuv, "nal": nal_units, "slices": slice_headers, "sideinfo": sideinfo}
