@@ -29,7 +29,7 @@ struct VrcnnDecider {
     Sums *cell, *units;
     uint16_t *result[VRCNN_MAX_CHOICES], *final; /* planes without gaps */
     uint8_t *unit;                               /* of the choice that is being tried */
-    Choice best, tried;
+    Choice best, trained, tried;                 /* trained: the best at the trained scale, whose cost is not estimated */
 };
 
 static int units_of(int size, int unit)
@@ -71,6 +71,7 @@ VrcnnError vrcnn_decider_open(VrcnnDecider **out, const VrcnnModel *model, int w
     d->units = taken((size_t)d->cells, sizeof *d->units, &error);
     d->unit = taken((size_t)d->cells, 1, &error);
     d->best.unit = taken((size_t)d->cells, 1, &error);
+    d->trained.unit = taken((size_t)d->cells, 1, &error);
     d->tried.unit = taken((size_t)d->cells, 1, &error);
     for (int k = 0; k < VRCNN_MAX_CHOICES; k++)
         d->result[k] = taken((size_t)width * (size_t)height, sizeof *d->result[k], &error);
@@ -94,6 +95,7 @@ void vrcnn_decider_close(VrcnnDecider *decider)
     free(decider->units);
     free(decider->unit);
     free(decider->best.unit);
+    free(decider->trained.unit);
     free(decider->tried.unit);
     free(decider);
 }
@@ -293,13 +295,21 @@ static int written(const VrcnnDecider *d, const Choice *choice, uint8_t data[VRC
     return error ? (int)error : (int)size;
 }
 
-static void keep_better(VrcnnDecider *d, int units)
+static void keep_better(Choice *choice, const Choice *tried, int units)
 {
-    if (d->tried.cost < d->best.cost) {
-        d->best.info = d->tried.info;
-        d->best.cost = d->tried.cost;
-        memcpy(d->best.unit, d->tried.unit, (size_t)units);
+    if (tried->cost < choice->cost) {
+        choice->info = tried->info;
+        choice->cost = tried->cost;
+        memcpy(choice->unit, tried->unit, (size_t)units);
     }
+}
+
+/* What was tried, against the best so far. */
+static void judge(VrcnnDecider *d, int units)
+{
+    keep_better(&d->best, &d->tried, units);
+    if (d->tried.info.scale == VRCNN_SCALE_TRAINED)
+        keep_better(&d->trained, &d->tried, units);
 }
 
 static void try_whole(VrcnnDecider *d, const VrcnnSideinfo *off, const VrcnnDecisionInput *in)
@@ -316,15 +326,20 @@ static void try_whole(VrcnnDecider *d, const VrcnnSideinfo *off, const VrcnnDeci
         info->networks = 1;
         info->index[0] = d->network[k];
         const double scale = sums.energy[k] > 0 ? VRCNN_SCALE_TRAINED * sums.product[k] / sums.energy[k] + 0.5 : VRCNN_SCALE_TRAINED;
-        info->scale = scale < 1 ? 1 : scale > SCALES ? SCALES : (int)scale;
-        const int size = written(d, &d->tried, data);
-        d->tried.cost = estimate(&sums, k, info->scale) + in->lambda * 8 * size;
-        if (size >= 0)
-            keep_better(d, 0);
+        const int scales[2] = {VRCNN_SCALE_TRAINED, scale < 1 ? 1 : scale > SCALES ? SCALES : (int)scale};
+        for (int i = 0; i < 2; i++) {
+            info->scale = scales[i];
+            const int size = written(d, &d->tried, data);
+            d->tried.cost = estimate(&sums, k, info->scale) + in->lambda * 8 * size;
+            if (size >= 0)
+                judge(d, 0);
+        }
     }
 }
 
-static void try_map(VrcnnDecider *d, const VrcnnSideinfo *off, const VrcnnDecisionInput *in, int unit_size, int units, unsigned subset)
+/* first, last: the scales that are tried. */
+static void try_map(VrcnnDecider *d, const VrcnnSideinfo *off, const VrcnnDecisionInput *in, int unit_size, int units, unsigned subset,
+                    int first, int last)
 {
     uint8_t data[VRCNN_SIDEINFO_SIZE];
     int member[VRCNN_MAX_CHOICES];
@@ -343,7 +358,7 @@ static void try_map(VrcnnDecider *d, const VrcnnSideinfo *off, const VrcnnDecisi
     /* The second pass knows how often each value occurs, and so what it costs. */
     for (int pass = 0; pass < 2; pass++) {
         double lowest = DBL_MAX;
-        for (int scale = 1; scale <= SCALES; scale++) {
+        for (int scale = first; scale <= last; scale++) {
             double total = 0;
             for (int i = 0; i < units; i++) {
                 double cost = d->units[i].base + price[0];
@@ -371,7 +386,7 @@ static void try_map(VrcnnDecider *d, const VrcnnSideinfo *off, const VrcnnDecisi
         const int size = written(d, &d->tried, data);
         d->tried.cost = lowest - prices + in->lambda * 8 * size;
         if (size >= 0)
-            keep_better(d, units);
+            judge(d, units);
         for (int v = 0; v < values; v++)
             price[v] = in->lambda * log2_of((units + 0.5 * values) / (count[v] + 0.5));
     }
@@ -478,6 +493,8 @@ VrcnnError vrcnn_decide(VrcnnDecider *decider, VrcnnContext *context, const Vrcn
     d->best.info = off;
     d->best.cost = input->ordinary_cost + input->lambda * 8 * written(d, &d->best, data);
     const double off_cost = d->best.cost;
+    d->trained.info = off;
+    d->trained.cost = off_cost;
 
     for (int k = 0; k < d->networks && !error; k++)
         error = run(d, context, k, input);
@@ -488,21 +505,26 @@ VrcnnError vrcnn_decide(VrcnnDecider *decider, VrcnnContext *context, const Vrcn
     try_whole(d, &off, input);
     for (int size = CELL; input->map && size <= 8 * CELL; size *= 2) {
         const int units = sum_units(d, size);
-        for (unsigned subset = 1; units > 1 && subset < 1U << d->networks; subset++)
-            try_map(d, &off, input, size, units, subset);
+        for (unsigned subset = 1; units > 1 && subset < 1U << d->networks; subset++) {
+            try_map(d, &off, input, size, units, subset, 1, SCALES);
+            try_map(d, &off, input, size, units, subset, VRCNN_SCALE_TRAINED, VRCNN_SCALE_TRAINED);
+        }
     }
     double cost = off_cost;
-    if (d->best.info.mode != VRCNN_MODE_OFF) {
+    for (int again = 0; again < 2 && d->best.info.mode != VRCNN_MODE_OFF; again++) {
         error = filter(d, context, input);
         if (error)
             return error;
         cost = refine(d, input);
         const int size = written(d, &d->best, data);
         cost += input->lambda * 8 * size;
-        if (size < 0 || cost >= off_cost) {
-            d->best.info = off;
-            cost = off_cost;
-        }
+        if (size >= 0 && cost < off_cost && (again || d->best.info.scale == VRCNN_SCALE_TRAINED || cost <= d->trained.cost))
+            break;
+        /* The estimate promised too much. Rounding breaks the proportion where residuals are small. */
+        d->best.info = off;
+        d->best.cost = cost = off_cost;
+        if (!again)
+            keep_better(&d->best, &d->trained, d->cells);
     }
 
     const int size = written(d, &d->best, decision->data);
