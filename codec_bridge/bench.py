@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge._vrcnn import ffi, lib
+from codec_bridge.bench_input import QP, fill, network_for
 from codec_bridge.catalogue import resolve
 from codec_bridge.codecs import get_codec
 from codec_bridge.filter import Filter, UnsupportedKernelError, kernels
@@ -31,7 +32,6 @@ SIZES = ((416, 240), (832, 480), (1920, 1080), (2560, 1600), (3840, 2160))
 THREADS = (1, 2)
 REPEATS = 3
 BUDGET = 10.0
-QP = 32
 UNIT_SIZE = 64
 UNITS_AT = (1920, 1080)
 """The size at which a half-filled unit map is timed too, or the largest one asked for."""
@@ -52,12 +52,6 @@ def photograph(name: str = "astronaut") -> NDArray[np.uint8]:
     (decoded,) = codec.decode(codec.encode(originals, QP, filters=False).data)
     plane: NDArray[np.uint8] = decoded.planes[0].astype(np.uint8)
     return plane
-
-
-def fill(photo: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """The photograph, mirrored on and on until it fills [height, width]."""
-    plane = photo[:height, :width]
-    return np.pad(plane, ((0, height - plane.shape[0]), (0, width - plane.shape[1])), mode="symmetric")
 
 
 def half_filled(plane: NDArray[np.uint8], networks: int, unit_size: int = UNIT_SIZE) -> NDArray[np.uint8]:
@@ -157,11 +151,6 @@ def choose_kernels(wanted: Sequence[str] | None) -> list[str]:
         if name not in supported:
             raise UnsupportedKernelError(f"kernel {name!r} cannot run here; these can: {', '.join(supported)}")
     return list(wanted or supported)
-
-
-def network_for(models: ModelSet) -> int:
-    """The network that is timed: the one for a QP nearest the test picture's."""
-    return min(range(len(models.networks)), key=lambda n: abs(models.networks[n].qp - QP))
 
 
 def bench(

@@ -26,19 +26,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from codec_bridge.bench import fill, network_for, photograph, resident
+from codec_bridge.bench import photograph, resident
+from codec_bridge.bench_input import OURS, PeerError, fill, float_network, network_for
 from codec_bridge.filter import Filter, kernels
-from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
-from vrcnn_int.models import builtin_path, float_path
-from vrcnn_int.network import FloatNetwork, load_float_networks
+from vrcnn_int.models import builtin_path
+from vrcnn_int.network import FloatNetwork
 
 LARGEST = 2560 * 1600  # samples: beyond that, engines that keep feature maps take several GB
 BITS_SIZE = (416, 240)
 PHOTOGRAPH, CALIBRATION, ONNX_FILE = "photograph.npy", "calibration.npy", "int8.onnx"
 """What the contenders' processes are given in a folder: the picture to filter, others to quantize with, the quantized model."""
 
-OURS = "vrcnn-int"
 ADVICE = "pip install '.[bench]'"
 
 ROUNDS = 5
@@ -52,10 +51,6 @@ ISA = {"avx2": "AVX2", "avxvnni": "AVX2_VNNI", "avx512vnni": "AVX512_CORE_VNNI"}
 
 Float = NDArray[np.float32]  # [1, 1, height, width]
 Prepare = Callable[[Float], Callable[[], Float]]
-
-
-class PeerError(VrcnnError):
-    """A peer is not installed, or does not do what it is here for."""
 
 
 @dataclass(frozen=True)
@@ -119,15 +114,6 @@ def as_samples(filtered: Float) -> NDArray[np.uint8]:
     """The network's output, rounded and clipped to 8-bit samples [height, width]."""
     samples: NDArray[np.uint8] = np.clip(np.floor(filtered[0, 0].astype(np.float64) * 255 + 128.5), 0, 255).astype(np.uint8)
     return samples
-
-
-def float_network(model: Path) -> FloatNetwork:
-    """The float network that belongs to the network that is timed. Raises VrcnnError if there is none beside the model set."""
-    models = ModelSet.load(model)
-    networks, meta = load_float_networks(float_path(model))
-    if meta.get("set") != models.identity:
-        raise PeerError(f"{float_path(model)} belongs to model set {meta.get('set')}, not to {models.identity}")
-    return networks[network_for(models)]
 
 
 def as_onnx(network: FloatNetwork) -> Any:

@@ -1,14 +1,14 @@
 """Results of codec-bridge bench: tables and the plot.
 
 A document is ``{"provenance": {...}, "peaks": [...], "rows": [...], "left_out": [...]}`` as bench.bench returns them, and with peers
-``"peers": {...}`` as bench_peers.compare returns it.
+``"peers": {...}`` as bench_peers.compare returns it. With ``"gpu": name`` it is bench_cuda's.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codec_bridge.bench_peers import OURS
+from codec_bridge.bench_input import OURS
 from vrcnn_int.files import replacing
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ Document = Mapping[str, Any]
 
 def print_tables(document: Document, console: "Console") -> None:
     """Print peaks and memory, the rows by picture size, what was left out, and the peers."""
+    if "gpu" in document:
+        console.print(document["gpu"], highlight=False)
     _print_peaks(document["peaks"], console)
     _print_rows(document["rows"], console)
     if document["left_out"]:
@@ -39,8 +41,11 @@ def print_tables(document: Document, console: "Console") -> None:
         )
         console.print(line, style="yellow", highlight=False)
     if "peers" in document:
-        _print_timings(document["peers"]["timings"], console)
-        _print_peers(document["peers"], console)
+        if "gpu" in document:
+            _print_gpu_peers(document["peers"], console)
+        else:
+            _print_timings(document["peers"]["timings"], console)
+            _print_peers(document["peers"], console)
         for line in (*document["peers"]["left_out"], *(f"failed: {line}" for line in document["peers"]["failures"])):
             console.print(line, style="yellow", highlight=False)
 
@@ -66,7 +71,7 @@ def _print_peaks(peaks: Sequence[Row], console: "Console") -> None:
     table.columns[-1].justify = "left"
     for peak in peaks:
         memory, resident = _megabytes(peak["memory"]), _megabytes(peak["resident"])
-        table.add_row(peak["kernel"], str(peak["threads"]), _number(peak["gmacs"]), memory, resident, peak["instruction"] or "-")
+        table.add_row(peak["kernel"], _count(peak["threads"]), _number(peak["gmacs"]), memory, resident, peak["instruction"] or "-")
     console.print(table)
     console.print(
         "memory: what the library holds for filtering, all packed networks included. resident: by how much the process grew.",
@@ -85,7 +90,8 @@ def _print_rows(rows: Sequence[Row], console: "Console") -> None:
         fraction = "-" if row["fraction_of_peak"] is None else f"{100 * row['fraction_of_peak']:.1f} %"
         figures = [_number(row[key]) for key in ("ms", "ms_minimum")]
         shown = "" if picture == last else picture
-        table.add_row(shown, row["kernel"], str(row["threads"]), *figures, str(row["repeats"]), _number(row["gmacs"]), fraction)
+        kernel = f"{row['kernel']}, {_how(row)}" if "path" in row else row["kernel"]
+        table.add_row(shown, kernel, _count(row["threads"]), *figures, str(row["repeats"]), _number(row["gmacs"]), fraction)
         last = picture
     console.print(table)
     mapped = next((row["units"] for row in rows if row["units"]), None)
@@ -139,6 +145,29 @@ def _print_peers(peers: Mapping[str, Any], console: "Console") -> None:
         console.print("this machine has only one instruction set to choose from, so none was forbidden", highlight=False)
 
 
+def _print_gpu_peers(peers: Mapping[str, Any], console: "Console") -> None:
+    if peers["timings"]:
+        ours = peers["timings"][0]
+        title = f"the same network, {ours['width']}x{ours['height']}: ms a picture (median)"
+        table = _table(title, "engine", "on the GPU", "ratio", "with copies", "ratio")
+        for row in peers["timings"]:
+            cells = [(_number(row[key]), f"{_number(row[key] / ours[key], 3)}x") for key in ("ms", "ms_end_to_end")]
+            table.add_row(row["contender"], *cells[0], *cells[1])
+        console.print(table)
+    for row in peers["bits"]:
+        line = f"{row['contender']}: {row['changed']} of {row['samples']} 8-bit output samples are not {OURS}'s"
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _how(row: Row) -> str:
+    """What tells rows of one kernel apart: threads, or where pictures lie."""
+    return f"{row['path']} to {row['path']}" if "path" in row else _threads(row["threads"])
+
+
+def _count(threads: int | None) -> str:
+    return "-" if threads is None else str(threads)
+
+
 def _picture(row: Row) -> str:
     return f"{row['width']}x{row['height']}" + (" map" if row["units"] else "")
 
@@ -156,7 +185,7 @@ def _megabytes(size: int | None) -> str:
     return "-" if size is None else f"{size / 1e6:.{1 if size < 1e8 else 0}f} MB"
 
 
-STYLES = {1: "-", 2: "--"}
+STYLES = {1: "-", 2: "--", "device": "-", "host": "--"}
 
 
 def write_plot(path: str | Path, document: Document) -> None:
@@ -164,7 +193,7 @@ def write_plot(path: str | Path, document: Document) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels = 2 if "peers" in document else 1
+    panels = 2 if "peers" in document and "gpu" not in document else 1
     figure = Figure(figsize=(5.6 * panels, 5.2), layout="constrained")
     FigureCanvasAgg(figure)
     _plot_rates(figure.add_subplot(1, panels, 1), document)
@@ -182,17 +211,19 @@ def _plot_rates(axes: "Axes", document: Document) -> None:
     names = list(dict.fromkeys(row["kernel"] for row in rows))
     for number, name in enumerate(names):
         colour = f"C{number}"
-        for threads in sorted({row["threads"] for row in rows}):
-            curve = [row for row in rows if (row["kernel"], row["threads"]) == (name, threads)]
+        for how in sorted({_how(row) for row in rows}):
+            curve = [row for row in rows if (row["kernel"], _how(row)) == (name, how)]
+            threads = curve[0]["threads"] if curve else None
             sizes = [row["width"] * row["height"] for row in curve]
-            style = STYLES.get(threads, ":")
-            label = f"{name}, {_threads(threads)}"
+            style = STYLES.get(curve[0].get("path", threads) if curve else None, ":")
+            label = f"{name}, {how}"
             axes.plot(sizes, [row["gmacs"] for row in curve], style, color=colour, marker="o", markersize=3.5, linewidth=1.2, label=label)
             for peak in document["peaks"]:
                 if (peak["kernel"], peak["threads"]) == (name, threads) and peak["gmacs"]:
                     axes.axhline(peak["gmacs"], color=colour, linestyle=style, linewidth=0.6, alpha=0.6)
     axes.set_ylabel("GMAC/s", fontsize=9)
-    axes.set_title("C library by kernel; thin lines: peak of the instruction", fontsize=9)
+    library = document.get("gpu", "C library by kernel")
+    axes.set_title(f"{library}; thin lines: peak of the instruction", fontsize=9)
     _size_axis(axes, rows)
 
 

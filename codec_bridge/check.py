@@ -69,7 +69,8 @@ def compare_oracle(
     expected = integer.filter_plane(network, plane, bit_depth)
     last = first_difference(expected[None], filtered[None], len(network.layers))
     if last:
-        where = locate(filter_, network, plane, bit_depth, index) or last
+        # A GPU shows no hidden layers: what differs there is seen in the last one only.
+        where = last if filter_.kernel == "cuda" else locate(filter_, network, plane, bit_depth, index) or last
         raise Inconsistency(f"{name}: kernel {filter_.kernel} differs from the oracle: {where}")
 
 

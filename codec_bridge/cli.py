@@ -11,7 +11,20 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from codec_bridge import bench, bench_peers, bench_report, cluster, html_report, insertion, jobs, markdown_report, report, report_view
+from codec_bridge import (
+    bench,
+    bench_cuda,
+    bench_peers,
+    bench_report,
+    cluster,
+    contact_sheet,
+    html_report,
+    insertion,
+    jobs,
+    markdown_report,
+    report,
+    report_view,
+)
 from codec_bridge import compare as methods
 from codec_bridge import evaluate as evaluation
 from codec_bridge import pairs as training_pairs
@@ -104,6 +117,7 @@ AnchorFolder = Annotated[
 ]
 ModelFile = Annotated[Path | None, typer.Option(help="Model set (.vrcnn); default: the shipped one.")]
 Kernel = Annotated[str, typer.Option(help="auto, or one that `codec-bridge bench` lists.")]
+Backend = Annotated[str, typer.Option(help="What filters decoded pictures: c (the C library) or cuda (a GPU; `make cuda`).")]
 Position = Annotated[str, typer.Option(help=f"Where the filter stands: {' or '.join(POSITIONS)}.")]
 Workers = Annotated[int | None, typer.Option(help="Jobs at once; default: one a core.", min=1)]
 CsvFile = Annotated[Path | None, typer.Option("--csv", help="Rows.")]
@@ -115,7 +129,7 @@ PixelFormat = Annotated[str | None, typer.Option("--format", help="Format of .yu
 
 PLAN_OPTIONS = {
     "sequences", "qp", "variants", "frames", "codec", "model", "kernel", "position", "method", "configuration", "hm", "anchor_hm",
-    "codecs", "check", "keep_streams", "search_path", "size", "pixel_format",
+    "codecs", "check", "backend", "keep_streams", "search_path", "size", "pixel_format", "apart", "stream_cache",
 }  # fmt: skip
 
 
@@ -196,7 +210,7 @@ def document_of(plan: Plan, found: cluster.Evaluation) -> dict[str, Any]:
         timing=found.timing,
     )
     facts = jobs.facts(plan, found.jobs)
-    return {"schema": report.SCHEMA, "provenance": origin, "plan": facts, "rows": rows, **report.summarise(rows, plan.method)}
+    return {"schema": report.SCHEMA, "provenance": origin, "plan": facts, "rows": rows, **report.summarise(rows, plan.method, plan.apart)}
 
 
 def list_jobs(plan: Plan, store: Store, place: cluster.Place, json_lines: bool) -> None:
@@ -240,8 +254,9 @@ def fail_if_flagged(flags: list[dict[str, Any]]) -> None:
 
 def say_checked(pictures: int, samples: int, kernel: str) -> None:
     """One line on what was compared."""
+    library = "CUDA library" if kernel == "cuda" else f"C library ({kernel})"
     console.print(
-        f"bit-consistency: {pictures} coded pictures, {samples} luma samples: oracle = C library ({kernel}) = "
+        f"bit-consistency: {pictures} coded pictures, {samples} luma samples: oracle = {library} = "
         "filtered decoder output, no sample differs; every picture hash verified",
         highlight=False,
         soft_wrap=True,
@@ -276,7 +291,7 @@ def bdrate(
     qp: Qps = "22,27,32,37",
     variants: Annotated[
         str | None,
-        typer.Option(help="x265: anchor,none,integer (and float, with torch). Filter inside: anchor,map (and none, picture, after)."),
+        typer.Option(help="Default: x265 anchor,none,integer; inside anchor,map. More, by codec: float (torch), choice, picture, after."),
     ] = None,
     frames: Frames = "auto",
     codec: CodecName = "x265",
@@ -289,6 +304,7 @@ def bdrate(
     anchor_hm: AnchorFolder = None,
     codecs: CodecsFolder = None,
     check: Annotated[bool, typer.Option("--check", help="Also compare every filtered picture with the oracle and the decoder.")] = False,
+    backend: Backend = "c",
     keep_streams: Annotated[bool, typer.Option("--keep-streams", help="Keep the streams in the results folder.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Rows, BD-rates and provenance.")] = None,
     csv_file: CsvFile = None,
@@ -303,11 +319,13 @@ def bdrate(
     search_path: SearchPath = None,
     size: Size = None,
     pixel_format: PixelFormat = None,
+    apart: Annotated[list[str] | None, typer.Option(help="Sequence that is in no mean; may be given again.")] = None,
+    stream_cache: Annotated[Path | None, typer.Option(help="Folder that keeps streams without a network for other evaluations.")] = None,
 ) -> None:
     """BD-rate of the network against the codec's own in-loop filters.
 
-    anchor: deblocking and SAO on. none: both off. integer, float: the network in their place, everywhere. picture, map: the encoder
-    decides, for whole pictures or for units of a picture. Negative is better.
+    anchor: deblocking and SAO on. none: both off. integer, float: the network in their place, everywhere. choice: the same, where it
+    pays, decided offline. picture, map: the encoder decides, for whole pictures or for units of a picture. Negative is better.
 
     Streams whose decoder has other pictures than their encoder give no figures: their rows say why, and the exit code is 1.
     """
@@ -332,8 +350,11 @@ def bdrate(
             hm=hm,
             anchor_hm=anchor_hm,
             codecs=codecs,
+            stream_cache=stream_cache,
+            backend=backend,
         )
-        plan = Plan(find(sequences, search_path, size, pixel_format), (settings,), method, keep_streams=keep_streams)
+        found_sequences = find(sequences, search_path, size, pixel_format)
+        plan = Plan(found_sequences, (settings,), method, keep_streams=keep_streams, apart=tuple(apart or ()))
     plan.check_curves()
     if scheduler and slurm:
         raise VrcnnError("give either --scheduler or --slurm")
@@ -371,6 +392,19 @@ def bdrate(
     if outputs and not json_lines:
         console.print(f"wrote {', '.join(map(str, outputs))}", soft_wrap=True, highlight=False)
     fail_if_flagged(document["flags"])
+
+
+@app.command("contact-sheet")
+def make_contact_sheet(
+    out: Annotated[Path, typer.Option(help="PNG file to write.")],
+    sequences: Sequences = ["astronaut", "chelsea", "coffee", "camera"],  # noqa: B006 (typer copies it)
+    qp: Annotated[int, typer.Option(help="QP.", min=0, max=51)] = 37,
+    model: ModelFile = None,
+    search_path: SearchPath = None,
+) -> None:
+    """Show crops of pictures before and after the network, beside the original and the ordinary filters, in one picture."""
+    contact_sheet.make(out, find(sequences, search_path, None, None), qp, model)
+    console.print(f"wrote {out}", soft_wrap=True, highlight=False)
 
 
 @app.command("report")
@@ -416,12 +450,13 @@ def check(
     configuration: Configuration = "ai",
     hm: HmFolder = None,
     codecs: CodecsFolder = None,
+    backend: Backend = "c",
     workers: Workers = None,
     search_path: SearchPath = None,
     size: Size = None,
     pixel_format: PixelFormat = None,
 ) -> None:
-    """Check bit for bit, picture by picture: oracle = C library = the decoder's output after filtering.
+    """Check bit for bit, picture by picture: oracle = C library (or GPU) = the decoder's output after filtering.
 
     x265: the encoder's side filters whole pictures; the decoder's side decodes the stream again (picture hashes verified) and filters
     64x64 units; the oracle is plain numpy. The first layer, channel and sample that differ are an error. Given streams are checked
@@ -443,6 +478,7 @@ def check(
         configuration=configuration,
         hm=hm,
         codecs=codecs,
+        backend=backend,
     )
     if not streams:
         plan = Plan(find(sequences or ["builtin"], search_path, size, pixel_format), (settings,))
@@ -570,9 +606,10 @@ def code_pairs(
     out: Annotated[Path, typer.Option(help="Folder to write pairs.qQP.npz into; what an interrupted run coded there is used.")],
     qps: Annotated[str, typer.Option("--qp", help="QPs, separated by commas.")] = "22,27,32,37",
     position: Position = "before_deblocking",
-    codec: Annotated[str, typer.Option(help="Encoder: x265.")] = "x265",
+    codec: Annotated[str, typer.Option(help="Encoder: x265, or hm (your build).")] = "x265",
     downscale: Annotated[int, typer.Option(help="Average so many samples in each direction first.", min=1)] = 1,
     workers: Workers = None,
+    hm: HmFolder = None,
 ) -> None:
     """Code pictures all-intra and pack them as pair files, one a QP."""
     if position not in POSITIONS:
@@ -582,7 +619,7 @@ def code_pairs(
     with progress_bar() as progress:
         task = progress.add_task("files", total=len(resolve(images, rate=Fraction(1))))
         wanted = [int(part) for part in qps.split(",")]
-        files = training_pairs.code(images, wanted, out, position, codec, downscale, workers, lambda: progress.advance(task))
+        files = training_pairs.code(images, wanted, out, position, codec, downscale, workers, lambda: progress.advance(task), hm)
     for file in files:
         console.print(f"wrote {file}", soft_wrap=True)
 
@@ -643,6 +680,7 @@ def check_conformance(
 
 @app.command("bench")
 def run_bench(
+    context: typer.Context,
     sizes: Annotated[str, typer.Option(help="Picture sizes, separated by commas.")] = ",".join(f"{w}x{h}" for w, h in bench.SIZES),
     threads: Annotated[str, typer.Option(help="Thread counts, separated by commas.")] = ",".join(map(str, bench.THREADS)),
     kernels: Annotated[str | None, typer.Option(help="Kernels, separated by commas; default: all that this machine supports.")] = None,
@@ -651,6 +689,7 @@ def run_bench(
         float, typer.Option(help="Leave out rows that would take longer, in seconds (scalar ones of large pictures). 0: none.", min=0)
     ] = bench.BUDGET,
     peers: Annotated[bool, typer.Option("--peers", help="Compare with other engines too: those of the bench extra.")] = False,
+    backend: Annotated[str, typer.Option(help="c (the C library) or cuda (a GPU; --peers is torch there).")] = "c",
     model: ModelFile = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Rows, peaks and provenance.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Rates and times over picture size as PNG.")] = None,
@@ -659,23 +698,40 @@ def run_bench(
 
     --peers: also the same network in OpenVINO, ONNX Runtime and PyTorch, in turns, and how many samples each changes with the
     instruction set.
+
+    --backend cuda: pictures in the GPU's memory, and from ordinary memory and back, beside the rate of its int8 tensor cores; --peers:
+    also PyTorch's forms on that GPU, at the largest size up to 2560x1600.
     """
+    if backend not in evaluation.BACKENDS:
+        raise VrcnnError(f"unknown backend {backend!r}; there are {' and '.join(evaluation.BACKENDS)}")
+    if backend == "cuda":
+        said = {name: context.get_parameter_source(name) for name in ("threads", "kernels", "budget")}
+        if unfit := [name for name, source in said.items() if source and source.name == "COMMANDLINE"]:
+            raise VrcnnError(f"--{unfit[0]} is for backend c: a GPU has no such choice")
+        bench_cuda.check(model, peers)
+    elif peers:
+        bench_peers.check(model)
     wanted = [size for size in map(parse_size, sizes.split(",")) if size]
     counts = parse_numbers(threads)
     outputs = check_outputs(json_file, plot=plot)
-    if peers:
-        bench_peers.check(model)
     with progress_bar() as progress:
         task = progress.add_task("starting", total=100)
 
         def show(what: str, share: float) -> None:
             progress.update(task, completed=int(100 * share), description=what)
 
-        names = kernels.split(",") if kernels else None
-        document: dict[str, Any] = bench.bench(wanted, counts, names, model, repeats, budget, show)
-        if peers:
-            fitting = [size for size in wanted if size[0] * size[1] <= bench_peers.LARGEST]
-            document["peers"] = bench_peers.compare(fitting or wanted, counts, model, progress=show)
+        document: dict[str, Any]
+        if backend == "cuda":
+            document = bench_cuda.bench(bench.photograph(), wanted, model, repeats, show)
+            if peers:
+                show("peers", 0.99)
+                document["peers"] = bench_cuda.compare(bench.photograph(), document["rows"], model)
+        else:
+            names = kernels.split(",") if kernels else None
+            document = bench.bench(wanted, counts, names, model, repeats, budget, show)
+            if peers:
+                fitting = [size for size in wanted if size[0] * size[1] <= bench_peers.LARGEST]
+                document["peers"] = bench_peers.compare(fitting or wanted, counts, model, progress=show)
     models = evaluation.load_models(evaluation.Settings(model=model))
     document = {"provenance": provenance(model=models.identity, **document.get("peers", {}).get("versions", {})), **document}
     if json_file:

@@ -2,7 +2,7 @@
 
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,8 @@ METHODS = ("auto", "simple", "fused")
 TRAINED_SCALE = 8
 LEGACY_STREAM = 1
 """What __dlpack__ and __cuda_array_interface__ call CUDA's default stream."""
+
+_DLPACK_CUDA = 2  # kDLCUDA
 
 
 class CudaError(VrcnnError):
@@ -86,6 +88,21 @@ def library() -> ctypes.CDLL:
     return found
 
 
+class _Found(ctypes.Structure):
+    """What dladdr tells."""
+
+    _fields_ = (("file", ctypes.c_char_p), ("base", ctypes.c_void_p), ("name", ctypes.c_char_p), ("address", ctypes.c_void_p))
+
+
+def library_path() -> Path:
+    """The file that library() loaded. Raises CudaError if there is none."""
+    found = _Found()
+    address = ctypes.cast(library().vrcnn_cuda_devices, ctypes.c_void_p)
+    if not ctypes.CDLL(None).dladdr(address, ctypes.byref(found)) or not found.file:
+        raise CudaError("the system does not tell which file libvrcnn_cuda was loaded from; name it in VRCNN_CUDA_LIBRARY")
+    return Path(os.fsdecode(found.file))
+
+
 def _check(code: int, subject: str) -> int:
     if code >= 0:
         return code
@@ -119,7 +136,24 @@ class _OnDevice:
     """Where the samples of an array on a GPU are: address, shape [..., height, width], strides in bytes, bytes a sample."""
 
     def __init__(self, array: Any, stream: int, device: int) -> None:
-        if hasattr(array, "__cuda_array_interface__"):
+        self.keep: Any = array
+        where = array.__dlpack_device__() if hasattr(array, "__dlpack_device__") else None
+        # DLPack first: it names the GPU, and makes the stream wait for what the array's library still writes.
+        if where is not None and tuple(where) == (_DLPACK_CUDA, device):
+            try:
+                self.keep = array.__dlpack__(stream=stream)
+            except (BufferError, RuntimeError) as error:
+                raise CudaError(f"the array cannot be shared: {' '.join(str(error).split())}") from None
+            pointer = ctypes.pythonapi.PyCapsule_GetPointer
+            pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+            tensor = _Tensor.from_address(pointer(self.keep, b"dltensor"))
+            kind, self.item = "u" if tensor.code == 1 and tensor.lanes == 1 else "?", tensor.bits // 8
+            self.address, self.read_only = (tensor.data or 0) + tensor.offset, False
+            self.shape = tuple(tensor.shape[: tensor.ndim])
+            strides = tuple(s * self.item for s in tensor.strides[: tensor.ndim]) if tensor.strides else None
+        elif where is not None:
+            raise CudaError(f"the array is not on GPU {device} (its DLPack device is {tuple(where)})")
+        elif hasattr(array, "__cuda_array_interface__"):
             described = array.__cuda_array_interface__
             kind, self.item = described["typestr"][1], int(described["typestr"][2:])
             self.address, self.read_only = described["data"]
@@ -128,19 +162,6 @@ class _OnDevice:
             other = described.get("stream")
             if other is not None and other != stream:
                 raise CudaError(f"the array is being written in CUDA stream {other}; filter in that stream (stream=...)")
-            self.keep: Any = array
-        elif hasattr(array, "__dlpack__"):
-            where = tuple(array.__dlpack_device__())
-            if where != (2, device):
-                raise CudaError(f"the array is not on GPU {device} (its DLPack device is {where})")
-            self.keep = array.__dlpack__(stream=stream)
-            pointer = ctypes.pythonapi.PyCapsule_GetPointer
-            pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-            tensor = _Tensor.from_address(pointer(self.keep, b"dltensor"))
-            kind, self.item = "u" if tensor.code == 1 and tensor.lanes == 1 else "?", tensor.bits // 8
-            self.address, self.read_only = (tensor.data or 0) + tensor.offset, False
-            self.shape = tuple(tensor.shape[: tensor.ndim])
-            strides = tuple(s * self.item for s in tensor.strides[: tensor.ndim]) if tensor.strides else None
         else:
             raise CudaError(f"a {type(array).__name__} is no array on a GPU: it has neither __cuda_array_interface__ nor __dlpack__")
         if kind != "u" or self.item not in (1, 2) or len(self.shape) not in (2, 3):
@@ -211,9 +232,16 @@ class Cuda:
     ) -> None:
         """Filter what lies on the GPU, [height, width] or [pictures, height, width], into out, without copies.
 
-        Both: uint8 or uint16 with __cuda_array_interface__ or __dlpack__ (PyTorch, CuPy, ...), apart from each other. stream: handle of
-        the CUDA stream to work in, 1: the default one. Returns when the work is in the stream; both arrays must stay until it is done.
+        Both: uint8 or uint16 with __dlpack__ or __cuda_array_interface__ (PyTorch, CuPy, ...), apart from each other. stream: handle of
+        the CUDA stream to work in, 0 or 1: the default one. Returns when the work is in the stream; both arrays must stay until it is done.
         """
+        self.prepare_device(out, planes, bit_depth, index, scale, stream)()
+
+    def prepare_device(
+        self, out: Any, planes: Any, bit_depth: int, index: int, scale: int = TRAINED_SCALE, stream: int = LEGACY_STREAM
+    ) -> Callable[[], None]:
+        """A function that does what filter_device does whenever it is called; the arrays are looked at here, once."""
+        stream = stream or LEGACY_STREAM
         to, source = _OnDevice(out, stream, self.device), _OnDevice(planes, stream, self.device)
         if to.read_only:
             raise CudaError("the array for the results is read-only")
@@ -221,7 +249,11 @@ class Cuda:
             raise CudaError(f"the array for the results is {to.shape}, the planes are {source.shape}")
         written, read = to.planes(bit_depth), source.planes(bit_depth)
         handle = None if stream == LEGACY_STREAM else stream
-        _check(self._library.vrcnn_cuda_filter(self._context, index, scale, written, read, len(read), handle), "the planes")
+
+        def call(_keep: tuple[_OnDevice, _OnDevice] = (to, source)) -> None:
+            _check(self._library.vrcnn_cuda_filter(self._context, index, scale, written, read, len(read), handle), "the planes")
+
+        return call
 
     def peak(self, milliseconds: float = 20) -> float:
         """10^9 multiply-accumulates a second of the GPU's int8 matrix products, with nothing else to do."""

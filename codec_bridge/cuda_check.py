@@ -25,15 +25,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge import cuda
+from codec_bridge.bench_cuda import bench, peers
+from codec_bridge.bench_input import fill, float_network, network_for
 from codec_bridge.provenance import git_revision, processor
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
 from vrcnn_int.integer import ModelSet, filter_plane
-from vrcnn_int.models import builtin_path, float_path
-from vrcnn_int.network import load_float_networks
+from vrcnn_int.models import builtin_path
 
 BUILD = Path(__file__).resolve().parent.parent / "c/build/cuda"
-QP = 32
 SIZE = (2560, 1600)
 SANITIZERS = ("memcheck", "racecheck", "synccheck", "initcheck")
 TARGETS = (
@@ -57,11 +57,6 @@ def photograph() -> tuple[NDArray[np.uint8], str]:
         noise = np.random.default_rng(1).normal(0, 6, (512, 512))
         drawn = 128 + 60 * np.sin(x / 31) * np.cos(y / 17) + 40 * ((x // 64 + y // 48) % 2) + noise
         return np.clip(drawn, 0, 255).astype(np.uint8), "drawn (scikit-image is not there)"
-
-
-def filled(photo: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """The photograph, mirrored on and on until it fills [height, width]."""
-    return np.pad(photo, ((0, max(0, height - photo.shape[0])), (0, max(0, width - photo.shape[1]))), mode="symmetric")[:height, :width]
 
 
 def _run(command: list[str], seconds: float) -> tuple[int | None, str]:
@@ -97,7 +92,7 @@ def sanitizers(build: Path, seconds: float) -> list[dict[str, Any]]:
 def arrays(photo: NDArray[np.uint8]) -> list[dict[str, Any]]:
     """Arrays on the GPU, by the oracle: library, ok, samples compared; or library and failure."""
     models = ModelSet.load(builtin_path())
-    plane = filled(photo, 208, 120)
+    plane = fill(photo, 104, 60)
     stack = np.stack([plane, plane[::-1], plane[:, ::-1]])
     wanted = np.stack([filter_plane(models.networks[1], one, 8) for one in stack])
 
@@ -146,29 +141,18 @@ def times(build: Path, photo: NDArray[np.uint8], seconds: float) -> dict[str, An
     return document
 
 
-def peers(photo: NDArray[np.uint8], seconds: float) -> dict[str, Any]:
+def torch_peers(photo: NDArray[np.uint8], seconds: float) -> dict[str, Any]:
     """PyTorch's times for the same network and picture, until the time is over; and whether its int8 products give our bits."""
-    from vrcnn_int import torch_peer_cuda
-
-    name = torch_peer_cuda.available()
-    if name is None:
-        return {"missing": "torch finds no GPU"}
-    end = time.monotonic() + seconds
     models = ModelSet.load(builtin_path())
-    index = models.index_for_qp(QP)
-    networks, _ = load_float_networks(float_path(builtin_path()))
-    plane = filled(photo, *SIZE)
-    rows, theirs = torch_peer_cuda.time_int8(models.networks[index], plane)
-    ours = np.zeros_like(plane)
-    with cuda.Cuda(builtin_path().read_bytes()) as context:
-        context.filter_host([ours], [plane], 8, index)
-    cut = False
-    for row in torch_peer_cuda.time_floats(networks[index], plane):
-        rows.append(row)
-        if cut := time.monotonic() > end:
-            break
-    different = None if theirs is None else int(np.count_nonzero(ours != theirs))
-    return {"gpu": name, "version": torch_peer_cuda.version(), "rows": rows, "samples_unlike_int_mm": different, "cut_short": cut}
+    index = network_for(models)
+    plane = fill(photo, *SIZE)
+    found = peers(models.networks[index], float_network(builtin_path()), plane, seconds)
+    if (theirs := found.pop("filtered", None)) is not None:
+        ours = np.zeros_like(plane)
+        with cuda.Cuda(builtin_path().read_bytes()) as context:
+            context.filter_host([ours], [plane], 8, index)
+        found["samples_unlike_int_mm"] = int(np.count_nonzero(ours != theirs))
+    return found
 
 
 def card() -> str | None:
@@ -205,6 +189,10 @@ def table(document: dict[str, Any]) -> str:
         shapes = f"{row['first']} {row['second']}".replace("vrcnn_", "")
         share = 100 * row["gmacs"] / row["peak_gmacs"] if row["part"] == "whole" else float("nan")
         lines.append(f"{what:60} {row['ms']:10.3f} ms {row['pictures_per_second']:9.1f}/s {share:5.1f} %  {shapes}")
+    for row in document.get("bench", {}).get("rows", []):
+        what = f"{row['width']}x{row['height']}, {row['path']} to {row['path']}, from Python"
+        share = 100 * row["fraction_of_peak"]
+        lines.append(f"{what:60} {row['ms']:10.3f} ms {row['pictures_per_second']:9.1f}/s {share:5.1f} %")
     for row in document.get("peers", {}).get("rows", []):
         lines.append(f"{row['name']:60} " + (f"{row['ms']:10.3f} ms" if "ms" in row else row["failure"]))
     for check in ("equality", "sanitizers", "arrays"):
@@ -218,7 +206,7 @@ def table(document: dict[str, Any]) -> str:
 def check(build: Path, out: Path, quick: bool) -> bool:
     """Run it all and write the document after each step, so that what was found stays. True if nothing differed."""
     if missing := [name for name in ("test_cuda", "bench_cuda", "libvrcnn_cuda.so.0") if not (build / name).exists()]:
-        raise VrcnnError(f"{build} lacks {', '.join(missing)}; run `make cuda`")
+        raise VrcnnError(f"{build} lacks {', '.join(missing)}; run `make cuda-check`, which builds them")
     os.environ.setdefault("VRCNN_CUDA_LIBRARY", str(build / "libvrcnn_cuda.so.0"))
     cuda.devices()
     photo, origin = photograph()
@@ -228,7 +216,8 @@ def check(build: Path, out: Path, quick: bool) -> bool:
         ("equality", lambda: equality(build, 1 if quick else 30, 120)),
         ("arrays", lambda: arrays(photo)),
         ("times", lambda: times(build, photo, 150)),
-        ("peers", lambda: {"missing": "not asked for"} if quick else peers(photo, 90)),
+        ("bench", lambda: {"missing": "not asked for"} if quick else bench(photo, [SIZE, (1920, 1080)], None, 3)),
+        ("peers", lambda: {"missing": "not asked for"} if quick else torch_peers(photo, 90)),
         ("sanitizers", lambda: [] if quick else sanitizers(build, 60)),
     )
     for name, step in steps:

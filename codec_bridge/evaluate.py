@@ -9,9 +9,9 @@ import hashlib
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -24,11 +24,13 @@ from numpy.typing import NDArray
 from codec_bridge import check, metrics
 from codec_bridge.catalogue import Sequence as VideoSequence
 from codec_bridge.catalogue import auto_frames
-from codec_bridge.codecs import CODECS, IN_LOOP, CodecError, Encoded, Format, get_codec, hm, x265, x265_loop
-from codec_bridge.decision import Decider
+from codec_bridge.codecs import CODECS, IN_LOOP, CodecError, Encoded, Format, get_codec, hm, nal, slices, x265, x265_loop
+from codec_bridge.decision import Decider, Decision
 from codec_bridge.filter import Filter
 from codec_bridge.sideinfo import Sideinfo, parse
-from codec_bridge.video import Picture
+from codec_bridge.store import digest
+from codec_bridge.stream_cache import StreamCache
+from codec_bridge.video import Picture, Plane
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import UNIT_SCALE, ModelSet
 from vrcnn_int.models import builtin_path, float_path
@@ -38,18 +40,25 @@ SIDE_INFORMATION_BITS = 16
 """Bits a picture that a stream filtered after decoding pays for side information: its syntax is that of codecs with the filter inside."""
 
 VARIANTS = {
-    "x265": ("anchor", "none", "integer", "float"),
-    "hm": ("anchor", "none", "picture", "map"),
+    "x265": ("anchor", "none", "integer", "float", "choice"),
+    "hm": ("anchor", "none", "integer", "float", "choice", "picture", "map"),
     "x265-loop": ("anchor", "none", "picture", "map", "after"),
 }
-"""Of each codec. anchor: deblocking and SAO; none: both off. Offline, integer and float are the networks on every picture. In the loop
-the encoder decides: picture, for whole pictures; map, for units of a picture. after: the same decision about the same networks on the
-anchor's decoded pictures, outside the loop, its side information counted."""
+"""Of each codec. anchor: deblocking and SAO; none: both off. Offline, all-intra, integer and float are the networks on every picture of
+the stream without filters; choice: each picture is the anchor's with its bits, or that of the stream without filters with its bits, the
+integer networks in those units where they help, and the side information. In the loop the encoder decides: picture, for whole pictures;
+map, for units of a picture. after: the same decision about the same networks on the anchor's decoded pictures, outside the loop, its side
+information counted."""
 
 DEFAULT_VARIANTS = {"x265": "anchor,none,integer", "hm": "anchor,map", "x265-loop": "anchor,map"}
 
 INSIDE = ("picture", "map")
-AFTER_DECODING = ("integer", "float", "after")
+ALL_INTRA = ("integer", "float", "choice")
+AFTER_DECODING = (*ALL_INTRA, "after")
+
+BACKENDS = ("c", "cuda")
+BY_BACKEND = ("integer",)
+"""Variants whose pictures the backend filters; the others' filter stands in the codec, in torch, or in an encoder's decision."""
 
 INTER_FRAMES = 16
 """Pictures a sequence where the rule by size, meant for all-intra coding, does not apply."""
@@ -75,7 +84,8 @@ class Settings:
     ``frames``: pictures a sequence, None for the rule by size (catalogue.auto_frames). ``model``: a model set file, None for the
     shipped one. ``check``: compare every filtered picture with the oracle, and with filtering a second decode unit by unit.
     ``configuration``, ``hm``, ``anchor_hm``: one of hm.CONFIGURATIONS, HM's folder, and that of an HM for the anchor (for codec hm).
-    With x265-loop: one of its CONFIGURATIONS; ``codecs``: the folder of its programs.
+    With x265-loop: one of its CONFIGURATIONS; ``codecs``: the folder of its programs. ``stream_cache``: folder that keeps the streams
+    without a network, and gives them again. ``backend``: one of BACKENDS, for the variants BY_BACKEND.
     """
 
     codec: str = "x265"
@@ -91,6 +101,8 @@ class Settings:
     hm: Path | None = None
     anchor_hm: Path | None = None
     codecs: Path | None = None
+    stream_cache: Path | None = None
+    backend: str = "c"
 
 
 def load_models(settings: Settings) -> ModelSet:
@@ -99,8 +111,11 @@ def load_models(settings: Settings) -> ModelSet:
 
 
 def open_filter(settings: Settings, models: ModelSet) -> Filter:
-    """The C library with the evaluation's model and kernel. Raises EvaluationError if it holds another set than the oracle."""
-    filter_ = Filter(settings.model, kernel=settings.kernel)
+    """The C library, or the GPU, with the evaluation's model and kernel.
+
+    Raises EvaluationError if it holds another set than the oracle, CudaError where there is no GPU to use.
+    """
+    filter_ = Filter(settings.model, settings.kernel, settings.backend)
     if filter_.identity != models.identity:
         raise EvaluationError(f"the C library filters with model set {filter_.identity}, the oracle with {models.identity}")
     return filter_
@@ -158,6 +173,15 @@ def check_settings(settings: Settings) -> None:
         tools.configuration(settings.configuration, 8)
     elif settings.configuration != "ai":
         raise EvaluationError(f"{settings.codec} is evaluated all-intra only: its pictures are filtered after decoding")
+    offline = [variant for variant in settings.variants if variant in ALL_INTRA]
+    if offline and settings.configuration != "ai":
+        raise EvaluationError(f"variant {offline[0]} is for configuration ai only: its pictures are filtered after decoding")
+    if settings.backend not in BACKENDS:
+        raise EvaluationError(f"unknown backend {settings.backend!r}; there are {' and '.join(BACKENDS)}")
+    if settings.backend != "c" and not set(settings.variants) & set(BY_BACKEND):
+        raise EvaluationError(f"backend {settings.backend} is for variant {BY_BACKEND[0]}, which is not among {settings.codec}'s here")
+    if settings.backend == "cuda" and settings.kernel != "auto":
+        raise EvaluationError(f"backend cuda has no kernel {settings.kernel}: leave the kernel at auto, or use backend c")
     models = load_models(settings)
     if set(settings.variants) & {*INSIDE, *AFTER_DECODING}:
         for qp in settings.qps:
@@ -177,7 +201,7 @@ def encoder_options(settings: Settings, variant: str) -> tuple[str, ...]:
     """What a variant's encoder is told beside what all are told. Variants with equal options share a stream."""
     position = POSITIONS.index(settings.position)
     off = HM_FILTERS_OFF if settings.codec == "hm" else X265_FILTERS_OFF
-    if variant == "none" or (variant in ("integer", "float") and settings.position == "before_deblocking"):
+    if variant == "none" or (variant in ALL_INTRA and settings.position == "before_deblocking"):
         return off
     if variant not in INSIDE:
         return ()
@@ -230,17 +254,39 @@ class Measured:
     side: list[Sideinfo | None]
 
 
+@dataclass(frozen=True)
+class Filtered:
+    """What networks outside the loop made of a decoded stream. side_bits: of the side information; more_bits: of pictures that come from
+    another stream, beyond those of the one that was filtered."""
+
+    pictures: list[Picture]
+    side: list[Sideinfo | None]
+    side_bits: int
+    kernel: str | None
+    more_bits: int = 0
+
+
 class Work:
     """One sequence at one QP with one codec in one configuration. Each stream is coded when a variant first wants it, and once.
 
-    originals: cropped. say: called with a word at each step. ``spent``: seconds in encoder, decoder, filter, metrics and checks.
+    originals: cropped. say: called with a word at each step. determined: what a stream without a network depends on beside the encoder's
+    options, for the cache. ``spent``: seconds in encoder, decoder, filter, metrics and checks.
     Everything raises VrcnnError where a gate does not open, and Stopped soon after STOP is set.
     """
 
     def __init__(
-        self, originals: list[Picture], qp: int, rate: Fraction, settings: Settings, models: ModelSet, say: Callable[[str], None]
+        self,
+        originals: list[Picture],
+        qp: int,
+        rate: Fraction,
+        settings: Settings,
+        models: ModelSet,
+        say: Callable[[str], None],
+        determined: Mapping[str, Any],
     ) -> None:
         self.originals, self.qp, self.rate, self.settings, self.models, self.say = originals, qp, rate, settings, models, say
+        self.determined = determined
+        self.cache = StreamCache(settings.stream_cache) if settings.stream_cache else None
         self.spent: defaultdict[str, float] = defaultdict(float)
         self._streams: dict[tuple[str, ...], Any] = {}
         self._verified: dict[tuple[str, ...], Verified | VrcnnError] = {}
@@ -258,27 +304,27 @@ class Work:
     def measure(self, variant: str) -> Measured:
         """Code what is needed for a variant, and measure it."""
         options = encoder_options(self.settings, variant)
-        if options not in self._verified:
-            try:
-                self._verified[options] = getattr(self, f"_verify_{self.settings.codec.replace('-', '_')}")(options, variant in INSIDE)
-            except VrcnnError as error:
-                self._verified[options] = error
-        found = self._verified[options]
-        if isinstance(found, VrcnnError):
-            raise found
+        found = self._gated(options, variant in INSIDE)
         pictures, side, side_bits, bits = found.pictures, found.side, found.side_bits, found.encoded.bits
         filter_seconds, kernel = found.filter_seconds, found.kernel
         if variant in AFTER_DECODING:
+            found = self._with_uncropped(found)
             before = self.spent["filter"]
             with self._step("filter"):
-                pictures, side, side_bits, kernel = getattr(self, f"_{variant}")(found)
-            bits += side_bits
+                filtered: Filtered = getattr(self, f"_{variant}")(found)
+            pictures, side, side_bits, kernel = filtered.pictures, filtered.side, filtered.side_bits, filtered.kernel
+            bits += side_bits + filtered.more_bits
             filter_seconds = self.spent["filter"] - before
         is_network = variant in (*INSIDE, *AFTER_DECODING)
         samples = 0
         if self.settings.check and is_network and variant not in ("float", "after"):
             with self._step("check"):
-                samples = self._check_offline(found, pictures) if variant == "integer" else self._check_inside(found, options)
+                if variant == "integer":
+                    samples = self._check_offline(found, pictures)
+                elif variant == "choice":
+                    samples = self._check_choice(found, pictures, side)
+                else:
+                    samples = self._check_inside(found, options)
         start = self.spent["metrics"]
         with self._step("metrics"):
             pictures = [picture.cropped() for picture in pictures]
@@ -312,6 +358,46 @@ class Work:
         return Measured(figures, found.encoded.data, pictures, side)
 
     # ---- streams ----
+
+    def _gated(self, options: tuple[str, ...], network: bool) -> Verified:
+        """A stream that passed the gates, coded when it is first wanted. What did not pass raises the same error every time."""
+        if options not in self._verified:
+            try:
+                found: Verified | None = None if network else self._kept(options)
+                if found is None:
+                    found = getattr(self, f"_verify_{self.settings.codec.replace('-', '_')}")(options, network)
+                    if self.cache and not network:
+                        self.cache.save(self._key(options), found.encoded, found.encode_cpu_seconds)
+                self._verified[options] = found
+            except VrcnnError as error:
+                self._verified[options] = error
+        result = self._verified[options]
+        if isinstance(result, VrcnnError):
+            raise result
+        return result
+
+    def _key(self, options: tuple[str, ...]) -> str:
+        return digest({**self.determined, "options": options})
+
+    def _kept(self, options: tuple[str, ...]) -> Verified | None:
+        """A stream of the cache, decoded, every picture hash verified."""
+        found = self.cache.load(self._key(options)) if self.cache else None
+        if not found:
+            return None
+        before = self.spent["decode"]
+        pictures = self._decode_x265(found[0].data)
+        cropped = [picture.cropped() for picture in pictures] if self.settings.codec == "hm" else pictures
+        seconds = self.spent["decode"] - before
+        return Verified(found[0], cropped, seconds, encode_cpu_seconds=found[1].cpu_seconds, side=hm.side_information(found[0].data))
+
+    def _with_uncropped(self, found: Verified) -> Verified:
+        """With the pictures as a filter in the loop has them: HM's decoder puts them out cropped. Raises check.Inconsistency."""
+        if self.settings.codec != "hm":
+            return found
+        pictures = self._decode_x265(found.encoded.data)
+        for number, sides in enumerate(zip(pictures, found.pictures, strict=True)):
+            check.compare_sides(sides[0].cropped(), sides[1], f"picture {number}", "HM's decoder")
+        return replace(found, pictures=pictures)
 
     def _coded(self, options: tuple[str, ...], network: bool = False) -> Any:
         """Encoded, hm.Coded or x265_loop.Coded, by the codec."""
@@ -378,43 +464,75 @@ class Work:
             decode_filter_seconds=decoded.filter_seconds, kernel=coded.kernel, side=side, side_bits=hm.side_information_bits(coded.data),
         )  # fmt: skip
 
-    # ---- networks outside the loop: pictures, side information, its bits, kernel ----
+    # ---- networks outside the loop ----
 
     @property
     def _index(self) -> int:
         return self.models.index_for_qp(self.qp, self.settings.position)
 
-    def _everywhere(self, count: int) -> tuple[list[Sideinfo | None], int]:
+    def _everywhere(self, pictures: list[Picture], kernel: str | None) -> Filtered:
         side = Sideinfo(None, "all", self.settings.position, (self._index,), UNIT_SCALE)
-        return [side] * count, SIDE_INFORMATION_BITS * count
+        return Filtered(pictures, [side] * len(pictures), SIDE_INFORMATION_BITS * len(pictures), kernel)
 
-    def _integer(self, found: Verified) -> tuple[list[Picture], list[Sideinfo | None], int, str | None]:
+    def _integer(self, found: Verified) -> Filtered:
         with open_filter(self.settings, self.models) as filter_:
             pictures = [filter_.filter_picture(picture, index=self._index) for picture in _watch(found.pictures)]
-            return pictures, *self._everywhere(len(pictures)), filter_.kernel
+            return self._everywhere(pictures, filter_.kernel)
 
-    def _float(self, found: Verified) -> tuple[list[Picture], list[Sideinfo | None], int, str | None]:
+    def _float(self, found: Verified) -> Filtered:
         run = float_filter(self.settings, self.models, self._index)
-        pictures = [picture.with_luma(run(picture.planes[0], picture.bit_depth)) for picture in _watch(found.pictures)]
-        return pictures, *self._everywhere(len(pictures)), None
+        return self._everywhere([p.with_luma(run(p.planes[0], p.bit_depth)) for p in _watch(found.pictures)], None)
 
-    def _after(self, found: Verified) -> tuple[list[Picture], list[Sideinfo | None], int, str | None]:
-        """The decision is the codec's, with x265's lambda, except that input and background of the networks are the decoded picture."""
-        model = (self.settings.model or builtin_path()).read_bytes()
+    def _after(self, found: Verified) -> Filtered:
+        """The decision is the codec's, except that input and background of the networks are the decoded picture."""
         pictures: list[Picture] = []
         side: list[Sideinfo | None] = []
         bits = 0
-        with Decider(found.pictures[0].width, found.pictures[0].height, model) as decider:
+        with self._decider(found.pictures[0]) as decider:
             for picture, original in zip(_watch(found.pictures), self.originals, strict=True):
-                luma, truth, depth = picture.planes[0], original.planes[0], picture.bit_depth
-                decision = decider.decide(
-                    truth, luma, luma, depth, qp=self.qp, lam=0.038 * math.exp(0.234 * self.qp) * 4 ** (depth - 8),
-                    ordinary_cost=float(((luma.astype(np.int64) - truth) ** 2).sum()), position=self.settings.position,
-                )  # fmt: skip
+                truth = original.planes[0]
+                decision = self._decide(decider, truth, picture, squared_error(picture, truth))
                 bits += 8 * len(decision.data)
                 side.append(parse(decision.data, False, picture.width, picture.height))
                 pictures.append(picture if decision.luma is None else picture.with_luma(decision.luma))
-        return pictures, side, bits, None
+        return Filtered(pictures, side, bits, None)
+
+    def _choice(self, found: Verified) -> Filtered:
+        """The decision is the codec's, except that units without a network keep the samples without filters."""
+        anchor = self._with_uncropped(self._gated((), False))
+        pictures: list[Picture] = []
+        side: list[Sideinfo | None] = []
+        side_bits = more_bits = 0
+        sizes = (nal.picture_bits(verified.encoded.data) for verified in (anchor, found))
+        coded = zip(*sizes, (segments[0].is_irap for segments in slices.pictures(found.encoded.data)), strict=True)
+        ways = zip(_watch(found.pictures), anchor.pictures, self.originals, coded, strict=True)
+        with self._decider(found.pictures[0]) as decider:
+            for picture, ordinary, original, (with_filters, without, is_irap) in ways:
+                truth = extended(original.planes[0], picture.width, picture.height)
+                more = with_filters - without
+                cost = squared_error(ordinary, truth) + self._lambda(picture.bit_depth) * more
+                decision = self._decide(decider, truth, picture, cost, is_irap)
+                size = len(decision.data)
+                side_bits += 8 * size + 2 * (size + 1).bit_length() - 1  # with its length, ue(v), in every slice header
+                more_bits += more if decision.luma is None else 0
+                side.append(parse(decision.data, is_irap, picture.width, picture.height))
+                pictures.append(ordinary if decision.luma is None else picture.with_luma(decision.luma))
+        return Filtered(pictures, side, side_bits, None, more_bits)
+
+    def _decider(self, like: Picture) -> Decider:
+        return Decider(like.width, like.height, (self.settings.model or builtin_path()).read_bytes())
+
+    def _decide(self, decider: Decider, truth: Plane, picture: Picture, cost: float, is_irap: bool = False) -> Decision:
+        depth, luma = picture.bit_depth, picture.planes[0]
+        return decider.decide(
+            truth, luma, luma, depth, qp=self.qp, lam=self._lambda(depth), ordinary_cost=cost,
+            position=self.settings.position, is_irap=is_irap,
+        )  # fmt: skip
+
+    def _lambda(self, bit_depth: int) -> float:
+        """Squared error that a bit is worth to the encoder: HM's for intra pictures, x265's."""
+        lam = 0.57 * 2 ** ((self.qp - 12) / 3) if self.settings.codec == "hm" else 0.038 * math.exp(0.234 * self.qp)
+        return float(lam * 4 ** (bit_depth - 8))
 
     # ---- checks against the oracle, on request: luma samples compared ----
 
@@ -427,6 +545,17 @@ class Work:
                 check.check_picture(filter_, self.models.networks[index], index, *three, f"picture {number}")
                 for number, three in enumerate(sides)
             )
+
+    def _check_choice(self, found: Verified, pictures: list[Picture], side: list[Sideinfo | None]) -> int:
+        anchor = self._with_uncropped(self._gated((), False))
+        with Filter(self.models, backend="oracle") as oracle:
+            ways = zip(pictures, side, _watch(found.pictures), anchor.pictures, strict=True)
+            for number, (picture, information, unfiltered, ordinary) in enumerate(ways):
+                source = unfiltered if self.settings.position == "before_deblocking" else ordinary
+                expected = check.replay(oracle, information, source, source, ordinary)
+                luma, again = (Picture(side.planes[:1], side.bit_depth, "400") for side in (picture, expected))  # chroma is not replayed
+                check.compare_sides(luma, again, f"picture {number}", "offline replay")
+        return sum(picture.planes[0].size for picture in pictures)
 
     def _check_inside(self, found: Verified, options: tuple[str, ...]) -> int:
         """All-intra, the pictures are made again offline: the oracle filters the reconstructions of streams that have no network."""
@@ -446,6 +575,16 @@ class Work:
                     expected = check.replay(oracle, information, *recons).cropped()
                     check.compare_sides(picture, expected, f"picture {number}", "offline replay")
         return sum(picture.planes[0].size for picture in found.pictures)
+
+
+def squared_error(picture: Picture, truth: Plane) -> float:
+    """Of the luma samples."""
+    return float(np.square(picture.planes[0].astype(np.int64) - truth).sum())
+
+
+def extended(plane: Plane, width: int, height: int) -> Plane:
+    """A plane of the size that is coded, the last samples repeated, as encoders do it."""
+    return np.pad(plane, ((0, height - plane.shape[0]), (0, width - plane.shape[1])), mode="edge")
 
 
 def _watch(pictures: Iterable[Picture]) -> Iterator[Picture]:

@@ -520,8 +520,13 @@ class Filter:
         x, y, width, height = region
         with self._lock:
             self._check_open()
-            if self._oracle is not None or self._cuda is not None:
+            if self._oracle is not None:
                 filtered = self._whole(samples, bit_depth, index, scale)
+            elif self._cuda is not None:  # what lies beyond the halo has no say
+                halo = self.networks[index].halo
+                left, top = max(0, x - halo), max(0, y - halo)
+                part = np.ascontiguousarray(samples[top : y + height + halo, left : x + width + halo])
+                return self._whole(part, bit_depth, index, scale)[y - top :, x - left :][:height, :width].copy()
             else:
                 filtered = np.empty_like(samples)
                 dst = _plane(filtered, bit_depth, "VrcnnPlane *")

@@ -32,7 +32,8 @@ UNIT_COLOURS = 8
 GAIN_POINTS = 49
 """Of a curve of PSNR gains."""
 
-MARKERS = ("circle", "down", "square", "triangle", "plus", "diamond", "pentagon")  # of VARIANTS, in their order; page.css has the colours
+MARKERS = ("circle", "down", "square", "triangle", "plus", "diamond", "pentagon", "star")
+"""Of VARIANTS, in their order; page.css has the colours."""
 SECTIONS = {
     "summary": "Summary",
     "sequences": "Sequences",

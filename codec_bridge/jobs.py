@@ -25,10 +25,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from codec_bridge import _vrcnn, metrics
+from codec_bridge import _vrcnn, cuda, metrics
 from codec_bridge.catalogue import Sequence as VideoSequence
 from codec_bridge.codecs import IN_LOOP, CodecError, Format, hm, x265, x265_loop
-from codec_bridge.evaluate import AFTER_DECODING, INSIDE, Measured, Settings, Stopped, Work, encoder_arguments, frames_of, load_models
+from codec_bridge.evaluate import (
+    AFTER_DECODING,
+    BY_BACKEND,
+    INSIDE,
+    Measured,
+    Settings,
+    Stopped,
+    Work,
+    encoder_arguments,
+    frames_of,
+    load_models,
+)
 from codec_bridge.plan import Plan
 from codec_bridge.provenance import git_revision, without_paths
 from codec_bridge.report import ROW_KEYS
@@ -89,9 +100,10 @@ class Job:
 
     @property
     def stream(self) -> str:
-        """Equal for jobs that share a stream. Checks in the loop need further ones: they share all."""
+        """Equal for jobs that share a stream. Choices, and checks in the loop, need several: then all share."""
         names = ["sequence", "codec", "configuration", "qp", "programs"]
-        if not (self.settings.check and self.settings.codec in IN_LOOP):
+        shares_all = "choice" in self.settings.variants or (self.settings.check and self.settings.codec in IN_LOOP)
+        if not shares_all:
             names.append("command")
         return digest({name: self.inputs[name] for name in names})
 
@@ -229,6 +241,7 @@ def facts(plan: Plan, jobs: Sequence[Job]) -> dict[str, Any]:
         "runs": [{"codec": run.codec, "configuration": run.configuration, "variants": list(run.variants)} for run in plan.runs],
         "qps": list(first.qps), "frames": first.frames, "model": load_models(first).identity, "kernel": first.kernel,
         "position": first.position, "preset": first.preset, "method": plan.method, "check": first.check,
+        "apart": list(plan.apart),
     }  # fmt: skip
 
 
@@ -267,8 +280,12 @@ def inputs_of(
     }  # fmt: skip
     if variant in (*INSIDE, *AFTER_DECODING):
         inputs |= {"model": model, "kernel": settings.kernel, "position": settings.position, "check": settings.check}
+    if variant == "choice":
+        inputs["ordinary"] = encoder_arguments(settings, "anchor", qp, sequence, pictures, rate)
     if variant in AFTER_DECODING or inputs.get("check"):
         inputs["library"] = file_hash(Path(_vrcnn.__file__))
+    if settings.backend != "c" and variant in BY_BACKEND:
+        inputs |= {"backend": settings.backend, "cuda": file_hash(cuda.library_path())}
     if variant == "float":
         inputs["float"] = [file_hash(float_path(settings.model or builtin_path())), _installed("torch")]
     return inputs
@@ -378,7 +395,8 @@ def _begin(job: Job, settings: Settings, say: Callable[[str], None], originals: 
         originals, md5 = read(sequence, job.source.pictures)
     else:
         md5 = samples_md5(originals)
-    return Work(originals, job.qp, sequence.rate or Fraction(25), settings, load_models(settings), say), md5
+    determined = {name: job.inputs[name] for name in ("sequence", "codec", "configuration", "qp", "programs")} | {"preset": settings.preset}
+    return Work(originals, job.qp, sequence.rate or Fraction(25), settings, load_models(settings), say, determined), md5
 
 
 def _compare(job: Job, settings: Settings, work: Work, md5: str) -> None:
@@ -423,7 +441,7 @@ def _crops(job: Job, measured: Measured, originals: list[Picture]) -> tuple[dict
         planes.append(luma)
     files = {name: _png(plane[y : y + height, x : x + width], depth) for name, plane in zip(names, planes, strict=False)}
     units = None
-    information = measured.side[number] if job.variant in ("map", "after") else None
+    information = measured.side[number] if job.variant in ("map", "choice", "after") else None
     if information is not None:
         whole = [[int(information.mode == "all")]]
         size, choices = (max(luma.shape), whole) if information.units is None else (information.unit_size, information.units.tolist())

@@ -68,6 +68,13 @@ def render(document: Document) -> str:
             for line in entry["lines"]
         ]
         blocks += [f"## BD-rate (%) by sequence, {escaped(group['label'])}", _table(heads, lines, texts=(0, 1, 2, 11))]
+    for group in groups:
+        found = group["gains"]
+        if found["lines"]:
+            heads = ["sequence", "variant", *(f"QP {qp}" for qp in found["qps"])]
+            lines = [[name, variant, *(view.signed(value, 3) for value in values)] for name, variant, values in found["lines"]]
+            title = f"## Luma PSNR above the anchor's at the same QP (dB), {escaped(group['label'])}"
+            blocks += [title, _table(heads, lines, texts=(0, 1))]
     blocks.append("## Flagged rows")
     flags = [[flag["severity"], flag["sequence"], view.where(flag), flag["text"]] for flag in document["flags"]]
     blocks.append(_table(["severity", "sequence", "where", "reason"], flags, texts=range(4)) if flags else view.NO_FLAGS)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from codec_bridge.catalogue import Sequence as VideoSequence
 from codec_bridge.catalogue import resolve
-from codec_bridge.codecs import get_codec
+from codec_bridge.codecs import CodecError, Encoded, hm, x265
+from codec_bridge.evaluate import HM_FILTERS_OFF
 from codec_bridge.provenance import provenance
 from codec_bridge.video import Picture, open_video, plane_shapes, samples_md5
 from vrcnn_int import pairs
@@ -77,6 +78,17 @@ def downscaled(picture: Picture, factor: int) -> Picture:
     return Picture(tuple(planes), picture.bit_depth, picture.chroma_format)
 
 
+def coder(codec: str, filters: bool, hm_folder: Path | None) -> Callable[[Picture, int], Encoded]:
+    """What codes a picture at a QP, with in-loop filters or without. Raises CodecError for another codec, and if there is no HM."""
+    if codec == "x265":
+        return lambda picture, qp: x265.encode([picture], qp, filters=filters)
+    if codec != "hm":
+        raise CodecError(f"unknown codec {codec!r}; pictures are coded with x265 or hm")
+    tools = hm.find_tools(hm_folder)
+    tools.configuration("ai", 8)
+    return lambda picture, qp: hm.encode(tools, [picture], qp, options=() if filters else HM_FILTERS_OFF)
+
+
 def code(
     images: Path,
     qps: Sequence[int],
@@ -86,14 +98,16 @@ def code(
     downscale: int = 1,
     workers: int | None = None,
     progress: Callable[[], None] = lambda: None,
+    hm_folder: Path | None = None,
 ) -> list[Path]:
     """Code all 8-bit pictures of a folder's pictures and videos at ``qps``; writes ``out``/pairs.qQP.npz and returns these files.
 
-    before_deblocking: coded with deblocking and SAO off; after_sao: with both on. Every coded picture is kept in ``out``/parts under
-    the MD5 of its original, so a run that was interrupted, or was given more pictures, codes what is missing.
+    before_deblocking: coded with deblocking and SAO off; after_sao: with both on. codec: x265, or hm (its folder: hm_folder). Every coded
+    picture is kept in ``out``/parts under the MD5 of its original, so a run that was interrupted, or was given more pictures, codes what
+    is missing.
     ``progress()`` is called after each file. Raises VrcnnError for pictures that cannot be coded.
     """
-    coder = get_codec(codec)
+    encode = coder(codec, position == "after_sao", hm_folder)
     parts = out / "parts" / f"{codec}-{position}"
     parts.mkdir(parents=True, exist_ok=True)
 
@@ -109,8 +123,7 @@ def code(
                 for qp in qps:
                     part = parts / f"{names[-1]}.q{qp}.npz"
                     if not part.exists():
-                        data = coder.encode([original], qp, filters=position == "after_sao").data
-                        (recon,) = coder.decode(data, cropping=True)
+                        (recon,) = x265.decode(encode(original, qp).data, cropping=True)  # verifies the hashes, whoever coded
                         pairs.write(part, [(recon.planes[0], original.planes[0])], {"qp": qp, "position": position})
         progress()
         return names

@@ -10,12 +10,15 @@ A plan file; everything but ``sequences`` has the default that is shown::
     frames = "auto"                     # or so many pictures of each sequence
     model = "mine.vrcnn"                # default: the shipped set
     kernel = "auto"
+    backend = "c"                       # or cuda: a GPU filters for the variant integer
     position = "before_deblocking"      # or after_sao
     preset = "medium"                   # of x265
+    apart = ["clip_from_a_lossy_source"]    # sequences that are measured, but not in classes and means; default: none
     method = "pchip"                    # of the curves: pchip, cubic, akima
     check = false                       # also compare filtered pictures with the oracle
     transfer = "shared"                 # or upload: workers get samples and model, and send their results back
     keep_streams = false
+    stream_cache = "streams"            # folder that keeps streams without a network for other evaluations; default: none
     search_path = ["/video/ctc"]        # default: environment variable VRCNN_SEQUENCES
     size = "416x240"                    # of .yuv files outside the catalogues, with
     format = "yuv420p"
@@ -40,7 +43,7 @@ from typing import Any
 from codec_bridge.bd_rate import METHODS, MIN_POINTS
 from codec_bridge.catalogue import Sequence, resolve
 from codec_bridge.codecs import CODECS
-from codec_bridge.evaluate import DEFAULT_VARIANTS, Settings, check_settings
+from codec_bridge.evaluate import BY_BACKEND, DEFAULT_VARIANTS, Settings, check_settings
 from vrcnn_int.errors import VrcnnError
 
 TRANSFERS = ("shared", "upload")
@@ -52,7 +55,8 @@ class PlanError(VrcnnError):
 
 @dataclass(frozen=True)
 class Plan:
-    """Sequences, and one Settings for each codec and configuration. file: the plan file's name, "" without one."""
+    """Sequences, and one Settings for each codec and configuration. apart: names of sequences that are in no mean. file: the plan file's
+    name, "" without one."""
 
     sequences: tuple[Sequence, ...]
     runs: tuple[Settings, ...]
@@ -61,6 +65,7 @@ class Plan:
     keep_streams: bool = False
     slurm: Mapping[str, Any] = field(default_factory=dict)
     file: str = ""
+    apart: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.sequences:
@@ -69,6 +74,11 @@ class Plan:
         for name in names:
             if names.count(name) > 1:
                 raise PlanError(f"{names.count(name)} sequences are called {name}; give them in separate runs")
+        for name in self.apart:
+            if name not in names:
+                raise PlanError(f"apart: there is no sequence {name!r} in the plan")
+        if set(names) <= set(self.apart):
+            raise PlanError("apart: every sequence is left out of the means")
         for settings in self.runs:
             if sum((other.codec, other.configuration) == (settings.codec, settings.configuration) for other in self.runs) > 1:
                 raise PlanError(f"{settings.codec} {settings.configuration} is given twice")
@@ -76,6 +86,8 @@ class Plan:
             raise PlanError("no codec, or no configuration, to evaluate")
         if self.method not in METHODS:
             raise PlanError(f"unknown method {self.method!r}; there are {', '.join(METHODS)}")
+        if self.transfer == "upload" and any(settings.stream_cache for settings in self.runs):
+            raise PlanError("stream_cache is a folder that workers share; it does not go with the transfer upload")
         if self.transfer not in TRANSFERS:
             raise PlanError(f"unknown transfer {self.transfer!r}; there are {', '.join(TRANSFERS)}")
         for settings in self.runs:
@@ -130,12 +142,13 @@ def _from_values(values: dict[str, Any], folder: Path, name: str) -> Plan:
         raise PlanError(f'frames: {frames!r} is neither "auto" nor a number of pictures')
     model = take.path("model", folder)
     kernel, position = take.value("kernel", str, "auto"), take.value("position", str, "before_deblocking")
-    preset = take.value("preset", str, "medium")
+    preset, backend = take.value("preset", str, "medium"), take.value("backend", str, "c")
     check, keep_streams = take.value("check", bool, False), take.value("keep_streams", bool, False)
     method, transfer = take.value("method", str, "pchip"), take.value("transfer", str, "shared")
     size, pixel_format = parse_size(take.value("size", str, None)), take.value("format", str, None)
     search_path = [folder / path for path in take.texts("search_path", [])] or None
-    slurm = take.value("slurm", dict, {})
+    stream_cache = take.path("stream_cache", folder)
+    slurm, apart = take.value("slurm", dict, {}), tuple(take.texts("apart", []))
     folders = _Taker(take.value("programs", dict, {}), "programs.")
     hm, anchor_hm, programs = (folders.path(key, folder) for key in ("hm", "anchor_hm", "codecs"))
     folders.finish()
@@ -146,6 +159,8 @@ def _from_values(values: dict[str, Any], folder: Path, name: str) -> Plan:
         for sequence in resolve(folder / word if (folder / word).exists() else word, search_path, size=size, pixel_format=pixel_format)
     ]
     number = None if frames == "auto" else frames
+    # Codecs without such variants have no use for the backend; if none has, the first run's refusal says so.
+    served = [codec for codec in codecs if set(variants[codec]) & set(BY_BACKEND)] or codecs
     runs = [
         Settings(
             codec,
@@ -161,11 +176,13 @@ def _from_values(values: dict[str, Any], folder: Path, name: str) -> Plan:
             hm,
             anchor_hm,
             programs,
+            stream_cache,
+            backend if codec in served else "c",
         )
         for codec in codecs
         for configuration in configurations[codec]
     ]
-    return Plan(tuple(sequences), tuple(runs), method, transfer, keep_streams, slurm, name)
+    return Plan(tuple(sequences), tuple(runs), method, transfer, keep_streams, slurm, name, apart)
 
 
 class _Taker:

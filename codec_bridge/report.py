@@ -12,7 +12,7 @@ spent in encoder, decoder, filter and metrics), "overhead_percent" (100 - 100 bu
 
 ``plan``: {"sequences": [{"name", "class", "width", "height", "bit_depth", "rate" ("30000/1001"), "pictures", "md5" (of the coded
 samples; None if they could not be read)}], "runs": [{"codec", "configuration", "variants"}], "qps", "frames" (None: by size), "model",
-"kernel", "position", "preset", "method", "check"}.
+"kernel", "position", "preset", "method", "check", "apart": names of sequences that are in no mean}.
 
 ``rows``: one for each sequence, codec, configuration, variant and QP of the plan, in this order, with the keys of ROW_KEYS and
 
@@ -41,11 +41,12 @@ samples; None if they could not be read)}], "runs": [{"codec", "configuration", 
                   is wrong, pictures are missing. All figures are None then.
 
 ``sequences``: [{"sequence", "class", "codec", "configuration", "variants": {variant: COMPARISON}}] for all variants but the anchor.
-A COMPARISON with the anchor of the same codec and configuration:
+"apart": true for sequences that the plan leaves out of classes and means. A COMPARISON with the anchor of the same codec and configuration:
 
     bd_rate_y, bd_rate_u, bd_rate_v, bd_rate_yuv        percent, by the plan's method, negative is better
     bd_psnr_y, bd_psnr_u, bd_psnr_v, bd_psnr_yuv        dB
     methods       {"pchip": the same eight, "cubic": ..., "akima": ...}
+    gains_y       [[QP, dB], ...]: luma PSNR above the anchor's at the same QP, by rising QP
     overlap_y     of the luma curves, percent
     encode_time, decode_time            percent of the anchor's, geometric mean over the QPs; the network's time after the decoder
                                         counts as decoding
@@ -56,9 +57,9 @@ A COMPARISON with the anchor of the same codec and configuration:
     flagged       whether there is an error or a warning
 
 ``classes``: [{"class", "codec", "configuration", "variants": {variant: MEAN}}], ``means``: the same without "class", over all
-sequences of a codec and configuration. A MEAN has "sequences" (how many) and the means of the eight figures (None if one of the
-sequences that have the plane has no figure: a mean without it would mislead), encode_time, decode_time, kmac_per_sample, and
-"unflagged": the same, over the sequences that are not flagged (None if there is none).
+sequences of a codec and configuration that are not apart. A MEAN has "sequences" (how many) and the means of the eight figures (None
+if one of the sequences that have the plane has no figure: a mean without it would mislead), gains_y, encode_time, decode_time,
+kmac_per_sample, and "unflagged": the same, over the sequences that are not flagged (None if there is none).
 
 ``flags``: [{"severity": "error" or "warning", "sequence", "codec", "configuration", "variant", "qp" (None: the whole curve), "text"}],
 errors first.
@@ -70,7 +71,7 @@ An outlier is a luma BD-rate beyond 50 % either way, or, with five sequences or 
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
@@ -85,7 +86,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 SCHEMA = 1
-VARIANTS = ("anchor", "none", "integer", "float", "picture", "map", "after")
+VARIANTS = ("anchor", "none", "integer", "float", "picture", "map", "after", "choice")
 PLANES = ("y", "u", "v", "yuv")
 ROW_KEYS = (
     "sequence", "class", "width", "height", "bit_depth", "pictures", "qp", "variant", "codec", "configuration", "bits",
@@ -106,8 +107,8 @@ Row = Mapping[str, Any]
 Document = Mapping[str, Any]
 
 
-def summarise(rows: Sequence[Row], method: str = "pchip") -> dict[str, Any]:
-    """The parts ``sequences``, ``classes``, ``means`` and ``flags`` of a document.
+def summarise(rows: Sequence[Row], method: str = "pchip", apart: Collection[str] = ()) -> dict[str, Any]:
+    """The parts ``sequences``, ``classes``, ``means`` and ``flags`` of a document; sequences ``apart`` are in no mean.
 
     Raises VrcnnError for a sequence without anchor and for two rows of the same sequence, codec, configuration, QP and variant.
     """
@@ -117,17 +118,18 @@ def summarise(rows: Sequence[Row], method: str = "pchip") -> dict[str, Any]:
         if not curves["anchor"]:
             raise VrcnnError(f"{name} has no anchor to compare with: run the variant anchor too")
         compared = {variant: _compare(curves["anchor"], curves[variant], method) for variant in VARIANTS[1:] if curves[variant]}
-        facts = {"sequence": name, "class": some[0]["class"], "codec": codec, "configuration": configuration}
+        facts = {"sequence": name, "class": some[0]["class"], "codec": codec, "configuration": configuration, "apart": name in apart}
         sequences.append({**facts, "variants": compared})
-    for entries in _by(sequences, "codec", "configuration").values():
+    judged = [entry for entry in sequences if not entry["apart"]]
+    for entries in _by(judged, "codec", "configuration").values():
         _find_outliers(entries)
     classes = [
         {"class": name, "codec": codec, "configuration": configuration, "variants": _means(entries)}
-        for (name, codec, configuration), entries in _by(sequences, "class", "codec", "configuration").items()
+        for (name, codec, configuration), entries in _by(judged, "class", "codec", "configuration").items()
     ]
     means = [
         {"codec": codec, "configuration": configuration, "variants": _means(entries)}
-        for (codec, configuration), entries in _by(sequences, "codec", "configuration").items()
+        for (codec, configuration), entries in _by(judged, "codec", "configuration").items()
     ]
     return {"sequences": sequences, "classes": classes, "means": means, "flags": _flags(rows, sequences)}
 
@@ -150,7 +152,7 @@ def _curve(rows: Sequence[Row], sequence: str, variant: str) -> list[Row]:
 
 def _compare(anchor: Sequence[Row], test: Sequence[Row], method: str) -> dict[str, Any]:
     methods: dict[str, dict[str, float | None]] = {name: dict.fromkeys(BD_KEYS) for name in METHODS}
-    result: dict[str, Any] = {"methods": methods, "overlap_y": None, "has_chroma": False, **dict.fromkeys(MORE_KEYS)}
+    result: dict[str, Any] = {"methods": methods, "gains_y": [], "overlap_y": None, "has_chroma": False, **dict.fromkeys(MORE_KEYS)}
     warnings: list[str] = []
     error = next((f"QP {row['qp']} of {row['variant']} is flagged: {row['flag']}" for row in (*anchor, *test) if row["flag"]), None)
     if error is None:
@@ -171,6 +173,8 @@ def _compare(anchor: Sequence[Row], test: Sequence[Row], method: str) -> dict[st
         warnings += [f"{plane.upper()}: {text}" for (plane, name), text in errors.items() if name == method and plane != "yuv"]
         result |= {"encode_time": _ratio(anchor, test, "encode_seconds"), "decode_time": _ratio(anchor, test, "decode_seconds")}
         result["kmac_per_sample"] = fmean(row["kmac_per_sample"] for row in test)
+        base = {row["qp"]: row["psnr_y"] for row in anchor}
+        result["gains_y"] = [[row["qp"], row["psnr_y"] - base[row["qp"]]] for row in sorted(test, key=lambda row: row["qp"])]
     return {**methods[method], **result, "error": error, "warnings": warnings, "flagged": error is not None or bool(warnings)}
 
 
@@ -192,7 +196,7 @@ def _ratio(anchor: Sequence[Row], test: Sequence[Row], key: str) -> float | None
 
 
 def _is_offline(row: Row) -> bool:
-    return row["variant"] in ("integer", "float", "after")
+    return row["variant"] in ("integer", "float", "choice", "after")
 
 
 def _find_outliers(entries: Sequence[dict[str, Any]]) -> None:
@@ -231,6 +235,9 @@ def _mean(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         # A flagged sequence is not known to have chroma or not: its luma has no figure either.
         values = [result[key] for result in results if result["has_chroma"] or result["error"] or not key.endswith(("_u", "_v", "_yuv"))]
         mean[key] = fmean(values) if values and None not in values else None
+    gains = [dict(result["gains_y"]) for result in results]
+    qps = gains[0] if all(found.keys() == gains[0].keys() for found in gains) else {}
+    mean["gains_y"] = [[qp, fmean(found[qp] for found in gains)] for qp in qps]
     return mean
 
 
@@ -280,13 +287,15 @@ def _print_group(document: Document, console: "Console", codec: str, configurati
 
     entries, (mean,) = here("sequences"), here("means")
     sizes = {row["sequence"]: f"{row['pictures']} of {row['width']}x{row['height']}" for row in here("rows")}
-    lines = [(entry["sequence"], sizes[entry["sequence"]], entry["variants"]) for entry in entries]
+    lines = [(entry["sequence"], sizes[entry["sequence"]], entry["variants"]) for entry in entries if not entry["apart"]]
+    apart = [(entry["sequence"], sizes[entry["sequence"]], entry["variants"]) for entry in entries if entry["apart"]]
     classes = here("classes")
     sums = [(f"class {entry['class']}", "", entry["variants"]) for entry in classes] if len(classes) > 1 else []
     sums.append(("mean", "", mean["variants"]))
     if any(result["unflagged"] != {k: v for k, v in result.items() if k != "unflagged"} for result in mean["variants"].values()):
         sums.append(("mean, unflagged", "", {variant: result["unflagged"] or {} for variant, result in mean["variants"].items()}))
-    widths = [max(map(len, texts)) + 1 for texts in zip(*(line[:2] for line in (("sequence", "pictures", {}), *lines, *sums)), strict=True)]
+    texts = [line[:2] for line in (("sequence", "pictures", {}), *lines, *sums, *apart)]
+    widths = [max(map(len, column)) + 1 for column in zip(*texts, strict=True)]
     together = max(1, (console.width - sum(widths) - 1) // (3 * 8))
     variants = list(mean["variants"])
     for some in (variants[k : k + together] for k in range(0, len(variants), together)):
@@ -296,12 +305,15 @@ def _print_group(document: Document, console: "Console", codec: str, configurati
         for variant in some:
             for plane in PLANES[:3]:
                 table.add_column(f"{variant}\n{plane.upper()}", justify="right", no_wrap=True, min_width=7)
-        for group, style in ((lines, None), (sums, "bold")):
+        for group, style in ((lines, None), (sums, "bold"), (apart, "dim")):
             for name, size, results in group:
                 figures = [_figure(results.get(variant, {}).get(f"bd_rate_{plane}")) for variant in some for plane in PLANES[:3]]
                 table.add_row(name, size, *figures, style=style)
             table.add_section()
         console.print(table)
+    if apart:
+        console.print("The sequences below the mean are not in it, as the plan says.", style="dim", highlight=False)
+    _print_gains(mean["variants"], console)
     overlaps = [
         (result["overlap_y"], entry["sequence"], variant)
         for entry in entries
@@ -311,6 +323,23 @@ def _print_group(document: Document, console: "Console", codec: str, configurati
     if overlaps:
         least, name, variant = min(overlaps)
         console.print(f"luma curves overlap by at least {least:.0f} % ({name}, {variant})", markup=False, highlight=False)
+
+
+def _print_gains(means: Mapping[str, Mapping[str, Any]], console: "Console") -> None:
+    from rich import box
+    from rich.table import Table
+
+    gains = {variant: dict(mean["gains_y"]) for variant, mean in means.items() if mean["gains_y"]}
+    if not gains:
+        return
+    qps = list(next(iter(gains.values())))
+    table = Table(title="luma PSNR above the anchor's at the same QP (dB), means", box=box.SIMPLE_HEAD, padding=0)
+    table.add_column("variant", no_wrap=True)
+    for qp in qps:
+        table.add_column(f"QP {qp}", justify="right", no_wrap=True, min_width=9)
+    for variant, values in gains.items():
+        table.add_row(variant, *(f"{values[qp]:+.4f}" for qp in qps))
+    console.print(table)
 
 
 def write_json(path: str | Path, document: Document) -> None:
@@ -343,8 +372,8 @@ def write_plot(path: str | Path, document: Document) -> None:
     alone = len(_by(entries, "codec", "configuration")) == 1
     names = [", ".join(str(entry[key]) for key in (facts[:1] if alone else facts)) for entry in entries]
     variants = [variant for variant in VARIANTS if any(row["variant"] == variant for row in rows)]
-    colours = ("0.25", "tab:red", "tab:blue", "tab:green", "tab:orange", "tab:purple", "tab:brown")
-    looks = tuple(zip(colours, "ovs^PDX", strict=True))
+    colours = ("0.25", "tab:red", "tab:blue", "tab:green", "tab:orange", "tab:purple", "tab:brown", "tab:olive")
+    looks = tuple(zip(colours, "ovs^PDX*", strict=True))
     styles = dict(zip(VARIANTS, looks, strict=True))
     columns = min(4, len(names)) if len(names) != 5 else 3
     lines = -(-len(names) // columns)

@@ -170,6 +170,7 @@ def tables(document: Document, codec: str, configuration: str) -> dict[str, Any]
 
     sequences, rows = ours(document["sequences"]), ours(document["rows"])
     about = {row["sequence"]: f"class {row['class']}, {row['pictures']} of {row['width']}x{row['height']}" for row in rows}
+    about |= {entry["sequence"]: f"{about[entry['sequence']]}, not in the means" for entry in sequences if entry.get("apart")}
     means = {variant: mean for entry in ours(document["means"]) for variant, mean in entry["variants"].items()}
     variants = [variant for variant in VARIANTS if variant in means]
     flagged = {
@@ -208,9 +209,17 @@ def tables(document: Document, codec: str, configuration: str) -> dict[str, Any]
         "classes": lines,
         "sequences": entries,
         "most": max(gains, default=0.0) or 1.0,
+        "gains": _gains([*((entry["sequence"], entry["variants"]) for entry in sequences), ("mean", means)], variants),
         "timing": [_timing(variant, [row for row in rows if row["variant"] == variant]) for variant in timed],
         "sequence_timing": by_sequence,
     }
+
+
+def _gains(entries: Iterable[tuple[str, Mapping[str, Any]]], variants: Iterable[str]) -> dict[str, Any]:
+    """Luma PSNR above the anchor's at the same QP: the QPs, and a line for each sequence and variant that has figures."""
+    found = [(name, v, dict(some[v].get("gains_y") or ())) for name, some in entries for v in variants if v in some]
+    qps = sorted({qp for _, _, values in found for qp in values})
+    return {"qps": qps, "lines": [(name, v, [values.get(qp) for qp in qps]) for name, v, values in found if values]}
 
 
 def _comparison(variant: str, comparison: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from codec_bridge import bench, bench_peers, bench_report
+from codec_bridge import bench, bench_input, bench_peers, bench_report
 from codec_bridge.filter import CallError, Filter, OverlapError, PlaneError, ScaleError, UnitsError, kernels
 from tests.test_command_lines import bridge, refused
 from vrcnn_int.models import builtin_path, float_path
@@ -21,12 +21,12 @@ SUPPORTED = [name for name, there in kernels() if there and name != "auto"]
 
 @pytest.fixture(scope="module")
 def network() -> FloatNetwork:
-    return bench_peers.float_network(builtin_path())
+    return bench_input.float_network(builtin_path())
 
 
 @pytest.fixture(scope="module")
 def calibration() -> list[bench_peers.Float]:
-    return [bench_peers.as_input(bench.fill(bench.photograph(name), 96, 64)) for name in ("coffee", "chelsea")]
+    return [bench_peers.as_input(bench_input.fill(bench.photograph(name), 96, 64)) for name in ("coffee", "chelsea")]
 
 
 def squared_error(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
@@ -37,7 +37,7 @@ def squared_error(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
 
 
 def test_prepared_filter_gives_the_bits_of_filter_plane() -> None:
-    plane = bench.fill(bench.photograph(), 100, 70)
+    plane = bench_input.fill(bench.photograph(), 100, 70)
     out = np.zeros_like(plane)
     with Filter() as filter_:
         call = filter_.prepare(plane, out, 8, 1, scale=5)
@@ -159,7 +159,7 @@ def shown(document: dict[str, Any], width: int = 80) -> str:
     return stream.getvalue()
 
 
-def row_of(kernel: str, threads: int, width: int, height: int, ms: float, **more: Any) -> dict[str, Any]:
+def row_of(kernel: str, threads: int | None, width: int, height: int, ms: float, **more: Any) -> dict[str, Any]:
     gmacs = MACS * width * height / ms / 1e6
     row = {"kernel": kernel, "width": width, "height": height, "threads": threads, "units": None, "ms": ms, "ms_minimum": ms * 0.9}
     return row | {"repeats": 12, "gmacs": gmacs, "fraction_of_peak": gmacs / 4000, "memory": 1_400_000, "resident": None} | more
@@ -213,6 +213,51 @@ def test_tables_hold_the_figures(peers: bool) -> None:
         assert ["torch", "fp32", "3000", "MB", "-"] in words
         assert "failed: OpenVINO int8: no [thing]" in lines
         assert "torch int8 is left out" in lines
+
+
+def gpu_document(peers: bool) -> dict[str, Any]:
+    """As bench_cuda makes it."""
+    rows = [
+        row_of("cuda", None, 2560, 1600, ms, path=path, fraction_of_peak=fraction, pictures=64, pictures_per_second=1000 / ms)
+        for path, ms, fraction in (("device", 0.5, 0.7), ("host", 2.0, 0.175))
+    ]
+    peak = {"kernel": "cuda", "threads": None, "instruction": "mma.sync", "gmacs": 650_000.0, "gmacs_maximum": 660_000.0, "repeats": 4}
+    peak |= {"memory": 2 * 10**8, "resident": None}
+    document = {"provenance": {}, "gpu": "A [GPU]", "peaks": [peak], "rows": rows, "left_out": []}
+    if peers:
+        size = {"width": 2560, "height": 1600, "threads": None, "resident": None, "ms_minimum": 0.4, "repeats": 50}
+        timings = [
+            {"contender": name, "ms": ms, "ms_end_to_end": end, "ratio": ms / 0.5} | size
+            for name, ms, end in ((bench_peers.OURS, 0.5, 2.0), ("torch fp16, graph", 4.0, 5.0))
+        ]
+        bits = [{"contender": "torch int8 (_int_mm)", "samples": 4_096_000, "changed": 3}]
+        document["peers"] = {
+            "versions": {},
+            "timings": timings,
+            "bits": bits,
+            "left_out": ["some left out"],
+            "failures": ["torch bf16: no"],
+        }
+    return document
+
+
+@pytest.mark.parametrize("peers", [False, True])
+def test_tables_and_plot_of_a_gpu(peers: bool, tmp_path: Path) -> None:
+    document = gpu_document(peers)
+    lines = shown(document, 100).splitlines()
+    words = [line.split() for line in lines]
+    assert "A [GPU]" in lines
+    assert ["cuda", "-", "650000", "200", "MB", "-", "mma.sync"] in words
+    assert ["2560x1600", "cuda,", "device", "to", "device", "-", "0.500", "0.450", "12", "446562", "70.0", "%"] in words
+    assert ["cuda,", "host", "to", "host", "-", "2.000", "1.800", "12", "111641", "17.5", "%"] in words
+    if peers:
+        assert ["vrcnn-int", "0.500", "1.00x", "2.000", "1.00x"] in words
+        assert ["torch", "fp16,", "graph", "4.000", "8.00x", "5.000", "2.50x"] in words
+        assert "torch int8 (_int_mm): 3 of 4096000 8-bit output samples are not vrcnn-int's" in lines
+        assert "some left out" in lines
+        assert "failed: torch bf16: no" in lines
+    bench_report.write_plot(tmp_path / "bench.png", document)
+    assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_busy_machine_is_said_to_be_one() -> None:
@@ -281,7 +326,7 @@ def test_a_worker_filters_in_its_own_process(tmp_path: Path) -> None:
         process = worker._process
         assert process.poll() is None
     assert process.poll() is not None
-    expected = Filter().filter_plane(bench.fill(photo, 130, 70), 8, 2)
+    expected = Filter().filter_plane(bench_input.fill(photo, 130, 70), 8, 2)
     assert np.array_equal(np.load(tmp_path / "out.npy"), expected)
     with bench_peers.Worker("torch fp64", **common) as worker, pytest.raises(bench_peers.PeerError, match="torch fp64"):
         worker.receive()
@@ -300,7 +345,7 @@ def test_a_worker_that_dies_is_an_error_with_its_last_words(tmp_path: Path) -> N
 def test_torch_runs_the_same_network(form: str, network: FloatNetwork, calibration: list[bench_peers.Float]) -> None:
     torch_peer = pytest.importorskip("vrcnn_int.torch_peer")
     module = pytest.importorskip("vrcnn_int.module")
-    plane = bench.fill(bench.photograph(), 120, 90)
+    plane = bench_input.fill(bench.photograph(), 120, 90)
     expected = module.filter_plane_float(network, plane, 8)
     got = bench_peers.as_samples(torch_peer.run_in_torch(network, form, 1, calibration)(bench_peers.as_input(plane))())
     assert got.shape == plane.shape
@@ -319,7 +364,7 @@ def test_onnx_engines_run_the_same_network_in_int8(
     import onnx
 
     load = bench_peers.run_in_openvino if engine == "openvino" else bench_peers.run_in_onnxruntime
-    plane = bench.fill(bench.photograph(), 120, 90)
+    plane = bench_input.fill(bench.photograph(), 120, 90)
     model = bench_peers.as_onnx(network)
     onnx.save(model, tmp_path / "float.onnx")
     with pytest.raises(bench_peers.PeerError, match=r"^0 of 6 convolutions run in int8$"):

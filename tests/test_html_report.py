@@ -80,7 +80,9 @@ def test_the_page_has_every_section_and_figure() -> None:
     page = Page(html_report.render(usual()))
     assert [target for target in page.values("href") if target and target.startswith("#")] == [f"#{name}" for name in html_report.SECTIONS]
     assert list(page.sections)[1:] == list(html_report.SECTIONS)
-    summary, sequences, methods = page.tables[:3]
+    summary, sequences, gains, methods = page.tables[:4]
+    assert gains[0] == ["sequence", "variant", "QP 22", "QP 27", "QP 32", "QP 37"]
+    assert gains[-1] == ["mean", "integer", *4 * ["0.000"]]
     assert summary[2] == ["class D (size)", "2", *PLUS, "2", *MINUS]
     assert summary[3] == ["all sequences", "2", *PLUS, "2", *MINUS]
     assert len(summary) == 4, "nothing is flagged"
@@ -143,7 +145,8 @@ def test_a_flagged_row_has_no_figure_and_its_reason() -> None:
     rows = [row for n in range(3) for variant in ("anchor", "integer") for row in rows_of(f"s{n}", variant)]
     rows[5] |= {"flag": reason, "filter_seconds": None, "filtered_share": None, "kmac_per_sample": None, **figures}
     page = Page(html_report.render(document_of(rows)))
-    summary, sequences, methods, flags = page.tables[:4]
+    summary, sequences, gains, methods, flags = page.tables[:5]
+    assert [line[:2] for line in gains[1:]] == [["s1", "integer"], ["s2", "integer"]], "no mean without s0"
     assert summary[2:] == [
         ["class D (size)", "3", *4 * [NONE]],
         ["all sequences", "3", *4 * [NONE]],
@@ -365,7 +368,9 @@ def markdown_tables(text: str) -> list[list[list[str]]]:
 
 def test_markdown_has_the_same_figures() -> None:
     text = markdown_report.render(usual())
-    classes, sequences, timing, provenance, originals = markdown_tables(text)
+    classes, sequences, gains, timing, provenance, originals = markdown_tables(text)
+    assert gains[0] == ["sequence", "variant", "QP 22", "QP 27", "QP 32", "QP 37"]
+    assert gains[-1] == ["mean", "integer", *4 * ["0.000"]]
     assert classes[1:] == [
         [name, *line] for name in ("class D (size)", "all sequences") for line in (["none", "2", *PLUS], ["integer", "2", *MINUS])
     ]

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 from codec_bridge import catalogue, video
 from codec_bridge import pairs as training_pairs
 from codec_bridge.cli import app
-from codec_bridge.codecs import x265
+from codec_bridge.codecs import hm, x265
+from tests import stub_tools
 from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.pairs import PairFile
@@ -108,6 +109,24 @@ def test_position_and_downscaling(images: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.recon[0], coded.planes[0])
     with pytest.raises(VrcnnError, match="too small to be downscaled by 4"):
         training_pairs.code(images, [37], tmp_path / "small", "after_sao", downscale=4)
+
+
+def test_coding_with_hm(images: Path, tmp_path: Path) -> None:
+    with pytest.raises(VrcnnError, match="unknown codec 'x264'; pictures are coded with x265 or hm"):
+        training_pairs.code(images, [37], tmp_path / "out", "before_deblocking", codec="x264")
+    stub_tools.install(tmp_path / "nothing")
+    (tmp_path / f"nothing/cfg/{stub_tools.CONFIGURATION}.cfg").unlink()
+    with pytest.raises(VrcnnError, match=r"configuration file .*encoder_intra_main\.cfg is not there"):
+        training_pairs.code(images, [37], tmp_path / "out", "before_deblocking", codec="hm", hm_folder=tmp_path / "nothing")
+    try:
+        tools = hm.find_tools()
+    except VrcnnError:
+        pytest.skip("needs HM; give the folder of a build in HM_ROOT")
+    (file,) = training_pairs.code(images, [37], tmp_path / "out", "before_deblocking", codec="hm")
+    found = pairs.read(file)
+    for recon, sequence in zip(found.recon, catalogue.resolve(images, rate=1), strict=False):
+        coded = hm.encode(tools, list(sequence.open()), 37, options=("--LoopFilterDisable=1", "--SAO=0"))
+        np.testing.assert_array_equal(recon, coded.recon[0].planes[0])
 
 
 def test_the_commands(images: Path, tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
-"""The float network as PyTorch runs it on a GPU without this project, and the integer one from its int8 matrix products: what the check of
-the CUDA kernels (codec_bridge.cuda_check) compares with. Nothing else needs this module.
+"""The float network as PyTorch runs it on a GPU without this project, and the integer one from its int8 matrix products: what the CUDA
+kernels are compared with (codec_bridge.bench_cuda, codec_bridge.cuda_check). Nothing else needs this module.
 """
 
 import gc

@@ -59,7 +59,7 @@ std::recursive_mutex mutex;
 CUctx_st context;
 CUstream_st default_stream;
 int retained;
-std::vector<CUcontext> current;
+thread_local std::vector<CUcontext> current;
 std::map<uint8_t *, size_t> device_memory, host_memory;
 std::vector<CUstream> streams;
 int events, modules;

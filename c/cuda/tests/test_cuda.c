@@ -7,6 +7,7 @@
 #include "vrcnn/vrcnn_cuda.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -290,42 +291,70 @@ static void driver_check(CUresult result)
     expect(vrcnn_driver_error(result), VRCNN_OK);
 }
 
+/* A set's pictures in the GPU's memory. */
+typedef struct OnDevice {
+    CUdeviceptr memory[BATCH][2];
+    VrcnnPlane dst[BATCH];
+    VrcnnConstPlane src[BATCH];
+} OnDevice;
+
+static OnDevice put_on_device(const Set *s)
+{
+    OnDevice d;
+    memset(&d, 0, sizeof d);
+    for (int i = 0; i < s->count; i++) {
+        driver_check(driver.allocate(d.memory[i], s->src_memory[i].size));
+        driver_check(driver.allocate(d.memory[i] + 1, s->dst_memory[i].size));
+        driver_check(driver.to_device(d.memory[i][0], s->src_memory[i].block, s->src_memory[i].size, NULL));
+        driver_check(driver.to_device(d.memory[i][1], s->dst_memory[i].block, s->dst_memory[i].size, NULL));
+        d.src[i] = s->from[i];
+        d.src[i].data = vrcnn_driver_pointer(d.memory[i][0] + s->src_memory[i].offset);
+        d.dst[i] = s->dst[i];
+        d.dst[i].data = vrcnn_driver_pointer(d.memory[i][1] + s->dst_memory[i].offset);
+    }
+    driver_check(driver.synchronize(NULL));
+    return d;
+}
+
+/* What has been filtered in a stream; then the memory goes back. */
+static void get_from_device(Set *s, const OnDevice *d, int first, int end, CUstream stream)
+{
+    for (int i = first; i < end; i++)
+        driver_check(driver.to_host(s->dst_memory[i].block, d->memory[i][1], s->dst_memory[i].size, stream));
+    driver_check(driver.synchronize(stream));
+    for (int i = first; i < end; i++) {
+        driver_check(driver.free(d->memory[i][0]));
+        driver_check(driver.free(d->memory[i][1]));
+    }
+}
+
+static void open_streams(CUstream *stream, int count)
+{
+    driver_check(driver.push(device_context));
+    for (int i = 0; i < count; i++)
+        driver_check(driver.create_stream(stream + i, CU_STREAM_NON_BLOCKING));
+}
+
+static void close_streams(const CUstream *stream, int count)
+{
+    CUcontext popped;
+    for (int i = 0; i < count; i++)
+        driver_check(driver.destroy_stream(stream[i]));
+    driver_check(driver.pop(&popped));
+}
+
 /* The pictures in the GPU's memory, each call in one of two streams. */
 static void filter_on_device(VrcnnCuda *cuda, int index, int scale, Set *s)
 {
-    VrcnnPlane dst[BATCH];
-    VrcnnConstPlane src[BATCH];
-    CUdeviceptr memory[BATCH][2];
     CUstream stream[2];
-    driver_check(driver.push(device_context));
-    for (int i = 0; i < 2; i++)
-        driver_check(driver.create_stream(stream + i, CU_STREAM_NON_BLOCKING));
-    for (int i = 0; i < s->count; i++) {
-        driver_check(driver.allocate(memory[i], s->src_memory[i].size));
-        driver_check(driver.allocate(memory[i] + 1, s->dst_memory[i].size));
-        driver_check(driver.to_device(memory[i][0], s->src_memory[i].block, s->src_memory[i].size, NULL));
-        driver_check(driver.to_device(memory[i][1], s->dst_memory[i].block, s->dst_memory[i].size, NULL));
-        src[i] = s->from[i];
-        src[i].data = vrcnn_driver_pointer(memory[i][0] + s->src_memory[i].offset);
-        dst[i] = s->dst[i];
-        dst[i].data = vrcnn_driver_pointer(memory[i][1] + s->dst_memory[i].offset);
-    }
-    driver_check(driver.synchronize(NULL));
     const int half = s->count / 2;
-    expect(vrcnn_cuda_filter(cuda, index, scale, dst, src, half, stream[0]), VRCNN_OK);
-    expect(vrcnn_cuda_filter(cuda, index, scale, dst + half, src + half, s->count - half, stream[1]), VRCNN_OK);
-    for (int i = 0; i < s->count; i++)
-        driver_check(driver.to_host(s->dst_memory[i].block, memory[i][1], s->dst_memory[i].size, stream[i >= half]));
-    for (int i = 0; i < 2; i++)
-        driver_check(driver.synchronize(stream[i]));
-    for (int i = 0; i < s->count; i++) {
-        driver_check(driver.free(memory[i][0]));
-        driver_check(driver.free(memory[i][1]));
-    }
-    for (int i = 0; i < 2; i++)
-        driver_check(driver.destroy_stream(stream[i]));
-    CUcontext popped;
-    driver_check(driver.pop(&popped));
+    open_streams(stream, 2);
+    const OnDevice d = put_on_device(s);
+    expect(vrcnn_cuda_filter(cuda, index, scale, d.dst, d.src, half, stream[0]), VRCNN_OK);
+    expect(vrcnn_cuda_filter(cuda, index, scale, d.dst + half, d.src + half, s->count - half, stream[1]), VRCNN_OK);
+    get_from_device(s, &d, 0, half, stream[0]);
+    get_from_device(s, &d, half, s->count, stream[1]);
+    close_streams(stream, 2);
 }
 
 /* ---- equality ---- */
@@ -419,6 +448,70 @@ static void check_networks(const File *file, int networks)
         const int one = between(0, c.count - 1);
         check_set(&c, one, one + 1, index, 1, between(1, 9), between(1, largest));
         check_set(&c, one, one + 1, index, between(2, BATCH), between(1, largest / 3), between(1, largest / 3));
+    }
+    close_contexts(&c);
+}
+
+/* ---- several contexts ---- */
+
+enum { CONTEXTS = 3, TURNS = 3, AT_ONCE = 2 };
+
+typedef struct Lane {
+    pthread_t thread;
+    VrcnnCuda *cuda;
+    Set set[TURNS];
+    int index, error;
+} Lane;
+
+static void *filter_lane(void *argument)
+{
+    Lane *lane = argument;
+    for (int turn = 0; turn < TURNS && !lane->error; turn++) {
+        const Set *s = lane->set + turn;
+        lane->error = vrcnn_cuda_filter_host(lane->cuda, lane->index, VRCNN_SCALE_TRAINED, s->dst, s->from, s->count);
+    }
+    return NULL;
+}
+
+/* Contexts that work at once: first in streams that nobody waits for until all is said, then each in a thread of its own. */
+static void check_at_once(void)
+{
+    Contexts c = open_contexts(NULL);
+    Lane lane[CONTEXTS];
+    OnDevice on[CONTEXTS][TURNS];
+    CUstream stream[CONTEXTS];
+    memset(lane, 0, sizeof lane);
+    open_streams(stream, CONTEXTS);
+    for (int i = 0; i < CONTEXTS; i++) {
+        lane[i].cuda = c.cuda[i == 0 ? 1 : c.count - i]; /* fused, and those with bands */
+        lane[i].index = i;
+        for (int turn = 0; turn < TURNS; turn++) {
+            lane[i].set[turn] = make_set(c.reference, i, VRCNN_SCALE_TRAINED, AT_ONCE, between(1, largest), between(1, largest), 8 + turn);
+            on[i][turn] = put_on_device(lane[i].set + turn);
+        }
+    }
+    snprintf(doing, sizeof doing, "%d contexts in %d streams", CONTEXTS, CONTEXTS);
+    for (int turn = 0; turn < TURNS; turn++)
+        for (int i = 0; i < CONTEXTS; i++)
+            expect(vrcnn_cuda_filter(lane[i].cuda, i, VRCNN_SCALE_TRAINED, on[i][turn].dst, on[i][turn].src, AT_ONCE,
+                                     stream[(i + turn) % CONTEXTS]),
+                   VRCNN_OK);
+    for (int i = 0; i < CONTEXTS; i++)
+        for (int turn = 0; turn < TURNS; turn++) {
+            get_from_device(lane[i].set + turn, &on[i][turn], 0, AT_ONCE, stream[(i + turn) % CONTEXTS]);
+            compare(lane[i].set + turn);
+        }
+    close_streams(stream, CONTEXTS);
+    snprintf(doing, sizeof doing, "%d contexts in %d threads", CONTEXTS, CONTEXTS);
+    for (int i = 0; i < CONTEXTS; i++)
+        check(!pthread_create(&lane[i].thread, NULL, filter_lane, lane + i), "no thread");
+    for (int i = 0; i < CONTEXTS; i++) {
+        check(!pthread_join(lane[i].thread, NULL), "a thread is lost");
+        expect(lane[i].error, VRCNN_OK);
+        for (int turn = 0; turn < TURNS; turn++) {
+            compare(lane[i].set + turn);
+            free_set(lane[i].set + turn);
+        }
     }
     close_contexts(&c);
 }
@@ -604,6 +697,7 @@ int main(int argc, char **argv)
         end_file(&file);
         check_networks(&file, 3);
         check_networks(NULL, 4);
+        check_at_once();
         free(file.data);
     }
     if (!is_emulated && largest >= DEVICE_LARGEST)
