@@ -401,7 +401,9 @@ def test_the_record_of_a_model_set_runs_again(pair_file: Path, tmp_path: Path) -
 
 def test_a_run_begins_with_a_network_of_another_qp(pair_file: Path, tmp_path: Path) -> None:
     found = pairs.read(pair_file)
-    pairs.write(tmp_path / "q37.npz", zip(found.recon, found.original, strict=True), {"qp": 37, "position": "before_deblocking"})
+    pairs.write(
+        tmp_path / "q37.npz", zip(found.recon[::-1], found.original[::-1], strict=True), {"qp": 37, "position": "before_deblocking"}
+    )
     train([tmp_path / "q37.npz"], [tmp_path / "q37.npz"], tmp_path / "run37", TINY)
     (first,), _ = load_float_networks(tmp_path / "run37/float.npz")
     mine = Network(VRCNN, bounds.geometric_progression(20.0, len(VRCNN)), 32, "before_deblocking")
@@ -424,6 +426,18 @@ def test_a_run_begins_with_a_network_of_another_qp(pair_file: Path, tmp_path: Pa
     assert "5 losses up to step 5 are the same" in result.output
     result = runner.invoke(app, ["reproduce", str(tmp_path / "run"), str(pair_file), "--steps", "5"])
     assert "began with another network; give its file with --start" in str(result.exception)
+    # So does the file of starts, where that network is not in the set.
+    result = runner.invoke(
+        app, ["quantize", str(tmp_path / "run"), "--out", str(tmp_path / "one.vrcnn"), "--start", str(tmp_path / "run37")]
+    )
+    assert result.exit_code == 0, result.output
+    for files in ([pair_file], [tmp_path / "q37.npz"]):
+        result = runner.invoke(app, ["reproduce", str(tmp_path / "one.json"), *map(str, files), "--steps", "5"])
+        assert result.exit_code == 0, result.output
+        assert "5 losses up to step 5 are the same" in result.output
+    (tmp_path / "one.starts.npz").unlink()
+    result = runner.invoke(app, ["reproduce", str(tmp_path / "one.json"), str(pair_file), "--steps", "5"])
+    assert "is not in one.float.npz and one.starts.npz; give its file with --start" in str(result.exception)
     for name in ("run37/tuned.npz", "set.float.npz"):
         result = runner.invoke(app, [*command[:-1], "--set=log_every=2", "--start", str(tmp_path / name)])
         assert isinstance(result.exception, VrcnnError)

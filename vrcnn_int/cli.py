@@ -17,7 +17,7 @@ from vrcnn_int.console import console, progress_bar, run
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
 from vrcnn_int.integer import IntegerNetwork, ModelSet
-from vrcnn_int.models import float_path
+from vrcnn_int.models import float_path, starts_path
 from vrcnn_int.network import FloatNetwork, load_float_networks, macs_per_sample, save_float_networks
 from vrcnn_int.proofs import prove
 
@@ -96,14 +96,21 @@ def train(
     console.print(f"wrote {path}", soft_wrap=True)
 
 
-def load_start(path: Path, identity: str | None = None) -> FloatNetwork:
-    """A network to start from: the only one of a file, or the one with an identity."""
+def load_start(path: Path) -> FloatNetwork:
+    """The network to start from: the only one of a file."""
     networks, _ = load_float_networks(path)
-    found = [network for network in networks if identity in (None, network.identity)]
-    if len(found) != 1:
-        which = f"the network {identity}" if identity else f"one network to start from, but {len(networks)}"
-        raise VrcnnError(f"{path} does not hold {which}")
-    return found[0]
+    if len(networks) != 1:
+        raise VrcnnError(f"{path} holds {len(networks)} networks, not one to start from")
+    return networks[0]
+
+
+def find_start(paths: list[Path], identity: str) -> FloatNetwork:
+    """The network with an identity, in the first file that has it."""
+    for path in paths:
+        if path.exists() and (found := [network for network in load_float_networks(path)[0] if network.identity == identity]):
+            return found[0]
+    names = " and ".join(path.name for path in paths)
+    raise VrcnnError(f"the network that this one began with ({identity[:16]}) is not in {names}; give its file with --start")
 
 
 def read_run(path: Path) -> tuple[list[FloatNetwork], list[FloatNetwork]]:
@@ -147,6 +154,9 @@ def logged_losses(log: list[dict[str, Any]]) -> list[tuple[int, float]]:
 def quantize(
     runs: Annotated[list[Path], typer.Argument(help="Training folders (or float network files), in the order of the set.")],
     out: Annotated[Path, typer.Option(help="Model set to write (.vrcnn); .float.npz and .json are written beside it.")],
+    start: Annotated[
+        list[Path] | None, typer.Option(help="Training folder of a network that others began with; kept beside the set (.starts.npz).")
+    ] = None,
 ) -> None:
     """Turn trained networks into one integer model set, proven free of overflow."""
     from vrcnn_int.quantize import to_integer
@@ -154,13 +164,21 @@ def quantize(
     if out.suffix != ".vrcnn":
         raise VrcnnError(f"a model set's name ends in .vrcnn, not {out.name!r}")
     found = [read_run(path) for path in runs]
+    begun = [read_run(path) for path in start or []]
     models = ModelSet(tuple(to_integer(network) for tuned, _ in found for network in tuned))
-    trained = []
-    for path, (tuned, _) in zip(runs, found, strict=True):
-        log = read_log(path)
-        validation = [entry for entry in log if "validation_gain" in entry]
-        trained += [{**network.provenance, "validation": validation, "losses": logged_losses(log)} for network in tuned]
-    record = {"identity": models.identity, "networks": trained}
+
+    def records(folders: list[Path], networks: list[list[FloatNetwork]]) -> list[dict[str, Any]]:
+        entries = []
+        for path, some in zip(folders, networks, strict=True):
+            log = read_log(path)
+            validation = [entry for entry in log if "validation_gain" in entry]
+            entries += [{**network.provenance, "validation": validation, "losses": logged_losses(log)} for network in some]
+        return entries
+
+    record = {"identity": models.identity, "networks": records(runs, [tuned for tuned, _ in found])}
+    if start:
+        record["starts"] = records(start, [plain for _, plain in begun])
+        save_float_networks(starts_path(out), [network for _, plain in begun for network in plain], {"set": models.identity})
     save_float_networks(float_path(out), [network for _, plain in found for network in plain], {"set": models.identity})
     with replacing(out.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")
@@ -189,7 +207,9 @@ def reproduce(
 
     try:
         text = (record / "settings.json" if record.is_dir() else record).read_text()
-        runs = [{**json.loads(text), "losses": logged_losses(read_log(record))}] if record.is_dir() else json.loads(text)["networks"]
+        content = json.loads(text)
+        is_run = record.is_dir()
+        runs = [{**content, "losses": logged_losses(read_log(record))}] if is_run else [*content["networks"], *content.get("starts", [])]
         data = [pairs.read(path).md5 for path in training]
         run = next((run for run in runs if run["training"] == data), None)
         if run is None:
@@ -204,7 +224,7 @@ def reproduce(
         raise VrcnnError(f"{record} has no losses of the first {steps} steps")
     if first and record.is_dir() and not start:
         raise VrcnnError(f"{record} began with another network; give its file with --start")
-    beginning = load_start(start or float_path(record), first) if first else None
+    beginning = find_start([start] if start else [float_path(record), starts_path(record)], first) if first else None
     again = dict(first_losses(training, settings, logged[-1][0], beginning))
     differences = [abs(again[step] - loss) / loss for step, loss in logged]
     for (step, loss), difference in zip(logged, differences, strict=True):

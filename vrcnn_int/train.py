@@ -78,6 +78,8 @@ class TrainSettings:
     """Decoupled (AdamW)."""
     average: float = 0.995
     """Decay of the moving average of the weights that is validated and kept; 0: the last weights."""
+    tuning_average: float = 0.99
+    """The same in stages 2 and 3, which are short."""
     last_layer: float = 0.1
     """Factor on the last layer's initial weights; 0: training starts at "no filter"."""
     specialists: int = 1
@@ -126,7 +128,7 @@ class TrainSettings:
         for name in ("rate", "tuning_rate", "sigma", *(["minutes"] if self.minutes is not None else [])):
             if not 0 < getattr(self, name) < float("inf"):
                 raise VrcnnError(f"{name} must be a number above 0, not {getattr(self, name)}")
-        for name in ("warm_up", "beta1", "beta2", "average", "neighbours"):
+        for name in ("warm_up", "beta1", "beta2", "average", "tuning_average", "neighbours"):
             if not 0 <= getattr(self, name) < 1:
                 raise VrcnnError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
         for name in ("weight_decay", "last_layer", "balance"):
@@ -423,6 +425,7 @@ def make_stepper(team: Team, patches: Patches, settings: TrainSettings, stage: s
         if all(state["plans"]):
             team.quantize_bounds([Plan.from_json(plan) for plan in state["plans"]])
     dtype = torch.bfloat16 if settings.precision == "bf16" and stage == "float" else torch.float32
+    settings = settings if stage == "float" else replace(settings, average=settings.tuning_average)
     return build_stepper(team, patches, settings, STAGES.index(stage), dtype, state)
 
 

@@ -20,3 +20,8 @@ def builtin_path(name: str = DEFAULT) -> Path:
 def float_path(model: str | Path) -> Path:
     """The float networks that lie beside a binary model: the same name with ``.float.npz``."""
     return Path(model).with_suffix(".float.npz")
+
+
+def starts_path(model: str | Path) -> Path:
+    """The float networks that others of the set began their training with: the same name with ``.starts.npz``."""
+    return Path(model).with_suffix(".starts.npz")
