@@ -124,8 +124,8 @@ def test_settings_that_fit_no_codec(tmp_path: Path) -> None:
     (source,) = resolve(tmp_path / "clip.y4m")
     with pytest.raises(evaluation.EvaluationError, match="all-intra only"):
         Plan((source,), (evaluation.Settings(configuration="ra"),))
-    with pytest.raises(evaluation.EvaluationError, match="hm has anchor, none, picture, map"):
-        Plan((source,), (evaluation.Settings(codec="hm", variants=("integer",)),))
+    with pytest.raises(evaluation.EvaluationError, match="hm has anchor, none, integer, float, choice, picture, map"):
+        Plan((source,), (evaluation.Settings(codec="hm", variants=("after",)),))
 
 
 # ---- with a built HM ----

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -259,7 +259,10 @@ def test_ratios_that_are_added_are_equal(seed: int, bits: int) -> None:
     """As fractions, for both kinds of skip; without synchronization they are not, but near."""
     design = Design(1, 2, (Block(2), Block(3), Block(3), Block(2)))
     network = merged(design, np.random.default_rng(seed), 0.5)
-    found = quantize(network, {}, True, bits)
+    try:
+        found = quantize(network, {}, True, bits)
+    except QuantizationError:
+        reject()  # multipliers of two or three bits cannot express every ratio
     assert len(found.additions) == len(design.blocks)
     for n, addition in enumerate(found.additions):
         assert len(addition.skip) == len(addition.convolution) == design.blocks[n].channels

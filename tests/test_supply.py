@@ -21,7 +21,7 @@ from vrcnn_int.network import load_float_networks
 from vrcnn_int.quantize import to_integer
 
 ROOT = Path(__file__).parent.parent
-QUANTIZED = "0deb88e21ddbd689348a2f0940c6be9b4c10512575c1026d205970f47f28f05a"
+QUANTIZED = "d7cd6ec5e1b115ce356d053878f45da00adfe18061768e573a6c8aa67694b687"
 
 
 def test_shipped_set_is_canonical() -> None:

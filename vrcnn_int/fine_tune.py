@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ def fine_tune(
             now = state.get("now") if state.get("now", {}).get("stage") == stage.name else None
             if now is not None:
                 team.load_state_dict(now["team"])
-            stepper = build_stepper(team, patches, settings, number, torch.float32, now)
+            stepper = build_stepper(team, patches, replace(settings, average=settings.tuning_average), number, torch.float32, now)
             team.train()
             for step in range(now["step"] if now else 0, stage.steps):
                 torch.manual_seed((settings.seed * 64 + number << 32) + step)  # noise depends on seed, stage and step alone
