@@ -59,6 +59,10 @@ def photograph() -> tuple[NDArray[np.uint8], str]:
         return np.clip(drawn, 0, 255).astype(np.uint8), "drawn (scikit-image is not there)"
 
 
+WHOLE = 420.0
+"""Seconds for all steps, so that with building it takes less than eight minutes; the sanitizers have what the others left of it."""
+
+
 def _run(command: list[str], seconds: float) -> tuple[int | None, str]:
     """Exit code (None: it took too long) and all that the command printed."""
     try:
@@ -77,13 +81,20 @@ def equality(build: Path, rounds: int, seconds: float) -> dict[str, Any]:
     return {**result, "pictures": int(counted[1]), "samples": int(counted[2])} if counted else result
 
 
-def sanitizers(build: Path, seconds: float) -> list[dict[str, Any]]:
-    """test_cuda under each tool of compute-sanitizer: tool, ok, errors (as it says); an empty list if it is not there."""
+def sanitizers(build: Path, seconds: float, end: float) -> list[dict[str, Any]]:
+    """test_cuda under each tool of compute-sanitizer: tool, ok, errors (as it says); an empty list if it is not there.
+
+    seconds: for a tool, at most. end: by time.monotonic(); tools that it leaves no time for are missing.
+    """
     program = shutil.which("compute-sanitizer") or shutil.which("/usr/local/cuda/bin/compute-sanitizer")
     results: list[dict[str, Any]] = []
     for tool in SANITIZERS if program else ():
+        left = min(seconds, end - time.monotonic())
+        if left < 5:
+            results.append({"tool": tool, "missing": "no time was left"})
+            continue
         command = [str(program), "--tool", tool, "--error-exitcode", "9", str(build / "test_cuda"), "--rounds", "1", "--largest", "60", "1"]
-        code, said = _run(command, seconds)
+        code, said = _run(command, left)
         summary = [line for line in said.splitlines() if "ERROR SUMMARY" in line or "RACECHECK SUMMARY" in line or "all equal" in line]
         results.append({"tool": tool, "ok": code == 0, "exit": code, "said": summary or said.strip().splitlines()[-3:]})
     return results
@@ -218,8 +229,9 @@ def check(build: Path, out: Path, quick: bool) -> bool:
         ("times", lambda: times(build, photo, 150)),
         ("bench", lambda: {"missing": "not asked for"} if quick else bench(photo, [SIZE, (1920, 1080)], None, 3)),
         ("peers", lambda: {"missing": "not asked for"} if quick else torch_peers(photo, 90)),
-        ("sanitizers", lambda: [] if quick else sanitizers(build, 60)),
+        ("sanitizers", lambda: [] if quick else sanitizers(build, 60, begun + WHOLE)),
     )
+    begun = time.monotonic()
     for name, step in steps:
         start = time.monotonic()
         try:

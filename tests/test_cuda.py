@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from codec_bridge import bench_cuda, check, cli, cuda, evaluate, jobs
+from codec_bridge import bench_cuda, check, cli, cuda, cuda_check, evaluate, jobs
 from codec_bridge.catalogue import resolve
 from codec_bridge.filter import BitDepthError, CallError, Filter, NetworkIndexError, SampleError, ScaleError
 from codec_bridge.plan import PlanError, load
@@ -512,6 +513,17 @@ def test_check_says_what_it_found(tmp_path: Path, equal: bool) -> None:
     # The GPU of this test is real enough for arrays of numpy.
     assert {"library": "numpy", "ok": True, "samples": 18720, "different": 0} in document["arrays"]
     assert "2560x1600 8 bit, device, fused, whole" in done.stdout
+
+
+def test_sanitizers_take_the_time_that_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path, "compute-sanitizer", 'echo "$2: all equal"')
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    results = cuda_check.sanitizers(tmp_path, 30, time.monotonic() + 60)
+    assert [(result["tool"], result["ok"], result["said"]) for result in results] == [
+        (tool, True, [f"{tool}: all equal"]) for tool in cuda_check.SANITIZERS
+    ]
+    late = cuda_check.sanitizers(tmp_path, 30, time.monotonic())
+    assert late == [{"tool": tool, "missing": "no time was left"} for tool in cuda_check.SANITIZERS]
 
 
 def test_check_without_a_gpu(tmp_path: Path) -> None:
