@@ -16,8 +16,11 @@ from codec_bridge.filter import Filter
 from codec_bridge.plan import Plan, PlanError
 from codec_bridge.store import Store
 from codec_bridge.video import Picture, write_y4m
+from tests.models_for_tests import picture, random_network
 from tests.test_jobs import moving
+from vrcnn_int import integer
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.integer import ModelSet
 
 VARIANTS = ("anchor", "none", "integer", "choice")
 
@@ -77,6 +80,24 @@ def test_a_decision_is_never_worse_than_one_network_everywhere(name: str, qp: in
     assert found == pytest.approx(decision.cost)
     nearest = (qp - 22) // 5
     assert found <= min(errors[max(0, nearest - 1) : nearest + 2]) + lam * 8 * 2
+
+
+def test_candidates_are_of_the_same_qp_first_and_then_its_neighbours() -> None:
+    """What a network made of a picture is the original: that network is chosen if it is a candidate."""
+    random = np.random.default_rng(1)
+    models = ModelSet(tuple(random_network(random, qp=qp) for qp in (27, 32, 22, 32, 37, 32, 27, 32)))
+    source = np.clip(picture(random, "random", 96, 128, 8) // 2 + 64, 0, 255).astype(np.uint8)
+    filtered = [integer.filter_plane(network, source, 8) for network in models.networks]
+    assert all((filtered[i] != filtered[j]).any() for i in range(8) for j in range(i))
+    wanted = {22: {2, 0}, 27: {0, 6, 2}, 32: {1, 3, 5}, 37: {4, 1}, 51: {4, 1}, 30: {1, 3, 5}}
+    with Decider(128, 96, models.to_bytes()) as decider:
+        for qp, candidates in wanted.items():
+            found = set()
+            for plane in filtered:
+                decision = decider.decide(plane, source, source, 8, qp=qp, lam=1.0, ordinary_cost=1e12, units=False)
+                assert decision.luma is not None
+                found |= {index for index in range(8) if np.array_equal(decision.luma, plane) and np.array_equal(plane, filtered[index])}
+            assert found == candidates, f"QP {qp}"
 
 
 def test_offline_variants_are_for_all_intra(tmp_path: Path) -> None:

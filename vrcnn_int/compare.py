@@ -45,6 +45,7 @@ METHODS: dict[str, Callable[[], Quantizer]] = {
     "tqt 8/8": lambda: TQT(8, 8),
     "tqt 8/7": lambda: TQT(8, 7),
     "tqt 4/7": lambda: TQT(4, 7),
+    "fq-conv 8/8": lambda: FQConv(8, 8),
     "fq-conv 8/7": lambda: FQConv(8, 7),
     "fq-conv 4/7": lambda: FQConv(4, 7),
     "fq-conv 2/7": lambda: FQConv(2, 7),

@@ -179,7 +179,8 @@ static VrcnnError run(VrcnnDecider *d, VrcnnContext *context, int k, const Vrcnn
     return error;
 }
 
-/* The network for the QP and its neighbours in QP among those of the position: the nearest, the next below, the next above. */
+/* The candidates: the network for the QP, others of the position with the same nominal QP by index, and while there is room the first
+ * network of the next QP below and of the next above. */
 static VrcnnError list_networks(VrcnnDecider *d, const VrcnnDecisionInput *in)
 {
     const int nearest = vrcnn_model_index_for_qp(d->model, in->position, in->qp);
@@ -187,23 +188,25 @@ static VrcnnError list_networks(VrcnnDecider *d, const VrcnnDecisionInput *in)
         return (VrcnnError)nearest;
     int below = -1, above = -1;
     const int qp = d->model->network[nearest].nominal_qp;
+    d->networks = 0;
+    d->network[d->networks++] = nearest;
     for (int i = 0; i < d->model->networks; i++) {
         const VrcnnNetwork *network = &d->model->network[i];
         if (network->position != (int)in->position || i == nearest)
             continue;
-        /* Of networks with the same QP the lower index counts as lower, as if sorted by QP and index. */
-        if (network->nominal_qp < qp || (network->nominal_qp == qp && i < nearest)) {
-            if (below < 0 || network->nominal_qp >= d->model->network[below].nominal_qp)
+        if (network->nominal_qp == qp) {
+            if (d->networks < VRCNN_MAX_CHOICES)
+                d->network[d->networks++] = i;
+        } else if (network->nominal_qp < qp) {
+            if (below < 0 || network->nominal_qp > d->model->network[below].nominal_qp)
                 below = i;
         } else if (above < 0 || network->nominal_qp < d->model->network[above].nominal_qp) {
             above = i;
         }
     }
-    d->networks = 0;
-    d->network[d->networks++] = nearest;
-    if (below >= 0)
+    if (below >= 0 && d->networks < VRCNN_MAX_CHOICES)
         d->network[d->networks++] = below;
-    if (above >= 0)
+    if (above >= 0 && d->networks < VRCNN_MAX_CHOICES)
         d->network[d->networks++] = above;
     return VRCNN_OK;
 }

@@ -312,11 +312,11 @@ VRCNN_API VrcnnError vrcnn_decider_open(VrcnnDecider **out, const VrcnnModel *mo
 /* NULL is allowed. No call may be using the decider. */
 VRCNN_API void vrcnn_decider_close(VrcnnDecider *decider);
 
-/* Chooses the way of least cost: off (the ordinary filters), one network, or a map of units that choose among up to three networks, the one
- * for the QP and its neighbours, at one output scale. If the mode is not off, the filtered luma is written to dst, as its last act: dst may
- * be the memory of any plane of the input. context is of the same model. Equal input gives equal decisions, whatever the kernels.
- * Allocates nothing. VRCNN_ERROR_ARGUMENT, POSITION, QP, PLANE (not the decider's size, or planes of different bit depths), BIT_DEPTH,
- * INDEX (the context is of another model); dst and *decision are untouched after any of them. */
+/* Chooses the way of least cost: off (the ordinary filters), one network, or a map of units that choose among up to three networks, at one
+ * output scale. They are the one for the QP, others of its nominal QP, then its neighbours in QP. If the mode is not off, the filtered luma
+ * is written to dst, as its last act: dst may be the memory of any plane of the input. context is of the same model. Equal input gives
+ * equal decisions, whatever the kernels. Allocates nothing. VRCNN_ERROR_ARGUMENT, POSITION, QP, PLANE (not the decider's size, or planes of
+ * different bit depths), BIT_DEPTH, INDEX (the context is of another model); dst and *decision are untouched after any of them. */
 VRCNN_API VrcnnError vrcnn_decide(VrcnnDecider *decider, VrcnnContext *context, const VrcnnDecisionInput *input, const VrcnnPlane *dst,
                                   VrcnnDecision *decision);
 
