@@ -397,6 +397,15 @@ def test_the_record_of_a_model_set_runs_again(pair_file: Path, tmp_path: Path) -
     assert result.exit_code == 0
     result = runner.invoke(app, ["reproduce", str(tmp_path / "set.json"), str(pair_file), str(pair_file)])
     assert "names no network" in str(result.exception)
+    # Several networks from the same files.
+    train([pair_file], [pair_file], tmp_path / "other", replace(TINY, seed=2))
+    result = runner.invoke(app, ["quantize", *(str(tmp_path / name) for name in ("run", "other")), "--out", str(tmp_path / "set.vrcnn")])
+    assert result.exit_code == 0, result.output
+    command = ["reproduce", str(tmp_path / "set.json"), str(pair_file), "--steps", "5", "--number"]
+    outputs = [runner.invoke(app, [*command, str(number)]) for number in (1, 2, 3)]
+    assert [result.exit_code for result in outputs] == [0, 0, 1]
+    assert outputs[0].output.splitlines()[0] != outputs[1].output.splitlines()[0]
+    assert "has 2 runs that trained from these pair files, not 3" in str(outputs[2].exception)
 
 
 def test_a_run_begins_with_a_network_of_another_qp(pair_file: Path, tmp_path: Path) -> None:
@@ -508,6 +517,9 @@ def test_specialists_share_out_the_patches() -> None:
     assert shares(errors, difficulty)[0].tolist() == pytest.approx([0.05, 0.95, 0.95, 0.05])
     assert shares(errors, None).sum(0).tolist() == pytest.approx([1.0] * 4)
     assert shares(errors[:1], None).tolist() == [[1.0] * 4]
+    rival = torch.tensor([0.5, 3.0, 3.5, 1.0])
+    torch.testing.assert_close(shares(errors, None, rival), torch.tensor([[0.05, 0.05, 0.95, 0.05], [0.05, 0.95, 0.05, 0.05]]))
+    torch.testing.assert_close(shares(errors[:1], None, rival), torch.tensor([[0.1, 1.0, 1.0, 0.1]]))
 
 
 def test_specialists_learn_different_things_and_become_one_set(tmp_path: Path) -> None:
@@ -531,6 +543,34 @@ def test_specialists_learn_different_things_and_become_one_set(tmp_path: Path) -
     result = CliRunner().invoke(app, ["quantize", str(tmp_path / "run"), "--out", str(tmp_path / "set.vrcnn")])
     assert result.exit_code == 0, result.output
     assert [network.qp for network in ModelSet.load(tmp_path / "set.vrcnn").networks] == [32, 32]
+
+
+def test_a_specialist_learns_what_the_network_beside_it_cannot(tmp_path: Path) -> None:
+    """The network that it starts from brightens everything; half of the pictures are too bright. It is not changed, and not written."""
+    dark, bright = (
+        [(np.full((64, 64), v, np.uint8), np.full((64, 64), v + change, np.uint8)) for v in range(90, 150, 9)] for change in (4, -4)
+    )
+    facts = {"qp": 32, "position": "before_deblocking"}
+    pairs.write(tmp_path / "dark.npz", dark, facts)
+    pairs.write(tmp_path / "both.npz", dark + bright, facts)
+    settings = replace(TINY, float_steps=90, batch=12, validate_every=90, checkpoint_every=50, log_every=30)
+    train([tmp_path / "dark.npz"], [tmp_path / "dark.npz"], tmp_path / "general", settings)
+    (start,), _ = load_float_networks(tmp_path / "general/float.npz")
+    beside = replace(settings, beside_start=True)
+    with pytest.raises(VrcnnError, match=r"beside_start is about the network of --start"):
+        train([tmp_path / "both.npz"], [], tmp_path / "run", beside)
+    train([tmp_path / "both.npz"], [tmp_path / "both.npz"], tmp_path / "run", beside, start=start)
+    entries = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    last = [entry for entry in entries if "validation_gain" in entry][-1]
+    specialist, general = last["each"]
+    assert last["validation_gain"] > max(specialist, general) + 0.5
+    assert len(load_float_networks(tmp_path / "run/tuned.npz")[0]) == 1
+    result = CliRunner().invoke(app, ["quantize", str(tmp_path / "general"), str(tmp_path / "run"), "--out", str(tmp_path / "set.vrcnn")])
+    assert result.exit_code == 0, result.output
+    models = ModelSet.load(tmp_path / "set.vrcnn").networks
+    for plane, original, best in ((dark[2][0], dark[2][1], 0), (bright[2][0], bright[2][1], 1)):
+        errors = [float(np.mean((integer.filter_plane(network, plane, 8) - original.astype(float)) ** 2)) for network in models]
+        assert int(np.argmin(errors)) == best, errors
 
 
 def test_units_choose_the_better_network() -> None:

@@ -196,6 +196,7 @@ def reproduce(
     ] = 0.0,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: as recorded.", min=1)] = None,
     start: Annotated[Path | None, typer.Option(help="File of the float network that it began with; default: beside the record.")] = None,
+    number: Annotated[int, typer.Option(help="Which of the runs that trained from these files, in the record's order.", min=1)] = 1,
 ) -> None:
     """Train the first steps of a network again on the CPU and compare the losses with the logged ones."""
     try:
@@ -211,9 +212,15 @@ def reproduce(
         is_run = record.is_dir()
         runs = [{**content, "losses": logged_losses(read_log(record))}] if is_run else [*content["networks"], *content.get("starts", [])]
         data = [pairs.read(path).md5 for path in training]
-        run = next((run for run in runs if run["training"] == data), None)
-        if run is None:
+        fitting: list[dict[str, Any]] = []
+        for run in (run for run in runs if run["training"] == data):
+            if all(run["losses"] != other["losses"] for other in fitting):  # networks trained together are one run
+                fitting.append(run)
+        if not fitting:
             raise VrcnnError(f"{record} names no network that was trained from these pair files")
+        if number > len(fitting):
+            raise VrcnnError(f"{record} has {len(fitting)} runs that trained from these pair files, not {number}")
+        run = fitting[number - 1]
         torch.set_num_threads(threads or run["threads"])
         settings = TrainSettings(**{**run["settings"], "device": "cpu", "minutes": None})
         logged = [(step, loss) for step, loss in run["losses"] if step <= steps]

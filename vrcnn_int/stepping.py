@@ -143,7 +143,12 @@ class Stepper:
         outputs = [network(inputs, valid) if fp32 else training_output(network, inputs, self.dtype, valid) for network in self.team]
         errors = torch.stack([((output.float() - targets) ** 2).mean((1, 2, 3)) for output in outputs])
         difficulty = (targets**2).mean((1, 2, 3)) if self.dealing else None
-        loss = (shares(errors, difficulty) * errors * self.weights).sum(0).mean() * 255**2
+        rival = None
+        if self.team.rival is not None and not self.dealing:
+            with torch.no_grad():
+                output = training_output(self.team.rival, inputs, self.dtype, valid)
+                rival = ((output.float() - targets) ** 2).mean((1, 2, 3))
+        loss = (shares(errors, difficulty, rival) * errors * self.weights).sum(0).mean() * 255**2
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -20,11 +20,15 @@ GENERAL = 0.1
 
 
 class Team(nn.Module):
-    """One or more networks of the same QP and position, through the same stages."""
+    """One or more networks of the same QP and position, through the same stages.
 
-    def __init__(self, networks: Sequence[Network]) -> None:
+    ``rival``: one more that an encoder will choose among, which stays as it is: what it filters best, the others need not learn.
+    """
+
+    def __init__(self, networks: Sequence[Network], rival: Network | None = None) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
+        self.rival = rival.requires_grad_(False) if rival is not None else None
 
     def __iter__(self) -> Iterator[Network]:
         for network in self.networks:
@@ -51,16 +55,19 @@ class Team(nn.Module):
         return [network.export() for network in self]
 
 
-def shares(errors: Tensor, difficulty: Tensor | None) -> Tensor:
-    """How much of each patch's error each network learns from: [K, N], columns sum to 1.
+def shares(errors: Tensor, difficulty: Tensor | None, rival: Tensor | None = None) -> Tensor:
+    """How much of each patch's error each network learns from: [K, N], columns sum to 1, or to GENERAL where the rival is best.
 
-    ``errors`` [K, N]: of each network on each patch. ``difficulty`` [N]: at the start, when the networks do not differ yet, patches are
-    dealt out by it, the easiest to the first network; None: to the network that is best.
+    ``errors`` [K, N]: of each network on each patch; ``rival`` [N]: of the rival. ``difficulty`` [N]: at the start, when the networks do
+    not differ yet, patches are dealt out by it, the easiest to the first network; None: to the network that is best.
     """
     count, patches = errors.shape
-    owner = errors.detach().argmin(0) if difficulty is None else difficulty.argsort().argsort() * count // patches
+    if difficulty is None:
+        owner = (errors if rival is None else torch.cat([errors, rival[None]])).detach().argmin(0)
+    else:
+        owner = difficulty.argsort().argsort() * count // patches
     owned = (torch.arange(count, device=errors.device)[:, None] == owner).to(errors.dtype)
-    return owned if count == 1 else owned * (1 - GENERAL) + GENERAL / count
+    return owned if count == 1 and rival is None else owned * (1 - GENERAL) + GENERAL / count
 
 
 def unit_errors(samples: NDArray[np.floating], original: NDArray[np.uint8]) -> NDArray[np.floating]:
@@ -73,7 +80,7 @@ def unit_errors(samples: NDArray[np.floating], original: NDArray[np.uint8]) -> N
 
 def psnr_gain(team: Team, files: list[PairFile], device: str, precision: str = "fp32") -> tuple[float, float, list[float]]:
     """PSNR (dB, means over the pictures of the pair files) of the unfiltered pictures; gain where each unit has the best network of the
-    team (with one network: everywhere that one); gain of each network everywhere."""
+    team (with one network: everywhere that one); gain of each network everywhere, the rival's last."""
 
     def psnr(errors: NDArray[np.floating], samples: int) -> float:
         return float(10 * np.log10(255**2 / max(float(errors.sum()) / samples, 1e-9)))
@@ -84,7 +91,8 @@ def psnr_gain(team: Team, files: list[PairFile], device: str, precision: str = "
         for recon, original in (pair for file in files for pair in zip(file.recon, file.original, strict=True)):
             x = (torch.from_numpy(recon.astype(np.float32)).to(device) - 128) / 255
             x = x[None, None].contiguous(memory_format=torch.channels_last)
-            residuals = [network(x)[0, 0].float().cpu().numpy() * 255 for network in team]
+            everyone = [*team, *([team.rival] if team.rival is not None else [])]
+            residuals = [network(x)[0, 0].float().cpu().numpy() * 255 for network in everyone]
             outputs = [np.clip(np.floor(recon + residual + 0.5), 0, 255) for residual in residuals]
             errors = np.stack([unit_errors(output, original) for output in (recon.astype(np.float64), *outputs)])
             results.append([psnr(error, recon.size) for error in (errors[0], errors[1:].min(axis=0), *errors[1:])])

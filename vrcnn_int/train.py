@@ -84,6 +84,9 @@ class TrainSettings:
     """Factor on the last layer's initial weights; 0: training starts at "no filter"."""
     specialists: int = 1
     """Networks trained together, each mostly on the patches it filters best; an encoder chooses one for each unit."""
+    beside_start: bool = False
+    """The network that training starts with takes part unchanged: the specialists learn what it does not filter best. It is not written;
+    put its run before this one in a set."""
     neighbours: float = 0.0
     """Share of patches from pair files of other QPs than the first file's."""
     balance: float = 0.0
@@ -319,6 +322,10 @@ def train(
     if start is not None:
         for network in team:
             begin_with(network, start)
+    if settings.beside_start:
+        if start is None:
+            raise VrcnnError("beside_start is about the network of --start, which is missing")
+        team = Team(list(team), deepcopy(next(iter(team))))
     team = team.to(device=settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = load_checkpoint(out / "checkpoint.pt", settings.device)
     if settings.minutes is not None:
@@ -440,7 +447,7 @@ def build_stepper(
     rate: Any = torch.tensor(settings.rate, device="cuda") if cuda else settings.rate
     hidden = [conv.weight for network in team for layer in network.convolutions()[1:-1] for conv in layer]
     hidden = hidden if settings.optimizer == "muon" else []
-    others = [p for p in team.parameters() if not any(p is h for h in hidden)]
+    others = [p for p in team.parameters() if p.requires_grad and not any(p is h for h in hidden)]
     factors = sorted({getattr(p, "factor", 1.0) for p in others})
     groups = []
     for factor in factors:
