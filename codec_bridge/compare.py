@@ -67,7 +67,7 @@ def bd_rates(
 ) -> dict[str, list[float]]:
     """Luma BD-rate (percent) of each method, one a seed: its networks of all QPs as one model set, filtering decoded all-intra pictures.
 
-    Model sets and the evaluation's results are kept in ``folder``. A method whose networks do not all run in the C library has none.
+    Model sets, streams and results are kept in ``folder``. A method whose networks do not all run in the C library has none.
     """
     found: dict[str, list[float]] = {}
     store = Store(folder / "evaluation")
@@ -78,7 +78,8 @@ def bd_rates(
         models = ModelSet(tuple(ModelSet.load(place / row["model"]).networks[0] for place, row in mine))
         path = folder / f"{method.replace('/', '-').replace(' ', '_')}-seed{seed}.vrcnn"
         models.save(path)
-        plan = Plan(tuple(sequences), (replace(settings, variants=("anchor", "integer"), model=path),))
+        own = replace(settings, variants=("anchor", "integer"), model=path, stream_cache=folder / "streams")
+        plan = Plan(tuple(sequences), (own,))
         plan.check_curves()
         summary = report.summarise(cluster.evaluate(plan, store).rows)
         for flag in summary["flags"]:
