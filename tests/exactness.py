@@ -129,7 +129,7 @@ def missing_packages(target: Target) -> list[str]:
 
 def build(target: Target, folder: Path) -> tuple[Path, Path]:
     """vrcnn_filter and print_sideinfo of a target. Raises VrcnnError with the compiler's words."""
-    place = folder / f"{target.compiler}{target.flags.replace(' ', '')}"
+    place = folder.resolve() / f"{target.compiler}{target.flags.replace(' ', '')}"
     programs = place / "vrcnn_filter", place / "print_sideinfo"
     flags = [flag for flag in target.flags.split() if flag != "-static"]
     variables = [
@@ -181,8 +181,11 @@ def run_target(target: Target, suite: Suite, size: Size, folder: Path) -> Row:
         f"{print_sideinfo} {{width}} {{height}} {{irap}} {{input}}",
         timeout=PATIENCE,
     )
-    listed = subprocess.run([*vrcnn_filter.split(), "--kernels"], capture_output=True, text=True, check=True).stdout.splitlines()
-    kernel = dict(line.split(maxsplit=1) for line in listed)["auto"] if target.kernel == "auto" else target.kernel
+    listed = subprocess.run([*vrcnn_filter.split(), "--kernels"], capture_output=True, text=True)
+    if listed.returncode:
+        raise VrcnnError(f"{vrcnn_filter} --kernels: {(listed.stderr.strip() or f'exit code {listed.returncode}').splitlines()[-1]}")
+    named = dict(line.split(maxsplit=1) for line in listed.stdout.splitlines())
+    kernel = named["auto"] if target.kernel == "auto" else target.kernel
     return Row(target.name, kernel, parts=run_suite(program, suite, size.largest, size.largest_layers))
 
 

@@ -20,6 +20,7 @@ from tests.exactness import CI, COMPILED, EMULATED, Row, Target, cell, compare, 
 from vrcnn_int import integer
 from vrcnn_int.conformance import Suite
 from vrcnn_int.conformance.verify import PartResult
+from vrcnn_int.errors import VrcnnError
 
 SMALL = replace(CI, simd=1000, scalar=1000, largest=63, largest_layers=1)
 
@@ -44,13 +45,22 @@ def test_missing_tools_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 @pytest.mark.skipif(not shutil.which("gcc") or not shutil.which("make"), reason="make and gcc are needed")
-def test_a_build_is_run_on_the_suite(tmp_path: Path) -> None:
-    row = run_target(Target("a build", "gcc", "-O1", kernel="scalar"), Suite.load(), SMALL, tmp_path)
+def test_a_build_is_run_on_the_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    row = run_target(Target("a build", "gcc", "-O1", kernel="scalar"), Suite.load(), SMALL, Path("relative"))
     assert row.kernel == "scalar"
     assert set(row.parts) == set(exactness.PARTS)
     for part, result in row.parts.items():
         assert result.compared > 0, part
         assert (result.differ, result.missing, result.problems) == (0, 0, [])
+
+
+def test_a_program_that_cannot_run_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(exactness, "build", lambda *_: (tmp_path / "vrcnn_filter", tmp_path / "print_sideinfo"))
+    (tmp_path / "vrcnn_filter").write_text("#!/bin/sh\necho no such machine >&2\nexit 3\n")
+    (tmp_path / "vrcnn_filter").chmod(0o755)
+    with pytest.raises(VrcnnError, match=r"vrcnn_filter --kernels: no such machine$"):
+        run_target(Target("a build", "gcc", "-O1"), Suite.load(), SMALL, tmp_path)
 
 
 def test_a_kernel_is_run_on_suite_and_random_pictures() -> None:
