@@ -84,7 +84,7 @@ static void spoil(Input *in, Call *c)
     int64_t value = *fields[i];
     switch (pick(in, 0, 3)) {
     case 0: value = ends[pick(in, 0, (int)(sizeof ends / sizeof *ends) - 1)]; break;
-    case 1: value = value + pick(in, 0, 4) - 2; break;
+    case 1: value = (int64_t)((uint64_t)value + (uint64_t)pick(in, 0, 4) - 2); break; /* wraps: a field may be spoiled twice */
     case 2: value = (int16_t)number(in, 2); break;
     default: value = (int64_t)number(in, 8);
     }
