@@ -557,7 +557,7 @@ def test_a_specialist_learns_what_the_network_beside_it_cannot(tmp_path: Path) -
     train([tmp_path / "dark.npz"], [tmp_path / "dark.npz"], tmp_path / "general", settings)
     (start,), _ = load_float_networks(tmp_path / "general/float.npz")
     beside = replace(settings, beside_start=True)
-    with pytest.raises(VrcnnError, match=r"beside_start is about the network of --start"):
+    with pytest.raises(VrcnnError, match=r"beside_start and spread are about the network of --start"):
         train([tmp_path / "both.npz"], [], tmp_path / "run", beside)
     train([tmp_path / "both.npz"], [tmp_path / "both.npz"], tmp_path / "run", beside, start=start)
     entries = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
@@ -571,6 +571,27 @@ def test_a_specialist_learns_what_the_network_beside_it_cannot(tmp_path: Path) -
     for plane, original, best in ((dark[2][0], dark[2][1], 0), (bright[2][0], bright[2][1], 1)):
         errors = [float(np.mean((integer.filter_plane(network, plane, 8) - original.astype(float)) ** 2)) for network in models]
         assert int(np.argmin(errors)) == best, errors
+
+
+def test_specialists_begin_as_weaker_and_stronger_filters(pair_file: Path, tmp_path: Path) -> None:
+    """With spread their residuals at the start are those of the first network times 0.75 and 1.25, and they specialize from there."""
+    train([pair_file], [], tmp_path / "general", TINY)
+    (start,), _ = load_float_networks(tmp_path / "general/float.npz")
+    found = pairs.read(pair_file)
+    x = (torch.from_numpy(found.recon[0].astype(np.float32))[None, None] - 128) / 255
+    weaker = Network(VRCNN, start.bounds, 32, "before_deblocking")
+    begin_with(weaker, start, 0.75)
+    assert torch.allclose(weaker(x), 0.75 * module_from(start)(x), atol=1e-7)
+
+    settings = replace(TINY, specialists=2, beside_start=True, spread=0.25, rate=1e-9, tuning_rate=1e-9)
+    train([pair_file], [pair_file], tmp_path / "run", settings, start=start)  # at such a rate they stay as they begin
+    team, _ = load_float_networks(tmp_path / "run/float.npz")
+    for network, scale in zip(team, (0.75, 1.25), strict=True):
+        assert torch.allclose(module_from(network)(x), scale * module_from(start)(x), atol=1e-4)
+    with pytest.raises(VrcnnError, match=r"beside_start and spread are about the network of --start"):
+        train([pair_file], [], tmp_path / "other", settings)
+    with pytest.raises(VrcnnError, match=r"spread is about how specialists differ .* give at least two"):
+        train([pair_file], [], tmp_path / "other", replace(settings, specialists=1), start=start)
 
 
 def test_units_choose_the_better_network() -> None:

@@ -1,7 +1,8 @@
 """vrcnn-int: train, quantize, export and inspect integer in-loop filters."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -361,6 +362,25 @@ def need_torch(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
+@contextmanager
+def stages_shown() -> Iterator[Callable[[str, int, int, float], None]]:
+    """A progress bar that follows the stages of one run."""
+    with progress_bar() as progress:
+        task = progress.add_task("starting", total=1)
+        yield lambda stage, step, steps, _: progress.update(task, completed=step, total=steps, description=stage)
+
+
+def print_trained(out: Path, row: dict[str, Any], *tables: int) -> None:
+    """The paper's tables of a run of residual networks, and what it wrote."""
+    from vrcnn_int.papers import paper_table
+
+    for number in tables:
+        for line in paper_table(number, out):
+            console.print(line, highlight=False, soft_wrap=isinstance(line, str))
+    dead = sum(len(channels) for channels in row["dead_channels"].values())
+    console.print(f"{dead} dead channels pruned; wrote {out / 'model.vrcnn'}: {row['bytes']} bytes of parameters", soft_wrap=True)
+
+
 @app.command()
 def residual(
     training: Annotated[list[Path], typer.Argument(help="Pair files of one QP, from `codec-bridge pairs make`.")],
@@ -371,23 +391,12 @@ def residual(
 ) -> None:
     """Train an in-loop filter of residual blocks with batch normalization, and measure its integer forms (the paper's Table 3)."""
     need_torch(threads)
-    from vrcnn_int.papers import paper_table
     from vrcnn_int.residual_filter import FilterSettings, run
 
     settings = parse_settings(set or [], FilterSettings())
-    with progress_bar() as progress:
-        task = progress.add_task("starting", total=1)
-        row = run(
-            training,
-            validate,
-            out,
-            settings,
-            lambda stage, step, steps, _: progress.update(task, completed=step, total=steps, description=stage),
-        )
-    for line in paper_table(3, out):
-        console.print(line, highlight=False, soft_wrap=isinstance(line, str))
-    dead = sum(len(channels) for channels in row["dead_channels"].values())
-    console.print(f"{dead} dead channels pruned; wrote {out / 'model.vrcnn'}: {row['bytes']} bytes of parameters", soft_wrap=True)
+    with stages_shown() as shown:
+        row = run(training, validate, out, settings, shown)
+    print_trained(out, row, 3)
 
 
 @classify_app.command("train")
@@ -400,24 +409,12 @@ def classify_train(
 ) -> None:
     """Train ResNet-18, bring it to integers, and print float beside integer accuracy (the paper's Tables 1 and 2)."""
     need_torch(threads)
-    from vrcnn_int.papers import paper_table
     from vrcnn_int.resnet import ClassifierSettings, train
 
     settings = parse_settings(set or [], ClassifierSettings())
-    with progress_bar() as progress:
-        task = progress.add_task("starting", total=1)
-        row = train(
-            folder,
-            validate,
-            out,
-            settings,
-            lambda stage, step, steps, _: progress.update(task, completed=step, total=steps, description=stage),
-        )
-    for number in (1, 2):
-        for line in paper_table(number, out):
-            console.print(line, highlight=False, soft_wrap=isinstance(line, str))
-    dead = sum(len(channels) for channels in row["dead_channels"].values())
-    console.print(f"{dead} dead channels pruned; wrote {out / 'model.vrcnn'}: {row['bytes']} bytes of parameters", soft_wrap=True)
+    with stages_shown() as shown:
+        row = train(folder, validate, out, settings, shown)
+    print_trained(out, row, 1, 2)
 
 
 @classify_app.command("evaluate")

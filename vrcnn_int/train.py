@@ -87,6 +87,9 @@ class TrainSettings:
     beside_start: bool = False
     """The network that training starts with takes part unchanged: the specialists learn what it does not filter best. It is not written;
     put its run before this one in a set."""
+    spread: float = 0.0
+    """Above 0, with a network to start with: the specialists begin with its residual scaled by factors from 1 - spread to 1 + spread, and
+    patches go to the network that is best from the first step on. 0: they begin alike, and patches are dealt out for a while."""
     neighbours: float = 0.0
     """Share of patches from pair files of other QPs than the first file's."""
     balance: float = 0.0
@@ -131,12 +134,14 @@ class TrainSettings:
         for name in ("rate", "tuning_rate", "sigma", *(["minutes"] if self.minutes is not None else [])):
             if not 0 < getattr(self, name) < float("inf"):
                 raise VrcnnError(f"{name} must be a number above 0, not {getattr(self, name)}")
-        for name in ("warm_up", "beta1", "beta2", "average", "tuning_average", "neighbours"):
+        for name in ("warm_up", "beta1", "beta2", "average", "tuning_average", "neighbours", "spread"):
             if not 0 <= getattr(self, name) < 1:
                 raise VrcnnError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
         for name in ("weight_decay", "last_layer", "balance"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise VrcnnError(f"{name} must be a number of at least 0, not {getattr(self, name)}")
+        if self.spread and self.specialists < 2:
+            raise VrcnnError("spread is about how specialists differ at the start; give at least two (specialists=2)")
         if self.seed < 0:
             raise VrcnnError(f"the seed must not be negative, but is {self.seed}")
         for name, known in CHOICES.items():
@@ -162,8 +167,10 @@ def choose_bounds(files: list[pairs.PairFile], settings: TrainSettings) -> tuple
     return residual, bounds.geometric_progression(residual, len(NETWORKS[settings.network]))
 
 
-def begin_with(network: Network, start: FloatNetwork) -> None:
+def begin_with(network: Network, start: FloatNetwork, scale: float = 1.0) -> None:
     """Give a network another's function: its weights, scaled to the network's own bounds (BReLU(c x; c h) = c BReLU(x; h)).
+
+    ``scale``: factor on the residual.
 
     Raises VrcnnError for another architecture or position, and for a network whose bounds are quantized or infinite.
     """
@@ -175,7 +182,7 @@ def begin_with(network: Network, start: FloatNetwork) -> None:
     ratios = [1.0, *(own / other for own, other in zip(bounds, start.bounds, strict=True))]
     with torch.no_grad():
         for i, layer in enumerate(network.convolutions()):
-            after = ratios[i + 1] if i < len(bounds) else 1.0
+            after = ratios[i + 1] if i < len(bounds) else scale
             for conv, weight, bias in zip(layer, start.weights[i], start.biases[i], strict=True):
                 conv.weight.copy_(torch.from_numpy(weight * np.float32(after / ratios[i])))
                 conv.bias.copy_(torch.from_numpy(bias * np.float32(after)))
@@ -320,12 +327,14 @@ def train(
         for network in team:
             network.convolutions()[-1][0].weight.mul_(settings.last_layer / 0.1)  # the module starts with 0.1
     if start is not None:
-        for network in team:
-            begin_with(network, start)
-    if settings.beside_start:
-        if start is None:
-            raise VrcnnError("beside_start is about the network of --start, which is missing")
-        team = Team(list(team), deepcopy(next(iter(team))))
+        for network, scale in zip(team, np.linspace(1 - settings.spread, 1 + settings.spread, settings.specialists), strict=True):
+            begin_with(network, start, scale)
+    elif settings.beside_start or settings.spread:
+        raise VrcnnError("beside_start and spread are about the network of --start, which is missing")
+    if settings.beside_start and start is not None:
+        rival = deepcopy(next(iter(team)))
+        begin_with(rival, start)
+        team = Team(list(team), rival)
     team = team.to(device=settings.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = load_checkpoint(out / "checkpoint.pt", settings.device)
     if settings.minutes is not None:
@@ -377,7 +386,7 @@ def train(
                 if stage == "float" and settings.bound_rule == "n-sigma" and step == steps // 3:
                     measure_bounds(team, patches, settings)
                     stepper.graph = None  # it holds the old bounds
-                stepper.deal(stage == "float" and step < steps // 3)
+                stepper.deal(stage == "float" and step < steps // 3 and not settings.spread)
                 rate = rate_at(step, steps, peak, settings.schedule, settings.warm_up)
                 stepper.step(step, rate)
                 done = step + 1
