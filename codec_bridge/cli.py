@@ -423,18 +423,19 @@ def make_report(
         raise VrcnnError(f"{path} is the result itself; give the report a file of its own")
     folder = results or (path.parent if (path.parent / "crops").is_dir() else None)
     document = report_view.read(path)
-    if csv_file:
-        report.write_csv(csv_file, document["rows"])
-    if html:
-        html_report.write_html(html, document, folder)
-    if markdown:
-        markdown_report.write_markdown(markdown, document)
-    if plot:
-        report.write_plot(plot, document)
+    with report_view.rendering(path):
+        if csv_file:
+            report.write_csv(csv_file, document["rows"])
+        if html:
+            html_report.write_html(html, document, folder)
+        if markdown:
+            markdown_report.write_markdown(markdown, document)
+        if plot:
+            report.write_plot(plot, document)
+        if not outputs:
+            report.print_table(document, console)
     if outputs:
         console.print(f"wrote {', '.join(map(str, outputs))}", soft_wrap=True, highlight=False)
-    else:
-        report.print_table(document, console)
 
 
 @app.command()

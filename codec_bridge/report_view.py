@@ -1,7 +1,8 @@
 """What reports show of a result document (see report.py), laid out once for the HTML page and the Markdown file."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -44,6 +45,16 @@ def read(path: Path) -> dict[str, Any]:
     except VrcnnError as error:
         raise VrcnnError(f"{path}: {error}") from None
     return document
+
+
+@contextmanager
+def rendering(path: Path) -> Iterator[None]:
+    """Around what makes reports of the document in a file: where a part of it is missing or of another kind, raise VrcnnError."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise VrcnnError(f"{path} is damaged or was edited ({what}); let bdrate write it again") from error
 
 
 def check_schema(document: Document) -> None:

@@ -432,7 +432,11 @@ def test_report_command_refuses(tmp_path: Path) -> None:
     refused(bridge("report", tmp_path / "none.json"), "cannot read", "none.json")
     (tmp_path / "a.json").write_text("{")
     refused(bridge("report", tmp_path / "a.json"), "a.json", "not a JSON file")
+    for name, value in (("means", [{}]), ("rows", [1]), ("sequences", {"a": 1}), ("means", None)):
+        write_json(tmp_path / "c.json", usual() | {name: value})
+        refused(bridge("report", tmp_path / "c.json", "--markdown", tmp_path / "c.md"), "c.json is damaged or was edited")
+        assert not (tmp_path / "c.md").exists()
     write_json(tmp_path / "b.json", usual() | {"schema": 0})
     refused(bridge("report", tmp_path / "b.json"), "b.json", "schema 0")
     refused(bridge("report", tmp_path / "b.json", "--html", tmp_path / "b.json"), "b.json", "the result itself")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json", "c.json"]
