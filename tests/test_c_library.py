@@ -190,7 +190,7 @@ def test_units_of_the_oracle_and_their_errors() -> None:
             with pytest.raises(UnitsError):
                 filter_.filter_units(plane, 8, indices, map_, size)
         with pytest.raises(NetworkIndexError):
-            filter_.filter_units(plane, 8, [0, 4], units, 64)
+            filter_.filter_units(plane, 8, [0, len(shipped().networks)], units, 64)
     for threads in (0, -1, 65):
         with pytest.raises(ThreadsError):
             Filter(threads=threads)

@@ -1,6 +1,8 @@
 """C header and binary model; the checked-in generated sources are what the generator writes."""
 
+import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -44,17 +46,31 @@ def test_bad_names_are_refused(tmp_path: Path) -> None:
 
 def test_shipped_set_is_proven_and_complete() -> None:
     models = ModelSet.load(builtin_path())
-    assert [network.qp for network in models.networks] == [22, 27, 32, 37]
+    qps = [network.qp for network in models.networks]
+    assert qps[:4] == [22, 27, 32, 37], "first those that filter whole pictures"
+    assert Counter(qps) == dict.fromkeys(qps[:4], 3), "then two specialists for each"
     for network in models.networks:
         assert len(prove(network)) == 6
         assert network.position == "before_deblocking"
+
+
+def test_shipped_record_belongs_to_the_set() -> None:
+    """How each network was trained, with the losses that `vrcnn-int reproduce` compares with."""
+    models = ModelSet.load(builtin_path())
+    record = json.loads(builtin_path().with_suffix(".json").read_text())
+    assert record["identity"] == models.identity
+    assert [run["qp"] for run in record["networks"]] == [network.qp for network in models.networks]
+    for run in [*record["networks"], *record["starts"]]:
+        assert sum(step <= 200 for step, _ in run["losses"]) >= 4, "enough to compare the first 200 steps"
+        assert run["settings"]["seed"] == 1
+        assert run["validation"]
 
 
 def test_shipped_float_networks_belong_to_the_set() -> None:
     models = ModelSet.load(builtin_path())
     networks, meta = load_float_networks(float_path(builtin_path()))
     assert meta["set"] == models.identity
-    assert [network.qp for network in networks] == [22, 27, 32, 37]
+    assert [network.qp for network in networks] == [network.qp for network in models.networks]
     for network, integer in zip(networks, models.networks, strict=True):
         assert network.architecture == integer.architecture
         # The float network and the tuned one come from the same run: their integer weights are near each other.

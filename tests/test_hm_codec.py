@@ -228,7 +228,10 @@ WRONG = {
     "cut off": (lambda data: data[:8], "ends early|truncated|missing|incomplete"),
     "too long": (lambda data: data + b"\0", "contradicts itself"),
     "reserved mode": (lambda data: data[:7] + b"\xc0", "contradicts itself"),
-    "network": (lambda data: data[:7] + bytes([0b010_11110, 0b1000_0000]), "names network 30, the model set has 4"),
+    "network": (
+        lambda data: data[:7] + bytes([0b010_11110, 0b1000_0000]),
+        f"names network 30, the model set has {len(shipped().networks)}",
+    ),
 }
 
 

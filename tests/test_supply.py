@@ -21,7 +21,7 @@ from vrcnn_int.network import load_float_networks
 from vrcnn_int.quantize import to_integer
 
 ROOT = Path(__file__).parent.parent
-QUANTIZED = "d7cd6ec5e1b115ce356d053878f45da00adfe18061768e573a6c8aa67694b687"
+QUANTIZED = "47be673eccec9d5b38e140077ca3304f1ebc30c58c522d98a6ed436410803e84"
 
 
 def test_shipped_set_is_canonical() -> None:

@@ -574,7 +574,7 @@ static void check_arguments(void)
     expect(vrcnn_cuda_filter_host(cuda, 0, 8, &dst, &src, -1), VRCNN_ERROR_ARGUMENT);
     expect(vrcnn_cuda_filter_host(NULL, 0, 8, &dst, &src, 1), VRCNN_ERROR_ARGUMENT);
     expect(vrcnn_cuda_filter_host(cuda, 0, 8, NULL, &src, 1), VRCNN_ERROR_ARGUMENT);
-    expect(vrcnn_cuda_filter_host(cuda, 4, 8, &dst, &src, 1), VRCNN_ERROR_INDEX);
+    expect(vrcnn_cuda_filter_host(cuda, 30, 8, &dst, &src, 1), VRCNN_ERROR_INDEX);
     expect(vrcnn_cuda_filter(cuda, -1, 8, &dst, &src, 1, NULL), VRCNN_ERROR_INDEX);
     expect(vrcnn_cuda_filter_host(cuda, 0, 0, &dst, &src, 1), VRCNN_ERROR_SCALE);
     expect(vrcnn_cuda_filter_host(cuda, 0, 11, &dst, &src, 1), VRCNN_ERROR_SCALE);
