@@ -117,7 +117,7 @@ def test_refuses_what_the_others_refuse(gpu: Filter) -> None:
     assert gpu.kernel == "cuda"
     assert gpu.memory > 0
     with pytest.raises(NetworkIndexError):
-        gpu.filter_plane(plane, 8, 9)
+        gpu.filter_plane(plane, 8, 30)
     with pytest.raises(ScaleError):
         gpu.filter_plane(plane, 8, 0, 11)
     with pytest.raises(SampleError):
