@@ -761,12 +761,16 @@ def compare_methods(
     """
     settings = evaluation.Settings(qps=parse_numbers(qp), frames=parse_frames(frames))
     found = find(sequences, search_path, None, None) if sequences else ()
+    warnings: list[str] = []
     with progress_bar() as progress:
         task = progress.add_task("comparing", total=None)
+        held_out = [pairs.read(path) for path in validate]
         rows, more = methods.columns(
-            folder, [pairs.read(path) for path in validate], found, settings, lambda text: progress.update(task, description=text)
+            folder, held_out, found, settings, lambda text: progress.update(task, description=text), warnings.append
         )
     console.print(comparison.table(rows, more))
+    for text in warnings:
+        console.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     for line in comparison.reasons(rows):
         console.print(line, highlight=False, soft_wrap=True)
     wrong = [f"{method}: {text}" for method, text in more["exact"].items() if text.startswith("NO")]

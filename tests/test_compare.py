@@ -3,6 +3,8 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,6 +182,26 @@ def test_bd_rate_is_that_of_the_methods_networks_as_one_set(tmp_path: Path) -> N
     assert rates["rates"] == {"brelu 8/7": [direct]}
     assert more["BD-rate, %"] == {"brelu 8/7": f"{direct:+.2f}"}
     assert rates["sequences"] == [sequence.name for sequence in sequences]
+
+
+def test_warnings_of_curves_are_passed_on_and_errors_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outlier among the sequences says something of the method; a curve without figure says nothing."""
+    place = tmp_path / "q32"
+    place.mkdir()
+    measure.save(shipped().networks[2], place / "model.vrcnn")
+    rows = [(place, {"method": "tqt 4/7", "qp": 32, "seed": 1, "runs_in": "C library", "model": "model.vrcnn"})]
+    imsave(tmp_path / "a.png", data.astronaut()[:96, 160:288])
+    flag = {"sequence": "a", "codec": "x265", "configuration": "ai", "variant": "integer", "qp": None, "text": "an outlier"}
+    document: dict[str, Any] = {"flags": [flag | {"severity": "warning"}], "means": [{"variants": {"integer": {"bd_rate_y": 4.5}}}]}
+    monkeypatch.setattr(exactness.cluster, "evaluate", lambda *_: SimpleNamespace(rows=[]))
+    monkeypatch.setattr(exactness.report, "summarise", lambda *_: document)
+    said: list[str] = []
+    sequences = resolve(str(tmp_path / "a.png"))
+    assert exactness.bd_rates(tmp_path, rows, sequences, evaluate.Settings(), said.append) == {"tqt 4/7": [4.5]}
+    assert said == ["tqt 4/7, seed 1: a, x265 ai, integer: an outlier"]
+    document["flags"][0]["severity"] = "error"
+    with pytest.raises(VrcnnError, match="tqt 4/7, seed 1: a, x265 ai, integer: an outlier"):
+        exactness.bd_rates(tmp_path, rows, sequences, evaluate.Settings(), said.append)
 
 
 def test_sizes_count_the_bits_that_weights_have() -> None:
