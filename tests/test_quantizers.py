@@ -472,6 +472,28 @@ def test_n_grows_while_the_bounds_cost_too_much() -> None:
     assert quantizer.next_stage(gains | {"n=3.5": 0.491}, (10, 20)) is None
     assert quantizer.next_stage(gains | {"n=3.5": 0.489}, (10, 20)).name == "n=4.0"
     assert NSigma(last=3.0).next_stage(gains, (10, 20)) is None
+    assert quantizer.next_stage(gains | {"n=3.5": 0.39}, (10, 20)) is None, "a larger n costs more"
+    assert quantizer.kept(gains | {"n=3.5": 0.39}) == "n=3.0"
+    assert quantizer.kept(gains | {"n=3.5": 0.49}) == "n=3.5"
+    assert Geometric().kept({"weights": 0.5, "bounds": 0.4}) == "bounds"
+
+
+def test_the_network_of_the_best_n_is_kept(
+    pair_file: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Although others were trained after it, and also if nothing is left to do."""
+    file = pairs.read(pair_file)
+    network = small_network(1, (float("inf"),) * 3)
+    one = fine_tune(NSigma(last=3.0), network, [file], [file], TINY, tmp_path / "one")
+    found = iter((0.5, 0.3, 0.2))
+    monkeypatch.setattr("vrcnn_int.fine_tune.psnr_gain", lambda *_: (30.0, next(found), []))
+    for _ in range(2):
+        best = fine_tune(NSigma(), network, [file], [file], TINY, tmp_path / "best")
+        assert best.gains == {"weights": 0.5, "n=3.0": 0.3, "n=3.5": 0.2}
+        for a, b in zip(best.network.state_dict().values(), one.network.state_dict().values(), strict=True):
+            assert torch.equal(a, b)
 
 
 def test_n_sigma_bounds_grow_with_n() -> None:

@@ -24,7 +24,8 @@ Progress = Callable[[str, int, int, dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Tuned:
-    """What fine-tuning gave: the module in its last form; by stage the PSNR gain (dB) it ended with; steps and seconds of all stages."""
+    """What fine-tuning gave: the module in the form of the stage that is kept; by stage the PSNR gain (dB) it ended with; steps and seconds
+    of all stages."""
 
     network: Network
     gains: dict[str, float]
@@ -93,10 +94,11 @@ def fine_tune(
         return module, len(way)
 
     torch.manual_seed(settings.seed)
-    module, loss = None, 0.0
+    module, loss, reached = None, 0.0, ""
     with interruptible() as interrupted:
         while (stage := quantizer.next_stage(gains(), steps)) is not None:
             module, number = at_start_of(stage)
+            reached = stage.name
             team = Team([module])
             now = state.get("now") if state.get("now", {}).get("stage") == stage.name else None
             if now is not None:
@@ -122,10 +124,10 @@ def fine_tune(
             copy = {name: value.clone() for name, value in module.state_dict().items()}
             ended[stage.name] = {"state": copy, "gain": gain, "steps": stage.steps, "after": stage.after}
             keep()
-    if module is None:  # nothing was left to do: the last stage's module again
-        last = list(ended)[-1]
-        module, _ = at_start_of(Stage(last, ended[last]["steps"], ended[last]["after"]))
-        module.load_state_dict(ended[last]["state"])
+    kept = quantizer.kept(gains())
+    if module is None or kept != reached:  # nothing was left to do, or an earlier stage was better: its module again
+        module, _ = at_start_of(Stage(kept, ended[kept]["steps"], ended[kept]["after"]))
+        module.load_state_dict(ended[kept]["state"])
     seconds = load_seconds(path)
     return Tuned(module.eval(), gains(), sum(end["steps"] for end in ended.values()), seconds)
 

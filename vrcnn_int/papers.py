@@ -65,7 +65,7 @@ def said(rows: list[Row], data: str) -> str:
     row = rows[0]
     return (
         f"ours: {data}; {row['steps']} steps of {row['run']['settings']['batch']} patches, {epochs(row):.3g} epochs of "
-        f"{row['training_samples'] / 1e6:.3g} million samples; seeds {', '.join(str(row['seed']) for row in rows)}"
+        f"{row['training_samples'] / 1e6:.3g} million samples; seeds {', '.join(map(str, sorted({row['seed'] for row in rows})))}"
     )
 
 

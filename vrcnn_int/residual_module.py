@@ -315,11 +315,16 @@ class Algorithm1:
         return self._run(module, name, 2)
 
     def n_sigma(self) -> tuple[ResidualNetwork, float]:
-        """Stage 3 with bounds by the n-sigma rule: the network of the last n, and that n."""
+        """Stage 3 with bounds by the n-sigma rule: the network of the best n, and that n. A larger one that is worse is the last."""
         n, before = self.settings.sigma, self.score(self.weights(), "weights")
+        best: tuple[float, ResidualNetwork, float] | None = None
         while True:
             module = self.bounded(f"n={n}", lambda found, n=n: found.measure_bounds(self.task.inputs, n))  # type: ignore[misc]
-            if self.score(module, f"n={n}") >= before - self.settings.threshold or n >= self.settings.last_sigma:
+            score = self.score(module, f"n={n}")
+            if best is not None and score < best[0]:
+                return best[1:]
+            best = score, module, n
+            if score >= before - self.settings.threshold or n >= self.settings.last_sigma:
                 return module, n
             n += 0.5
 

@@ -69,8 +69,8 @@ class Fixed(Geometric):
 class NSigma(Geometric):
     """Algorithm 1: float training without bounds, discretized weights, then bounds by the n-sigma rule, n from 3 in steps of 0.5.
 
-    Each n starts from the discretized network; n grows until the loss against that network is at most ``threshold`` dB, or ``last`` is
-    reached. The kept network is that of the last n. Stages: ``weights``, ``n=3.0``, ``n=3.5``, ...
+    Each n starts from the discretized network; n grows until the loss against that network is at most ``threshold`` dB, a larger n is worse
+    than the one before it, or ``last`` is reached. The network of the best n is kept. Stages: ``weights``, ``n=3.0``, ``n=3.5``, ...
     """
 
     name = "n-sigma"
@@ -95,9 +95,13 @@ class NSigma(Geometric):
         if not tried:
             return Stage(f"n={self.first}", steps[1], "weights")
         n = float(tried[-1].removeprefix("n="))
-        if gains[tried[-1]] >= gains["weights"] - self.threshold or n >= self.last:
+        worse = len(tried) > 1 and gains[tried[-1]] < gains[tried[-2]]
+        if gains[tried[-1]] >= gains["weights"] - self.threshold or worse or n >= self.last:
             return None
         return Stage(f"n={n + 0.5}", steps[1], "weights")
+
+    def kept(self, gains: dict[str, float]) -> str:
+        return max((name for name in gains if name != "weights"), key=gains.__getitem__)
 
     def enter(self, stage: str, network: Network, batches: Sequence[Tensor]) -> None:
         if stage != "weights":

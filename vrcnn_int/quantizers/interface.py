@@ -74,6 +74,10 @@ class Quantizer(ABC):
         ``steps``: of the weights and of the bounds stage of a training run, to be shared out.
         """
 
+    def kept(self, gains: dict[str, float]) -> str:
+        """The stage whose network is finished, after the last of them."""
+        return list(gains)[-1]
+
     @abstractmethod
     def enter(self, stage: str, network: Network, batches: Sequence[Tensor]) -> None:
         """Turn the module into the form of a stage; a function of the module's state alone."""
