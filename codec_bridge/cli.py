@@ -194,6 +194,16 @@ def check_outputs(*paths: Path | None, plot: Path | None) -> list[Path]:
     return outputs
 
 
+def write_views(document: dict[str, Any], folder: Path | None, html: Path | None, markdown: Path | None, plot: Path | None) -> None:
+    """Those of the page, the Markdown tables and the RD curves that were asked for; folder: where the crops are."""
+    if html:
+        html_report.write_html(html, document, folder)
+    if markdown:
+        markdown_report.write_markdown(markdown, document)
+    if plot:
+        report.write_plot(plot, document)
+
+
 def totals(rows: list[dict[str, Any]]) -> tuple[int, int, str]:
     """Pictures and samples that were checked, and the kernels that filtered them."""
     kernels = ", ".join(sorted({row["kernel"] for row in rows} - {None}))
@@ -383,12 +393,7 @@ def bdrate(
             say_timing(found.timing)
             if any(settings.check for settings in plan.runs):
                 say_rows_checked(found.rows)
-        if html:
-            html_report.write_html(html, document, folder)
-        if markdown:
-            markdown_report.write_markdown(markdown, document)
-        if plot:
-            report.write_plot(plot, document)
+        write_views(document, folder, html, markdown, plot)
     if outputs and not json_lines:
         console.print(f"wrote {', '.join(map(str, outputs))}", soft_wrap=True, highlight=False)
     fail_if_flagged(document["flags"])
@@ -426,12 +431,7 @@ def make_report(
     with report_view.rendering(path):
         if csv_file:
             report.write_csv(csv_file, document["rows"])
-        if html:
-            html_report.write_html(html, document, folder)
-        if markdown:
-            markdown_report.write_markdown(markdown, document)
-        if plot:
-            report.write_plot(plot, document)
+        write_views(document, folder, html, markdown, plot)
         if not outputs:
             report.print_table(document, console)
     if outputs:
