@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -266,6 +267,23 @@ def test_results_of_another_run_are_not_mixed(pair_file: Path, tmp_path: Path) -
         read_run(tmp_path / "b")
 
 
+def test_no_weight_stands_out_under_a_limit(pair_file: Path, tmp_path: Path) -> None:
+    def largest(limit: float) -> list[float]:
+        """max|W| / rms(W) of each branch: at the end of stage 1, and of the weight steps (max|W| / 127) that stage 3 has frozen."""
+        folder = tmp_path / f"limit{limit}"
+        train([pair_file], [pair_file], folder, replace(TINY, weight_limit=limit))
+        (floats,), (tuned,) = (load_float_networks(folder / name)[0] for name in ("float.npz", "tuned.npz"))
+        assert tuned.tuning is not None
+        found = [float(np.abs(weight).max() / np.sqrt(np.mean(weight**2))) for layer in floats.weights for weight in layer]
+        for layer, steps in zip(tuned.weights, tuned.tuning["branches"], strict=True):
+            found += [float(127 * Fraction(step[0])) / float(np.sqrt(np.mean(w**2))) for w, step in zip(layer, steps, strict=True)]
+        return found
+
+    assert max(largest(0.0)) > 3
+    # A clamped tensor's root mean square falls a little with its largest weights. The last layer's step is what makes 255 of its ratio.
+    assert max(largest(2.0)) < 2.3
+
+
 def test_settings_that_no_run_can_have_are_refused(pair_file: Path, tmp_path: Path) -> None:
     for change, message in [
         ({"precision": "bfloat16"}, "precision 'bfloat16'"),
@@ -282,6 +300,7 @@ def test_settings_that_no_run_can_have_are_refused(pair_file: Path, tmp_path: Pa
         ({"minutes": 0.0}, "minutes must be"),
         ({"minutes": 1e-4}, "too few"),
         ({"balance": -1.0}, "balance must be"),
+        ({"weight_limit": 0.5}, "at least 2"),
     ]:
         with pytest.raises(VrcnnError, match=message):
             train([pair_file], [pair_file], tmp_path / "run", replace(TINY, **change))

@@ -51,12 +51,14 @@ class Network(nn.Module):
 
     ``bounds``: one upper bound per hidden layer. With ``valid=True`` forward pads nothing and gives
     [N, 1, H - 2 halo, W - 2 halo]: training patches then see no false border.
+    ``weight_limit``: where deltas are not frozen yet, the largest |W| of a branch as a multiple of their root mean square; 0: any.
     """
 
     def __init__(self, architecture: Architecture, bounds: Sequence[float], qp: int, position: str) -> None:
         super().__init__()
         self.qp, self.position = qp, position
         self.plan: Plan | None = None
+        self.weight_limit = 0.0
         self.halo = halo(architecture)
         inputs = 1
         layers = []
@@ -104,12 +106,15 @@ class Network(nn.Module):
         self.clamp_weights()
 
     def clamp_weights(self) -> None:
-        """Keep W within +-levels delta once deltas are frozen; call after every optimizer step (does nothing before)."""
+        """Keep W within +-levels delta once deltas are frozen, within the weight limit before; call after every optimizer step."""
         with torch.no_grad():
             for layer in self.convolutions():
                 for conv in layer:
                     if conv.step:
                         conv.weight.clamp_(-conv.levels * conv.step, conv.levels * conv.step)
+                    elif self.weight_limit:
+                        limit = conv.weight.square().mean().sqrt() * self.weight_limit
+                        conv.weight.clamp_(-limit, limit)
 
     def export(self) -> FloatNetwork:
         """The weights as numpy data."""

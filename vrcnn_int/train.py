@@ -87,6 +87,9 @@ class TrainSettings:
     beside_start: bool = False
     """The network that training starts with takes part unchanged: the specialists learn what it does not filter best. It is not written;
     put its run before this one in a set."""
+    weight_limit: float = 0.0
+    """Largest weight of a branch in stages 1 and 2, as a multiple (at least 2) of the root mean square of its weights; 0: any. A few large
+    weights make the weight step, max|W| / 127, coarse for all the others."""
     spread: float = 0.0
     """Above 0, with a network to start with: the specialists begin with its residual scaled by factors from 1 - spread to 1 + spread, and
     patches go to the network that is best from the first step on. 0: they begin alike, and patches are dealt out for a while."""
@@ -137,9 +140,11 @@ class TrainSettings:
         for name in ("warm_up", "beta1", "beta2", "average", "tuning_average", "neighbours", "spread"):
             if not 0 <= getattr(self, name) < 1:
                 raise VrcnnError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
-        for name in ("weight_decay", "last_layer", "balance"):
+        for name in ("weight_decay", "last_layer", "balance", "weight_limit"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise VrcnnError(f"{name} must be a number of at least 0, not {getattr(self, name)}")
+        if 0 < self.weight_limit < 2:
+            raise VrcnnError(f"weight_limit is a multiple of weights' root mean square: 0 (none) or at least 2, not {self.weight_limit}")
         if self.spread and self.specialists < 2:
             raise VrcnnError("spread is about how specialists differ at the start; give at least two (specialists=2)")
         if self.seed < 0:
@@ -325,6 +330,7 @@ def train(
     team = Team([Network(architecture, limits, qp, position) for _ in range(settings.specialists)])
     with torch.no_grad():
         for network in team:
+            network.weight_limit = settings.weight_limit
             network.convolutions()[-1][0].weight.mul_(settings.last_layer / 0.1)  # the module starts with 0.1
     if start is not None:
         for network, scale in zip(team, np.linspace(1 - settings.spread, 1 + settings.spread, settings.specialists), strict=True):
