@@ -284,6 +284,19 @@ def test_no_weight_stands_out_under_a_limit(pair_file: Path, tmp_path: Path) -> 
     assert max(largest(2.0)) < 2.3
 
 
+@pytest.mark.parametrize("held", [True, False])
+def test_the_first_layer_stays_as_it_was_rounded(pair_file: Path, tmp_path: Path, held: bool) -> None:
+    train([pair_file], [pair_file], tmp_path / "run", replace(TINY, hold_first_layer=held, tuning_rate=0.02))
+    (floats,), (tuned,) = (load_float_networks(tmp_path / "run" / name)[0] for name in ("float.npz", "tuned.npz"))
+    before, after = floats.weights[0][0], tuned.weights[0][0]
+    steps = after / (np.abs(before).max() / 127)
+    assert (np.abs(steps - np.round(steps)).max() < 1e-3) == held
+    assert not np.array_equal(floats.weights[1][0], tuned.weights[1][0])
+    if held:
+        assert (np.round(steps) != np.round(before / np.abs(before).max() * 127)).any(), "rounded one by one"
+        assert (to_integer(tuned).layers[0][0].weights == np.round(steps)).all()
+
+
 def test_settings_that_no_run_can_have_are_refused(pair_file: Path, tmp_path: Path) -> None:
     for change, message in [
         ({"precision": "bfloat16"}, "precision 'bfloat16'"),

@@ -165,7 +165,7 @@ def quantize(
     if out.suffix != ".vrcnn":
         raise VrcnnError(f"a model set's name ends in .vrcnn, not {out.name!r}")
     found = [read_run(path) for path in runs]
-    begun = [read_run(path) for path in start or []]
+    begun = [[load_start(path / "float.npz" if path.is_dir() else path)] for path in start or []]
     models = ModelSet(tuple(to_integer(network) for tuned, _ in found for network in tuned))
 
     def records(folders: list[Path], networks: list[list[FloatNetwork]]) -> list[dict[str, Any]]:
@@ -178,8 +178,8 @@ def quantize(
 
     record = {"identity": models.identity, "networks": records(runs, [tuned for tuned, _ in found])}
     if start:
-        record["starts"] = records(start, [plain for _, plain in begun])
-        save_float_networks(starts_path(out), [network for _, plain in begun for network in plain], {"set": models.identity})
+        record["starts"] = records(start, begun)
+        save_float_networks(starts_path(out), [network for (network,) in begun], {"set": models.identity})
     save_float_networks(float_path(out), [network for _, plain in found for network in plain], {"set": models.identity})
     with replacing(out.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")

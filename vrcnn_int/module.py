@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, pad
+from torch.nn.functional import conv2d, pad, unfold
 
 from vrcnn_int.brelu import BReLU
 from vrcnn_int.network import Architecture, FloatNetwork, halo
 from vrcnn_int.quantize import Plan, layer_levels, make_plan
 from vrcnn_int.requant import LEVELS
+from vrcnn_int.rounding import round_together, second_moment
 
 
 class DiscretizedConv(nn.Module):
@@ -93,6 +94,22 @@ class Network(nn.Module):
         for i, layer in enumerate(self.convolutions()):
             for conv in layer:
                 conv.step, conv.levels = 0.0, layer_levels(levels, i, len(self.layers))
+
+    def round_first_layer(self, inputs: Iterable[Tensor]) -> None:
+        """Round the first layer's weights together, for inputs [N, 1, H, W] as these (see rounding.py); delta stays max|W| / levels."""
+        batches = list(inputs)
+        for conv in self.convolutions()[0]:
+            vectors = torch.cat([unfold(batch, conv.kernel).transpose(1, 2).flatten(0, 1) for batch in batches])
+            moment = second_moment(vectors.cpu().numpy())
+            with torch.no_grad():
+                delta = float(conv.weight.abs().max()) / conv.levels
+                rows = [round_together(row / delta, moment, conv.levels) for row in conv.weight.flatten(1).double().cpu().numpy()]
+                conv.weight.copy_(torch.from_numpy(np.stack(rows) * delta).view_as(conv.weight))
+
+    def hold_first_layer(self) -> None:
+        """Train the first layer's weights no further."""
+        for conv in self.convolutions()[0]:
+            conv.weight.requires_grad_(False)
 
     def quantize_bounds(self, plan: Plan | None = None) -> None:
         """Third training stage: freeze deltas and bounds by ``plan`` (made from the weights if None), round activations."""

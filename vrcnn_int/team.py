@@ -35,6 +35,16 @@ class Team(nn.Module):
             assert isinstance(network, Network)
             yield network
 
+    def round_first_layers(self, inputs: Sequence[Tensor]) -> None:
+        """Network.round_first_layer of every network."""
+        for network in self:
+            network.round_first_layer(inputs)
+
+    def hold_first_layers(self) -> None:
+        """Network.hold_first_layer of every network."""
+        for network in self:
+            network.hold_first_layer()
+
     def discretize_weights(self) -> None:
         """Second training stage of every network."""
         for network in self:

@@ -80,6 +80,9 @@ class TrainSettings:
     """Decay of the moving average of the weights that is validated and kept; 0: the last weights."""
     tuning_average: float = 0.99
     """The same in stages 2 and 3, which are short."""
+    hold_first_layer: bool = True
+    """Stages 2 and 3 begin with the first layer's weights rounded together, for the least error of its outputs (rounding.py), and keep
+    them. False: each is rounded by itself, and they are trained on."""
     last_layer: float = 0.1
     """Factor on the last layer's initial weights; 0: training starts at "no filter"."""
     specialists: int = 1
@@ -381,9 +384,13 @@ def train(
             steps = settings.steps(stage)
             resumed = state is not None and state["stage"] == stage
             if stage == "weights":
+                if settings.hold_first_layer and not resumed:
+                    team.round_first_layers(range_batches(patches))
                 team.discretize_weights()
             elif stage == "bounds" and not resumed:
                 team.quantize_bounds([None] * settings.specialists)
+            if settings.hold_first_layer and stage != "float":
+                team.hold_first_layers()
             peak = settings.rate if stage == "float" else settings.tuning_rate
             bf16 = settings.precision == "bf16" and stage == "float"
             stepper = make_stepper(team, patches, settings, stage, state if resumed else None)
