@@ -21,7 +21,7 @@ from vrcnn_int.network import load_float_networks
 from vrcnn_int.quantize import to_integer
 
 ROOT = Path(__file__).parent.parent
-QUANTIZED = "47be673eccec9d5b38e140077ca3304f1ebc30c58c522d98a6ed436410803e84"
+QUANTIZED = "bcf3bc130744e2314f959f222f0aad64899a792303a8b3e830389c3a1389a0ec"
 
 
 def test_shipped_set_is_canonical() -> None:
