@@ -335,3 +335,20 @@ def test_tool_lists_kernels_and_runs_each(prefix: Path, tmp_path: Path) -> None:
             assert (done.returncode, done.stderr) == (0, "")
             results.add((tmp_path / "out.yuv").read_bytes())
     assert len(results) == 1
+
+
+def test_a_changed_header_is_compiled_again_however_the_output_folder_was_named(tmp_path: Path) -> None:
+    """The CUDA library's Makefile builds the C library too, and names the folder in full: a stale model must not stay in it."""
+    for folder in ("src", "include", "cuda"):
+        shutil.copytree(ROOT / "c" / folder, tmp_path / folder)
+    for file in ("Makefile", "kernel_flags.txt"):
+        shutil.copy(ROOT / "c" / file, tmp_path)
+    build = tmp_path / "build"
+
+    def make(*arguments: str) -> str:
+        return subprocess.run(["make", "CFLAGS=-O0", *arguments], check=True, capture_output=True, text=True, cwd=tmp_path).stdout
+
+    make("-C", "cuda", f"CORE_BUILD={build}", f"{build}/libvrcnn.a")
+    for spelling in ((), ("BUILD=build",), (f"BUILD={build}",)):
+        assert "src/builtin.c" not in make("-n", *spelling, "static")
+        assert "src/builtin.c" in make("-n", *spelling, "-W", "src/builtin_vrcnn_intra.h", "static")
