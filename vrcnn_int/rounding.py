@@ -25,10 +25,10 @@ def round_together(weights: NDArray[np.floating], moment: NDArray[np.float64], l
     """
     steps = np.floor(weights.astype(np.float64) + 0.5)
     errors = steps - weights
-    free = np.abs(steps) < levels
     power = np.diag(moment)
     none = float(errors @ moment @ errors) * 1e-12  # a change by less than this is rounding
     while True:
+        free = np.abs(steps) < levels
         slope = moment @ errors
         up, down = (np.where(free, sign * 2 * slope + power, np.inf) for sign in (1, -1))
         both = up[:, None] + down[None] - 2 * moment
@@ -46,4 +46,3 @@ def round_together(weights: NDArray[np.floating], moment: NDArray[np.float64], l
             change[one_down] = -1
         steps += change
         errors += change
-        free = np.abs(steps) < levels
