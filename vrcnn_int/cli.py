@@ -97,6 +97,33 @@ def train(
     console.print(f"wrote {path}", soft_wrap=True)
 
 
+@app.command()
+def teach(
+    source: Annotated[Path, typer.Argument(help="Pair file, from `codec-bridge pairs make`.")],
+    teacher: Annotated[list[Path], typer.Option(help="Float network (float.npz); several: the mean of their outputs.")],
+    out: Annotated[Path, typer.Option(help="Pair file to write, with what the teachers make of each picture in its original's place.")],
+    share: Annotated[float, typer.Option(help="Share of the teachers in it; the rest is the original's.", min=0, max=1)] = 1.0,
+    orientations: Annotated[
+        int, typer.Option(help="Mirrored and transposed views that each teacher's output is the mean of.", min=1, max=8)
+    ] = 8,
+    seed: Annotated[int, typer.Option(help="Of the dither.", min=0)] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
+) -> None:
+    """Distillation: a pair file to train from that says what larger networks, or the same one from eight sides, make of the pictures."""
+    need_torch(threads)
+    from vrcnn_int import pairs
+    from vrcnn_int.teach import teach as taught
+
+    file = pairs.read(source)
+    networks = [load_start(path) for path in teacher]
+    with progress_bar() as progress:
+        task = progress.add_task("teaching", total=len(file.recon))
+        result, before, gain = taught(file, networks, share, orientations, seed, device, lambda: progress.advance(task))
+    pairs.write(out, zip(result.recon, result.original, strict=True), result.meta)
+    console.print(f"wrote {out}: {before:.3f} dB unfiltered, {gain:+.4f} dB by the teachers", soft_wrap=True)
+
+
 def load_start(path: Path) -> FloatNetwork:
     """The network to start from: the only one of a file."""
     networks, _ = load_float_networks(path)

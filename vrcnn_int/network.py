@@ -6,7 +6,7 @@ VRCNN: Dai, Liu, Wu, "A convolutional neural network approach for post-processin
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,10 @@ VRCNN: Architecture = (
 VDSR: Architecture = ((Convolution(64, 3),),) * 19 + ((Convolution(1, 3),),)
 """Kim, Lee, Lee, "Accurate image super-resolution using very deep convolutional networks", CVPR 2016."""
 
-NETWORKS = {"vrcnn": VRCNN, "vdsr": VDSR}
+VRCNN_WIDE: Architecture = tuple(tuple(Convolution(2 * b.channels, b.kernel) for b in layer) for layer in VRCNN[:-1]) + VRCNN[-1:]
+"""A teacher (see teach.py): four times VRCNN's multiplications, too wide for the C library."""
+
+NETWORKS = {"vrcnn": VRCNN, "vrcnn-wide": VRCNN_WIDE, "vdsr": VDSR}
 """By the name that training takes."""
 
 
@@ -94,6 +97,43 @@ class FloatNetwork:
     def architecture_list(self) -> list[list[list[int]]]:
         """The architecture as plain lists, for JSON."""
         return [[[branch.channels, branch.kernel] for branch in layer] for layer in self.architecture]
+
+
+def widened(network: FloatNetwork, architecture: Architecture) -> FloatNetwork:
+    """The same function in an architecture whose branches have a multiple of the channels (Chen, Goodfellow, Shlens, "Net2Net", ICLR 2016).
+
+    Each channel is there several times, and the weights that read it are divided among its copies, unequally so that they learn apart.
+    Raises VrcnnError for an architecture that is not a multiple.
+    """
+    fits = [[branch.kernel for branch in layer] for layer in network.architecture] == [
+        [branch.kernel for branch in layer] for layer in architecture
+    ]
+    if not fits or any(
+        wide.channels % branch.channels
+        for layer, others in zip(network.architecture, architecture, strict=True)
+        for branch, wide in zip(layer, others, strict=True)
+    ):
+        raise VrcnnError("a network can only be widened to an architecture whose branches have multiples of its channels")
+    rng = np.random.default_rng(0)
+    all_weights, all_biases = [], []
+    sources = np.zeros(1, np.int64)  # which of the narrow layer's channels each input is
+    for layer, others, biases in zip(network.weights, architecture, network.biases, strict=True):
+        weights, first = [], 0
+        next_sources = []
+        for weight, wide in zip(layer, others, strict=True):
+            times = wide.channels // len(weight)
+            spread = np.repeat(weight, times, axis=0)[:, sources]
+            shares = rng.uniform(0.5, 1.5, spread.shape[:2])
+            for source in np.unique(sources):
+                alike = sources == source
+                shares[:, alike] /= shares[:, alike].sum(axis=1, keepdims=True)
+            weights.append((spread * shares[:, :, None, None]).astype(np.float32))
+            next_sources.append(np.repeat(np.arange(first, first + len(weight)), times))
+            first += len(weight)
+        all_weights.append(tuple(weights))
+        all_biases.append(tuple(np.repeat(bias, wide.channels // len(bias)) for bias, wide in zip(biases, others, strict=True)))
+        sources = np.concatenate(next_sources)
+    return replace(network, weights=tuple(all_weights), biases=tuple(all_biases))
 
 
 def save_float_networks(path: str | Path, networks: Sequence[FloatNetwork], meta: dict[str, Any] | None = None) -> None:

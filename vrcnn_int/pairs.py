@@ -76,7 +76,7 @@ def write(path: str | Path, pairs: Iterable[tuple[Plane, Plane]], meta: dict[str
             recon=np.concatenate([plane.ravel() for plane in recon]),
             original=np.concatenate([plane.ravel() for plane in original]),
             shapes=shapes,
-            meta=np.array(json.dumps({"format": FORMAT, **meta}, sort_keys=True)),
+            meta=np.array(json.dumps({**meta, "format": FORMAT}, sort_keys=True)),
         )
     return len(recon)
 

@@ -25,7 +25,7 @@ from vrcnn_int.brelu import BReLU
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
 from vrcnn_int.module import Network, watch_activations
-from vrcnn_int.network import NETWORKS, FloatNetwork, halo, save_float_networks
+from vrcnn_int.network import NETWORKS, FloatNetwork, halo, save_float_networks, widened
 from vrcnn_int.quantize import Plan
 from vrcnn_int.sampling import Patches, Sampling
 from vrcnn_int.stepping import Averages, Muon, Stepper, rate_at
@@ -47,7 +47,7 @@ class TrainSettings:
     """Everything that decides a training run, beside the pair files."""
 
     network: str = "vrcnn"
-    """vrcnn, or vdsr (20 layers of 64 channels)."""
+    """vrcnn; vrcnn-wide (twice the channels), a teacher for `vrcnn-int teach`; or vdsr (20 layers of 64 channels)."""
     seed: int = 1
     float_steps: int = 8000
     """Stage 1: float weights, BReLU."""
@@ -180,10 +180,11 @@ def begin_with(network: Network, start: FloatNetwork, scale: float = 1.0) -> Non
 
     ``scale``: factor on the residual.
 
-    Raises VrcnnError for another architecture or position, and for a network whose bounds are quantized or infinite.
+    QP and position may differ, and the network may be wider (network.widened).
+    Raises VrcnnError for another architecture, and for a network whose bounds are quantized or infinite.
     """
-    if start.architecture != network.export().architecture or start.position != network.position:
-        raise VrcnnError(f"a {start.position} network of another architecture or position cannot be the start of this one")
+    if start.architecture != network.export().architecture:
+        start = widened(start, network.export().architecture)
     bounds = [float(activation.bound) for activation in network.activations]  # type: ignore[arg-type]
     if start.tuning or not np.isfinite([*bounds, *start.bounds]).all():
         raise VrcnnError("training starts from a network of stage 1 (float.npz) with bounds, and with bounds of its own")
@@ -307,7 +308,7 @@ def train(
 
     ``training``, ``validation``: pair files of one QP and position (more QPs may be mixed into training). Writes into ``out``:
     float.npz (end of stage 1), tuned.npz (end of stage 3), log.jsonl, settings.json, checkpoint.pt; continues from
-    checkpoint.pt if it is there. ``start``: a network, of any QP, whose weights stage 1 begins with.
+    checkpoint.pt if it is there. ``start``: a network, of any QP and position, whose weights stage 1 begins with.
     ``progress(stage, step, steps, values)`` is called after every step; ``values["loss"]`` is the moving average at the last logged step.
     Raises VrcnnError for unusable files; KeyboardInterrupt after saving a checkpoint when interrupted.
     """
@@ -351,6 +352,8 @@ def train(
         settings = replace(settings, float_steps=fit)
     run = {"settings": asdict(settings), "training": [f.md5 for f in files], "validation": [f.md5 for f in held_out], "qp": qp}
     run["subsets"] = [f.meta.get("subset") for f in files]
+    if any("taught" in f.meta for f in files):
+        run["taught"] = [f.meta.get("taught") for f in files]
     if start is not None:
         run["start"] = start.identity
     if state is not None and state["run"] != run:
