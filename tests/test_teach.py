@@ -15,7 +15,7 @@ from vrcnn_int.errors import VrcnnError  # noqa: E402
 from vrcnn_int.models import builtin_path, float_path  # noqa: E402
 from vrcnn_int.module import Network, filter_plane_float, module_from  # noqa: E402
 from vrcnn_int.network import NETWORKS, VDSR, VRCNN, VRCNN_WIDE, load_float_networks, save_float_networks, widened  # noqa: E402
-from vrcnn_int.teach import dithered, ensemble, teach, turned, turned_back  # noqa: E402
+from vrcnn_int.teach import dithered, ensemble, plane_output, teach, turned, turned_back  # noqa: E402
 from vrcnn_int.train import begin_with  # noqa: E402
 
 SHIPPED = load_float_networks(float_path(builtin_path()))[0][3]
@@ -73,6 +73,21 @@ def test_a_teacher_of_another_position_is_refused() -> None:
     source = pairs.PairFile([picture(3)], [picture(4)], {"qp": 37, "position": "after_sao"})
     with pytest.raises(VrcnnError, match="after_sao"):
         teach(source, [SHIPPED])
+
+
+def test_tuned_teachers_are_refused() -> None:
+    source = pairs.PairFile([picture(3)], [picture(4)], {"qp": 37, "position": SHIPPED.position})
+    with pytest.raises(VrcnnError, match="stage 1"):
+        teach(source, [replace(SHIPPED, tuning={"levels": 127})])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_fast_forward_pass_is_the_module(name: str) -> None:
+    torch.manual_seed(3)
+    module = Network(NETWORKS[name], (0.3,) * (len(NETWORKS[name]) - 1), 37, "before_deblocking").eval()
+    x = torch.rand(1, 1, 38, 45) - 0.5
+    with torch.no_grad():
+        torch.testing.assert_close(plane_output(module, x, torch.float32), module(x), atol=1e-6, rtol=1e-4)
 
 
 def test_a_widened_network_is_the_same_function_and_its_copies_learn_apart() -> None:
