@@ -272,6 +272,8 @@ def test_tool_says_what_is_wrong(prefix: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.yuv").write_bytes(bytes(16 * 16 * 3 // 2 * 2 - 1))
     (tmp_path / "empty.yuv").write_bytes(b"")
     (tmp_path / "high.yuv").write_bytes(b"\x00\x04" * (16 * 16 * 3 // 2))
+    one_position = tmp_path / "before.vrcnn"
+    ModelSet(shipped().networks[:1]).save(one_position)
     data = bytearray(shipped().to_bytes())
     (tmp_path / "short.vrcnn").write_bytes(data[:-1])
     data[len(data) // 2] ^= 1
@@ -294,7 +296,7 @@ def test_tool_says_what_is_wrong(prefix: Path, tmp_path: Path) -> None:
         ([*base, "--layer", 3, good, output], "--layer 3: network 2 has hidden layers 0 to 2"),
         ([*base, "--bit-depth", 12, good, output], "--bit-depth 12"),
         ([*base, "--format", 421, good, output], "--format 421"),
-        ([*base, "--position", "after_sao", good, output], "no network for this position"),
+        ([*base, "--model", one_position, "--position", "after_sao", good, output], "no network for this position"),
         ([*base, "--index", 1, good, output], "--qp or --index"),
         (["--size", "16x16", "--index", 31, good, output], "--index 31"),
         (["--size", "16x16", "--qp", "x", good, output], "--qp x"),

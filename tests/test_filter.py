@@ -150,7 +150,7 @@ def test_bad_calls(filter_: Filter) -> None:
         (module.QpError, "-13", lambda: filter_.index_for_qp(-13)),
         (module.QpError, str(1 << 40), lambda: filter_.index_for_qp(1 << 40)),
         (module.PositionError, "somewhere", lambda: filter_.index_for_qp(30, "somewhere")),
-        (module.PositionError, "after_sao", lambda: Filter().index_for_qp(30, "after_sao")),
+        (module.PositionError, "after_sao", lambda: Filter(ModelSet(shipped().networks[:1])).index_for_qp(30, "after_sao")),
         (module.UnknownKernelError, "scalar", lambda: Filter(kernel="fast")),
         (FilterError, "oracle", lambda: Filter(backend="gpu")),
     ]

@@ -168,8 +168,9 @@ def test_nearest_network_lowest_index_on_ties(shipped: ModelSet) -> None:
     network = shipped.networks[0]
     twice = ModelSet((replace(network, qp=30), replace(network, qp=20), replace(network, qp=20)))
     assert [twice.index_for_qp(qp) for qp in (25, 20, 26)] == [0, 1, 0]
+    assert [shipped.index_for_qp(qp, "after_sao") for qp in (22, 27, 34, 35)] == [12, 13, 14, 15]
     with pytest.raises(ModelError, match="after_sao"):
-        shipped.index_for_qp(22, "after_sao")
+        twice.index_for_qp(22, "after_sao")
 
 
 def test_wrong_planes_are_refused(shipped: ModelSet) -> None:

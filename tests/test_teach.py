@@ -15,6 +15,7 @@ from vrcnn_int.errors import VrcnnError  # noqa: E402
 from vrcnn_int.models import builtin_path, float_path  # noqa: E402
 from vrcnn_int.module import Network, filter_plane_float, module_from  # noqa: E402
 from vrcnn_int.network import NETWORKS, VDSR, VRCNN, VRCNN_WIDE, load_float_networks, save_float_networks, widened  # noqa: E402
+from vrcnn_int.sampling import Patches, Sampling  # noqa: E402
 from vrcnn_int.teach import dithered, ensemble, plane_output, teach, turned, turned_back  # noqa: E402
 from vrcnn_int.train import begin_with  # noqa: E402
 
@@ -63,6 +64,7 @@ def test_taught_originals_are_the_mixture(share: float) -> None:
     wanted = share * ensemble([module_from(replace(SHIPPED, tuning=None)).eval()], source.recon[0], 2) + (1 - share) * source.original[0]
     assert np.abs(result.original[0] - wanted).max() < 1
     assert np.array_equal(result.recon[0], source.recon[0])
+    assert result.coding_errors == source.coding_errors == [pytest.approx(np.mean((picture(3).astype(float) - picture(4)) ** 2))]
     assert result.meta["taught"] == {"teachers": [SHIPPED.identity], "share": share, "orientations": 2, "seed": 1}
     assert before == pytest.approx(10 * np.log10(255**2 / np.mean((picture(3).astype(float) - picture(4)) ** 2)))
     filtered = ensemble([module_from(replace(SHIPPED, tuning=None)).eval()], source.recon[0], 2)
@@ -112,6 +114,21 @@ def test_other_architectures_are_not_widenings(architecture: tuple) -> None:
         widened(SHIPPED, architecture)
     with pytest.raises(VrcnnError, match="multiples"):
         widened(widened(SHIPPED, VRCNN_WIDE), VRCNN)
+
+
+def test_pictures_are_weighed_by_their_own_errors_and_a_packed_subset_keeps_them(tmp_path: Path) -> None:
+    recon = [picture(5), picture(6)]
+    source = pairs.PairFile(recon, [recon[0] ^ 1, recon[1] ^ 4], {"qp": 37, "position": SHIPPED.position})
+    taught, *_ = teach(source, [SHIPPED], orientations=1)
+    sampling = Sampling(1, 2, 16, 0, False, 0.0, 1.0)
+    weights = [Patches([file], sampling, "cpu").weights for file in (source, taught)]
+    assert np.array_equal(*weights)
+    assert weights[0][0] == pytest.approx(16 * weights[0][1])
+    pairs.pack(taught, tmp_path / "packed.npz", 4096 + 1000 + 4000)
+    packed = pairs.read(tmp_path / "packed.npz")
+    kept = [number for number in (0, 1) if np.array_equal(packed.recon[0], source.recon[number])]
+    assert packed.coding_errors == [source.coding_errors[number] for number in kept]
+    assert len(packed.recon) == 1
 
 
 def test_command_writes_a_pair_file_that_trains(tmp_path: Path) -> None:

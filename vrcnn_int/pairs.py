@@ -43,6 +43,14 @@ class PairFile:
         return int(self.meta["qp"])
 
     @property
+    def coding_errors(self) -> list[float]:
+        """Mean squared error of each coded picture; of taught pairs (see teach.py) that to the picture's own original, which they state."""
+        stated: list[float] | None = self.meta.get("coding_errors")
+        if stated is not None:
+            return stated
+        return [float(np.mean(np.square(o.astype(np.float32) - r))) for r, o in zip(self.recon, self.original, strict=True)]
+
+    @property
     def md5(self) -> str:
         """MD5 over all samples: names the data in training logs."""
         digest = hashlib.md5(usedforsecurity=False)
@@ -99,26 +107,30 @@ def pack(source: PairFile, path: str | Path, limit: int | None = None, seed: int
     Raises VrcnnError if not one picture fits.
     """
     order = np.random.default_rng(seed).permutation(len(source.recon)).tolist() if limit else list(range(len(source.recon)))
+    head = len(json.dumps(source.meta)) if limit else 0
     blobs: list[bytes] = []
     chosen: list[int] = []
     for number in order:
         recon, original = source.recon[number], source.original[number]
         pair = [lzma.compress(plane.tobytes(), lzma.FORMAT_RAW, filters=FILTERS) for plane in (_differences(recon), original - recon)]
-        # 4096 and 32 a picture: more than the head, the shapes and the lengths take.
-        if limit and 4096 + 32 * len(chosen) + sum(map(len, blobs + pair)) > limit:
+        # 4096 and 32 a picture: more than zip's heads, the shapes and the lengths take.
+        if limit and 4096 + head + 32 * len(chosen) + sum(map(len, blobs + pair)) > limit:
             break
         blobs += pair
         chosen.append(number)
     if not chosen:
         raise VrcnnError(f"not one picture fits into {limit} bytes")
     subset = {"of": len(order), "seed": seed, "pictures": len(chosen)} if len(chosen) < len(order) else None
+    meta = {**source.meta, "format": PACKED, "subset": subset}
+    if "coding_errors" in meta:
+        meta["coding_errors"] = [meta["coding_errors"][number] for number in chosen]
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(
             file,
             planes=np.frombuffer(b"".join(blobs), np.uint8),
             lengths=np.array([len(blob) for blob in blobs], np.int64).reshape(-1, 2),
             shapes=np.array([source.recon[number].shape for number in chosen], np.int32),
-            meta=np.array(json.dumps({**source.meta, "format": PACKED, "subset": subset}, sort_keys=True)),
+            meta=np.array(json.dumps(meta, sort_keys=True)),
         )
     return len(chosen)
 

@@ -45,7 +45,7 @@ class Patches:
         self.groups = np.flatnonzero(own), np.flatnonzero(~own)
         if sampling.neighbours > 0 and not len(self.groups[1]):
             raise VrcnnError("patches of neighbouring QPs are asked for, but all training pairs are of one QP")
-        errors = np.array([max(np.mean(np.square(o.astype(np.float32) - r)), 1e-2) for r, o in zip(recon, original, strict=True)])
+        errors = np.maximum(np.array([error for file in files for error in file.coding_errors], np.float32), np.float32(1e-2))
         weights = (errors[own].mean() / errors) ** sampling.balance
         self.weights = weights / weights[own].mean()
 

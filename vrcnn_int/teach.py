@@ -103,4 +103,5 @@ def teach(
         advance()
     before, after = np.mean(figures, axis=0).tolist()
     taught = {"teachers": [network.identity for network in networks], "share": share, "orientations": orientations, "seed": seed}
-    return PairFile(source.recon, originals, {**source.meta, "taught": taught}), before, after - before
+    meta = {**source.meta, "taught": taught, "coding_errors": source.coding_errors}
+    return PairFile(source.recon, originals, meta), before, after - before

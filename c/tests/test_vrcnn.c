@@ -206,11 +206,19 @@ static void test_model_interface(void)
 static void test_builtin(void)
 {
     VrcnnModel *model;
-    CHECK_ERROR(vrcnn_model_builtin(&model, VRCNN_BEFORE_DEBLOCKING), VRCNN_OK);
-    CHECK(model && vrcnn_model_networks(model) >= 1 && vrcnn_model_index_for_qp(model, VRCNN_BEFORE_DEBLOCKING, 32) >= 0);
-    vrcnn_model_free(model);
+    uint8_t id[2][VRCNN_ID_SIZE] = {{0}};
+    for (int position = 0; position < 2; position++) {
+        VrcnnNetworkInfo info;
+        CHECK_ERROR(vrcnn_model_builtin(&model, (VrcnnPosition)position), VRCNN_OK);
+        const int index = vrcnn_model_index_for_qp(model, (VrcnnPosition)position, 32);
+        CHECK(model && index >= 0 && index < vrcnn_model_networks(model));
+        CHECK_ERROR(vrcnn_model_network_info(model, index, &info), VRCNN_OK);
+        CHECK(info.nominal_qp == 32 && info.position == (VrcnnPosition)position);
+        CHECK_ERROR(vrcnn_model_id(model, id[position]), VRCNN_OK);
+        vrcnn_model_free(model);
+    }
+    CHECK(!memcmp(id[0], id[1], sizeof id[0])); /* a decoder has both positions in one set */
     CHECK_ERROR(vrcnn_model_builtin(NULL, VRCNN_BEFORE_DEBLOCKING), VRCNN_ERROR_ARGUMENT);
-    CHECK_ERROR(vrcnn_model_builtin(&model, VRCNN_AFTER_SAO), VRCNN_ERROR_POSITION);
     CHECK_ERROR(vrcnn_model_builtin(&model, (VrcnnPosition)7), VRCNN_ERROR_POSITION);
     CHECK(model == NULL);
 }

@@ -181,8 +181,8 @@ VRCNN_API int vrcnn_kernel_supported(int kernel);
  * VRCNN_ERROR_ARGUMENT: NULL, or size smaller than the struct ever was. */
 VRCNN_API VrcnnError vrcnn_default_settings(VrcnnSettings *settings, size_t size);
 
-/* The model set compiled into the library for a position. The caller frees *out with vrcnn_model_free.
- * VRCNN_ERROR_ARGUMENT; VRCNN_ERROR_POSITION: none is built in for it; VRCNN_ERROR_MEMORY. */
+/* The model set compiled into the library for a position; today the same set has networks for both. The caller frees *out with
+ * vrcnn_model_free. VRCNN_ERROR_ARGUMENT; VRCNN_ERROR_POSITION: no such position; VRCNN_ERROR_MEMORY. */
 VRCNN_API VrcnnError vrcnn_model_builtin(VrcnnModel **out, VrcnnPosition position);
 
 /* Reads a model set file from memory; data may be freed afterwards. Everything in it is checked, nothing is believed. The caller frees
