@@ -75,7 +75,8 @@ def test_a_decision_is_never_worse_than_one_network_everywhere(name: str, qp: in
     lam = 0.57 * 2 ** ((qp - 12) / 3)
     with Filter() as filter_, Decider(320, 256) as decider:
         decision = decider.decide(truth, luma, luma, 8, qp=qp, lam=lam, ordinary_cost=1e12)
-        candidates = [index for index, network in enumerate(shipped().networks) if network.qp == qp]
+        wanted = (qp, "before_deblocking")
+        candidates = [index for index, network in enumerate(shipped().networks) if (network.qp, network.position) == wanted]
         errors = [evaluate.squared_error(Picture((filter_.filter_plane(luma, 8, index),), 8, "400"), truth) for index in candidates]
     found = evaluate.squared_error(Picture((decision.luma,), 8, "400"), truth) + lam * 8 * len(decision.data)
     assert found == pytest.approx(decision.cost)
@@ -98,6 +99,8 @@ def test_candidates_are_of_the_same_qp_first_and_then_its_neighbours() -> None:
                 if np.array_equal(decision.luma, plane):
                     found.add(index)
             assert found == candidates, f"QP {qp}"
+        with pytest.raises(VrcnnError, match="no network for this position"):
+            decider.decide(source, source, source, 8, qp=32, lam=1.0, ordinary_cost=1e12, position="after_sao")
 
 
 def test_offline_variants_are_for_all_intra(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from vrcnn_int.network import load_float_networks
 from vrcnn_int.quantize import to_integer
 
 ROOT = Path(__file__).parent.parent
-QUANTIZED = "bcf3bc130744e2314f959f222f0aad64899a792303a8b3e830389c3a1389a0ec"
+QUANTIZED = "f539a0a8bf82699439372dba6115ff764283804141b0336e852e1c0cffa4050b"
 
 
 def test_shipped_set_is_canonical() -> None:
