@@ -19,6 +19,7 @@ TORCH = (
     "resnet",
     "sampling",
     "stepping",
+    "teach",
     "team",
     "torch_peer",
     "torch_peer_cuda",
