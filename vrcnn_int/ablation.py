@@ -3,7 +3,7 @@
 No fine-tuning: every form is made from the same float network, so rows differ in one thing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -59,17 +59,30 @@ def unsynchronized(network: FloatNetwork) -> Network:
     return module
 
 
-def rows(path: Path, held_out: list[PairFile], device: str = "cpu") -> Iterator[dict[str, Any]]:
-    """PSNR gains (dB) of a float network file's networks on the pair files of their QP: float, unsynchronized, and by activation bits."""
-    for network in load_float_networks(path)[0]:
+FORMS = ("float", "unsynchronized", *(f"{bits} bits" for bits in BITS))
+"""What is measured of each network."""
+
+
+def networks_of(paths: list[Path], held_out: list[PairFile]) -> list[tuple[FloatNetwork, list[PairFile]]]:
+    """The networks of float network files that have pair files of their QP and position, with these."""
+    found = []
+    for network in (network for path in paths for network in load_float_networks(path)[0]):
         files = [file for file in held_out if file.qp == network.qp and file.meta["position"] == network.position]
-        if not files:
-            continue
-        plain = module_from(replace(network, tuning=None))
-        settings = network.provenance.get("settings", {})
-        row: dict[str, Any] = {"qp": network.qp, "bound_rule": settings.get("bound_rule", "")}
-        row["float"] = psnr_gain(Team([plain]).to(device), files, device)[1]
-        row["unsynchronized"] = psnr_gain(Team([unsynchronized(network)]).to(device), files, device)[1]
-        for bits in BITS:
-            row[f"{bits} bits"] = psnr_gain(Team([quantized(network, bits)]).to(device), files, device)[1]
-        yield row
+        if files:
+            found.append((network, files))
+    return found
+
+
+def measure(
+    network: FloatNetwork, files: list[PairFile], device: str = "cpu", advance: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """PSNR gains (dB) of a network on pair files: float, unsynchronized, and by activation bits; its QP and its rule for bounds."""
+    row: dict[str, Any] = {"qp": network.qp, "bound_rule": network.provenance.get("settings", {}).get("bound_rule", "")}
+    for form in FORMS:
+        if form == "float":
+            module = module_from(replace(network, tuning=None))
+        else:
+            module = unsynchronized(network) if form == "unsynchronized" else quantized(network, int(form.split()[0]))
+        row[form] = psnr_gain(Team([module]).to(device), files, device)[1]
+        advance()
+    return row

@@ -307,18 +307,19 @@ def ablate(
     except ImportError:
         raise VrcnnError("training needs torch; install it with: pip install 'vrcnn-int[train]'") from None
     from vrcnn_int import pairs
-    from vrcnn_int.ablation import BITS, rows
+    from vrcnn_int.ablation import FORMS, measure, networks_of
 
     torch.set_num_threads(threads)
-    held_out = [pairs.read(path) for path in validate]
-    names = ("QP", "bounds", "float", "no sync.", *(f"{bits} bits" for bits in BITS))
-    table = Table(*names, title="PSNR gain, dB; 8-bit weights", title_justify="left", box=box.SIMPLE_HEAD, padding=0)
-    for path in networks:
-        for row in rows(path, held_out):
-            gains = [row["float"], row["unsynchronized"], *(row[f"{bits} bits"] for bits in BITS)]
-            table.add_row(str(row["qp"]), row["bound_rule"], *(f"{gain:+.4f}" for gain in gains))
-    if not table.row_count:
+    measured = networks_of(networks, [pairs.read(path) for path in validate])
+    if not measured:
         raise VrcnnError("no network has the QP and position of a pair file")
+    names = ("QP", "bounds", *("no sync." if form == "unsynchronized" else form for form in FORMS))
+    table = Table(*names, title="PSNR gain, dB; 8-bit weights", title_justify="left", box=box.SIMPLE_HEAD, padding=0)
+    with progress_bar() as progress:
+        task = progress.add_task("measuring", total=len(measured) * len(FORMS))
+        for network, files in measured:
+            row = measure(network, files, advance=lambda: progress.advance(task))
+            table.add_row(str(row["qp"]), row["bound_rule"], *(f"{row[form]:+.4f}" for form in FORMS))
     console.print(table)
 
 
