@@ -333,7 +333,6 @@ def test_position_after_sao_and_a_model_from_a_file(tools: hm.Tools, clip: list[
     [
         (("--VRCNNKernel=none",), "--VRCNNKernel: there is no none"),
         (("--VRCNNThreads=65",), "--VRCNNThreads=65"),
-        (("--VRCNNPosition=1",), "--VRCNNPosition=1"),
         (("--VRCNNPosition=2",), "--VRCNNPosition=2: there are 0"),
         (("--VRCNNMap=3",), "--VRCNNMap=3: there are 0"),
         (("--VRCNNModel=/nowhere",), "cannot read model set /nowhere"),
@@ -344,3 +343,10 @@ def test_options_that_cannot_be(tools: hm.Tools, clip: list[Picture], words: tup
     with pytest.raises(CodecError, match=r"HM's encoder failed \(exit code 1\): VRCNN: ") as raised:
         hm.encode(tools, clip[:1], 37, network=True, options=words)
     assert said in str(raised.value)
+
+
+def test_a_set_without_networks_for_the_position_is_refused(tools: hm.Tools, clip: list[Picture], tmp_path: Path) -> None:
+    ModelSet(shipped().networks[:1]).save(tmp_path / "before.vrcnn")
+    words = (f"--VRCNNModel={tmp_path / 'before.vrcnn'}", "--VRCNNPosition=1")
+    with pytest.raises(CodecError, match="no network for this position"):
+        hm.encode(tools, clip[:1], 37, network=True, options=words)

@@ -8,7 +8,9 @@ from codec_bridge import plan
 from codec_bridge.evaluate import Settings
 from codec_bridge.video import write_y4m
 from tests import media, stub_tools
+from tests.models_for_tests import shipped
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.integer import ModelSet
 from vrcnn_int.models import builtin_path
 
 WHOLE = """
@@ -44,6 +46,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "clips").mkdir()
     write_y4m(tmp_path / "clips" / "cat.y4m", media.pictures(2), 25)
     (tmp_path / "model.vrcnn").write_bytes(builtin_path().read_bytes())
+    ModelSet(shipped().networks[:1]).save(tmp_path / "before.vrcnn")
     stub_tools.install(tmp_path / "hm")
     (tmp_path / "hm/cfg/encoder_randomaccess_main.cfg").write_text("")
     return tmp_path
@@ -105,7 +108,7 @@ def test_defaults(folder: Path) -> None:
         ('sequences = ["clips"]\npreset = "quick"', "unknown preset 'quick'"),
         ('sequences = ["clips"]\nkernel = "mmx"', "mmx"),
         ('sequences = ["clips"]\nmodel = "none.vrcnn"', "none.vrcnn"),
-        ('sequences = ["clips"]\nposition = "after_sao"', "after_sao"),
+        ('sequences = ["clips"]\nmodel = "before.vrcnn"\nposition = "after_sao"', "after_sao"),
         ('sequences = ["clips"]\ncodecs = ["hm"]\n[programs]\nhm = "clips"', "has no built TAppEncoder"),
         ('sequences = ["clips"]\nsize = "16"', "'16' is not a size"),
     ],

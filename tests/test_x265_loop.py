@@ -206,7 +206,6 @@ def test_what_the_decoder_refuses(tools: x265_loop.Tools, tmp_path: Path) -> Non
     ("options", "message"),
     [
         (("--vrcnn-model", "/there/is/none.vrcnn"), "cannot read"),
-        (("--vrcnn-position", "1"), "no network for this position"),
         (("--vrcnn-position", "2"), "--vrcnn-position"),
         (("--vrcnn-threads", "65"), "--vrcnn-threads"),
         (("--vrcnn-kernel", "none"), "--vrcnn-kernel"),
@@ -216,6 +215,13 @@ def test_what_the_decoder_refuses(tools: x265_loop.Tools, tmp_path: Path) -> Non
 def test_what_the_encoder_refuses(tools: x265_loop.Tools, options: tuple[str, ...], message: str) -> None:
     with pytest.raises(CodecError, match=message):
         x265_loop.encode(tools, moving(2), 37, options=["--vrcnn", *options])
+
+
+def test_a_set_without_networks_for_the_position_is_refused(tools: x265_loop.Tools, tmp_path: Path) -> None:
+    ModelSet(shipped().networks[:1]).save(tmp_path / "before.vrcnn")
+    options = ["--vrcnn", "--vrcnn-model", str(tmp_path / "before.vrcnn"), "--vrcnn-position", "1"]
+    with pytest.raises(CodecError, match="no network for this position"):
+        x265_loop.encode(tools, moving(2), 37, options=options)
 
 
 def test_evaluation(tools: x265_loop.Tools, tmp_path: Path) -> None:
