@@ -162,3 +162,14 @@ def compare_modes(decided: Mapping[str, int], side: Sequence[Sideinfo | None]) -
     found = Counter("none" if information is None else information.mode for information in side)
     if dict(found) != dict(decided):
         raise Inconsistency(f"the encoder decided {dict(decided)}, the stream says {dict(found)}")
+
+
+def compare_model(side: Sequence[Sideinfo | None], identity: str) -> None:
+    """Raise Inconsistency if the side information names another model set than ``identity`` (hexadecimal)."""
+    named = {information.identity.hex() for information in side if information is not None and information.identity}
+    others = sorted(named - {identity[:8]})
+    if others:
+        raise Inconsistency(
+            f"the encoder filters with model set {', '.join(others)}, this evaluation is of {identity[:16]}: "
+            "build the codec again with this libvrcnn, or give --model"
+        )

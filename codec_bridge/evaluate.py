@@ -442,6 +442,7 @@ class Work:
         side = hm.side_information(coded.data)
         if network:
             check.compare_decisions([picture.decided for picture in coded.log], side)
+            check.compare_model(side, self.models.identity)
         return Verified(
             coded, decoded.pictures, decoded.seconds, decoded.cpu_seconds, coded.cpu_seconds,
             filter_seconds=sum(picture.filter_seconds for picture in coded.log),
@@ -459,6 +460,7 @@ class Work:
         side = hm.side_information(coded.data)
         if network:
             check.compare_modes(coded.decided, side)
+            check.compare_model(side, self.models.identity)
         return Verified(
             coded, decoded.pictures, decoded.seconds, filter_seconds=coded.filter_seconds,
             decode_filter_seconds=decoded.filter_seconds, kernel=coded.kernel, side=side, side_bits=hm.side_information_bits(coded.data),

@@ -224,6 +224,20 @@ def test_a_set_without_networks_for_the_position_is_refused(tools: x265_loop.Too
         x265_loop.encode(tools, moving(2), 37, options=options)
 
 
+def test_a_codec_built_with_another_model_set_gives_no_figures(tools: x265_loop.Tools, tmp_path: Path) -> None:
+    clip, stale = tmp_path / "moving.y4m", ModelSet(shipped().networks[3::-1])
+    write_y4m(clip, moving(2), Fraction(25))
+    stale.save(tmp_path / "stale.vrcnn")
+    for name in ("x265", "x265-10bit", "dec265"):
+        script(tmp_path / name, f'exec "{tools.decoder.parent / name}" --vrcnn-model "{tmp_path / "stale.vrcnn"}" "$@"')
+    settings = evaluation.Settings("x265-loop", (37,), ("anchor", "map"), 2, codecs=tmp_path)
+    anchor, network = cluster.evaluate(Plan(tuple(resolve(clip)), (settings,)), Store(tmp_path / "results")).rows
+    assert anchor["flag"] is None
+    said = f"filters with model set {stale.identity[:8]}, this evaluation is of {shipped().identity[:16]}: build the codec again"
+    assert said in network["flag"]
+    assert network["psnr_y"] is None
+
+
 def test_evaluation(tools: x265_loop.Tools, tmp_path: Path) -> None:
     clip = tmp_path / "moving.y4m"
     write_y4m(clip, moving(4), Fraction(25))
