@@ -77,10 +77,12 @@ def test_a_teacher_of_another_position_is_refused() -> None:
         teach(source, [SHIPPED])
 
 
-def test_tuned_teachers_are_refused() -> None:
+def test_tuned_teachers_and_unknown_devices_are_refused() -> None:
     source = pairs.PairFile([picture(3)], [picture(4)], {"qp": 37, "position": SHIPPED.position})
     with pytest.raises(VrcnnError, match="stage 1"):
         teach(source, [replace(SHIPPED, tuning={"levels": 127})])
+    with pytest.raises(VrcnnError, match="no device tpu"):
+        teach(source, [SHIPPED], device="tpu")
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -42,7 +42,7 @@ VDSR: Architecture = ((Convolution(64, 3),),) * 19 + ((Convolution(1, 3),),)
 """Kim, Lee, Lee, "Accurate image super-resolution using very deep convolutional networks", CVPR 2016."""
 
 VRCNN_WIDE: Architecture = tuple(tuple(Convolution(2 * b.channels, b.kernel) for b in layer) for layer in VRCNN[:-1]) + VRCNN[-1:]
-"""A teacher (see teach.py): four times VRCNN's multiplications, too wide for the C library."""
+"""A teacher (see teach.py): four times VRCNN's multiplications."""
 
 NETWORKS = {"vrcnn": VRCNN, "vrcnn-wide": VRCNN_WIDE, "vdsr": VDSR}
 """By the name that training takes."""

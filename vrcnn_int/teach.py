@@ -86,8 +86,10 @@ def teach(
     """(pair file with taught originals, mean PSNR of the unfiltered pictures, mean gain of the teachers over them; both in dB).
 
     ``share``: of the teachers in the new originals; the rest is the original's.
-    Raises VrcnnError for networks of another position, or tuned ones.
+    Raises VrcnnError for networks of another position, tuned ones, and a device that is not there.
     """
+    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        raise VrcnnError(f"there is no device {device} here; cpu is always there")
     if any(network.tuning for network in networks):
         raise VrcnnError("teachers are float networks of stage 1 (float.npz), not tuned ones")
     if any(network.position != source.meta["position"] for network in networks):
