@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 # The editable install holds the compiled C library: it is stale when one of these changes.
-BUILT_FROM := pyproject.toml setup.py constraints.txt codec_bridge/_build.py codec_bridge/_vrcnn.cdef.txt \
+BUILT_FROM := pyproject.toml setup.py constraints.txt codec_bridge/library/_build.py codec_bridge/library/_vrcnn.cdef.txt \
 	c/kernel_flags.txt $(wildcard c/src/*.[ch] c/src/*/*.[ch] c/bench/*.[ch] c/include/vrcnn/*.h)
 
 # Generated files are written by vrcnn-int export, not by hand.
@@ -66,7 +66,7 @@ cuda: ## libvrcnn_cuda.so in c/build/cuda: the filter on NVIDIA GPUs (needs nvcc
 cuda-check: ## test and time libvrcnn_cuda on this machine's GPU: up to 8 minutes; PYTHON=, JSON=
 	$(MAKE) -C c/cuda programs
 	mkdir -p build
-	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m codec_bridge.cuda_check --json $(or $(JSON),build/cuda-check.json)
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m codec_bridge.bench.cuda_check --json $(or $(JSON),build/cuda-check.json)
 
 install: ## install the C library, its header, its pkg-config file and vrcnn_filter: make install PREFIX=/usr/local
 	$(MAKE) -C c install PREFIX="$(abspath $(PREFIX))" DESTDIR="$(DESTDIR)"
@@ -85,10 +85,10 @@ format: $(VENV)/.dev ## put Python and C sources into the format that lint wants
 	$(BIN)/clang-format -i $(C_FILES)
 
 codecs: $(VENV)/.runtime ## x265 and libde265 with the filter inside, into build/codecs/bin, from Debian's source packages
-	CODEC_BRIDGE=$(BIN)/codec-bridge X265_SOURCE="$(X265_SOURCE)" LIBDE265_SOURCE="$(LIBDE265_SOURCE)" sh codec_bridge/build_codecs.sh
+	CODEC_BRIDGE=$(BIN)/codec-bridge X265_SOURCE="$(X265_SOURCE)" LIBDE265_SOURCE="$(LIBDE265_SOURCE)" sh codec_bridge/codecs/build.sh
 
 exactness: $(VENV)/.dev ## every kernel, compiler and architecture here on the conformance suite: minutes. WEEKLY=1: an hour
-	$(BIN)/python -m tests.exactness $(if $(WEEKLY),--weekly) $(if $(JOBS),--jobs $(JOBS)) --json build/exactness$(if $(WEEKLY),-weekly).json
+	$(BIN)/python -m tests.tools.exactness $(if $(WEEKLY),--weekly) $(if $(JOBS),--jobs $(JOBS)) --json build/exactness$(if $(WEEKLY),-weekly).json
 
 bench: $(VENV)/.runtime ## time the filter on this machine: 2 to 3 minutes, best with nothing else running
 	$(BIN)/codec-bridge bench --json build/bench.json --plot build/bench.png
@@ -97,8 +97,8 @@ generated: $(VENV)/.runtime ## write the checked-in files again that are generat
 	$(BIN)/vrcnn-int export vrcnn_int/models/vrcnn_intra.vrcnn --header c/src/builtin_vrcnn_intra.h
 	rm -rf vrcnn_int/conformance/vectors
 	$(BIN)/vrcnn-int conformance make vrcnn_int/conformance/vectors
-	$(BIN)/python -m tests.abi
+	$(BIN)/python -m tests.tools.abi
 
 clean: ## remove everything that was built, .venv included
 	$(MAKE) -C c clean
-	rm -rf $(VENV) build dist *.egg-info codec_bridge/_vrcnn*.so codec_bridge/_vrcnn.c
+	rm -rf $(VENV) build dist *.egg-info codec_bridge/library/_vrcnn*.so codec_bridge/library/_vrcnn.c

@@ -28,4 +28,4 @@ class BuildKernels(build_ext):
         super().build_extensions()
 
 
-setup(cffi_modules=["codec_bridge/_build.py:ffibuilder"], cmdclass={"build_ext": BuildKernels})
+setup(cffi_modules=["codec_bridge/library/_build.py:ffibuilder"], cmdclass={"build_ext": BuildKernels})

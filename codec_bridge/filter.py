@@ -10,9 +10,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from codec_bridge._vrcnn import ffi, lib
-from codec_bridge.cuda import LEGACY_STREAM, Cuda
-from codec_bridge.video import Picture
+from codec_bridge.library._vrcnn import ffi, lib
+from codec_bridge.library.cuda import LEGACY_STREAM, Cuda
+from codec_bridge.video.video import Picture
 from vrcnn_int import integer
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.models import builtin_path

@@ -1,4 +1,4 @@
-"""Training pairs: the luma planes of coded pictures beside their originals, packed for vrcnn_int.train."""
+"""Training pairs: the luma planes of coded pictures beside their originals, packed for vrcnn_int.training.loop."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from codec_bridge.catalogue import Sequence as VideoSequence
-from codec_bridge.catalogue import resolve
-from codec_bridge.codecs import CodecError, Encoded, hm, x265
-from codec_bridge.evaluate import HM_FILTERS_OFF
+from codec_bridge.bitstream.errors import CodecError
+from codec_bridge.codecs import pyav as x265
+from codec_bridge.codecs.base import Encoded
+from codec_bridge.codecs.hm import run as hm
+from codec_bridge.evaluation.work import HM_FILTERS_OFF
 from codec_bridge.provenance import provenance
-from codec_bridge.video import Picture, open_video, plane_shapes, samples_md5
+from codec_bridge.video.catalogue import Sequence as VideoSequence
+from codec_bridge.video.catalogue import resolve
+from codec_bridge.video.video import Picture, open_video, plane_shapes, samples_md5
 from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
 

@@ -1,1 +1,1 @@
-"""Catalogues of test sequences, read by codec_bridge.catalogue."""
+"""Catalogues of test sequences, read by codec_bridge.video.catalogue."""

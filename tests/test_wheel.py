@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from codec_bridge.report import write_json
-from tests.hm_checkout import make_checkout, make_library
-from tests.result_documents import document_of, rows_of
+from codec_bridge.report.document import write_json
+from tests.support.documents import document_of, rows_of
+from tests.support.hm_checkout import make_checkout, make_library
 
 ROOT = Path(__file__).parent.parent
 

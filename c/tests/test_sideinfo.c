@@ -1,4 +1,4 @@
-/* Tests of the side information's writer and parser: test_sideinfo [SEED [MUTATIONS]]. tests/test_sideinfo.py compares them with the
+/* Tests of the side information's writer and parser: test_sideinfo [SEED [MUTATIONS]]. tests/codec_bridge/bitstream/test_sideinfo.py compares them with the
  * parser in Python.
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include <inttypes.h>

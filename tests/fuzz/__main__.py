@@ -18,7 +18,7 @@ def too_long(*_: object) -> None:
 
 def main() -> None:
     name, *arguments = sys.argv[1:]
-    with atheris.instrument_imports(include=["codec_bridge.video", "codec_bridge.sideinfo", "codec_bridge.codecs"]):
+    with atheris.instrument_imports(include=["codec_bridge.video", "codec_bridge.bitstream"]):
         from tests.fuzz.targets import TARGETS
     # Out of CPU time (ulimit -t), it stops as if interrupted, with its figures. The handler of SIGINT is to be libFuzzer's.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

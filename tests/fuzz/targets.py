@@ -7,10 +7,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
-from codec_bridge.codecs import nal, slices
-from codec_bridge.sideinfo import ForeignError, SequenceReader
-from codec_bridge.video import open_video, sample_bytes, write_y4m
-from tests.test_sideinfo import in_c, in_python
+from codec_bridge.bitstream import nal, slices
+from codec_bridge.bitstream.sideinfo import ForeignError, SequenceReader
+from codec_bridge.video.video import open_video, sample_bytes, write_y4m
+from tests.codec_bridge.bitstream.test_sideinfo import in_c, in_python
 from vrcnn_int.errors import VrcnnError
 
 FORMATS = tuple(f"{base}{depth}" for base in ("yuv420p", "gray", "yuv422p", "yuv444p") for depth in ("", "9le", "10le"))

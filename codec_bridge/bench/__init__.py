@@ -1,0 +1,1 @@
+"""How fast the filter is, beside other ways to run the same network."""

@@ -1,0 +1,1 @@
+"""The syntax of HEVC streams, and of the side information in them."""

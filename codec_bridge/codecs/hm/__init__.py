@@ -1,0 +1,1 @@
+"""HM, the HEVC reference software."""

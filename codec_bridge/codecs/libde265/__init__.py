@@ -1,0 +1,1 @@
+"""libde265, a decoder."""

@@ -1,0 +1,205 @@
+"""x265 through PyAV: all-intra coding at a fixed QP, and decoding that checks every picture's hash.
+
+In all-intra coding the prediction uses samples before the in-loop filters, so filtering the pictures of a stream coded
+with the filters off, after decoding, gives exactly what a codec with that filter inside would give. x265's deblocking
+does not change its coding decisions; its SAO does, through the entropy coder's state, so a stream with SAO differs in
+more than SAO's syntax.
+"""
+
+import hashlib
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+
+import av
+from av.codec.context import Flags
+
+from codec_bridge.bitstream import nal
+from codec_bridge.bitstream.errors import CodecError
+from codec_bridge.codecs.base import Encoded
+from codec_bridge.video.video import Picture, VideoError, frame_from_picture, picture_from_frame, sample_bytes
+
+_logger = logging.getLogger(__name__)
+
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
+MIN_SIZE = 16  # x265 refuses narrower and lower pictures
+
+
+def x265_params(qp: int, filters: bool, sao: bool = True) -> str:
+    """The x265-params string: one thread and no wavefronts, so that the stream is the same on every machine."""
+    params = f"qp={qp}:keyint=1:ipratio=1:aq-mode=0:cutree=0:hash=1:info=0"
+    params += ":wpp=0:pools=none:frame-threads=1:log-level=none"
+    return params + ("" if filters else ":no-deblock=1") + ("" if filters and sao else ":no-sao=1")
+
+
+def encode(
+    pictures: Iterable[Picture],
+    qp: int,
+    *,
+    filters: bool = True,
+    sao: bool = True,
+    rate: Fraction = Fraction(25),
+    preset: str = "medium",
+) -> Encoded:
+    """Code pictures all-intra at QP ``qp`` (0..51), every slice at that QP, with MD5 picture hashes.
+
+    pictures: alike in size (at least 16x16) and format (4:0:0, 4:2:0, 4:2:2 or 4:4:4; 8 or 10 bits); what ``crop``
+    excludes is not coded. filters: deblocking and SAO on, or both off; sao=False with filters=True gives deblocking
+    alone. rate: pictures per second, written into the stream, without influence on the coding.
+    The parameter sets are repeated with every picture, as x265 does in all-intra coding, and count.
+    Raises CodecError for impossible settings and pictures and where the encoder fails.
+    """
+    if not 0 <= qp <= 51:
+        raise CodecError(f"x265 cannot code at QP {qp}: give 0 to 51")
+    if preset not in PRESETS:
+        raise CodecError(f"x265 has no preset {preset!r}; it has {', '.join(PRESETS)}")
+    command = x265_params(qp, filters, sao)
+    context: av.VideoCodecContext | None = None
+    data = bytearray()
+    count = 0
+    seconds = 0.0
+    layout: tuple[int, int, str] | None = None
+    try:
+        for picture in pictures:
+            picture = picture.cropped()
+            if layout is None:
+                layout = (picture.width, picture.height, picture.pixel_format)
+                if min(layout[:2]) < MIN_SIZE:
+                    size = f"{layout[0]}x{layout[1]}"
+                    raise CodecError(f"x265 cannot code {size} pictures: give at least {MIN_SIZE}x{MIN_SIZE}")
+                if picture.bit_depth == 9:
+                    raise CodecError("x265 cannot code 9-bit pictures: give 8 or 10 bits")
+                _logger.info("libx265, %sx%s %s, preset %s, %s", *layout, preset, command)
+                context = _context(*layout, Fraction(rate), {"x265-params": command, "preset": preset})
+            found = (picture.width, picture.height, picture.pixel_format)
+            if context is None or found != layout:
+                raise CodecError(f"pictures of one stream must be alike: {layout}, then {found}")
+            frame = frame_from_picture(picture)
+            frame.pts = count
+            count += 1
+            start = perf_counter()
+            for packet in context.encode(frame):
+                data += bytes(packet)
+            seconds += perf_counter() - start
+        if context is None:
+            raise CodecError("there are no pictures to code")
+        start = perf_counter()
+        for packet in context.encode(None):
+            data += bytes(packet)
+        seconds += perf_counter() - start
+    except av.FFmpegError as error:
+        raise CodecError(f"x265 failed at picture {count} ({layout}, QP {qp}): {error.strerror or error}") from None
+    coded = len(nal.access_units(nal.split(bytes(data)))) if data else 0
+    if coded != count:
+        raise CodecError(f"x265 failed: it was given {count} pictures and coded {coded}")
+    return Encoded(bytes(data), nal.bits_without_hash(bytes(data)), count, encoder_version(), f"{command} preset={preset}", seconds)
+
+
+def decode(data: bytes, *, cropping: bool = False, check_hash: bool = True, pictures: int | None = None) -> Iterator[Picture]:
+    """Decode an HEVC byte stream (any encoder's), picture by picture in output order.
+
+    cropping: False gives the coded planes with ``crop`` saying what lies outside the conformance window, True the
+    pictures inside it. check_hash: every picture must carry an MD5 picture hash and decode to it. pictures: how many
+    there must be.
+    Raises CodecError, naming the picture (counted from 0 in decoding order), for a damaged stream, a picture whose hash
+    is missing or does not match, and a wrong number of pictures.
+    """
+    nals = nal.split(data)
+    units = nal.access_units(nals)
+    if pictures is not None and len(units) != pictures:
+        raise CodecError(f"the stream has {len(units)} pictures instead of {pictures}")
+    windows = {nal.parse_sps(part).window for part in nals if part.type == nal.SPS and part.layer == 0}
+    if len(windows) != 1:
+        raise CodecError(f"the stream has {len(windows) or 'no'} sequence parameter sets of different windows")
+    crop = windows.pop()
+
+    # Packets are numbered by pts, so that a decoded picture finds its access unit's hash whatever the output order is.
+    context = av.CodecContext.create("hevc", "r")
+    if not isinstance(context, av.VideoCodecContext):
+        raise CodecError("FFmpeg has no HEVC decoder")
+    context.thread_count = 1  # frame threads drop damaged pictures without an error
+    context.options = {"err_detect": "explode", "apply_cropping": "0"}
+    decoded: set[int] = set()
+    for number, unit in enumerate([*units, None]):
+        packet = None
+        if unit is not None:
+            packet = av.Packet(b"".join(b"\0\0\0\1" + part.data for part in unit))
+            packet.pts = packet.dts = number
+        try:
+            frames = context.decode(packet)
+        except av.FFmpegError as error:
+            at = min(number, len(units) - 1)
+            raise CodecError(f"picture {at} cannot be decoded: {error.strerror or error}") from None
+        for frame in frames:
+            index = frame.pts
+            if index is None or index in decoded:
+                raise CodecError(f"the stream is damaged after picture {len(decoded)}: a picture came out twice")
+            decoded.add(index)
+            try:
+                picture = picture_from_frame(frame, crop)
+            except VideoError as error:
+                raise CodecError(f"picture {index}: {error}") from None
+            if check_hash:
+                _check_hash(picture, nal.picture_hashes(units[index]), index)
+            yield picture.cropped() if cropping else picture
+    if len(decoded) != len(units):
+        raise CodecError(f"the stream has {len(units)} pictures, {len(decoded)} came out of the decoder")
+
+
+@cache
+def encoder_version() -> str:
+    """Name and version of PyAV's x265 library, as it writes them into its own SEI message.
+
+    Raises CodecError if there is no such library or message.
+    """
+    context = _context(64, 64, "yuv420p", Fraction(25), {"x265-params": "info=1:log-level=none:pools=none"})
+    context.flags |= Flags.global_header
+    context.open()
+    match = re.search(rb"x265 \(build (\d+)\) - ([\w.+-]+)", context.extradata or b"")
+    if not match:
+        raise CodecError("the x265 library does not state its version")
+    return f"x265 {match[2].decode()} (build {match[1].decode()})"
+
+
+@cache
+def libraries() -> list[Path]:
+    """The files of the libraries that code and decode here: libavcodec, and libx265 where it is one of its own. Raises CodecError."""
+    encoder_version()  # the libraries are loaded by now
+    try:
+        mapped = {line.split(maxsplit=5)[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
+    except OSError:
+        mapped = set()
+    found = sorted(Path(name) for name in mapped if re.search(r"/lib(avcodec|x265)[^/]*\.so[^/]*$", name))
+    if not any("avcodec" in path.name for path in found):
+        raise CodecError("cannot tell which FFmpeg library codes here: /proc/self/maps does not name it")
+    return found
+
+
+def _context(width: int, height: int, pixel_format: str, rate: Fraction, options: dict[str, str]) -> av.VideoCodecContext:
+    try:
+        context = av.CodecContext.create("libx265", "w")
+    except av.FFmpegError as error:
+        raise CodecError(f"this PyAV has no libx265 ({error}): install the av wheel from PyPI") from None
+    if not isinstance(context, av.VideoCodecContext):
+        raise CodecError("libx265 is not a video encoder here")
+    context.width, context.height, context.pix_fmt = width, height, pixel_format
+    context.framerate, context.time_base = rate, 1 / rate
+    context.options = options
+    return context
+
+
+def _check_hash(picture: Picture, hashes: list[bytes], index: int) -> None:
+    if len(hashes) != 1:
+        raise CodecError(f"picture {index} carries {len(hashes) or 'no'} picture hashes instead of one")
+    if hashes[0][:1] != bytes([nal.MD5]):
+        raise CodecError(f"picture {index} carries a picture hash other than MD5, which cannot be checked")
+    # Clause D.3.19.
+    found = [hashlib.md5(sample_bytes(plane)).digest() for plane in picture.planes]
+    stated = [hashes[0][1 + 16 * k : 17 + 16 * k] for k in range(len(found))]
+    wrong = [name for name, a, b in zip("YUV", found, stated, strict=False) if a != b]
+    if wrong or len(hashes[0]) != 1 + 16 * len(found):
+        raise CodecError(f"picture {index} does not match its MD5 picture hash ({', '.join(wrong) or 'wrong length'})")

@@ -1,0 +1,1 @@
+"""x265 with the filter in the loop."""

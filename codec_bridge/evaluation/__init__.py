@@ -1,0 +1,1 @@
+"""Evaluations: what is coded and measured, job by job."""

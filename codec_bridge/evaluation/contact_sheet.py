@@ -1,0 +1,72 @@
+"""A sheet of picture crops: the original, coded without in-loop filters, with deblocking and SAO, with the network, and what it added."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec_bridge.codecs import pyav as x265
+from codec_bridge.figures.metrics import psnr
+from codec_bridge.filter import Filter
+from codec_bridge.video.catalogue import Sequence as VideoSequence
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import replacing
+
+CROP = (112, 176)
+"""Height and width of a crop in samples."""
+
+AMPLIFIED = 8
+"""The residual is shown so many times as strong, on grey."""
+
+COLUMNS = ("original", "no in-loop filter", "deblocking and SAO", "network", f"network's residual, {AMPLIFIED} times")
+
+
+def best_crop(original: NDArray[np.uint8], before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[int, int]:
+    """Top left corner (y, x), multiples of 8, of the crop in which the network lowers the squared error most."""
+    gain = (before - original.astype(np.int64)) ** 2 - (after - original.astype(np.int64)) ** 2
+    sums = np.pad(gain.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    height, width = (min(most, size) for most, size in zip(CROP, original.shape, strict=True))
+    crops = sums[height::8, width::8]  # by bottom right corner
+    ys, xs = (slice(0, 8 * count, 8) for count in crops.shape)
+    found = crops - sums[ys, width::8] - sums[height::8, xs] + sums[ys, xs]
+    y, x = np.unravel_index(int(found.argmax()), found.shape)
+    return 8 * int(y), 8 * int(x)
+
+
+def make(out: Path, sequences: Sequence[VideoSequence], qp: int, model: Path | None = None) -> None:
+    """Code the first picture of each sequence with x265 at a QP, filter luma, and write the sheet as PNG.
+
+    Raises VrcnnError for sequences that cannot be read or coded, and where the file cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    if not sequences:
+        raise VrcnnError("there are no pictures to show")
+    figure = Figure(figsize=(2.36 * len(COLUMNS), 1.78 * len(sequences) + 0.3), layout="constrained")
+    FigureCanvasAgg(figure)
+    with Filter(model) as filter_:
+        for row, sequence in enumerate(sequences):
+            (picture,) = sequence.open(1)
+            if picture.bit_depth != 8:
+                raise VrcnnError(f"{sequence.name} has {picture.bit_depth} bits; the sheet shows 8-bit pictures")
+            (plain,), (ordinary,) = (x265.decode(x265.encode([picture], qp, filters=on).data, cropping=False) for on in (False, True))
+            filtered = filter_.filter_picture(plain, qp=qp).cropped().planes[0]
+            original, before, anchor = (some.planes[0] for some in (picture.cropped(), plain.cropped(), ordinary.cropped()))
+            y, x = best_crop(original, before, filtered)
+            residual = np.clip(128 + AMPLIFIED * (filtered.astype(np.int64) - before), 0, 255)
+            for column, plane in enumerate((original, before, anchor, filtered, residual)):
+                axes = figure.add_subplot(len(sequences), len(COLUMNS), row * len(COLUMNS) + column + 1)
+                axes.imshow(plane[y : y + CROP[0], x : x + CROP[1]], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+                axes.set_axis_off()
+                if row == 0:
+                    axes.set_title(COLUMNS[column], fontsize=9)
+                said = sequence.name if column == 0 else f"{psnr(plane, original, 8):.2f} dB" if column < 4 else ""
+                axes.text(0.5, -0.02, said, ha="center", va="top", fontsize=8, transform=axes.transAxes, parse_math=False)
+        figure.supxlabel(
+            f"luma, x265 all-intra at QP {qp}; PSNR of the whole picture; the crop in which the network gains most; model set "
+            f"{filter_.identity[:16]}", fontsize=7, color="0.4", parse_math=False,
+        )  # fmt: skip
+    with replacing(out) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)

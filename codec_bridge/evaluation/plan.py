@@ -1,0 +1,232 @@
+"""What is to be evaluated: sequences x QPs x codecs x configurations x variants, from a TOML file or from the command line's options.
+
+A plan file; everything but ``sequences`` has the default that is shown::
+
+    sequences = ["ctc:D", "clips"]      # sets, names, folders, files; folders and files relative to the plan's folder
+    qps = [22, 27, 32, 37]
+    codecs = ["x265"]                   # x265, hm, x265-loop
+    configurations = ["ai"]             # ai, ra, ldb, ldp; a table gives each codec its own: { x265 = ["ai"], hm = ["ai", "ra"] }
+    variants = ["anchor", "none", "integer"]    # or such a table; each codec has a default of its own
+    frames = "auto"                     # or so many pictures of each sequence
+    model = "mine.vrcnn"                # default: the shipped set
+    kernel = "auto"
+    backend = "c"                       # or cuda: a GPU filters for the variant integer
+    position = "before_deblocking"      # or after_sao
+    preset = "medium"                   # of x265
+    apart = ["clip_from_a_lossy_source"]    # sequences that are measured, but not in classes and means; default: none
+    method = "pchip"                    # of the curves: pchip, cubic, akima
+    check = false                       # also compare filtered pictures with the oracle
+    transfer = "shared"                 # or upload: workers get samples and model, and send their results back
+    keep_streams = false
+    stream_cache = "streams"            # folder that keeps streams without a network for other evaluations; default: none
+    search_path = ["/video/ctc"]        # default: environment variable VRCNN_SEQUENCES
+    size = "416x240"                    # of .yuv files outside the catalogues, with
+    format = "yuv420p"
+
+    [programs]                          # folders; default: what --hm, --anchor-hm and --codecs default to
+    hm = "HM"
+    anchor_hm = "HM-unchanged"
+    codecs = "build/codecs/bin"
+
+    [slurm]                             # arguments of dask_jobqueue.SLURMCluster, and how many jobs of that kind
+    jobs = 8
+    cores = 4
+    memory = "16GB"
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from codec_bridge.codecs.base import CODECS
+from codec_bridge.evaluation.work import BY_BACKEND, DEFAULT_VARIANTS, Settings, check_settings
+from codec_bridge.figures.bd_rate import METHODS, MIN_POINTS
+from codec_bridge.video.catalogue import Sequence, resolve
+from vrcnn_int.errors import VrcnnError
+
+TRANSFERS = ("shared", "upload")
+
+
+class PlanError(VrcnnError):
+    """The plan cannot be carried out; the message names the key and, where there is one, the file."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sequences, and one Settings for each codec and configuration. apart: names of sequences that are in no mean. file: the plan file's
+    name, "" without one."""
+
+    sequences: tuple[Sequence, ...]
+    runs: tuple[Settings, ...]
+    method: str = "pchip"
+    transfer: str = "shared"
+    keep_streams: bool = False
+    slurm: Mapping[str, Any] = field(default_factory=dict)
+    file: str = ""
+    apart: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.sequences:
+            raise PlanError("no sequences to evaluate")
+        names = [sequence.name for sequence in self.sequences]
+        for name in names:
+            if names.count(name) > 1:
+                raise PlanError(f"{names.count(name)} sequences are called {name}; give them in separate runs")
+        for name in self.apart:
+            if name not in names:
+                raise PlanError(f"apart: there is no sequence {name!r} in the plan")
+        if set(names) <= set(self.apart):
+            raise PlanError("apart: every sequence is left out of the means")
+        for settings in self.runs:
+            if sum((other.codec, other.configuration) == (settings.codec, settings.configuration) for other in self.runs) > 1:
+                raise PlanError(f"{settings.codec} {settings.configuration} is given twice")
+        if not self.runs:
+            raise PlanError("no codec, or no configuration, to evaluate")
+        if self.method not in METHODS:
+            raise PlanError(f"unknown method {self.method!r}; there are {', '.join(METHODS)}")
+        if self.transfer == "upload" and any(settings.stream_cache for settings in self.runs):
+            raise PlanError("stream_cache is a folder that workers share; it does not go with the transfer upload")
+        if self.transfer not in TRANSFERS:
+            raise PlanError(f"unknown transfer {self.transfer!r}; there are {', '.join(TRANSFERS)}")
+        for settings in self.runs:
+            check_settings(settings)
+
+    def check_curves(self) -> None:
+        """Raise PlanError where no BD-rate can come of it."""
+        for settings in self.runs:
+            if "anchor" not in settings.variants:
+                raise PlanError("BD-rate needs the variant anchor to compare with")
+            if len(settings.qps) < MIN_POINTS:
+                raise PlanError(f"BD-rate needs at least four QPs, not {len(settings.qps)}")
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """'416x240' -> (416, 240)."""
+    if text is None:
+        return None
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise VrcnnError(f"{text!r} is not a size such as 416x240")
+    return int(width), int(height)
+
+
+def load(path: Path) -> Plan:
+    """Read a plan file. Raises PlanError, with the file's name and the key, for one that is no plan."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PlanError(f"cannot read the plan {path}: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path} is not TOML: {error}") from None
+    try:
+        return _from_values(values, path.parent, path.name)
+    except VrcnnError as error:
+        raise PlanError(f"{path}: {error}") from None
+
+
+def _from_values(values: dict[str, Any], folder: Path, name: str) -> Plan:
+    take = _Taker(values)
+    words = take.texts("sequences", [])
+    if not words:
+        raise PlanError("sequences: name at least one set, sequence, folder or file")
+    qps, codecs = take.numbers("qps", [22, 27, 32, 37]), take.texts("codecs", ["x265"])
+    for codec in codecs:
+        if codec not in CODECS:
+            raise PlanError(f"codecs: there is no {codec!r}; there are {', '.join(CODECS)}")
+    configurations = take.by_codec("configurations", codecs, {codec: ["ai"] for codec in codecs})
+    variants = take.by_codec("variants", codecs, {codec: DEFAULT_VARIANTS[codec].split(",") for codec in codecs})
+    frames = take.value("frames", (str, int), "auto")
+    if frames != "auto" and (not isinstance(frames, int) or frames < 1):
+        raise PlanError(f'frames: {frames!r} is neither "auto" nor a number of pictures')
+    model = take.path("model", folder)
+    kernel, position = take.value("kernel", str, "auto"), take.value("position", str, "before_deblocking")
+    preset, backend = take.value("preset", str, "medium"), take.value("backend", str, "c")
+    check, keep_streams = take.value("check", bool, False), take.value("keep_streams", bool, False)
+    method, transfer = take.value("method", str, "pchip"), take.value("transfer", str, "shared")
+    size, pixel_format = parse_size(take.value("size", str, None)), take.value("format", str, None)
+    search_path = [folder / path for path in take.texts("search_path", [])] or None
+    stream_cache = take.path("stream_cache", folder)
+    slurm, apart = take.value("slurm", dict, {}), tuple(take.texts("apart", []))
+    folders = _Taker(take.value("programs", dict, {}), "programs.")
+    hm, anchor_hm, programs = (folders.path(key, folder) for key in ("hm", "anchor_hm", "codecs"))
+    folders.finish()
+    take.finish()
+    sequences = [
+        sequence
+        for word in words
+        for sequence in resolve(folder / word if (folder / word).exists() else word, search_path, size=size, pixel_format=pixel_format)
+    ]
+    number = None if frames == "auto" else frames
+    # Codecs without such variants have no use for the backend; if none has, the first run's refusal says so.
+    served = [codec for codec in codecs if set(variants[codec]) & set(BY_BACKEND)] or codecs
+    runs = [
+        Settings(
+            codec,
+            tuple(qps),
+            tuple(variants[codec]),
+            number,
+            model,
+            kernel,
+            position,
+            preset,
+            check,
+            configuration,
+            hm,
+            anchor_hm,
+            programs,
+            stream_cache,
+            backend if codec in served else "c",
+        )
+        for codec in codecs
+        for configuration in configurations[codec]
+    ]
+    return Plan(tuple(sequences), tuple(runs), method, transfer, keep_streams, slurm, name, apart)
+
+
+class _Taker:
+    """Takes values out of a table of the plan, each of the kind that it must be; what is left at the end was misspelt."""
+
+    def __init__(self, values: dict[str, Any], prefix: str = "") -> None:
+        self.values, self.prefix = dict(values), prefix
+        self.known: list[str] = []
+
+    def value(self, key: str, kind: Any, default: Any) -> Any:
+        self.known.append(key)
+        found = self.values.pop(key, default)
+        if found is not default and (not isinstance(found, kind) or (isinstance(found, bool) and kind is not bool)):
+            names = {str: "text", int: "a whole number", bool: "true or false", list: "a list", dict: "a table"}
+            kinds = kind if isinstance(kind, tuple) else (kind,)
+            raise PlanError(f"{self.prefix}{key}: {found!r} is not {' or '.join(names[one] for one in kinds)}")
+        return found
+
+    def _list(self, key: str, kind: type, default: list[Any]) -> list[Any]:
+        found: list[Any] = self.value(key, list, default)
+        for item in found:
+            if not isinstance(item, kind) or isinstance(item, bool):
+                raise PlanError(f"{self.prefix}{key}: {item!r} is not {'text' if kind is str else 'a whole number'}")
+        return found
+
+    def texts(self, key: str, default: list[str]) -> list[str]:
+        return self._list(key, str, default)
+
+    def numbers(self, key: str, default: list[int]) -> list[int]:
+        return self._list(key, int, default)
+
+    def by_codec(self, key: str, codecs: list[str], default: dict[str, list[str]]) -> dict[str, list[str]]:
+        if not isinstance(self.values.get(key), dict):
+            return dict.fromkeys(codecs, self.texts(key, [])) if key in self.values else default
+        inner = _Taker(self.values.pop(key), f"{key}.")
+        self.known.append(key)
+        found = {codec: inner.texts(codec, default[codec]) for codec in codecs}
+        inner.finish()
+        return found
+
+    def path(self, key: str, folder: Path) -> Path | None:
+        found = self.value(key, str, None)
+        return None if found is None else folder / found
+
+    def finish(self) -> None:
+        if self.values:
+            raise PlanError(f"unknown key {self.prefix}{next(iter(self.values))}; there are {', '.join(self.known)}")

@@ -1,0 +1,61 @@
+"""Streams without a network, kept between evaluations: another model set does not code them again.
+
+A folder with two files for each stream, KEY.hevc and KEY.json; KEY is the hash of all that determines the stream. Only streams that
+passed the gates (evaluate.py) are kept, and each time the decoder verifies every picture hash again.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from codec_bridge.codecs.base import Encoded
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import replacing
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a stream beside its bytes: as in Encoded, and the CPU seconds of the program where it tells."""
+
+    bits: int
+    pictures: int
+    encoder: str
+    command: str
+    seconds: float
+    cpu_seconds: float | None
+
+
+class StreamCache:
+    """Of a folder, which is made if it is not there. Several processes may use it at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise VrcnnError(f"cannot use {folder} for streams: {error.strerror or error}") from None
+
+    def load(self, key: str) -> tuple[Encoded, Facts] | None:
+        """A stream, None if it is not kept. Raises VrcnnError if its files are not what was written."""
+        path = self.folder / f"{key}.json"
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            data = path.with_suffix(".hevc").read_bytes()
+            if hashlib.sha256(data).hexdigest() != content.pop("sha256"):
+                raise ValueError("the stream's checksum is wrong")
+            facts = Facts(**content)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise VrcnnError(f"{path} or the stream beside it is damaged ({error}); delete both to have it coded again") from None
+        return Encoded(data, facts.bits, facts.pictures, facts.encoder, facts.command, facts.seconds), facts
+
+    def save(self, key: str, encoded: Encoded, cpu_seconds: float | None) -> None:
+        """Keep a stream; the JSON file, which tells of it, comes last."""
+        path = self.folder / f"{key}.json"
+        facts = Facts(encoded.bits, encoded.pictures, encoded.encoder, encoded.command, encoded.seconds, cpu_seconds)
+        with replacing(path.with_suffix(".hevc")) as temporary:
+            temporary.write_bytes(encoded.data)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps({**asdict(facts), "sha256": hashlib.sha256(encoded.data).hexdigest()}, indent=1) + "\n")

@@ -1,0 +1,1 @@
+"""The C library and libvrcnn_cuda from Python."""

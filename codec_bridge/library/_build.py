@@ -1,0 +1,28 @@
+"""Builds the extension codec_bridge.library._vrcnn (cffi, API mode) from the C library's sources. Paths: from the root."""
+
+from pathlib import Path
+
+from cffi import FFI
+
+_HERE = Path(__file__).resolve().parent
+_ROOT = _HERE.parent.parent
+_SOURCE = Path("c") / "src"
+
+
+def _files(pattern: str) -> list[str]:
+    return sorted((_SOURCE / path.relative_to(_ROOT / _SOURCE)).as_posix() for path in (_ROOT / _SOURCE).rglob(pattern))
+
+
+ffibuilder = FFI()
+ffibuilder.cdef((_HERE / "_vrcnn.cdef.txt").read_text(encoding="ascii"))
+ffibuilder.set_source(
+    "codec_bridge.library._vrcnn",
+    '#include "vrcnn/vrcnn.h"\n#include "peak.h"',
+    # The peak rates that codec-bridge bench compares with are part of the extension only, not of the library.
+    sources=[*_files("*.c"), "c/bench/peak.c"],
+    include_dirs=["c/include", "c/src", "c/bench"],
+    depends=[*_files("*.h"), "c/bench/peak.h", "c/include/vrcnn/vrcnn.h", "c/kernel_flags.txt", "codec_bridge/library/_vrcnn.cdef.txt"],
+    # -O3: the scalar kernels rely on the compiler to vectorize them.
+    extra_compile_args=["-O3", "-fvisibility=hidden", "-pthread"],
+    extra_link_args=["-pthread"],
+)

@@ -1,0 +1,59 @@
+"""The C library on the conformance suite of vrcnn_int.conformance."""
+
+import numpy as np
+
+from codec_bridge.filter import Filter, FilterError
+from codec_bridge.library._vrcnn import ffi, lib
+from vrcnn_int.conformance import PARTS, FilterVector, RefusedVector, SideinfoVector, Suite, plane_bytes
+
+SIDEINFO_ERRORS = {
+    lib.VRCNN_ERROR_SIDEINFO_FOREIGN: "FOREIGN",
+    lib.VRCNN_ERROR_SIDEINFO_VERSION: "VERSION",
+    lib.VRCNN_ERROR_SIDEINFO_TRUNCATED: "TRUNCATED",
+    lib.VRCNN_ERROR_SIDEINFO_SYNTAX: "SYNTAX",
+}
+
+
+class CLibrary:
+    """An implementation for vrcnn_int.conformance.verify, with this kernel and so many threads. Raises a FilterError for others."""
+
+    parts = PARTS
+
+    def __init__(self, kernel: str = "auto", threads: int = 1) -> None:
+        self.kernel, self.threads = kernel, threads
+        self._model, self._filter = "", Filter(kernel=kernel, threads=threads)
+        self.name = f"C library, {self._filter.kernel}, {threads} thread{'s' * (threads > 1)}"
+
+    def _open(self, suite: Suite, vector: FilterVector) -> Filter:
+        """The vectors of a model follow each other."""
+        if self._model != vector.model:
+            self._model, self._filter = vector.model, Filter(suite.path(vector.model), self.kernel, threads=self.threads)
+        return self._filter
+
+    def filtered(self, suite: Suite, vector: FilterVector) -> bytes:
+        return plane_bytes(self._open(suite, vector).filter_plane(suite.plane(vector), vector.bit_depth, vector.network, vector.scale))
+
+    def hidden(self, suite: Suite, vector: FilterVector, layer: int) -> bytes:
+        return self._open(suite, vector).layer(suite.plane(vector), vector.bit_depth, vector.network, layer).tobytes()
+
+    def refuses(self, suite: Suite, vector: RefusedVector) -> bool:
+        try:
+            Filter(suite.path(vector.model), self.kernel)
+        except FilterError:
+            return True
+        return False
+
+    def sideinfo(self, vector: SideinfoVector) -> str:
+        info, units, data = ffi.new("VrcnnSideinfo *"), np.empty(lib.VRCNN_MAX_UNITS, np.uint8), bytes.fromhex(vector.data)
+        room = ffi.from_buffer("uint8_t[]", units)
+        code = lib.vrcnn_sideinfo_parse(info, room, units.size, data, len(data), vector.irap, vector.width, vector.height)
+        if code:
+            return f"error {SIDEINFO_ERRORS.get(code, code)}\n"
+        lines = [f"model_set_identity {bytes(info.identity).hex()}"] if info.has_identity else []
+        lines += [f"filter_mode {info.mode}", f"filter_position {info.position}"]
+        if info.mode != lib.VRCNN_MODE_OFF:
+            lines += [f"network_index {' '.join(map(str, info.index[0 : info.networks]))}", f"output_scale {info.scale}"]
+        if info.mode == lib.VRCNN_MODE_MAP:
+            count = -(-vector.width // info.unit_size) * -(-vector.height // info.unit_size)
+            lines += [f"UnitSize {info.unit_size}", f"unit_choice {' '.join(map(str, units[:count]))}"]
+        return "".join(f"{line}\n" for line in lines)

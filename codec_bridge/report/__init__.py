@@ -1,0 +1,1 @@
+"""Results shown: documents, pages, tables."""

@@ -1,0 +1,121 @@
+"""A result document (see report.py) as Markdown: BD-rate by class and by sequence, flagged rows, timing, provenance."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from codec_bridge.report import view
+from codec_bridge.report.document import Document
+from vrcnn_int.files import replacing
+
+# What has a meaning within a line, also to GitHub; an underscore between letters has none, and is in many names.
+_SPECIAL = re.compile(r"[\\`*\[\]<>|~&$@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)|(?<=www)\.")
+
+
+def write_markdown(path: str | Path, document: Document) -> None:
+    """Write ``render(document)``. Raises VrcnnError as that does, or if the file cannot be written."""
+    text = render(document)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def render(document: Document) -> str:
+    """The report's text, with tables as GitHub writes them. Raises VrcnnError for a document of another schema."""
+    view.check_schema(document)
+    blocks = [
+        f"# {escaped(view.title(document))}",
+        escaped(view.subtitle(document)),
+        f"BD-rate against the anchor (deblocking and SAO) of the same codec and configuration, in percent of the rate at equal PSNR; "
+        f"negative is better. Interpolation of the curves: {escaped(document['plan']['method'])}.",
+    ]
+    groups = [view.tables(document, *key) for key in view.groups_of(document)]
+    planes = ("y", "u", "v", "yuv")
+    for group in groups:
+        heads = ["class", "variant", "sequences", "Y", "U", "V", "6:1:1"]
+        lines = [
+            [line["label"], card["variant"], str(mean["sequences"]), *(view.signed(mean[f"bd_rate_{plane}"]) for plane in planes)]
+            for line in group["classes"]
+            for card, mean in zip(group["cards"], line["means"], strict=True)
+            if mean
+        ]
+        blocks += [f"## BD-rate (%) by class, {escaped(group['label'])}", _table(heads, lines, texts=(0, 1))]
+    for group in groups:
+        heads = [
+            "sequence",
+            "class, pictures",
+            "variant",
+            "Y",
+            "U",
+            "V",
+            "6:1:1",
+            "BD-PSNR Y (dB)",
+            "overlap",
+            "encoding",
+            "decoding",
+            "flags",
+        ]
+        lines = [
+            [
+                entry["sequence"],
+                entry["about"],
+                line["variant"],
+                *(view.signed(line[f"bd_rate_{plane}"]) for plane in planes),
+                view.signed(line["bd_psnr_y"], 3),
+                *(view.percent(line[key]) for key in ("overlap_y", "encode_time", "decode_time")),
+                "; ".join(line["reasons"]),
+            ]
+            for entry in group["sequences"]
+            for line in entry["lines"]
+        ]
+        blocks += [f"## BD-rate (%) by sequence, {escaped(group['label'])}", _table(heads, lines, texts=(0, 1, 2, 11))]
+    for group in groups:
+        found = group["gains"]
+        if found["lines"]:
+            heads = ["sequence", "variant", *(f"QP {qp}" for qp in found["qps"])]
+            lines = [[name, variant, *(view.signed(value, 3) for value in values)] for name, variant, values in found["lines"]]
+            title = f"## Luma PSNR above the anchor's at the same QP (dB), {escaped(group['label'])}"
+            blocks += [title, _table(heads, lines, texts=(0, 1))]
+    blocks.append("## Flagged rows")
+    flags = [[flag["severity"], flag["sequence"], view.where(flag), flag["text"]] for flag in document["flags"]]
+    blocks.append(_table(["severity", "sequence", "where", "reason"], flags, texts=range(4)) if flags else view.NO_FLAGS)
+    for group in groups:
+        heads = ["variant", *view.TIMES.values(), "samples filtered", "kMAC a sample"]
+        lines = [
+            [
+                line["variant"],
+                *(view.seconds(line[key]) for key in view.TIMES),
+                view.share(line["filtered_share"]),
+                view.number(line["kmac_per_sample"], 1),
+            ]
+            for line in group["timing"]
+        ]
+        blocks += [f"## Seconds a picture, {escaped(group['label'])}", _table(heads, lines)]
+    if view.harness(document):
+        blocks.append(escaped(view.harness(document)))
+    blocks.append("## Provenance")
+    lines = [[key, value] if isinstance(value, str) else [key, "; ".join(value)] for key, value in view.provenance_lines(document)]
+    blocks.append(_table(["what", "value"], lines, texts=(0, 1)))
+    heads = ["sequence", "class", "size", "bit depth", "pictures", "rate", "MD5 of the coded samples"]
+    originals = [
+        [
+            s["name"],
+            s["class"],
+            f"{s['width']}x{s['height']}",
+            *(str(s[key]) for key in ("bit_depth", "pictures", "rate")),
+            s["md5"] or view.NONE,
+        ]
+        for s in document["plan"]["sequences"]
+    ]
+    blocks.append(_table(heads, originals, texts=(0, 1, 6)))
+    return "\n\n".join(blocks) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text as Markdown that shows it and does nothing else: no mark-up, no HTML, no link, no new line."""
+    return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
+
+
+def _table(heads: Sequence[str], lines: Iterable[Sequence[str]], texts: Iterable[int] = (0,)) -> str:
+    left = set(texts)
+    rule = [":--" if column in left else "--:" for column in range(len(heads))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (map(escaped, heads), rule, *(map(escaped, line) for line in lines)))

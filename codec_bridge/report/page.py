@@ -1,0 +1,256 @@
+"""One self-contained HTML page from a result document (see report.py): tables, RD curves, picture crops, unit maps, provenance.
+
+The page holds its style, its script and its data; it loads nothing, and its content security policy forbids it to. Everything that
+comes from a document is text to it. What Python lays out here are tables; html/*.js draw the curves and the pictures.
+"""
+
+import base64
+import hashlib
+import math
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from codec_bridge.figures.metrics import IDENTICAL
+from codec_bridge.report import view
+from codec_bridge.report.document import VARIANTS, Document, Row
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import replacing
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+CROP_BYTES = 5_000_000
+"""Crops that a page takes, in bytes of its text: it should stay easy to send."""
+
+UNIT_COLOURS = 8
+"""Of networks, in page.css."""
+
+GAIN_POINTS = 49
+"""Of a curve of PSNR gains."""
+
+MARKERS = ("circle", "down", "square", "triangle", "plus", "diamond", "pentagon", "star")
+"""Of VARIANTS, in their order; page.css has the colours."""
+SECTIONS = {
+    "summary": "Summary",
+    "sequences": "Sequences",
+    "flags": "Flagged rows",
+    "curves": "RD curves",
+    "pictures": "Pictures",
+    "timing": "Timing",
+    "provenance": "Provenance",
+}
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def write_html(path: str | Path, document: Document, folder: Path | None = None) -> None:
+    """Write ``render(document, folder)``. Raises VrcnnError as that does, or if the file cannot be written."""
+    page = render(document, folder)
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def render(document: Document, folder: Path | None = None) -> str:
+    """The page's text. ``folder``: of the results, where the files of crops are; without it there are none, and the page says so.
+
+    Raises VrcnnError for a document of another schema, and for a crop that is no PNG file inside the folder.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    view.check_schema(document)
+    environment = Environment(
+        loader=PackageLoader("codec_bridge", "html"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # variants have an order
+    filters = (view.signed, view.percent, view.share, view.number, view.seconds, look, tone, breakable)
+    environment.filters |= {function.__name__: function for function in filters}
+    files = resources.files("codec_bridge.report") / "html"
+    scripts = [(files / name).read_text("utf-8") for name in ("chart.js", "viewer.js", "page.js")]
+    script = '"use strict";\n' + "\n".join(scripts)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    groups = [view.tables(document, *key) for key in view.groups_of(document)]
+    pictures, images, picture_note = _pictures(document, folder)
+    shown = [variant for variant in VARIANTS if any(row["variant"] == variant for row in document["rows"])]
+    comparisons = [line for group in groups for entry in group["sequences"] for line in entry["lines"]]
+    flags = [{**flag, "where": view.where(flag)} for flag in document["flags"]]
+    return environment.get_template("page.html.j2").render(
+        title=view.title(document),
+        subtitle=view.subtitle(document),
+        sections=SECTIONS.items(),
+        style=Markup((files / "page.css").read_text("utf-8")),
+        script=Markup(script),
+        script_hash=f"sha256-{digest}",
+        method=document["plan"]["method"],
+        errors=sum(flag["severity"] == "error" for flag in flags),
+        warnings=sum(flag["severity"] == "warning" for flag in flags),
+        flags=flags,
+        no_flags=view.NO_FLAGS,
+        groups=groups,
+        methods=list(dict.fromkeys(name for line in comparisons for name in line["methods"])),
+        planes=view.PLANES.items(),
+        time_columns=view.TIMES.items(),
+        harness=view.harness(document),
+        provenance=view.provenance_lines(document),
+        originals=document["plan"]["sequences"],
+        commands=view.commands(document),
+        picture_note=picture_note,
+        data={
+            "looks": {variant: {"look": look(variant), "marker": MARKERS[VARIANTS.index(variant)]} for variant in shown},
+            "curves": _curves(document),
+            "pictures": pictures,
+            "images": images,
+        },
+    )
+
+
+def look(variant: str) -> str:
+    """The class of page.css with a variant's colour."""
+    return f"v{VARIANTS.index(variant)}"
+
+
+def tone(value: float | None) -> str:
+    """The class of page.css for a figure of which negative is better."""
+    return "quiet" if value is None else {"+": "bad", "\N{MINUS SIGN}": "good"}.get(view.signed(value)[0], "plain")
+
+
+def breakable(name: str) -> "Markup":
+    """A name that may be broken after an underscore."""
+    from markupsafe import Markup, escape
+
+    return escape(name).replace("_", Markup("_<wbr>"))
+
+
+def _curves(document: Document) -> list[dict[str, Any]]:
+    """What chart.js draws: for each sequence, codec and configuration the points of its variants, rows without figures left out."""
+    several = len(view.groups_of(document)) > 1
+    curves = []
+    for entry in document["sequences"]:
+        key = entry["sequence"], entry["codec"], entry["configuration"]
+        points: dict[str, list[dict[str, Any]]] = {}
+        for row in sorted(document["rows"], key=lambda row: row["kbps"] or 0):
+            if (row["sequence"], row["codec"], row["configuration"]) != key or row["flag"] is not None:
+                continue
+            levels = {plane: _level(row[f"psnr_{plane}"]) for plane in view.PLANES}
+            points.setdefault(row["variant"], []).append({"qp": row["qp"], "kbps": row["kbps"], **levels})
+        if not points:
+            continue
+        comparisons = entry["variants"]
+        figures = [
+            f"{variant} {view.signed(comparison['bd_rate_y'])} %"
+            for variant, comparison in comparisons.items()
+            if comparison["error"] is None and comparison["bd_rate_y"] is not None
+        ]
+        sound = [variant for variant, comparison in comparisons.items() if comparison["error"] is None]
+        curves.append(
+            {
+                "label": entry["sequence"] + (f" ({view.label(*key[1:])})" if several else ""),
+                "variants": points,
+                "gains": {variant: {plane: gain(points["anchor"], points[variant], plane) for plane in view.PLANES} for variant in sound},
+                "figures": f"Luma BD-rate: {', '.join(figures)}" if figures else "No luma BD-rate: see the flagged rows.",
+            }
+        )
+    return curves
+
+
+def gain(anchor: list[dict[str, Any]], test: list[dict[str, Any]], plane: str) -> list[tuple[float, float]]:
+    """(rate, PSNR difference at that rate) along the rates that two curves share, as BD-PSNR by PCHIP integrates it; [] if there is none.
+
+    anchor, test: points with "kbps" and the plane's PSNR in dB or None, in order of their rates.
+    """
+    from scipy.interpolate import PchipInterpolator
+
+    curves = [[(math.log(point["kbps"]), point[plane]) for point in points] for points in (anchor, test)]
+    rates = [[rate for rate, _ in curve] for curve in curves]
+    if any(level is None for curve in curves for _, level in curve) or any(len(set(some)) < max(len(some), 2) for some in rates):
+        return []
+    low, high = max(some[0] for some in rates), min(some[-1] for some in rates)
+    if low >= high:
+        return []
+    shared = np.linspace(low, high, GAIN_POINTS)
+    base, other = (PchipInterpolator(*zip(*curve, strict=True))(shared) for curve in curves)
+    return [(float(f"{math.exp(rate):.6g}"), round(float(level), 4)) for rate, level in zip(shared, other - base, strict=True)]
+
+
+def _level(psnr: float | None) -> float | None:
+    """A PSNR that can be drawn."""
+    return None if psnr is None or psnr >= IDENTICAL else psnr
+
+
+def _pictures(document: Document, folder: Path | None) -> tuple[list[dict[str, Any]], dict[str, str], str]:
+    """What viewer.js shows, the files in it as data URLs, and what is to be said about crops that are missing.
+
+    Coarser QPs come first: there most is to be seen, and when there is no room for all, it is they that stay.
+    """
+    shots: dict[tuple[str, str, str, int], list[Row]] = {}
+    for row in document["rows"]:
+        if row["crop"] is not None:
+            shots.setdefault((row["sequence"], row["codec"], row["configuration"], row["qp"]), []).append(row)
+    if not shots:
+        return [], {}, "This run made no crops of pictures."
+    if folder is None:
+        return [], {}, "The crops are in the results folder; make this page from there to have them in it."
+    order = {name: n for n, name in enumerate(dict.fromkeys(key[0] for key in shots))}
+    several = len(view.groups_of(document)) > 1
+    pictures: list[dict[str, Any]] = []
+    images: dict[str, str] = {}
+    left_out = 0
+    for key, rows in sorted(shots.items(), key=lambda item: (-item[0][3], order[item[0][0]], item[0][1:3])):
+        sequence, codec, configuration, qp = key
+        names = {"original": rows[0]["crop"]["original"]} | {row["variant"]: row["crop"]["file"] for row in rows}
+        fresh = {name: _data_url(folder, name) for name in names.values() if name not in images}
+        if sum(map(len, images.values())) + sum(map(len, fresh.values())) > CROP_BYTES:
+            left_out += 1
+            continue
+        images |= fresh
+        crop = rows[0]["crop"]
+        place = f"Picture {crop['picture']}, {crop['width']}x{crop['height']} samples at {crop['x']}, {crop['y']}; luma at 8 bits."
+        pictures.append(
+            {
+                "sequence": sequence,
+                "label": f"{sequence}, QP {qp}" + (f" ({view.label(codec, configuration)})" if several else ""),
+                "note": place,
+                "images": names,
+                "left": "anchor" if "anchor" in names else "original",
+                "right": [variant for variant in VARIANTS if variant in names][-1],
+                "maps": {row["variant"]: unit_map(row["crop"]) for row in rows if row["crop"]["units"]},
+            }
+        )
+    pictures.sort(key=lambda picture: order[picture["sequence"]])
+    note = f"{left_out} more are in the results folder: all of them would make this page too large to send." if left_out else ""
+    return pictures, images, note
+
+
+def unit_map(crop: Mapping[str, Any]) -> dict[str, Any]:
+    """The units that a crop shows, cut to it: {"names": of the choices, "looks", "units": [{"x", "y", "width", "height", "network"}]}.
+
+    network: 0 not filtered, n the network ``names[n]``. looks: classes of page.css; a network of the set has the same in every picture.
+    """
+    size, choices = crop["units"]["unit_size"], crop["units"]["choices"]
+    units = []
+    for line, chosen in enumerate(choices):
+        for column, network in enumerate(chosen):
+            left, top = max(column * size - crop["x"], 0), max(line * size - crop["y"], 0)
+            right = min((column + 1) * size - crop["x"], crop["width"])
+            bottom = min((line + 1) * size - crop["y"], crop["height"])
+            if left < right and top < bottom:
+                units.append({"x": left, "y": top, "width": right - left, "height": bottom - top, "network": network})
+    indices = crop["units"]["indices"]
+    looks = ["n0", *(f"n{index % UNIT_COLOURS + 1}" for index in indices)]
+    return {"names": ["not filtered", *(f"network {index}" for index in indices)], "looks": looks, "units": units}
+
+
+def _data_url(folder: Path, name: str) -> str:
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise VrcnnError(f"the crop {name!r} is not inside the results folder")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise VrcnnError(f"cannot read the crop {path}: {error.strerror}") from None
+    if not content.startswith(_PNG):
+        raise VrcnnError(f"the crop {path} is not a PNG file")
+    return "data:image/png;base64," + base64.b64encode(content).decode()

@@ -1,0 +1,263 @@
+"""What reports show of a result document (see report.py), laid out once for the HTML page and the Markdown file."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from codec_bridge.report.document import SCHEMA, VARIANTS, Document
+from vrcnn_int.errors import VrcnnError
+
+CONFIGURATIONS = {"ai": "all intra", "ra": "random access", "ldb": "low delay B", "ldp": "low delay P"}
+PLANES = {"y": "luma", "u": "U", "v": "V", "yuv": "YUV 6:1:1"}
+FIGURES = tuple(f"{name}_{plane}" for name in ("bd_rate", "bd_psnr") for plane in PLANES)
+TIMES = {
+    "encode_seconds": "encoding",
+    "filter_seconds": "network",
+    "decode_seconds": "decoding",
+    "decode_filter_seconds": "network in the decoder",
+}
+RESULT_FILE = "result.json"
+"""The document's name in a results folder."""
+
+NONE = "\N{EN DASH}"
+"""Stands for a figure that there is not."""
+
+NO_FLAGS = "None: every stream was decoded and compared, and no curve gave a warning."
+
+Group = tuple[str, str]  # codec and configuration
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The document in a JSON file. Raises VrcnnError if it is none, or one that this version cannot report on."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise VrcnnError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise VrcnnError(f"{path} is not a JSON file: {error}") from None
+    if not isinstance(document, dict):
+        raise VrcnnError(f"{path} is not a result document: bdrate writes them with --json and --results")
+    try:
+        check_schema(document)
+    except VrcnnError as error:
+        raise VrcnnError(f"{path}: {error}") from None
+    return document
+
+
+@contextmanager
+def rendering(path: Path) -> Iterator[None]:
+    """Around what makes reports of the document in a file: where a part of it is missing or of another kind, raise VrcnnError."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise VrcnnError(f"{path} is damaged or was edited ({what}); let bdrate write it again") from error
+
+
+def check_schema(document: Document) -> None:
+    """Raise VrcnnError for a document that this version cannot report on."""
+    if document.get("schema") != SCHEMA:
+        raise VrcnnError(f"the result document has schema {document.get('schema')!r}; this version makes reports of {SCHEMA}")
+    missing = [part for part in ("provenance", "plan", "rows", "sequences", "classes", "means", "flags") if part not in document]
+    if missing:
+        raise VrcnnError(f"the result document lacks {', '.join(missing)}")
+    if not document["rows"]:
+        raise VrcnnError("the result document has no rows")
+
+
+def groups_of(document: Document) -> list[Group]:
+    """The codecs and configurations of a document, in its order."""
+    return list(dict.fromkeys((row["codec"], row["configuration"]) for row in document["rows"]))
+
+
+def label(codec: str, configuration: str) -> str:
+    """('hm', 'ra') -> 'hm, random access'."""
+    return f"{codec}, {CONFIGURATIONS.get(configuration, configuration)}"
+
+
+def where(flag: Mapping[str, Any]) -> str:
+    """What of a sequence a flag is about: 'hm, random access, map, QP 27', or 'every QP' for its curve."""
+    qp = "every QP" if flag["qp"] is None else f"QP {flag['qp']}"
+    return f"{label(flag['codec'], flag['configuration'])}, {flag['variant']}, {qp}"
+
+
+def title(document: Document) -> str:
+    """The heading of a report."""
+    model = document["provenance"].get("model")
+    return f"BD-rate of model set {model[:16]}" if model else "BD-rate"
+
+
+def subtitle(document: Document) -> str:
+    """What was coded and when, in a line."""
+    plan = document["plan"]
+    count = len(plan["sequences"])
+    return " · ".join(
+        [
+            "; ".join(label(*key) for key in groups_of(document)),
+            f"QP {', '.join(map(str, plan['qps']))}",
+            f"{count} sequence{'s' if count != 1 else ''}",
+            *([document["provenance"]["time"]] if document["provenance"].get("time") else []),
+        ]
+    )
+
+
+def harness(document: Document) -> str:
+    """How long the run took and what of it was not the codecs' own, in a sentence; "" where nothing is known."""
+    timing = document["provenance"].get("timing")
+    if not timing:
+        return ""
+    jobs = timing["jobs"]
+    text = f"This run: {jobs['done']} jobs done, {jobs['failed']} failed, {jobs['cached']} taken from earlier runs"
+    text += f"; {seconds(timing['wall_seconds'])} s with {timing['workers']} worker{'s' if timing['workers'] != 1 else ''}"
+    overhead = timing["overhead_percent"]
+    return text + (f"; harness overhead {overhead:.1f} %." if overhead is not None else ".")
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """'+1.20', '−4.11', '0.00'; a dash for None."""
+    if value is None:
+        return NONE
+    text = f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return text[1:] if float(f"{value:.{digits}f}") == 0 else text
+
+
+def percent(value: float | None) -> str:
+    """'93 %'; a dash for None."""
+    return NONE if value is None else f"{value:.0f} %"
+
+
+def share(value: float | None) -> str:
+    """0.5 -> '50 %'; a dash for None."""
+    return percent(None if value is None else 100 * value)
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """'53.9'; a dash for None."""
+    return NONE if value is None else f"{value:.{digits}f}"
+
+
+def seconds(value: float | None) -> str:
+    """Three significant digits: '0.00235', '12.3', '1234'; a dash for None."""
+    if value is None:
+        return NONE
+    return f"{value:.0f}" if value >= 99.95 or value == 0 else f"{value:#.3g}" if value >= 1e-4 else f"{value:.4f}"
+
+
+def provenance_lines(document: Document) -> list[tuple[str, str | list[str]]]:
+    """What a document says about how it came to be, as pairs of a name and a text, or texts a line each."""
+    plan = {key: value for key, value in document["plan"].items() if key != "sequences"}
+    origin = {key: value for key, value in document["provenance"].items() if key != "timing"}
+    lines: list[tuple[str, str | list[str]]] = []
+    for key, value in origin.items():
+        if key == "command_line":
+            lines.append((key, [" ".join(value)]))
+        elif isinstance(value, Mapping):
+            lines.append((key, [text for item in value.items() for text in _flat(*item)]))
+        elif isinstance(value, list | tuple):
+            lines.append((key, ", ".join(map(str, value))))
+        elif value is not None:
+            lines.append((key, str(value)))
+    lines.append(("plan", [text for item in plan.items() if item[1] is not None for text in _flat(*item)]))
+    return lines
+
+
+def _flat(key: str, value: Any) -> list[str]:
+    """'a b: 1' for each leaf of what is nested below a key."""
+    if isinstance(value, Mapping):
+        return [f"{key} {text}" for item in value.items() for text in _flat(*item)]
+    if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+        return [f"{key}: " + "; ".join(text for pair in item.items() for text in _flat(*pair)) for item in value]
+    return [f"{key}: {', '.join(map(str, value)) if isinstance(value, list | tuple) else value}"]
+
+
+def tables(document: Document, codec: str, configuration: str) -> dict[str, Any]:
+    """The tables of one codec and configuration."""
+
+    def ours(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        return [entry for entry in entries if (entry["codec"], entry["configuration"]) == (codec, configuration)]
+
+    sequences, rows = ours(document["sequences"]), ours(document["rows"])
+    about = {row["sequence"]: f"class {row['class']}, {row['pictures']} of {row['width']}x{row['height']}" for row in rows}
+    about |= {entry["sequence"]: f"{about[entry['sequence']]}, not in the means" for entry in sequences if entry.get("apart")}
+    means = {variant: mean for entry in ours(document["means"]) for variant, mean in entry["variants"].items()}
+    variants = [variant for variant in VARIANTS if variant in means]
+    flagged = {
+        variant: sum(entry["variants"][variant]["flagged"] for entry in sequences if variant in entry["variants"]) for variant in variants
+    }
+    lines = [
+        {"label": f"class {entry['class']}", "total": False, "means": [entry["variants"].get(variant) for variant in variants]}
+        for entry in sorted(ours(document["classes"]), key=lambda entry: entry["class"])
+    ]
+    lines.append({"label": "all sequences", "total": True, "means": [means[variant] for variant in variants]})
+    if any(flagged.values()):
+        lines.append({"label": "all without flagged", "total": True, "means": [means[variant]["unflagged"] for variant in variants]})
+    entries = []
+    for entry in sequences:
+        compared = [_comparison(variant, entry["variants"][variant]) for variant in variants if variant in entry["variants"]]
+        height = len(compared) + sum(bool(line["reasons"]) for line in compared)
+        entries.append({"sequence": entry["sequence"], "about": about[entry["sequence"]], "lines": compared, "height": height})
+    # Bars are for the usual figures; an outlier would leave nothing of them.
+    gains = [abs(line["bd_rate_y"]) for entry in entries for line in entry["lines"] if not line["flagged"]]
+    timed = [variant for variant in VARIANTS if any(row["variant"] == variant for row in rows)]
+    by_sequence = [
+        {
+            "sequence": name,
+            "about": about[name],
+            "lines": [
+                _timing(variant, found)
+                for variant in timed
+                if (found := [row for row in rows if row["sequence"] == name and row["variant"] == variant])
+            ],
+        }
+        for name in about
+    ]
+    return {
+        "label": label(codec, configuration),
+        "cards": [{"variant": v, "mean": means[v], "flagged": flagged[v]} for v in variants],
+        "classes": lines,
+        "sequences": entries,
+        "most": max(gains, default=0.0) or 1.0,
+        "gains": _gains([*((entry["sequence"], entry["variants"]) for entry in sequences), ("mean", means)], variants),
+        "timing": [_timing(variant, [row for row in rows if row["variant"] == variant]) for variant in timed],
+        "sequence_timing": by_sequence,
+    }
+
+
+def _gains(entries: Iterable[tuple[str, Mapping[str, Any]]], variants: Iterable[str]) -> dict[str, Any]:
+    """Luma PSNR above the anchor's at the same QP: the QPs, and a line for each sequence and variant that has figures."""
+    found = [(name, v, dict(some[v].get("gains_y") or ())) for name, some in entries for v in variants if v in some]
+    qps = sorted({qp for _, _, values in found for qp in values})
+    return {"qps": qps, "lines": [(name, v, [values.get(qp) for qp in qps]) for name, v, values in found if values]}
+
+
+def _comparison(variant: str, comparison: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of the sequences' table. With an error no figure is shown, whatever could still be computed."""
+    line = {"variant": variant, **comparison, "reasons": []}
+    if comparison["warnings"]:
+        line["reasons"].append(f"{'warnings' if len(comparison['warnings']) > 1 else 'warning'}: {'; '.join(comparison['warnings'])}")
+    line["methods"] = {name: found["bd_rate_y"] for name, found in comparison["methods"].items()}
+    if comparison["error"] is not None:
+        line["reasons"].insert(0, f"error: {comparison['error']}")
+        line["methods"] = dict.fromkeys(line["methods"])
+        line |= dict.fromkeys((*FIGURES, "overlap_y", "encode_time", "decode_time"))
+    return line
+
+
+def _timing(variant: str, rows: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over rows, of the times a picture; None where no row knows."""
+    line: dict[str, Any] = {"variant": variant}
+    for key in (*TIMES, "filtered_share", "kmac_per_sample"):
+        values = [row[key] / (row["pictures"] if key in TIMES else 1) for row in rows if row["flag"] is None and row[key] is not None]
+        line[key] = fmean(values) if values else None
+    return line
+
+
+def commands(document: Document) -> list[dict[str, Any]]:
+    """The encoder's settings, once for each codec, configuration, variant and QP that they are the same for all sequences of."""
+    found = dict.fromkeys(
+        (label(row["codec"], row["configuration"]), row["variant"], row["qp"], row["command"]) for row in document["rows"] if row["command"]
+    )
+    return [dict(zip(("group", "variant", "qp", "command"), line, strict=True)) for line in found]

@@ -1,0 +1,1 @@
+"""Evaluations of research networks. Nothing but its own command group imports it."""

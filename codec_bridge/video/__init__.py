@@ -1,0 +1,1 @@
+"""Pictures, files of pictures, catalogues of sequences."""

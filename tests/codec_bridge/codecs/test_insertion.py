@@ -1,0 +1,151 @@
+"""The installers of x265 and libde265 change a source tree by whole marked lines, all or none, and take them out again exactly."""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from codec_bridge.codecs import insertion
+from codec_bridge.codecs.insertion import Codec, Edit, InsertionError, cmake, find_library
+from codec_bridge.codecs.libde265.places import LIBDE265
+from codec_bridge.codecs.x265.places import X265
+from tests.support.hm_checkout import make_library
+
+CODECS = {"x265": X265, "libde265": LIBDE265}
+ROOT = Path(__file__).parents[3]
+
+SMALL = Codec(
+    name="small",
+    version=("version.txt", r"^version (\S+)"),
+    tested=("1.0",),
+    package="codec_bridge.codecs.libde265.places",
+    adapter={"vrcnn_de265.h": "src"},
+    edits=(
+        Edit("src/a.cc", r"^\s*run\(\);", ("  before();",), "A::go"),
+        Edit("src/a.cc", r"^\s*run\(\);", ("  after();", "  last();"), "A::go", after=True),
+        Edit("src/a.h", r"^public:", ("  int vrcnn;",), "class A", after=True, first=True),
+    ),
+    builds=(cmake("CMakeLists.txt", r"^add_subdirectory"),),
+    following="",
+    notice="",
+)
+FILES = {
+    "version.txt": "version 1.0\n",
+    "src/a.cc": "void A::stop()\n{\n  run();\n}\n\nint A::go(int a,\n          int b)\n{\n  x();\n  run();\n}\n",
+    "src/a.h": "class A;\nclass A : B {\npublic:\n  int a;\npublic:\n};\n",
+    "CMakeLists.txt": "project(small)\nadd_subdirectory(src)\nadd_subdirectory(more)\n",
+}
+
+
+def make_tree(folder: Path, newline: str = "\n", **changed: str) -> Path:
+    for name, text in (FILES | {"src/" + k + ".cc": v for k, v in changed.items()}).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.replace("\n", newline).encode("latin-1"))
+    return folder
+
+
+def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mode) for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_install_again_and_undo(tmp_path: Path, newline: str) -> None:
+    tree = make_tree(tmp_path / "tree", newline, b="// \xe9\n")
+    (tree / "src/a.h").chmod(0o640)
+    library = find_library(make_library(tmp_path / "prefix"))
+    before = snapshot(tree)
+    assert insertion.status(SMALL, tree) == insertion.Status("1.0", "cmake", "not installed", "")
+    changed = insertion.install(SMALL, tree, library)
+    assert {str(path.relative_to(tree)) for path in changed} == {"src/a.cc", "src/a.h", "CMakeLists.txt", "src/vrcnn_de265.h"}
+    code = (tree / "src/a.cc").read_text().splitlines()
+    assert [line.removesuffix(" // vrcnn-int") for line in code[9:13]] == ["  before();", "  run();", "  after();", "  last();"]
+    assert code[2] == "  run();"
+    assert code[1] == "{"
+    assert (tree / "src/a.h").read_text().splitlines()[3] == "  int vrcnn; // vrcnn-int"
+    assert (tree / "src/a.h").stat().st_mode & 0o777 == 0o640
+    cmake = (tree / "CMakeLists.txt").read_text().splitlines()
+    assert cmake[1:4] == [
+        f'include_directories("{library.include}") # vrcnn-int',
+        f'link_libraries("{library.link[0]}" "-lpthread") # vrcnn-int',
+        "add_subdirectory(src)",
+    ]
+    assert all(line.endswith(newline.encode()) for line in (tree / "src/a.cc").read_bytes().splitlines(keepends=True))
+    assert insertion.status(SMALL, tree) == insertion.Status("1.0", "cmake", "installed", library.link[0])
+    assert insertion.install(SMALL, tree, library) == []
+    assert len(insertion.uninstall(SMALL, tree)) == 4
+    assert snapshot(tree) == before
+    assert insertion.uninstall(SMALL, tree) == []
+
+
+def test_nothing_changes_unless_every_place_is_found(tmp_path: Path) -> None:
+    library = find_library(make_library(tmp_path / "prefix"))
+    for number, (text, message) in enumerate(
+        [
+            (FILES["src/a.cc"].replace("  run();\n}\n\nint", "}\n\nint").replace("A::go", "A::gone"), "found no such places"),
+            (FILES["src/a.cc"].replace("  x();", "  run();"), "2 lines match"),
+            (FILES["src/a.cc"].removesuffix("}\n"), "its end is not found"),
+        ]
+    ):
+        tree = make_tree(tmp_path / str(number), a=text)
+        before = snapshot(tree)
+        with pytest.raises(InsertionError, match=message):
+            insertion.install(SMALL, tree, library)
+        assert snapshot(tree) == before
+
+
+def test_refusals(tmp_path: Path) -> None:
+    library = find_library(make_library(tmp_path / "prefix"))
+    tree = make_tree(tmp_path / "tree")
+    (tree / "version.txt").write_text("version 2.0\n")
+    with pytest.raises(InsertionError, match=r"small 2.0 was never tested, only 1.0 was"):
+        insertion.install(SMALL, tree, library)
+    assert insertion.install(SMALL, tree, library, force=True)
+    with pytest.raises(InsertionError, match="not a source tree of small"):
+        insertion.status(SMALL, tmp_path)
+    with pytest.raises(InsertionError, match="cannot hold this path"):
+        insertion.install(SMALL, tree, replace(library, include=Path("/with space")), force=True)
+    with pytest.raises(InsertionError, match="make install PREFIX"):
+        find_library(tmp_path)
+    (tmp_path / "prefix/include/vrcnn/vrcnn.h").write_text("int vrcnn_open(void);\n")
+    with pytest.raises(InsertionError, match="earlier version"):
+        find_library(tmp_path / "prefix")
+    assert "-Wl,-rpath" in " ".join(find_library(make_library(tmp_path / "other", shared=True)).link)
+
+
+def test_changed_or_partly_installed_trees_are_told(tmp_path: Path) -> None:
+    library = find_library(make_library(tmp_path / "prefix"))
+    tree = make_tree(tmp_path / "tree")
+    insertion.install(SMALL, tree, library)
+    with (tree / "src/vrcnn_de265.h").open("a") as file:
+        file.write("\n")
+    assert "changed since" in insertion.status(SMALL, tree).state
+    (tree / "src/vrcnn_de265.h").unlink()
+    assert "partly installed" in insertion.status(SMALL, tree).state
+    assert len(insertion.install(SMALL, tree, library)) == 1
+    assert insertion.status(SMALL, tree).state == "installed"
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_real_source_trees(name: str, tmp_path: Path) -> None:
+    """Needs the source trees that `make codecs` gets, or X265_SOURCE and LIBDE265_SOURCE."""
+    given = os.environ.get(f"{name.upper()}_SOURCE")
+    found = [Path(given)] if given else sorted((ROOT / "build/codecs/packages").glob(f"{name}-*/"))
+    if not found:
+        pytest.skip(f"there is no source tree of {name}; make codecs gets one")
+    codec = CODECS[name]
+    tree = tmp_path / name
+    shutil.copytree(found[0], tree, symlinks=True)
+    insertion.uninstall(codec, tree)
+    before = snapshot(tree)
+    insertion.install(codec, tree, find_library(make_library(tmp_path / "prefix")))
+    assert insertion.status(codec, tree).state == "installed"
+    after = snapshot(tree)
+    for file, (data, _) in before.items():
+        kept = [line for line in after[file][0].splitlines(keepends=True) if not line.rstrip().endswith(b" vrcnn-int")]
+        assert b"".join(kept) == data, file
+    assert set(after) - set(before) == {f"{folder}/{name}" for name, folder in codec.adapter.items()}
+    insertion.uninstall(codec, tree)
+    assert snapshot(tree) == before

@@ -1,0 +1,259 @@
+"""x265 and libde265 with the filter inside: programs that misbehave, and, where they are built, streams from end to end.
+
+The tests that run them skip unless `make codecs` was run, or VRCNN_CODECS names the folder of the programs.
+"""
+
+import os
+from collections import Counter
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codec_bridge.bitstream import nal, slices
+from codec_bridge.bitstream.errors import CodecError
+from codec_bridge.bitstream.sideinfo import parse
+from codec_bridge.codecs.hm import run as hm
+from codec_bridge.codecs.x265 import run as x265_loop
+from codec_bridge.evaluation import check, cluster
+from codec_bridge.evaluation import work as evaluation
+from codec_bridge.evaluation.plan import Plan
+from codec_bridge.evaluation.store import Store
+from codec_bridge.filter import Filter, FilterError
+from codec_bridge.library.decider import Decider
+from codec_bridge.video.catalogue import resolve
+from codec_bridge.video.video import Picture, write_y4m
+from tests.support.hm_streams import with_extension
+from tests.support.models import shipped
+from vrcnn_int.integer import ModelSet
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def tools() -> x265_loop.Tools:
+    folder = os.environ.get("VRCNN_CODECS") or ROOT / x265_loop.DEFAULT_FOLDER
+    try:
+        return x265_loop.find_tools(Path(folder))
+    except CodecError as error:
+        pytest.skip(f"{error}")
+
+
+def moving(count: int, bit_depth: int = 8, width: int = 176, height: int = 152) -> list[Picture]:
+    """A smooth texture that moves by two samples a picture, with noise."""
+    rng = np.random.default_rng(7)
+    unit = 1 << (bit_depth - 8)
+    ys, xs = np.mgrid[:height, : width + 2 * count]
+    field = 120 + 50 * np.sin(xs / 7 + ys / 23) + 30 * ((xs // 24 + ys // 16) % 2) + rng.normal(0, 3, ys.shape)
+    dtype = np.uint8 if bit_depth == 8 else np.uint16
+    found = []
+    for n in range(count):
+        luma = (np.clip(field[:, 2 * n : 2 * n + width], 0, 255) * unit).astype(dtype)
+        chroma = np.full((height // 2, width // 2), 128 * unit, dtype)
+        found.append(Picture((luma, chroma, chroma.copy()), bit_depth, "420"))
+    return found
+
+
+def script(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_programs_that_are_not_there_or_fail(tmp_path: Path) -> None:
+    with pytest.raises(CodecError, match="make codecs"):
+        x265_loop.find_tools(tmp_path)
+    for name in ("x265", "x265-10bit"):
+        script(tmp_path / name, 'echo "x265 [info]: hello"; echo "x265 [error]: it cannot be"; echo "x265 [error]: failed"; exit 1')
+    script(tmp_path / "dec265", 'echo "VRCNN: 3 pictures filtered in 0.1 s"; echo "VRCNN: no such model"; exit 10')
+    fake = x265_loop.find_tools(tmp_path)
+    with pytest.raises(CodecError, match=r"x265 failed \(exit code 1\): x265 \[error\]: it cannot be"):
+        x265_loop.encode(fake, moving(1), 32)
+    with pytest.raises(CodecError, match=r"dec265 failed \(exit code 10\): VRCNN: no such model"):
+        x265_loop.decode(fake, b"")
+    script(tmp_path / "dec265", 'echo "nFrames decoded: 0 (0x0)"')
+    with pytest.raises(CodecError, match="no picture"):
+        x265_loop.decode(fake, b"")
+    with pytest.raises(CodecError, match="x265-loop has ai, ldp, ra"):
+        x265_loop.encode(fake, moving(1), 32, configuration="ldb")
+    with pytest.raises(CodecError, match="no pictures"):
+        x265_loop.encode(fake, [], 32)
+    with pytest.raises(evaluation.EvaluationError, match="unknown configuration"):
+        evaluation.check_settings(evaluation.Settings("x265-loop", variants=("map",), configuration="ldb", codecs=tmp_path))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell how much processor time a process used")
+def test_a_program_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("x265", "x265-10bit", "dec265"):
+        script(tmp_path / name, "exec sleep 1000")
+    monkeypatch.setattr(x265_loop, "STALLED", 0.2)
+    with pytest.raises(CodecError, match=r"dec265 hangs: it has used no processor time for 0\.2 s"):
+        x265_loop.decode(x265_loop.find_tools(tmp_path), b"")
+
+
+def test_compare_modes() -> None:
+    side = [None]
+    check.compare_modes(Counter({"none": 1}), side)
+    with pytest.raises(check.Inconsistency, match="the stream says"):
+        check.compare_modes(Counter({"map": 1}), side)
+
+
+def test_decision_is_what_its_side_information_says() -> None:
+    original = moving(1)[0].planes[0]
+    source = (original // 12 * 12 + 6).astype(np.uint8)
+    height, width = original.shape
+    with Decider(width, height) as decider, Filter() as filter_:
+        index = filter_.index_for_qp(32)
+        target = filter_.filter_plane(source, 8, index)
+        cost = float(((source.astype(int) - target) ** 2).sum())
+        found = decider.decide(target, source, source, 8, qp=32, lam=1.0, ordinary_cost=cost, is_irap=True)
+        assert found.mode == "all"
+        assert found.luma is not None
+        assert np.array_equal(found.luma, target)
+        side = parse(found.data, True, width, height)
+        assert side is not None
+        assert side.indices == (index,)
+        assert side.scale == 8
+        assert found.cost == 8 * len(found.data)
+        off = decider.decide(source, source, source, 8, qp=32, lam=1.0, ordinary_cost=0.0)
+        assert (off.mode, off.luma, off.data, off.cost) == ("off", None, b"\0", 8.0)
+        with pytest.raises(FilterError, match="QP"):
+            decider.decide(target, source, source, 8, qp=52, lam=1.0, ordinary_cost=cost)
+    with pytest.raises(FilterError, match="closed"):
+        decider.decide(target, source, source, 8, qp=32, lam=1.0, ordinary_cost=cost)
+
+
+@pytest.mark.parametrize("configuration", ["ai", "ldp", "ra"])
+@pytest.mark.parametrize("bit_depth", [8, 10])
+def test_closed_loop(tools: x265_loop.Tools, configuration: str, bit_depth: int) -> None:
+    originals = moving(9, bit_depth)
+    coded = x265_loop.encode(tools, originals, 35, configuration=configuration, options=["--vrcnn"])
+    assert coded.decided["map"] + coded.decided["all"] > 0
+    side = hm.side_information(coded.data)
+    check.compare_modes(coded.decided, side)
+    for threads in ("0", "2"):
+        decoded = x265_loop.decode(tools, coded.data, originals[0], ["-t", threads])
+        assert check.compare_coded(coded.recon, decoded.pictures, [(n, "OK") for n in range(decoded.count)]) == 9 * 176 * 152
+        assert decoded.filtered == sum(information is not None and information.mode != "off" for information in side)
+    plain = x265_loop.encode(tools, originals, 35, configuration=configuration)
+    assert hm.side_information_bits(plain.data) == 0
+    assert x265_loop.decode(tools, plain.data).filtered == 0
+    assert any(not np.array_equal(a.planes[0], b.planes[0]) for a, b in zip(coded.recon, plain.recon, strict=True))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-F", "1"),
+        ("-F", "3", "--vrcnn-threads", "2"),
+        ("--no-wpp", "--pools", "none"),
+        ("--no-sao",),
+        ("--no-deblock",),
+        ("--no-vrcnn-map",),
+        ("--ctu", "16", "--max-tu-size", "16"),
+        ("--cu-lossless", "--qp", "10"),
+        ("--preset", "ultrafast"),
+        ("--vrcnn-kernel", "scalar"),
+    ],
+    ids=" ".join,
+)
+def test_settings_of_the_encoder(tools: x265_loop.Tools, options: tuple[str, ...]) -> None:
+    originals = moving(5)
+    coded = x265_loop.encode(tools, originals, 35, configuration="ra", options=["--vrcnn", *options])
+    decoded = x265_loop.decode(tools, coded.data, originals[0])
+    check.compare_coded(coded.recon, decoded.pictures, [(n, "OK") for n in range(decoded.count)])
+    check.compare_modes(coded.decided, hm.side_information(coded.data))
+
+
+def test_the_position_after_sao_and_the_decoder_s_model(tools: x265_loop.Tools, tmp_path: Path) -> None:
+    model = tmp_path / "after.vrcnn"
+    networks = shipped().networks
+    model.write_bytes(ModelSet(tuple(replace(network, position="after_sao") for network in networks)).to_bytes())
+    originals = moving(4)
+    # The networks were trained on unfiltered pictures: without the ordinary filters they have something to win.
+    options = ["--vrcnn", "--vrcnn-position", "1", "--vrcnn-model", str(model), "--no-deblock", "--no-sao"]
+    coded = x265_loop.encode(tools, originals, 37, configuration="ldp", options=options)
+    side = hm.side_information(coded.data)
+    assert any(information is not None and information.position == "after_sao" for information in side)
+    decoded = x265_loop.decode(tools, coded.data, originals[0], ["--vrcnn-model", str(model)])
+    check.compare_coded(coded.recon, decoded.pictures, [(n, "OK") for n in range(decoded.count)])
+    with pytest.raises(CodecError, match="needs the model set"):
+        x265_loop.decode(tools, coded.data)
+
+
+def test_what_the_decoder_refuses(tools: x265_loop.Tools, tmp_path: Path) -> None:
+    coded = x265_loop.encode(tools, moving(3), 37, configuration="ldp", options=["--vrcnn"])
+    information = slices.segments(coded.data)[0].extension
+    assert information[:3] == b"VN\x01"
+    for at, message in ((2, "version"), (3, "needs the model set")):
+        changed = bytearray(information)
+        changed[at] ^= 6
+        with pytest.raises(CodecError, match=message):
+            x265_loop.decode(tools, with_extension(coded.data, 0, bytes(changed)))
+    with pytest.raises(CodecError, match="cut off"):
+        x265_loop.decode(tools, with_extension(coded.data, 1, b""))
+    with pytest.raises(CodecError, match="cannot read"):
+        x265_loop.decode(tools, coded.data, options=["--vrcnn-model", str(tmp_path / "none.vrcnn")])
+    # The slice data of the first picture: a wrong picture is told by its hash, although another picture follows it.
+    first = next(part for part in nal.split(coded.data) if 16 <= part.type <= 21)
+    damaged = bytearray(coded.data)
+    damaged[coded.data.index(first.data) + len(first.data) // 2] ^= 0x10
+    with pytest.raises(CodecError, match="checksum"):
+        x265_loop.decode(tools, bytes(damaged))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--vrcnn-model", "/there/is/none.vrcnn"), "cannot read"),
+        (("--vrcnn-position", "2"), "--vrcnn-position"),
+        (("--vrcnn-threads", "65"), "--vrcnn-threads"),
+        (("--vrcnn-kernel", "none"), "--vrcnn-kernel"),
+        (("--slices", "2"), "one slice"),
+    ],
+)
+def test_what_the_encoder_refuses(tools: x265_loop.Tools, options: tuple[str, ...], message: str) -> None:
+    with pytest.raises(CodecError, match=message):
+        x265_loop.encode(tools, moving(2), 37, options=["--vrcnn", *options])
+
+
+def test_a_set_without_networks_for_the_position_is_refused(tools: x265_loop.Tools, tmp_path: Path) -> None:
+    ModelSet(shipped().networks[:1]).save(tmp_path / "before.vrcnn")
+    options = ["--vrcnn", "--vrcnn-model", str(tmp_path / "before.vrcnn"), "--vrcnn-position", "1"]
+    with pytest.raises(CodecError, match="no network for this position"):
+        x265_loop.encode(tools, moving(2), 37, options=options)
+
+
+def test_a_codec_built_with_another_model_set_gives_no_figures(tools: x265_loop.Tools, tmp_path: Path) -> None:
+    clip, stale = tmp_path / "moving.y4m", ModelSet(shipped().networks[3::-1])
+    write_y4m(clip, moving(2), Fraction(25))
+    stale.save(tmp_path / "stale.vrcnn")
+    for name in ("x265", "x265-10bit", "dec265"):
+        script(tmp_path / name, f'exec "{tools.decoder.parent / name}" --vrcnn-model "{tmp_path / "stale.vrcnn"}" "$@"')
+    settings = evaluation.Settings("x265-loop", (37,), ("anchor", "map"), 2, codecs=tmp_path)
+    anchor, network = cluster.evaluate(Plan(tuple(resolve(clip)), (settings,)), Store(tmp_path / "results")).rows
+    assert anchor["flag"] is None
+    said = f"filters with model set {stale.identity[:8]}, this evaluation is of {shipped().identity[:16]}: build the codec again"
+    assert said in network["flag"]
+    assert network["psnr_y"] is None
+
+
+def test_evaluation(tools: x265_loop.Tools, tmp_path: Path) -> None:
+    clip = tmp_path / "moving.y4m"
+    write_y4m(clip, moving(4), Fraction(25))
+    settings = evaluation.Settings(
+        "x265-loop", (32, 37), ("anchor", "none", "picture", "map", "after"), 4, check=True, codecs=tools.decoder.parent
+    )
+    rows = cluster.evaluate(Plan(tuple(resolve(clip)), (settings,)), Store(tmp_path / "results")).rows
+    assert [(row["variant"], row["qp"], row["flag"]) for row in rows] == [(name, qp, None) for name in settings.variants for qp in (32, 37)]
+    assert [row["checked_pictures"] for row in rows] == [4 * (row["variant"] in ("picture", "map")) for row in rows]
+    assert all((row["filtered_share"] > 0) == (row["kmac_per_sample"] > 0) for row in rows)
+    assert any(row["filtered_share"] > 0 for row in rows if row["variant"] == "map")
+    stream = tmp_path / "stream.hevc"
+    stream.write_bytes(x265_loop.encode(tools, moving(4), 37, options=["--vrcnn"]).data)
+    count, filtered = evaluation.check_x265_loop_stream(stream, settings)
+    assert count == 4
+    assert filtered > 0

@@ -1,0 +1,98 @@
+"""check finds planted differences and says where they are."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codec_bridge.evaluation import check
+from codec_bridge.filter import Filter
+from codec_bridge.video.video import Picture
+from vrcnn_int import integer
+from vrcnn_int.integer import Branch, IntegerNetwork, ModelSet
+from vrcnn_int.models import builtin_path
+
+MODELS = ModelSet.load(builtin_path())
+PLANE = np.random.default_rng(1).integers(0, 256, (40, 48)).astype(np.uint8)
+
+
+def changed(network: IntegerNetwork, layer: int, branch: int, **changes: object) -> IntegerNetwork:
+    layers = [list(branches) for branches in network.layers]
+    layers[layer][branch] = replace(layers[layer][branch], **changes)
+    return IntegerNetwork(tuple(tuple(branches) for branches in layers), network.qp, network.position)
+
+
+def test_equal_networks_pass() -> None:
+    with Filter(MODELS) as filter_:
+        check.compare_oracle(filter_, MODELS.networks[1], PLANE, 8, 1, filter_.filter_plane(PLANE, 8, 1), "picture 7")
+
+
+@pytest.mark.parametrize(("layer", "branch", "channel"), [(0, 0, 5), (1, 0, 3), (1, 1, 20), (2, 1, 9)])
+def test_one_changed_weight_is_found_in_its_layer_and_channel(layer: int, branch: int, channel: int) -> None:
+    """The library filters with a set in which one bit of one weight differs from the oracle's."""
+    network = MODELS.networks[3]
+    victim: Branch = network.layers[layer][branch]
+    weights = victim.weights.copy()
+    weights[channel, 0, 0, 0] ^= 64
+    weights[channel, :, 0, 0] = np.maximum(weights[channel, :, 0, 0], -127)
+    other = ModelSet((*MODELS.networks[:3], changed(network, layer, branch, weights=weights)))
+    assert other.identity != MODELS.identity
+    with Filter(other) as filter_:
+        # A weight may be dead on one plane; several make sure that its channel shows.
+        for seed in range(8):
+            plane = np.random.default_rng(seed).integers(0, 256, (32, 32)).astype(np.uint8)
+            difference = check.locate(filter_, network, plane, 8, 3)
+            if difference:
+                break
+    assert difference is not None
+    before = sum(len(b.bias) for b in network.layers[layer][:branch])
+    assert (difference.layer, difference.channel) == (layer + 1, before + channel)
+
+
+def test_a_difference_in_the_last_layer_is_named() -> None:
+    network = MODELS.networks[0]
+    last = network.layers[-1][0]
+    other = ModelSet((changed(network, 3, 0, bias=last.bias + (1 << (last.shift + 3))), *MODELS.networks[1:]))
+    with Filter(other) as filter_:
+        filtered = filter_.filter_plane(PLANE, 8, 0)
+        with pytest.raises(check.Inconsistency, match=r"picture 7: .*layer 4, channel 0"):
+            check.compare_oracle(filter_, network, PLANE, 8, 0, filtered, "picture 7")
+
+
+def test_regions_are_the_whole_picture() -> None:
+    with Filter(MODELS) as filter_:
+        whole = filter_.filter_plane(PLANE, 8, 2)
+        np.testing.assert_array_equal(check.filter_by_regions(filter_, PLANE, 8, 2), whole)
+        plane = np.random.default_rng(2).integers(0, 256, (130, 70)).astype(np.uint8)
+        np.testing.assert_array_equal(check.filter_by_regions(filter_, plane, 8, 2), filter_.filter_plane(plane, 8, 2))
+
+
+def test_sides_that_differ_are_named() -> None:
+    picture = Picture((PLANE, PLANE[::2, ::2].copy(), PLANE[::2, ::2].copy()), 8, "420")
+    check.compare_sides(picture, picture, "same")
+    chroma = picture.planes[2].copy()
+    chroma[3, 7] ^= 1
+    other = Picture((PLANE, picture.planes[1], chroma), 8, "420")
+    with pytest.raises(check.Inconsistency, match=r"plane V at sample \(7, 3\).*1 samples differ"):
+        check.compare_sides(picture, other, "clip")
+
+
+def test_first_difference_is_the_first() -> None:
+    a = np.zeros((3, 4, 5), np.int64)
+    b = a.copy()
+    b[2, 0, 0] = b[1, 3, 4] = 9
+    found = check.first_difference(a, b, 2)
+    assert found == check.Difference(2, 1, 3, 4, 0, 9)
+    assert "layer 2, channel 1, sample (4, 3): 0 expected, 9 found" in str(found)
+    with pytest.raises(check.Inconsistency, match="shape"):
+        check.first_difference(a, b[:2], 2)
+
+
+def test_another_set_than_the_oracle_s_is_refused(tmp_path: Path) -> None:
+    """The library's built-in set and the shipped file must be the same."""
+    with Filter() as filter_:
+        assert filter_.identity == MODELS.identity
+    plane = integer.filter_plane(MODELS.networks[0], PLANE, 8)
+    with Filter() as filter_:
+        np.testing.assert_array_equal(filter_.filter_plane(PLANE, 8, 0), plane)

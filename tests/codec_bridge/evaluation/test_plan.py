@@ -1,0 +1,135 @@
+"""Plan files: what they say is what is run, and a bad one is one line with the file and the key."""
+
+from pathlib import Path
+
+import pytest
+
+from codec_bridge.evaluation import plan
+from codec_bridge.evaluation.work import Settings
+from codec_bridge.video.video import write_y4m
+from tests.support import media
+from tests.support import stubs as stub_tools
+from tests.support.models import shipped
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.integer import ModelSet
+from vrcnn_int.models import builtin_path
+
+WHOLE = """
+sequences = ["chelsea", "clips"]
+qps = [22, 27, 32, 37, 42]
+codecs = ["hm", "x265"]
+configurations = { x265 = ["ai"], hm = ["ai", "ra"] }
+frames = 2
+model = "model.vrcnn"
+kernel = "scalar"
+position = "before_deblocking"
+preset = "fast"
+method = "akima"
+check = true
+transfer = "upload"
+keep_streams = true
+
+[variants]
+hm = ["anchor", "none"]
+
+[programs]
+hm = "hm"
+
+[slurm]
+jobs = 3
+cores = 2
+memory = "4GB"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "clips").mkdir()
+    write_y4m(tmp_path / "clips" / "cat.y4m", media.pictures(2), 25)
+    (tmp_path / "model.vrcnn").write_bytes(builtin_path().read_bytes())
+    ModelSet(shipped().networks[:1]).save(tmp_path / "before.vrcnn")
+    stub_tools.install(tmp_path / "hm")
+    (tmp_path / "hm/cfg/encoder_randomaccess_main.cfg").write_text("")
+    return tmp_path
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "plan.toml"
+    path.write_text(text)
+    return path
+
+
+def test_everything(folder: Path) -> None:
+    found = plan.load(written(folder, WHOLE))
+    assert [sequence.name for sequence in found.sequences] == ["chelsea", "cat"]
+    common = {
+        "qps": (22, 27, 32, 37, 42), "frames": 2, "model": folder / "model.vrcnn", "kernel": "scalar", "preset": "fast", "check": True,
+        "hm": folder / "hm",
+    }  # fmt: skip
+    assert found.runs == (
+        Settings("hm", variants=("anchor", "none"), configuration="ai", **common),
+        Settings("hm", variants=("anchor", "none"), configuration="ra", **common),
+        Settings("x265", variants=("anchor", "none", "integer"), configuration="ai", **common),
+    )
+    assert (found.method, found.transfer, found.keep_streams, found.file) == ("akima", "upload", True, "plan.toml")
+    assert found.slurm == {"jobs": 3, "cores": 2, "memory": "4GB"}
+
+
+def test_defaults(folder: Path) -> None:
+    found = plan.load(written(folder, 'sequences = ["clips/cat.y4m"]'))
+    assert found.runs == (Settings(),)
+    assert (found.method, found.transfer, found.keep_streams, found.slurm) == ("pchip", "shared", False, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "sequences: name at least one"),
+        ("sequences = [", "is not TOML"),
+        ('sequences = "clips"', "sequences: 'clips' is not a list"),
+        ("sequences = [1]", "sequences: 1 is not text"),
+        ('sequences = ["nothing"]', "'nothing' is neither a file or folder nor a known name"),
+        ('sequences = ["clips", "clips"]', "2 sequences are called cat"),
+        ('sequences = ["clips"]\nqp = [22]', "unknown key qp; there are sequences, qps, codecs"),
+        ('sequences = ["clips"]\nqps = [22, "27"]', "qps: '27' is not a whole number"),
+        ('sequences = ["clips"]\nqps = [22, true]', "qps: True is not a whole number"),
+        ('sequences = ["clips"]\nqps = [52]', "QP 52 is not in 0..51"),
+        ('sequences = ["clips"]\nframes = 0', 'frames: 0 is neither "auto" nor a number'),
+        ('sequences = ["clips"]\nframes = true', "frames: True is not text or a whole number"),
+        ('sequences = ["clips"]\ncheck = 1', "check: 1 is not true or false"),
+        ('sequences = ["clips"]\ncodecs = ["x264"]', "codecs: there is no 'x264'; there are x265, hm, x265-loop"),
+        ('sequences = ["clips"]\nconfigurations = ["ra"]', "x265 is evaluated all-intra only"),
+        ('sequences = ["clips"]\nvariants = ["anchor", "map"]', "unknown variant 'map'"),
+        ('sequences = ["clips"]\n[variants]\nhm = ["anchor"]', "unknown key variants.hm; there are x265"),
+        ('sequences = ["clips"]\n[programs]\nhmm = "x"', "unknown key programs.hmm"),
+        ('sequences = ["clips"]\ncodecs = []', "no codec, or no configuration"),
+        ('sequences = ["clips"]\ncodecs = ["x265", "x265"]', "x265 ai is given twice"),
+        ('sequences = ["clips"]\nmethod = "spline"', "unknown method 'spline'"),
+        ('sequences = ["clips"]\ntransfer = "post"', "unknown transfer 'post'; there are shared, upload"),
+        ('sequences = ["clips"]\npreset = "quick"', "unknown preset 'quick'"),
+        ('sequences = ["clips"]\nkernel = "mmx"', "mmx"),
+        ('sequences = ["clips"]\nmodel = "none.vrcnn"', "none.vrcnn"),
+        ('sequences = ["clips"]\nmodel = "before.vrcnn"\nposition = "after_sao"', "after_sao"),
+        ('sequences = ["clips"]\ncodecs = ["hm"]\n[programs]\nhm = "clips"', "has no built TAppEncoder"),
+        ('sequences = ["clips"]\nsize = "16"', "'16' is not a size"),
+    ],
+)
+def test_mistakes_are_named_with_the_file(folder: Path, text: str, said: str) -> None:
+    path = written(folder, text)
+    with pytest.raises(VrcnnError) as raised:
+        plan.load(path)
+    assert str(raised.value).startswith(str(path))
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_plan_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(VrcnnError, match="cannot read the plan"):
+        plan.load(tmp_path / "plan.toml")
+
+
+def test_curves_need_an_anchor_and_four_points(folder: Path) -> None:
+    with pytest.raises(VrcnnError, match="needs the variant anchor"):
+        plan.load(written(folder, 'sequences = ["clips"]\nvariants = ["none"]')).check_curves()
+    with pytest.raises(VrcnnError, match="at least four QPs, not 2"):
+        plan.load(written(folder, 'sequences = ["clips"]\nqps = [22, 27]')).check_curves()

@@ -1,0 +1,252 @@
+"""Summaries, tables, files and plots."""
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from codec_bridge.figures.bd_rate import bd_rate
+from codec_bridge.report.document import ROW_KEYS, describe, print_table, summarise, write_csv, write_json, write_plot
+from vrcnn_int.errors import VrcnnError
+
+
+def rows_of(sequence: str, variant: str, rate: float = 1.0, gray: bool = False, gain: float = 0.0) -> list[dict[str, Any]]:
+    rows = []
+    for qp, bits, psnr in ((22, 400_000, 42.0), (27, 200_000, 39.0), (32, 100_000, 36.5), (37, 50_000, 34.0)):
+        chroma = None if gray else psnr + 2
+        rows.append(
+            dict.fromkeys(ROW_KEYS)
+            | {"sequence": sequence, "width": 416, "height": 240, "pictures": 4, "qp": qp, "variant": variant, "codec": "x265"}
+            | {"class": "D" if sequence < "m" else "E", "configuration": "ai", "kmac_per_sample": 0.0 if variant == "anchor" else 54.512}
+            | {"bits": rate * bits, "kbps": rate * bits / 80, "side_information_bits": 0, "ssim_y": 0.9}
+            | {"psnr_y": psnr + gain, "psnr_u": chroma, "psnr_v": chroma, "psnr_yuv": chroma and psnr + gain * 0.75 + 0.5}
+            | {"encode_seconds": 0.1, "decode_seconds": 0.01, "filter_seconds": 0.02}
+        )
+    return rows
+
+
+def document_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"provenance": {"codec": "x265"}, "rows": rows, **summarise(rows)}
+
+
+def shown(document: dict[str, Any], width: int = 160) -> str:
+    stream = io.StringIO()
+    print_table(document, Console(file=stream, width=width, color_system=None, markup=False))
+    return stream.getvalue()
+
+
+def test_summary_and_mean() -> None:
+    rows = [row for name, rate in (("a", 0.9), ("b", 0.96)) for row in rows_of(name, "anchor") + rows_of(name, "integer", rate)]
+    rows += rows_of("g", "anchor", gray=True) + rows_of("g", "integer", 0.8, gray=True)
+    summary = summarise(rows)
+    assert [entry["sequence"] for entry in summary["sequences"]] == ["a", "b", "g"]
+    first, _, gray = (entry["variants"]["integer"] for entry in summary["sequences"])
+    for plane in "yuv":
+        assert math.isclose(first[f"bd_rate_{plane}"], -10)
+    assert first["overlap_y"] == 100
+    assert first["bd_psnr_y"] > 0
+    assert first["warnings"] == []
+    assert math.isclose(gray["bd_rate_y"], -20)
+    assert (gray["bd_rate_u"], gray["bd_rate_v"]) == (None, None)
+    (mean,) = (entry["variants"] for entry in summary["means"])
+    assert list(mean) == ["integer"]
+    assert mean["integer"]["sequences"] == 3
+    assert math.isclose(mean["integer"]["bd_rate_y"], (-10 - 4 - 20) / 3)
+    assert math.isclose(mean["integer"]["bd_rate_u"], -7), "the mean of the sequences that have chroma"
+    assert math.isclose(first["encode_time"], 100)
+    assert math.isclose(first["decode_time"], 300), "the network after the decoder counts as decoding"
+    assert first["kmac_per_sample"] == 54.512
+    assert summary["flags"] == []
+
+
+def test_summary_uses_bits_psnr_and_method() -> None:
+    rows = rows_of("a", "anchor") + rows_of("a", "none", gain=-0.3)
+    points = [[(row["bits"], row["psnr_y"]) for row in rows if row["variant"] == v] for v in ("anchor", "none")]
+    for method in ("pchip", "cubic", "akima"):
+        expected = bd_rate(points[0], points[1], method)
+        entry = summarise(rows, method)["sequences"][0]["variants"]["none"]
+        assert (entry["bd_rate_y"], entry["bd_psnr_y"]) == (expected.bd_rate, expected.bd_psnr)
+        assert (entry["methods"][method]["bd_rate_y"], entry["methods"][method]["bd_psnr_y"]) == (expected.bd_rate, expected.bd_psnr)
+        assert entry["bd_rate_u"] == 0
+
+
+def test_a_figure_that_cannot_be_had_is_none_with_its_reason() -> None:
+    rows = rows_of("a", "anchor") + rows_of("a", "integer", 0.9) + rows_of("b", "anchor") + rows_of("b", "integer", gain=30)
+    document = document_of(rows)
+    failed = document["sequences"][1]["variants"]["integer"]
+    assert failed["bd_rate_y"] is None
+    assert "no PSNR in common" in failed["error"]
+    assert failed["bd_rate_u"] == 0
+    mean = document["means"][0]["variants"]["integer"]
+    assert (mean["sequences"], mean["bd_rate_y"]) == (2, None), "a mean without one sequence would mislead"
+    assert mean["unflagged"]["sequences"] == 1
+    assert math.isclose(mean["unflagged"]["bd_rate_y"], -10)
+    assert [flag["severity"] for flag in document["flags"]] == ["error"]
+    assert describe(document["flags"][0]).startswith("b, x265 ai, integer: the curves have no PSNR in common")
+    text = " ".join(shown(document).split())
+    assert "error: b, x265 ai, integer: the curves have no PSNR in common" in text
+    assert "mean, unflagged -10.00" in text
+
+
+def test_a_flagged_row_is_never_a_number() -> None:
+    """Neither its curve nor, if it is the anchor's, any curve of the sequence has figures, although three points or more are left."""
+    rows = [row for name in ("a", "b", "c") for variant in ("anchor", "none", "integer") for row in rows_of(name, variant)]
+    for row in rows:
+        if (row["sequence"], row["variant"], row["qp"]) in (("a", "none", 27), ("b", "anchor", 37)):
+            row |= dict.fromkeys(key for key in row if key.startswith(("psnr", "ssim", "bits", "kbps"))) | {"flag": "the encoder failed"}
+    document = document_of(rows)
+    found = {(entry["sequence"], variant): result for entry in document["sequences"] for variant, result in entry["variants"].items()}
+    without = [key for key, result in found.items() if result["bd_rate_y"] is None]
+    assert without == [("a", "none"), ("b", "none"), ("b", "integer")]
+    for key in without:
+        assert all(value is None for values in found[key]["methods"].values() for value in values.values())
+        assert found[key]["error"].endswith("is flagged: the encoder failed")
+    assert [describe(flag) for flag in document["flags"]] == [
+        "a, x265 ai, none, QP 27: the encoder failed",
+        "b, x265 ai, anchor, QP 37: the encoder failed",
+    ]
+    assert document["means"][0]["variants"]["integer"]["unflagged"]["sequences"] == 2
+    assert document["means"][0]["variants"]["none"]["bd_rate_y"] is None
+
+
+def test_codecs_and_configurations_are_not_mixed() -> None:
+    rows = []
+    for codec, configuration, rate in (("x265", "ai", 0.9), ("hm", "ai", 0.8), ("hm", "ra", 0.7)):
+        for row in rows_of("a", "anchor") + rows_of("a", "map", rate):
+            rows.append(row | {"codec": codec, "configuration": configuration})
+    document = document_of(rows)
+    means = [(mean["codec"], mean["configuration"], round(mean["variants"]["map"]["bd_rate_y"], 6)) for mean in document["means"]]
+    assert means == [("x265", "ai", -10.0), ("hm", "ai", -20.0), ("hm", "ra", -30.0)]
+    assert shown(document).count("BD-rate (%)") == 3
+
+
+def test_classes_have_means_of_their_own() -> None:
+    rows = [row for name, rate in (("a", 0.9), ("b", 0.8), ("x", 0.7)) for row in rows_of(name, "anchor") + rows_of(name, "map", rate)]
+    document = document_of(rows)
+    found = [(entry["class"], entry["variants"]["map"]) for entry in document["classes"]]
+    assert [(name, mean["sequences"], round(mean["bd_rate_y"], 6)) for name, mean in found] == [("D", 2, -15.0), ("E", 1, -30.0)]
+    assert "class D" in shown(document)
+
+
+@pytest.mark.parametrize(
+    ("rates", "outliers"),
+    [
+        ((0.9, 0.91, 0.89, 0.9, 0.7), [4]),  # far from the median
+        ((0.9, 0.9, 0.9, 0.9, 0.895), []),  # less than a percentage point, although the others are equal
+        ((0.9, 0.91, 0.89, 0.7), []),  # too few to tell
+        ((0.9, 0.4), [1]),  # beyond 50 %
+        ((0.9, 0.85, 0.8, 0.75, 0.7), []),
+    ],
+)
+def test_outliers_are_warnings_with_their_numbers(rates: tuple[float, ...], outliers: list[int]) -> None:
+    rows = [row for n, rate in enumerate(rates) for row in rows_of(f"s{n}", "anchor") + rows_of(f"s{n}", "map", rate)]
+    document = document_of(rows)
+    assert [int(flag["sequence"][1:]) for flag in document["flags"]] == outliers
+    for flag in document["flags"]:
+        assert flag["severity"] == "warning"
+        assert f"{100 * (rates[int(flag['sequence'][1:])] - 1):+.2f} %" in flag["text"]
+    mean = document["means"][0]["variants"]["map"]
+    assert math.isclose(mean["bd_rate_y"], 100 * (sum(rates) / len(rates) - 1))
+    assert mean["unflagged"]["sequences"] == len(rates) - len(outliers)
+
+
+def test_lossless_chroma_has_no_bd_rate() -> None:
+    rows = rows_of("a", "anchor") + rows_of("a", "integer", 0.9)
+    rows[0]["psnr_u"] = rows[4]["psnr_u"] = 999.99
+    entry = summarise(rows)["sequences"][0]["variants"]["integer"]
+    assert entry["bd_rate_u"] is None
+    assert entry["bd_rate_v"] is not None
+    assert "equal to the original" in entry["warnings"][0]
+
+
+def test_missing_anchor_and_double_rows() -> None:
+    with pytest.raises(VrcnnError, match="a has no anchor"):
+        summarise(rows_of("a", "integer"))
+    with pytest.raises(VrcnnError, match=r"a, anchor: there are two results for the same QP"):
+        summarise(rows_of("a", "anchor") + rows_of("a", "anchor"))
+
+
+def test_too_few_points_are_a_warning() -> None:
+    rows = rows_of("a", "anchor")[:3] + rows_of("a", "none")[:3]
+    entry = summarise(rows)["sequences"][0]["variants"]["none"]
+    assert entry["bd_rate_y"] is None
+    assert "at least 4 points" in entry["error"]
+
+
+@pytest.mark.parametrize(("width", "tables"), [(160, 1), (80, 1), (71, 1), (70, 2), (50, 2)])
+def test_table(width: int, tables: int) -> None:
+    rows = rows_of("a", "anchor") + rows_of("a", "none", 1.05) + rows_of("a", "integer", 0.9)
+    text = shown(document_of(rows), width)
+    cells = [cell for line in text.splitlines() for cell in line.split() if line.split()[0] in ("a", "mean")]
+    none, integer = 3 * ["+5.00"], 3 * ["-10.00"]
+    if tables == 1:
+        assert cells == ["a", "4", "of", "416x240", *none, *integer, "mean", *none, *integer]
+    else:
+        head = ["a", "4", "of", "416x240"]
+        assert cells == [*head, *none, "mean", *none, *head, *integer, "mean", *integer]
+    gray = shown(document_of(rows_of("g", "anchor", gray=True) + rows_of("g", "none", 1.05, gray=True)))
+    assert ["g", "4", "of", "416x240", "+5.00", "-", "-"] in [line.split() for line in gray.splitlines()]
+
+
+def test_json_and_csv_come_back(tmp_path: Path) -> None:
+    rows = rows_of("a", "anchor") + rows_of("a", "none", 1.05)
+    document = document_of(rows)
+    write_json(tmp_path / "a.json", document)
+    assert json.loads((tmp_path / "a.json").read_text()) == document
+    write_csv(tmp_path / "a.csv", rows)
+    with (tmp_path / "a.csv").open(newline="") as file:
+        back = list(csv.DictReader(file))
+    assert len(back) == 8
+    assert list(back[0]) == [key for key in ROW_KEYS if key != "crop"]
+    assert (back[0]["sequence"], back[0]["qp"], back[0]["model"], float(back[7]["psnr_y"])) == ("a", "22", "", 34.0)
+
+
+class _Unwritable:
+    def __str__(self) -> str:
+        raise TypeError("qp")
+
+
+def test_nothing_half_written(tmp_path: Path) -> None:
+    rows = rows_of("a", "anchor") + rows_of("a", "none", 1.05)
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", document_of(rows) | {"provenance": {"x": float("nan")}})
+    with pytest.raises(VrcnnError):
+        write_json(tmp_path / "no" / "a.json", document_of(rows))
+    with pytest.raises(TypeError, match="qp"):
+        write_csv(tmp_path / "a.csv", [{"sequence": "a", "qp": _Unwritable()}])
+    with pytest.raises(VrcnnError):
+        write_plot(tmp_path / "a.png", {"rows": [], "sequences": [], "means": []})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 9])
+def test_plot_has_a_panel_per_sequence_and_a_curve_per_variant(tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.figure import Figure
+
+    figures: list[Figure] = []
+    save = Figure.savefig
+
+    def spy(figure: Figure, *args: Any, **kwargs: Any) -> None:
+        figures.append(figure)
+        save(figure, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", spy)
+    rows = [row for k in range(count) for v in ("anchor", "none", "integer") for row in rows_of(f"s{k}", v)]
+    write_plot(tmp_path / "a.png", document_of(rows))
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert [len(axes.lines) for axes in figures[0].axes] == count * [3]
+    assert [axes.get_title().split("\n")[0] for axes in figures[0].axes] == [f"s{k}" for k in range(count)]
+    assert sorted(figures[0].axes[0].lines[0].get_ydata()) == [34.0, 36.5, 39.0, 42.0]
+
+
+def test_the_least_overlap_is_printed() -> None:
+    rows = rows_of("a", "anchor") + rows_of("a", "integer", gain=1.0) + rows_of("b", "anchor") + rows_of("b", "integer", 0.9)
+    document = document_of(rows)
+    least = document["sequences"][0]["variants"]["integer"]["overlap_y"]
+    assert least < 100
+    assert f"overlap by at least {least:.0f} % (a, integer)" in shown(document)

@@ -1,0 +1,144 @@
+"""Pair files made from folders of pictures, and packed: the same samples in half the bytes, or a stated subset. No torch here."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from codec_bridge import pairs as training_pairs
+from codec_bridge.cli.app import app
+from codec_bridge.codecs import pyav as x265
+from codec_bridge.codecs.hm import run as hm
+from codec_bridge.video import catalogue, video
+from tests.support import stubs as stub_tools
+from vrcnn_int import pairs
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.pairs import PairFile
+
+
+@pytest.fixture
+def source() -> PairFile:
+    """Pictures of several sizes that use all 256 values on both sides."""
+    rng = np.random.default_rng(1)
+    recon = [rng.integers(0, 256, shape).astype(np.uint8) for shape in ((16, 24), (40, 8), (9, 11), (32, 32))]
+    original = [rng.integers(0, 256, plane.shape).astype(np.uint8) for plane in recon]
+    return PairFile(recon, original, {"qp": 27, "position": "after_sao", "frames": None})
+
+
+def test_packing_loses_nothing(source: PairFile, tmp_path: Path) -> None:
+    assert pairs.pack(source, tmp_path / "packed.npz") == 4
+    again = pairs.read(tmp_path / "packed.npz")
+    assert again.md5 == source.md5
+    assert [plane.shape for plane in again.recon] == [plane.shape for plane in source.recon]
+    assert (again.qp, again.meta["position"], again.meta["subset"]) == (27, "after_sao", None)
+
+
+def test_a_limit_keeps_a_stated_subset_of_the_seed(source: PairFile, tmp_path: Path) -> None:
+    assert pairs.pack(source, tmp_path / "a.npz", 7000, seed=5) == 2
+    assert (tmp_path / "a.npz").stat().st_size <= 7000
+    found = pairs.read(tmp_path / "a.npz")
+    assert found.meta["subset"] == {"of": 4, "seed": 5, "pictures": 2}
+    for number, index in enumerate(np.random.default_rng(5).permutation(4)[:2]):
+        np.testing.assert_array_equal(found.recon[number], source.recon[index])
+        np.testing.assert_array_equal(found.original[number], source.original[index])
+    with pytest.raises(VrcnnError, match="not one picture"):
+        pairs.pack(source, tmp_path / "b.npz", 4096)
+    assert not (tmp_path / "b.npz").exists()
+
+
+def test_smooth_pictures_shrink(tmp_path: Path) -> None:
+    ramp = np.add.outer(np.arange(200), np.arange(200)).astype(np.uint8)
+    pairs.pack(PairFile([ramp], [ramp], {"qp": 22}), tmp_path / "packed.npz")
+    assert (tmp_path / "packed.npz").stat().st_size < 4096
+
+
+def test_damage_is_named(source: PairFile, tmp_path: Path) -> None:
+    path = tmp_path / "packed.npz"
+    pairs.pack(source, path)
+    with np.load(path) as arrays:
+        values = dict(arrays)
+    for change in (
+        {"planes": values["planes"][:-9]},
+        {"planes": values["planes"] ^ 1},
+        {"shapes": values["shapes"] * 2},
+        {"shapes": values["shapes"][:-1]},
+    ):
+        np.savez(path, **{**values, **change})
+        with pytest.raises(VrcnnError, match="not a readable pair file"):
+            pairs.read(path)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Two pictures and one that repeats the first."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name, seed in (("a", 1), ("b", 2), ("c", 1)):
+        rng = np.random.default_rng(seed)
+        luma = np.clip(np.add.outer(np.arange(66), np.arange(50)) + 40 + rng.normal(0, 8, (66, 50)), 0, 255).astype(np.uint8)
+        video.write_y4m(folder / f"{name}.y4m", [video.Picture((luma,), 8, "400")], 1)
+    return folder
+
+
+def test_coding_a_folder_makes_pairs_and_goes_on(images: Path, tmp_path: Path) -> None:
+    files = training_pairs.code(images, [27, 37], tmp_path / "out", "before_deblocking")
+    for file, qp in zip(files, (27, 37), strict=True):
+        found = pairs.read(file)
+        assert (found.qp, found.meta["position"], len(found.recon)) == (qp, "before_deblocking", 2)
+        for recon, original, sequence in zip(found.recon, found.original, catalogue.resolve(images, rate=1), strict=False):
+            (picture,) = sequence.open()
+            np.testing.assert_array_equal(original, picture.planes[0])
+            (coded,) = x265.decode(x265.encode([picture], qp, filters=False).data, cropping=True)
+            np.testing.assert_array_equal(recon, coded.planes[0])
+    parts = sorted((tmp_path / "out/parts").rglob("*.npz"))
+    assert len(parts) == 4
+    times = [part.stat().st_mtime_ns for part in parts]
+    parts[2].unlink()
+    again = training_pairs.code(images, [27, 37], tmp_path / "out", "before_deblocking", workers=1)
+    assert [part.stat().st_mtime_ns == time for part, time in zip(parts, times, strict=True)] == [True, True, False, True]
+    assert [pairs.read(file).md5 for file in again] == [pairs.read(file).md5 for file in files]
+
+
+def test_position_and_downscaling(images: Path, tmp_path: Path) -> None:
+    (after,) = training_pairs.code(images, [37], tmp_path / "after", "after_sao", downscale=2)
+    found = pairs.read(after)
+    (picture,) = catalogue.resolve(images, rate=1)[0].open()
+    small = picture.planes[0][:64, :48].reshape(32, 2, 24, 2).mean(axis=(1, 3))
+    np.testing.assert_array_equal(found.original[0], np.floor(small + 0.5))
+    (coded,) = x265.decode(x265.encode([training_pairs.downscaled(picture, 2)], 37).data, cropping=True)
+    np.testing.assert_array_equal(found.recon[0], coded.planes[0])
+    with pytest.raises(VrcnnError, match="too small to be downscaled by 4"):
+        training_pairs.code(images, [37], tmp_path / "small", "after_sao", downscale=4)
+
+
+def test_coding_with_hm(images: Path, tmp_path: Path) -> None:
+    with pytest.raises(VrcnnError, match="unknown codec 'x264'; pictures are coded with x265 or hm"):
+        training_pairs.code(images, [37], tmp_path / "out", "before_deblocking", codec="x264")
+    stub_tools.install(tmp_path / "nothing")
+    (tmp_path / f"nothing/cfg/{stub_tools.CONFIGURATION}.cfg").unlink()
+    with pytest.raises(VrcnnError, match=r"configuration file .*encoder_intra_main\.cfg is not there"):
+        training_pairs.code(images, [37], tmp_path / "out", "before_deblocking", codec="hm", hm_folder=tmp_path / "nothing")
+    try:
+        tools = hm.find_tools()
+    except VrcnnError:
+        pytest.skip("needs HM; give the folder of a build in HM_ROOT")
+    (file,) = training_pairs.code(images, [37], tmp_path / "out", "before_deblocking", codec="hm")
+    found = pairs.read(file)
+    for recon, sequence in zip(found.recon, catalogue.resolve(images, rate=1), strict=False):
+        coded = hm.encode(tools, list(sequence.open()), 37, options=("--LoopFilterDisable=1", "--SAO=0"))
+        np.testing.assert_array_equal(recon, coded.recon[0].planes[0])
+
+
+def test_the_commands(images: Path, tmp_path: Path) -> None:
+    runner = CliRunner()
+    result = runner.invoke(app, ["pairs", "code", str(images), "--out", str(tmp_path / "out"), "--qp", "32"])
+    assert result.exit_code == 0, result.output
+    result = runner.invoke(app, ["pairs", "pack", str(tmp_path / "out/pairs.q32.npz"), "--out", str(tmp_path / "p.npz")])
+    assert "2 of 2 pictures" in result.output
+    assert pairs.read(tmp_path / "p.npz").md5 == pairs.read(tmp_path / "out/pairs.q32.npz").md5
+    result = runner.invoke(app, ["pairs", "pack", str(tmp_path / "p.npz"), "--out", str(tmp_path / "q.npz"), "--megabytes", "0.009"])
+    assert "1 of 2 pictures" in result.output
+    for qps in ("32,", "x", "52"):
+        result = runner.invoke(app, ["pairs", "code", str(images), "--out", str(tmp_path / "out"), "--qp", qps])
+        assert "is not a list of QPs" in str(result.exception)

@@ -1,0 +1,407 @@
+"""make exactness: every kernel, architecture, compiler and level on the conformance suite, and this CPU's kernels on random pictures.
+
+A row's programs are built from c/ and run natively or by qemu-user; a row whose tools are missing says what to install. With --weekly the
+numbers are those of a release: 3 * 10^8 samples for each SIMD kernel, 10^7 with scalar kernel and oracle, the whole suite elsewhere.
+
+Each row is in the JSON file as soon as it is there. While rows of the matrix are missing there, the next run makes these and keeps the
+others, if neither the sources nor the numbers have changed since. Nothing depends on time, so it may run at the lowest priority.
+"""
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich import box
+from rich.table import Table
+
+from codec_bridge.filter import Filter, kernels
+from codec_bridge.library.conformance import CLibrary
+from codec_bridge.provenance import processor, provenance
+from tests.support.models import extreme_network, picture, random_network, shipped
+from vrcnn_int import integer
+from vrcnn_int.conformance import PARTS, Suite
+from vrcnn_int.conformance.verify import Implementation, Oracle, PartResult, Program, verify
+from vrcnn_int.console import console, run
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import replacing
+
+ROOT = Path(__file__).parents[2]
+SOURCES = (
+    *("c/src/**/*", "c/include/**/*", "c/tools/*.c", "c/tests/print_sideinfo.c", "c/Makefile", "c/kernel_flags.txt"),
+    *("vrcnn_int/integer.py", "vrcnn_int/requant.py", "vrcnn_int/proofs.py", "vrcnn_int/models/*.vrcnn"),
+    *("vrcnn_int/conformance/*.py", "vrcnn_int/conformance/vectors/**/*", "codec_bridge/filter.py", "codec_bridge/library/conformance.py"),
+    *("codec_bridge/library/_build.py", "tests/tools/exactness.py", "tests/support/models.py", "tests/independent*.py"),
+)
+"""What rows depend on."""
+PATIENCE = 7200
+"""Seconds that a program may take for a vector: emulated, at the lowest priority, beside others."""
+PACKAGES = {"qemu": "qemu-user", "clang": "clang", "gcc": "gcc"}
+"""Debian's packages of tools; cross compilers: gcc- and the machine."""
+
+
+BUILDING = threading.Lock()
+STOPPING = threading.Event()
+"""Set when the program is interrupted: rows end at their next vector or picture."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is compared. Pictures of more samples are left out; layers need a run for each."""
+
+    simd: int
+    scalar: int
+    largest: int
+    largest_layers: int
+    largest_independent: int
+
+
+CI = Size(simd=2 * 10**6, scalar=10**5, largest=700, largest_layers=70, largest_independent=9)
+WEEKLY = Size(simd=3 * 10**8, scalar=10**7, largest=130 * 70, largest_layers=256, largest_independent=256)
+
+
+@dataclass
+class Row:
+    """A line of the matrix. skipped, failed: why there is nothing to show."""
+
+    name: str
+    kernel: str = ""
+    skipped: str = ""
+    failed: str = ""
+    seconds: float = 0
+    parts: dict[str, PartResult] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A build of the C library's programs, and how they are run."""
+
+    name: str
+    compiler: str
+    flags: str
+    emulator: tuple[str, ...] = ()
+    kernel: str = "auto"
+
+
+X86_COMPILER = "gcc" if platform.machine() == "x86_64" else "x86_64-linux-gnu-gcc"
+EMULATED = [
+    Target("x86-64, SSE2", X86_COMPILER, "-O2 -static", ("qemu-x86_64", "-cpu", "qemu64,-sse3")),
+    Target("x86-64, SSE4.2", X86_COMPILER, "-O2 -static", ("qemu-x86_64", "-cpu", "Nehalem")),
+    Target("x86-64, AVX2", X86_COMPILER, "-O2 -static", ("qemu-x86_64", "-cpu", "Haswell")),
+    Target("i386", "i686-linux-gnu-gcc", "-O2 -static", ("qemu-i386",)),
+    Target("aarch64, NEON", "aarch64-linux-gnu-gcc", "-O2 -static", ("qemu-aarch64", "-cpu", "cortex-a53")),
+    Target("aarch64, dot product", "aarch64-linux-gnu-gcc", "-O2 -static", ("qemu-aarch64", "-cpu", "neoverse-n1")),
+    Target("aarch64, i8mm", "aarch64-linux-gnu-gcc", "-O2 -static", ("qemu-aarch64", "-cpu", "max")),
+    Target("armhf", "arm-linux-gnueabihf-gcc", "-O2 -static", ("qemu-arm",)),
+    Target("riscv64", "riscv64-linux-gnu-gcc", "-O2 -static", ("qemu-riscv64",)),
+    Target("s390x, big-endian", "s390x-linux-gnu-gcc", "-O2 -static", ("qemu-s390x",)),
+    Target("ppc64, big-endian", "powerpc64-linux-gnu-gcc", "-O2 -static", ("qemu-ppc64",)),
+]
+COMPILED = [
+    Target(f"{compiler} -O{level}, {kernel}", compiler, f"-O{level}", kernel=kernel)
+    for compiler in ("gcc", "clang")
+    for level in range(4)
+    for kernel in ("scalar", "auto")
+]
+
+
+def missing_packages(target: Target) -> list[str]:
+    """What to install for a target."""
+    packages = []
+    for tool in (target.compiler, *target.emulator[:1], "make"):
+        if not shutil.which(tool):
+            machine, _, kind = tool.rpartition("-")
+            packages.append(f"gcc-{machine}" if kind == "gcc" and machine else PACKAGES.get(tool.split("-")[0], tool))
+    return packages
+
+
+def build(target: Target, folder: Path) -> tuple[Path, Path]:
+    """vrcnn_filter and print_sideinfo of a target. Raises VrcnnError with the compiler's words."""
+    place = folder.resolve() / f"{target.compiler}{target.flags.replace(' ', '')}"
+    programs = place / "vrcnn_filter", place / "print_sideinfo"
+    flags = [flag for flag in target.flags.split() if flag != "-static"]
+    variables = [
+        f"BUILD={place}",
+        f"CC={target.compiler}",
+        f"CFLAGS={' '.join(flags)}",
+        f"LDFLAGS={'-static' * ('-static' in target.flags)}",
+    ]
+    with BUILDING:  # targets may share a folder
+        done = subprocess.run(["make", "-s", "-C", str(ROOT / "c"), *variables, *map(str, programs)], capture_output=True, text=True)
+    if done.returncode:
+        raise VrcnnError(f"{target.name} cannot be built: {done.stderr.strip().splitlines()[-1]}")
+    return programs
+
+
+def check_stop(_: str = "") -> None:
+    """Raises KeyboardInterrupt in a row's thread."""
+    if STOPPING.is_set():
+        raise KeyboardInterrupt
+
+
+def run_suite(implementation: Implementation, suite: Suite, largest: int, largest_layers: int) -> dict[str, PartResult]:
+    """The whole suite, layers apart from the rest."""
+
+    class Part:
+        """The implementation, asked for some parts only."""
+
+        def __init__(self, layers: bool) -> None:
+            self.parts = [part for part in implementation.parts if (part == "layers") == layers]
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(implementation, name)
+
+    found = verify(suite, Part(False), largest, check_stop) | verify(suite, Part(True), largest_layers, check_stop)  # type: ignore[arg-type]
+    return {part: found[part] for part in PARTS if part in found}
+
+
+def run_target(target: Target, suite: Suite, size: Size, folder: Path) -> Row:
+    """Build and run one target."""
+    packages = missing_packages(target)
+    if packages:
+        return Row(target.name, skipped=f"install {' '.join(packages)}")
+    vrcnn_filter, print_sideinfo = (" ".join([*target.emulator, str(program)]) for program in build(target, folder))
+    words = f"{vrcnn_filter} --kernel {target.kernel} --model {{model}} --index {{network}} --size {{width}}x{{height}} --format 400"
+    files = "--bit-depth {depth} {input} {output}"
+    program = Program(
+        f"{words} --scale {{scale}} {files}",
+        f"{words} --layer {{layer}} {files}",
+        f"{print_sideinfo} {{width}} {{height}} {{irap}} {{input}}",
+        timeout=PATIENCE,
+    )
+    listed = subprocess.run([*vrcnn_filter.split(), "--kernels"], capture_output=True, text=True)
+    if listed.returncode:
+        raise VrcnnError(f"{vrcnn_filter} --kernels: {(listed.stderr.strip() or f'exit code {listed.returncode}').splitlines()[-1]}")
+    named = dict(line.split(maxsplit=1) for line in listed.stdout.splitlines())
+    kernel = named["auto"] if target.kernel == "auto" else target.kernel
+    return Row(target.name, kernel, parts=run_suite(program, suite, size.largest, size.largest_layers))
+
+
+# This CPU.
+
+
+def pictures(rng: np.random.Generator) -> Iterator[tuple[integer.ModelSet, list[tuple[np.ndarray, int, int, int]]]]:
+    """Model sets without end, each with pictures: plane, bit depth, index and output scale."""
+    contents = ("random", "random", "narrow", "checkerboard", "smooth", "smooth", "zero", "max")
+    while True:
+        draw = rng.random()
+        if draw < 0.6:
+            models = shipped()
+        elif draw < 0.9:
+            models = integer.ModelSet(tuple(random_network(rng) for _ in range(4)))
+        else:
+            sides = [(str(rng.choice(["high", "low", "alternating"])), str(rng.choice(["high", "low", "zero"]))) for _ in range(4)]
+            models = integer.ModelSet(tuple(extreme_network(*s, int(rng.integers(16)), int(rng.integers(1, 32768))) for s in sides))
+        found = []
+        for _ in range(8):
+            depth, content = int(rng.integers(8, 11)), str(rng.choice(contents))
+            height, width = (int(n) for n in rng.integers(1, (700, 1400)))
+            plane = picture(rng, "random" if content == "smooth" else content, height, width, depth)
+            if content == "smooth":
+                slope = np.add.outer(np.arange(height) * int(rng.integers(8)), np.arange(width) * int(rng.integers(8)))
+                plane = ((slope + plane // 16) % (1 << depth)).astype(plane.dtype)
+            found.append((plane, depth, int(rng.integers(4)), int(rng.integers(1, 11))))
+        yield models, found
+
+
+def compare(kernel: str, other: str, samples: int, seed: int) -> PartResult:
+    """Filter random pictures with a kernel and with another (or "oracle") until so many samples are compared."""
+    result, rng = PartResult(), np.random.default_rng(seed)
+    for models, found in pictures(rng):
+        threads = int(rng.integers(1, 4))
+        with Filter(models, kernel=kernel, threads=threads) as one, Filter(models, kernel="auto" if other == "oracle" else other) as two:
+            for plane, depth, index, scale in found:
+                check_stop()
+                if other == "oracle":
+                    plane = plane[:100]
+                    expected = integer.filter_plane(models.networks[index], plane, depth, scale)
+                else:
+                    expected = two.filter_plane(plane, depth, index, scale)
+                unequal = np.argwhere(one.filter_plane(plane, depth, index, scale) != expected)
+                result.vectors += 1
+                result.compared += plane.size
+                result.differ += len(unequal)
+                if len(unequal):
+                    y, x = unequal[0]
+                    shape = f"{plane.shape[1]}x{plane.shape[0]}, {depth} bits, network {index} of {models.identity[:8]}"
+                    result.problems.append(f"seed {seed}: {kernel} and {other} differ in sample ({x}, {y}) of {shape}")
+                if result.compared >= samples:
+                    return result
+    raise AssertionError
+
+
+def run_kernel(kernel: str, other: str, suite: Suite, size: Size, seed: int) -> Row:
+    """A kernel of this CPU on the suite, and against another one on random pictures."""
+    row = Row(f"this CPU, {kernel}", kernel, parts=verify(suite, CLibrary(kernel, threads=3), show=check_stop))
+    row.parts["random"] = compare(kernel, other, size.scalar if other == "oracle" else size.simd, seed)
+    return row
+
+
+def run_oracle(suite: Suite) -> Row:
+    return Row("oracle", "numpy", parts=verify(suite, Oracle(), show=check_stop))
+
+
+def run_independent(suite: Suite, size: Size) -> Row:
+    python = f"{sys.executable} -m tests.independent_program"
+    files = "{model} {network} {width} {height} {depth}"
+    program = Program(
+        f"{python} filter {files} {{scale}} {{input}} {{output}}",
+        f"{python} layer {files} {{layer}} {{input}} {{output}}",
+        f"{python} sideinfo {{width}} {{height}} {{irap}} {{input}}",
+        timeout=PATIENCE,
+    )
+    return Row("independent", "Python", parts=run_suite(program, suite, size.largest_independent, size.largest_independent // 16))
+
+
+def native_jobs(suite: Suite, size: Size, seed: int) -> Iterator[tuple[str, Callable[[], Row]]]:
+    """The fastest SIMD kernel is compared with the second, every other one with the fastest; the scalar kernel with the oracle."""
+    simd = [name for name, supported in kernels() if supported and name not in ("auto", "scalar")]
+    others = dict.fromkeys(simd[:-1], simd[-1]) | ({simd[-1]: simd[-2]} if len(simd) > 1 else {})
+    for n, name in enumerate(("scalar", *simd)):
+        other = "oracle" if name == "scalar" or len(simd) == 1 else others[name]
+        yield f"this CPU, {name}", partial(run_kernel, name, other, suite, size, seed + n)
+
+
+def rows(suite: Suite, size: Size, seed: int, folder: Path) -> list[tuple[str, Callable[[], Row]]]:
+    """Every row by name, not yet run."""
+    targets = [(target.name, partial(run_target, target, suite, size, folder)) for target in (*EMULATED, *COMPILED)]
+    by_hand = [("oracle", partial(run_oracle, suite)), ("independent", partial(run_independent, suite, size))]
+    return [*by_hand, *native_jobs(suite, size, seed), *targets]
+
+
+def cell(result: PartResult | None) -> str:
+    """What one part showed."""
+    if result is None:
+        return ""
+    wrong = [f"{result.differ} DIFFER"] * (result.differ > 0) + [f"{result.missing} NO RESULT"] * (result.missing > 0)
+    return ", ".join([str(result.compared), *wrong])
+
+
+def show(found: list[Row]) -> None:
+    """Print the matrix, what differs, and what was skipped."""
+    columns = [*PARTS, "random"]
+    table = Table(
+        "row", "kernel", *columns, title="compared (samples; values; models; extensions)", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    for row in found:
+        if row.parts:
+            table.add_row(row.name, row.kernel, *(cell(row.parts.get(part)) for part in columns))
+    console.print(table)
+    for row in found:
+        if row.skipped or row.failed:
+            word = "skipped" if row.skipped else "failed"
+            console.print(f"{word}: {row.name}: {row.skipped or row.failed}", highlight=False, soft_wrap=True)
+        for part, result in row.parts.items():
+            for problem in result.problems[:3]:
+                console.print(f"{row.name}, {part}: {problem}", highlight=False, soft_wrap=True)
+
+
+def sources() -> str:
+    """SHA-256 of all that rows depend on, by name and content."""
+    digest = hashlib.sha256()
+    for path in sorted({path for pattern in SOURCES for path in ROOT.glob(pattern) if path.is_file()}):
+        digest.update(f"{path.relative_to(ROOT)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def interrupted(json_file: Path | None, expected: dict[str, Any]) -> tuple[int | None, list[Row]]:
+    """Seed and good rows of a matrix that is not complete and of which ``expected`` holds; None and no rows if there is none."""
+    if not json_file or not json_file.is_file():
+        return None, []
+    try:
+        record = json.loads(json_file.read_text())
+        if record["complete"] or any(record["provenance"][name] != value for name, value in expected.items()):
+            return None, []
+        found = [Row(**{**row, "parts": {name: PartResult(**part) for name, part in row["parts"].items()}}) for row in record["rows"]]
+        seed = int(record["provenance"]["seed"])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None, []
+    return seed, [row for row in found if row.parts and not row.failed and not any(part.problems for part in row.parts.values())]
+
+
+def main(
+    weekly: Annotated[bool, typer.Option("--weekly", help="The numbers of a release; most of an hour.")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="Only rows whose name has this in it; may be given again.")] = None,
+    jobs: Annotated[int, typer.Option(help="Rows at once.", min=1)] = 2,
+    seed: Annotated[int | None, typer.Option(help="Of the random pictures; default: the time.")] = None,
+    folder: Annotated[Path, typer.Option("--build", help="Where programs are built.")] = ROOT / "build/exactness",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Results and provenance; what is missing of them is run.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run everything, also what an interrupted run has left.")] = False,
+) -> None:
+    """Print the exactness matrix; exit code 1 if anything differs."""
+    suite, size = Suite.load(), WEEKLY if weekly else CI
+    code = {"size": asdict(size), "sources": sources(), "processor": processor()}
+    before, kept = interrupted(None if fresh else json_file, code | ({} if seed is None else {"seed": seed}))
+    seed = next(number for number in (seed, before, int(time.time())) if number is not None)
+    matrix = rows(suite, size, seed, folder)
+    wanted = [job for job in matrix if not only or any(word in job[0] for word in only)]
+    if not wanted:
+        raise VrcnnError(f"no row's name has {' or '.join(only or [])} in it")
+    for path in (folder, *([json_file.parent] if json_file else [])):
+        path.mkdir(parents=True, exist_ok=True)
+
+    finished = {row.name: row for row in kept}
+    if finished:
+        print(f"{json_file}: {len(finished)} rows of this matrix are there already (--fresh runs them again)", file=sys.stderr, flush=True)
+    saving = threading.Lock()
+
+    def save(row: Row) -> None:
+        """After every row, so that what an interrupted run found is kept."""
+        with saving:
+            finished[row.name] = row
+            if json_file:
+                record = {
+                    "provenance": provenance(seed=seed, **code),
+                    "complete": len(finished) == len(matrix),
+                    "rows": [asdict(finished[name]) for name, _ in matrix if name in finished],
+                }
+                with replacing(json_file) as temporary:
+                    temporary.write_text(json.dumps(record, indent=1) + "\n")
+
+    def run_row(job: tuple[str, Callable[[], Row]]) -> Row:
+        start = time.monotonic()
+        try:
+            row = job[1]()
+        except VrcnnError as error:
+            row = Row(job[0], failed=str(error))
+        row.seconds = round(time.monotonic() - start, 1)
+        save(row)
+        print(f"{row.name}: {row.skipped or row.failed or f'{row.seconds} s'}", file=sys.stderr, flush=True)
+        return row
+
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            list(pool.map(run_row, [job for job in wanted if job[0] not in finished]))
+        except BaseException:
+            STOPPING.set()
+            raise
+    found = [finished[name] for name, _ in wanted]
+    show(found)
+    results = [result for row in found for result in row.parts.values()]
+    random = [row for row in found if "random" in row.parts]
+    simd, scalar = [row for row in random if row.kernel != "scalar"], [row for row in random if row.kernel == "scalar"]
+    problems = sum(len(result.problems) for result in results) + sum(bool(row.failed) for row in found)
+    differ = sum(result.differ for result in results)
+    for kind, rows_of_kind in (("SIMD kernels", simd), ("scalar kernel and oracle", scalar)):
+        console.print(f"random pictures, {kind}: {sum(row.parts['random'].compared for row in rows_of_kind)} samples", highlight=False)
+    console.print(f"seed {seed}: {len(found)} rows, {sum(bool(row.skipped) for row in found)} skipped, {differ} differ", highlight=False)
+    if problems:
+        raise VrcnnError(f"{problems} rows, vectors or pictures are not as they should be")
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    run(app)

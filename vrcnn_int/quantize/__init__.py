@@ -1,0 +1,1 @@
+"""Float network to integer network: bounds, rounding, ratio synchronization. numpy only."""

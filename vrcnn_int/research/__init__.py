@@ -1,0 +1,1 @@
+"""The papers' other methods and networks. Nothing but its own command group imports it."""

@@ -1,0 +1,1 @@
+"""Networks are trained here: everything that needs torch."""

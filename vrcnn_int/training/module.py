@@ -1,0 +1,188 @@
+"""VRCNN as an ``nn.Module``: the three forms a network takes on its way to integers.
+
+float: BReLU with fixed bounds. discretized: forward with round(W / delta) * delta, gradients to W (Eq. 14). bounded: deltas
+and bounds frozen by a quantize.Plan, activations rounded to 7 bits. The input is (s - 128) / 255, the output a residual / 255.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, pad, unfold
+
+from vrcnn_int.network import Architecture, FloatNetwork, halo
+from vrcnn_int.quantize.plan import Plan, layer_levels, make_plan
+from vrcnn_int.quantize.rounding import round_together, second_moment
+from vrcnn_int.requant import LEVELS
+from vrcnn_int.training.brelu import BReLU
+
+
+class DiscretizedConv(nn.Module):
+    """Convolution whose forward weights can be discretized.
+
+    ``step`` None: float weights. 0: delta follows max|W| / levels (Eq. 1). Above 0: that delta, frozen, and W held within
+    +-levels delta. ``levels``: 127 for 8-bit weights. Weight [out, in, k, k]; gradients go to the undiscretized weight (straight through).
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__()
+        self.kernel = kernel
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
+        self.step: float | None = None
+        self.levels = LEVELS
+
+    def forward_weight(self) -> Tensor:
+        """The weights that the forward pass uses."""
+        if self.step is None:
+            return self.weight
+        delta = self.weight.detach().abs().max() / self.levels if self.step == 0 else self.step
+        steps = torch.floor(self.weight.detach() / delta + 0.5).clamp(-self.levels, self.levels)
+        return self.weight + (steps * delta - self.weight.detach())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv2d(x, self.forward_weight(), self.bias)
+
+
+class Network(nn.Module):
+    """A network of concatenated convolutions with BReLU between layers; forward: [N, 1, H, W] -> residual [N, 1, H, W].
+
+    ``bounds``: one upper bound per hidden layer. With ``valid=True`` forward pads nothing and gives
+    [N, 1, H - 2 halo, W - 2 halo]: training patches then see no false border.
+    ``weight_limit``: where deltas are not frozen yet, the largest |W| of a branch as a multiple of their root mean square; 0: any.
+    """
+
+    def __init__(self, architecture: Architecture, bounds: Sequence[float], qp: int, position: str) -> None:
+        super().__init__()
+        self.qp, self.position = qp, position
+        self.plan: Plan | None = None
+        self.weight_limit = 0.0
+        self.halo = halo(architecture)
+        inputs = 1
+        layers = []
+        for layer in architecture:
+            layers.append(nn.ModuleList(DiscretizedConv(inputs, branch.channels, branch.kernel) for branch in layer))
+            inputs = sum(branch.channels for branch in layer)
+        self.layers = nn.ModuleList(layers)
+        self.activations = nn.ModuleList(BReLU(bound) for bound in bounds)
+        with torch.no_grad():
+            self.convolutions()[-1][0].weight.mul_(0.1)  # starts near "no filter": the first steps cannot blow up
+
+    def forward(self, x: Tensor, valid: bool = False) -> Tensor:
+        for i, layer in enumerate(self.convolutions()):
+            reach = max(branch.kernel for branch in layer) // 2
+            if not valid:
+                x = pad(x, (reach,) * 4)
+            outputs = []
+            for branch in layer:
+                crop = reach - branch.kernel // 2  # a smaller kernel needs less border
+                outputs.append(branch(x[:, :, crop : x.shape[2] - crop, crop : x.shape[3] - crop] if crop else x))
+            x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
+            if i < len(self.activations):
+                x = self.activations[i](x)
+        return x
+
+    def convolutions(self) -> list[list[DiscretizedConv]]:
+        """The convolutions by layer and branch."""
+        return [[conv for conv in layer if isinstance(conv, DiscretizedConv)] for layer in self.layers if isinstance(layer, nn.ModuleList)]
+
+    def discretize_weights(self, levels: int = LEVELS) -> None:
+        """Second training stage: forward with weights discretized to +-levels (first and last layer: 127), delta follows max|W|."""
+        for i, layer in enumerate(self.convolutions()):
+            for conv in layer:
+                conv.step, conv.levels = 0.0, layer_levels(levels, i, len(self.layers))
+
+    def round_first_layer(self, inputs: Iterable[Tensor]) -> None:
+        """Round the first layer's weights together, for inputs [N, 1, H, W] as these (see rounding.py); delta stays max|W| / levels."""
+        batches = list(inputs)
+        for conv in self.convolutions()[0]:
+            vectors = torch.cat([unfold(batch, conv.kernel).transpose(1, 2).flatten(0, 1) for batch in batches])
+            moment = second_moment(vectors.cpu().numpy())
+            with torch.no_grad():
+                delta = float(conv.weight.abs().max()) / conv.levels
+                rows = [round_together(row / delta, moment, conv.levels) for row in conv.weight.flatten(1).double().cpu().numpy()]
+                conv.weight.copy_(torch.from_numpy(np.stack(rows) * delta).view_as(conv.weight))
+
+    def hold_first_layer(self) -> None:
+        """Train the first layer's weights no further."""
+        for conv in self.convolutions()[0]:
+            conv.weight.requires_grad_(False)
+
+    def quantize_bounds(self, plan: Plan | None = None) -> None:
+        """Third training stage: freeze deltas and bounds by ``plan`` (made from the weights if None), round activations."""
+        self.plan = plan or make_plan(self.export())
+        for i, (layer, rescales) in enumerate(zip(self.convolutions(), self.plan.branches, strict=True)):
+            for conv, rescale in zip(layer, rescales, strict=True):
+                conv.step, conv.levels = float(rescale.delta), layer_levels(self.plan.weight_levels, i, len(self.layers))
+        for activation, bound in zip(self.activations, self.plan.bounds, strict=True):
+            assert isinstance(activation, BReLU)
+            activation.bound, activation.levels = float(bound), self.plan.levels
+        self.clamp_weights()
+
+    def clamp_weights(self) -> None:
+        """Keep W within +-levels delta once deltas are frozen, within the weight limit before; call after every optimizer step."""
+        with torch.no_grad():
+            for layer in self.convolutions():
+                for conv in layer:
+                    if conv.step:
+                        conv.weight.clamp_(-conv.levels * conv.step, conv.levels * conv.step)
+                    elif self.weight_limit:
+                        limit = conv.weight.square().mean().sqrt() * self.weight_limit
+                        conv.weight.clamp_(-limit, limit)
+
+    def export(self) -> FloatNetwork:
+        """The weights as numpy data."""
+        return FloatNetwork(
+            tuple(tuple(conv.weight.detach().float().cpu().contiguous().numpy().copy() for conv in layer) for layer in self.convolutions()),
+            tuple(tuple(conv.bias.detach().float().cpu().numpy().copy() for conv in layer) for layer in self.convolutions()),
+            tuple(float(activation.bound) for activation in self.activations),  # type: ignore[arg-type]
+            self.qp,
+            self.position,
+            self.plan.to_json() if self.plan else None,
+        )
+
+
+def module_from(network: FloatNetwork) -> Network:
+    """An nn.Module with the weights of ``network`` (in its bounded form if it carries a plan)."""
+    module = Network(network.architecture, network.bounds, network.qp, network.position)
+    with torch.no_grad():
+        for layer, weights, biases in zip(module.convolutions(), network.weights, network.biases, strict=True):
+            for conv, weight, bias in zip(layer, weights, biases, strict=True):
+                conv.weight.copy_(torch.from_numpy(weight))
+                conv.bias.copy_(torch.from_numpy(bias))
+    if network.tuning:
+        module.quantize_bounds(Plan.from_json(network.tuning))
+    return module
+
+
+def watch_activations(network: Network, batches: Iterable[Tensor], reduce: Callable[[Tensor], float]) -> list[list[float]]:
+    """``reduce`` of the values before each activation, one a batch of inputs [N, 1, H, W]: by hidden layer and batch."""
+    found: list[list[float]] = [[] for _ in network.activations]
+
+    def watch(values: list[float]) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        return lambda _module, inputs: values.append(reduce(inputs[0]))
+
+    hooks = [a.register_forward_pre_hook(watch(values)) for a, values in zip(network.activations, found, strict=True)]
+    with torch.no_grad():
+        for batch in batches:
+            network(batch, valid=True)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def filter_plane_float(network: FloatNetwork, plane: NDArray[np.integer], bit_depth: int) -> NDArray[np.integer]:
+    """Filter one luma plane (uint8 or uint16, [H, W]) with the float network in fp32, rounded to samples at the end.
+
+    The float variant of evaluations: not bit-exact between machines. 8 <= bit_depth <= 10; the input is not reduced to 8 bits.
+    """
+    unit = 1 << (bit_depth - 8)
+    module = module_from(network).eval()
+    with torch.no_grad():
+        x = (torch.from_numpy(plane.astype(np.float32)) / unit - 128) / 255
+        residual = module(x[None, None])[0, 0].double().numpy() * 255 * unit
+    filtered: NDArray[np.integer] = np.clip(np.floor(plane + residual + 0.5), 0, 256 * unit - 1).astype(plane.dtype)
+    return filtered

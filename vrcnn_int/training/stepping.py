@@ -1,0 +1,196 @@
+"""One optimizer step, the same on CPU and GPU: learning rate, forward pass of training, optimizers, weight average."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from math import cos, pi
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, hardtanh, pad
+
+from vrcnn_int.training.module import Network
+from vrcnn_int.training.sampling import Patches
+from vrcnn_int.training.team import Team, shares
+
+
+def rate_at(step: int, steps: int, peak: float, schedule: str, warm_up: float) -> float:
+    """Learning rate of step 0 .. steps-1: linear rise over the share ``warm_up``, then to 0 as ``schedule`` says.
+
+    ``schedule``: cosine, trapezoid (constant until the last third, then linear) or constant (no fall).
+    """
+    rising = max(1, round(warm_up * steps))
+    if step < rising:
+        return peak * (step + 1) / rising
+    part = (step - rising) / max(1, steps - rising)
+    return peak * {"cosine": 0.5 + 0.5 * cos(pi * part), "trapezoid": min(1.0, 3 * (1 - part)), "constant": 1.0}[schedule]
+
+
+def training_output(module: Network, x: Tensor, dtype: torch.dtype, valid: bool = True) -> Tensor:
+    """``module(x, valid)`` in ``dtype``, faster: a layer's branches are one convolution, smaller kernels padded with zeros."""
+    values: Tensor = x.to(dtype)
+    for i, layer in enumerate(module.convolutions()):
+        reach = max(conv.kernel for conv in layer) // 2
+        weight = torch.cat([pad(conv.forward_weight(), (reach - conv.kernel // 2,) * 4) for conv in layer])
+        values = values if valid else pad(values, (reach,) * 4)
+        values = conv2d(values, weight.to(dtype), torch.cat([conv.bias for conv in layer]).to(dtype))
+        if i < len(module.activations):
+            activation = module.activations[i]
+            values = activation(values) if activation.levels else hardtanh(values, 0.0, activation.bound)  # type: ignore[arg-type]
+    return values
+
+
+def orthogonalized(matrix: Tensor) -> Tensor:
+    """The nearest matrix with singular values near 1, by five Newton-Schulz iterations (Jordan et al. 2024, Muon)."""
+    x: Tensor = matrix / (matrix.norm() + 1e-7)
+    for _ in range(5):
+        a = x @ x.T
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+    return x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update is orthogonalized; for weights [out, ...] seen as matrices with one row an output."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], rate: float | Tensor, momentum: float = 0.95) -> None:
+        super().__init__(parameters, {"lr": rate, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                state = self.state[p]
+                if not state:
+                    state["momentum"] = torch.zeros_like(p)
+                state["momentum"].lerp_(p.grad, 1 - group["momentum"])
+                update = orthogonalized(p.grad.lerp(state["momentum"], group["momentum"]).flatten(1))
+                # An orthogonal update has mean square 1 / its longer side; this gives it Adam's usual 0.2.
+                p.sub_((update * (0.2 * max(update.shape) ** 0.5)).view_as(p) * group["lr"])
+
+
+class Averages:
+    """Moving average of a module's parameters. Decay 0: none, the parameters themselves."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.parameters = [p.detach() for p in module.parameters()]
+        self.decay = decay
+        self.values = [p.clone() for p in self.parameters] if decay else self.parameters
+
+    def update(self) -> None:
+        """Take the parameters in; call after every optimizer step."""
+        if self.decay:
+            torch._foreach_lerp_(self.values, self.parameters, 1 - self.decay)
+
+    def adopt(self) -> None:
+        """Make the averages the module's parameters."""
+        if self.decay:
+            torch._foreach_copy_(self.parameters, self.values)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The module has the averages inside the block, its own parameters again after it."""
+        kept = [p.clone() for p in self.parameters]
+        self.adopt()
+        try:
+            yield
+        finally:
+            torch._foreach_copy_(self.parameters, kept)
+
+
+class Stepper:
+    """Optimizer steps of one stage. Patches are drawn for a block of steps at once.
+
+    ``capture``: on CUDA, record the step as a graph and replay it.
+    """
+
+    BLOCK = 64
+    EAGER = 3
+    """Steps before the capture, which needs allocated optimizer states."""
+
+    def __init__(
+        self,
+        team: Team,
+        patches: Patches,
+        optimizers: list[torch.optim.Optimizer],
+        averages: Averages,
+        dtype: torch.dtype,
+        stage: int,
+        capture: bool,
+    ) -> None:
+        self.team, self.patches, self.optimizers, self.averages = team, patches, optimizers, averages
+        self.dtype, self.stage, self.capture = dtype, stage, capture
+        self.block, self.drawn = -1, (torch.empty(0), torch.empty(0))
+        self.places = torch.zeros(patches.sampling.batch, 3, dtype=torch.int64, device=patches.device)
+        self.weights = torch.ones(patches.sampling.batch, device=patches.device)
+        self.loss = torch.zeros((), device=patches.device)
+        self.mean_loss = torch.zeros((), device=patches.device)
+        """Moving average of the loss, started at 0."""
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.eager = self.EAGER
+        self.dealing = False
+
+    def deal(self, dealing: bool) -> None:
+        """Whether patches are dealt out to the networks by difficulty (see team.shares)."""
+        if dealing != self.dealing and len(self.team.networks) > 1:
+            self.dealing, self.graph = dealing, None
+
+    def body(self) -> None:
+        """Cut patches, forward, backward, optimizer, averages; the loss is the squared error in 8-bit sample steps."""
+        inputs, targets = self.patches.cut(self.places)
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        fp32 = self.dtype == torch.float32
+        valid = self.patches.sampling.margin > 0
+        outputs = [network(inputs, valid) if fp32 else training_output(network, inputs, self.dtype, valid) for network in self.team]
+        errors = torch.stack([((output.float() - targets) ** 2).mean((1, 2, 3)) for output in outputs])
+        difficulty = (targets**2).mean((1, 2, 3)) if self.dealing else None
+        rival = None
+        if self.team.rival is not None and not self.dealing:
+            with torch.no_grad():
+                output = training_output(self.team.rival, inputs, self.dtype, valid)
+                rival = ((output.float() - targets) ** 2).mean((1, 2, 3))
+        loss = (shares(errors, difficulty, rival) * errors * self.weights).sum(0).mean() * 255**2
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.team.clamp_weights()
+        self.averages.update()
+        self.loss.copy_(loss.detach())
+        self.mean_loss.lerp_(self.loss, 0.02)
+
+    def place(self, step: int) -> None:
+        """Put the patches of a step where body looks for them."""
+        if step // self.BLOCK != self.block:
+            self.block = step // self.BLOCK
+            draws = [self.patches.draw(self.stage, self.block * self.BLOCK + i) for i in range(self.BLOCK)]
+            places, weights = (torch.from_numpy(np.stack(values)).to(self.patches.device) for values in zip(*draws, strict=True))
+            self.drawn = places, weights
+        self.places.copy_(self.drawn[0][step % self.BLOCK])
+        self.weights.copy_(self.drawn[1][step % self.BLOCK])
+
+    def step(self, step: int, rate: float) -> None:
+        """Step number ``step`` of the stage, with a learning rate. Its loss is in ``self.loss`` (reading it waits for the device)."""
+        self.place(step)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(rate * group.get("factor", 1.0))
+                else:
+                    group["lr"] = rate * group.get("factor", 1.0)
+        if not self.capture:
+            self.body()
+        elif self.graph is not None:
+            self.graph.replay()
+        elif self.eager > 0:
+            self.eager -= 1
+            side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                self.body()
+            torch.cuda.current_stream().wait_stream(side)
+        else:
+            self.graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self.graph):  # records the step, does not run it
+                self.body()
+            self.graph.replay()

@@ -1,0 +1,111 @@
+"""Networks that are trained together: each learns most from the patches that it filters best (an encoder chooses a network per unit)."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vrcnn_int.network import FloatNetwork
+from vrcnn_int.pairs import PairFile
+from vrcnn_int.quantize.plan import Plan
+from vrcnn_int.training.module import Network
+
+UNIT = 64
+"""Side of the units that validation lets choose their network."""
+
+GENERAL = 0.1
+"""Share of every patch's error that all networks learn from alike, so that none is left without work."""
+
+
+class Team(nn.Module):
+    """One or more networks of the same QP and position, through the same stages.
+
+    ``rival``: one more that an encoder will choose among, which stays as it is: what it filters best, the others need not learn.
+    """
+
+    def __init__(self, networks: Sequence[Network], rival: Network | None = None) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.rival = rival.requires_grad_(False) if rival is not None else None
+
+    def __iter__(self) -> Iterator[Network]:
+        for network in self.networks:
+            assert isinstance(network, Network)
+            yield network
+
+    def round_first_layers(self, inputs: Sequence[Tensor]) -> None:
+        """Network.round_first_layer of every network."""
+        for network in self:
+            network.round_first_layer(inputs)
+
+    def hold_first_layers(self) -> None:
+        """Network.hold_first_layer of every network."""
+        for network in self:
+            network.hold_first_layer()
+
+    def discretize_weights(self) -> None:
+        """Second training stage of every network."""
+        for network in self:
+            network.discretize_weights()
+
+    def quantize_bounds(self, plans: Sequence[Plan | None]) -> None:
+        """Third training stage of every network."""
+        for network, plan in zip(self, plans, strict=True):
+            network.quantize_bounds(plan)
+
+    def clamp_weights(self) -> None:
+        """Network.clamp_weights of every network."""
+        for network in self:
+            network.clamp_weights()
+
+    def export(self) -> list[FloatNetwork]:
+        """The weights as numpy data."""
+        return [network.export() for network in self]
+
+
+def shares(errors: Tensor, difficulty: Tensor | None, rival: Tensor | None = None) -> Tensor:
+    """How much of each patch's error each network learns from: [K, N], columns sum to 1, or to GENERAL where the rival is best.
+
+    ``errors`` [K, N]: of each network on each patch; ``rival`` [N]: of the rival. ``difficulty`` [N]: at the start, when the networks do
+    not differ yet, patches are dealt out by it, the easiest to the first network; None: to the network that is best.
+    """
+    count, patches = errors.shape
+    if difficulty is None:
+        owner = (errors if rival is None else torch.cat([errors, rival[None]])).detach().argmin(0)
+    else:
+        owner = difficulty.argsort().argsort() * count // patches
+    owned = (torch.arange(count, device=errors.device)[:, None] == owner).to(errors.dtype)
+    return owned if count == 1 and rival is None else owned * (1 - GENERAL) + GENERAL / count
+
+
+def unit_errors(samples: NDArray[np.floating], original: NDArray[np.uint8]) -> NDArray[np.floating]:
+    """Sum of squared errors of each unit of a plane."""
+    squares = (samples - original) ** 2
+    rows = np.add.reduceat(squares, np.arange(0, squares.shape[0], UNIT), axis=0)
+    sums: NDArray[np.floating] = np.add.reduceat(rows, np.arange(0, squares.shape[1], UNIT), axis=1)
+    return sums
+
+
+def psnr_gain(team: Team, files: list[PairFile], device: str, precision: str = "fp32") -> tuple[float, float, list[float]]:
+    """PSNR (dB, means over the pictures of the pair files) of the unfiltered pictures; gain where each unit has the best network of the
+    team (with one network: everywhere that one); gain of each network everywhere, the rival's last."""
+
+    def psnr(errors: NDArray[np.floating], samples: int) -> float:
+        return float(10 * np.log10(255**2 / max(float(errors.sum()) / samples, 1e-9)))
+
+    results: list[list[float]] = []
+    team.eval()
+    with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+        for recon, original in (pair for file in files for pair in zip(file.recon, file.original, strict=True)):
+            x = (torch.from_numpy(recon.astype(np.float32)).to(device) - 128) / 255
+            x = x[None, None].contiguous(memory_format=torch.channels_last)
+            everyone = [*team, *([team.rival] if team.rival is not None else [])]
+            residuals = [network(x)[0, 0].float().cpu().numpy() * 255 for network in everyone]
+            outputs = [np.clip(np.floor(recon + residual + 0.5), 0, 255) for residual in residuals]
+            errors = np.stack([unit_errors(output, original) for output in (recon.astype(np.float64), *outputs)])
+            results.append([psnr(error, recon.size) for error in (errors[0], errors[1:].min(axis=0), *errors[1:])])
+    team.train()
+    before, best, *single = np.mean(results, axis=0).tolist()
+    return before, best - before, [value - before for value in single]
