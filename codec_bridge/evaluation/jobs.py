@@ -33,9 +33,7 @@ from codec_bridge.codecs.x265 import run as x265_loop
 from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.store import Result, digest
 from codec_bridge.evaluation.work import (
-    AFTER_DECODING,
     BY_BACKEND,
-    INSIDE,
     Measured,
     Settings,
     Stopped,
@@ -45,9 +43,9 @@ from codec_bridge.evaluation.work import (
     load_models,
 )
 from codec_bridge.figures import metrics
+from codec_bridge.figures.row import AFTER_DECODING, INSIDE, KEYS
 from codec_bridge.library import _vrcnn, cuda
 from codec_bridge.provenance import git_revision, without_paths
-from codec_bridge.report.document import ROW_KEYS
 from codec_bridge.video.catalogue import Sequence as VideoSequence
 from codec_bridge.video.video import Picture, samples_md5
 from vrcnn_int.errors import VrcnnError
@@ -138,7 +136,7 @@ class Job:
 
     def row(self, figures: Mapping[str, Any]) -> dict[str, Any]:
         """A row with these figures; the rest are None."""
-        return {**dict.fromkeys(ROW_KEYS), **figures, **self.names}
+        return {**dict.fromkeys(KEYS), **figures, **self.names}
 
     def flagged(self, why: str) -> dict[str, Any]:
         """The row of a job without figures."""

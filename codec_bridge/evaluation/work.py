@@ -32,6 +32,7 @@ from codec_bridge.evaluation import check
 from codec_bridge.evaluation.store import digest
 from codec_bridge.evaluation.stream_cache import StreamCache
 from codec_bridge.figures import metrics
+from codec_bridge.figures.row import AFTER_DECODING, ALL_INTRA, INSIDE
 from codec_bridge.filter import Filter
 from codec_bridge.library.decider import Decider, Decision
 from codec_bridge.video.catalogue import Sequence as VideoSequence
@@ -50,17 +51,9 @@ VARIANTS = {
     "hm": ("anchor", "none", "integer", "float", "choice", "picture", "map"),
     "x265-loop": ("anchor", "none", "picture", "map", "after"),
 }
-"""Of each codec. anchor: deblocking and SAO; none: both off. Offline, all-intra, integer and float are the networks on every picture of
-the stream without filters; choice: each picture is the anchor's with its bits, or that of the stream without filters with its bits, the
-integer networks in those units where they help, and the side information. In the loop the encoder decides: picture, for whole pictures;
-map, for units of a picture. after: the same decision about the same networks on the anchor's decoded pictures, outside the loop, its side
-information counted."""
+"""Of each codec."""
 
 DEFAULT_VARIANTS = {"x265": "anchor,none,integer", "hm": "anchor,map", "x265-loop": "anchor,map"}
-
-INSIDE = ("picture", "map")
-ALL_INTRA = ("integer", "float", "choice")
-AFTER_DECODING = (*ALL_INTRA, "after")
 
 BACKENDS = ("c", "cuda")
 BY_BACKEND = ("integer",)

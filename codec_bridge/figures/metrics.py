@@ -2,14 +2,29 @@
 
 import math
 from importlib import import_module
+from typing import Protocol, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from codec_bridge.video.video import Picture, Plane
 from vrcnn_int.errors import VrcnnError
+
+Plane = NDArray[np.integer]
 
 VERSION = 1  # of what is measured; results of another version are not reused
 IDENTICAL = 999.99  # what HM prints where there is no error
+
+
+class Picture(Protocol):
+    """Planes, Y or Y, U, V, of one bit depth, some of which may lie outside what is shown."""
+
+    @property
+    def planes(self) -> tuple[Plane, ...]: ...
+    @property
+    def bit_depth(self) -> int: ...
+    @property
+    def pixel_format(self) -> str: ...
+    def cropped(self) -> Self: ...
 
 
 def psnr(plane: Plane, original: Plane, bit_depth: int) -> float:

@@ -14,31 +14,7 @@ spent in encoder, decoder, filter and metrics), "overhead_percent" (100 - 100 bu
 samples; None if they could not be read)}], "runs": [{"codec", "configuration", "variants"}], "qps", "frames" (None: by size), "model",
 "kernel", "position", "preset", "method", "check", "apart": names of sequences that are in no mean}.
 
-``rows``: one for each sequence, codec, configuration, variant and QP of the plan, in this order, with the keys of ROW_KEYS and
-
-    class         of the catalogue (A to F; colour, gray), or by size: "A (size)" to "E (size)"
-    bits          all that is paid: the stream without picture hash SEI, with side_information_bits (which are also told apart)
-    psnr_y, ...   means of the pictures' PSNR at the internal bit depth; psnr_yuv weighs Y, U, V by 6:1:1; 999.99 where a plane of
-                  some picture equals its original
-    ssim_y        mean SSIM of luma
-    encode_seconds, decode_seconds      in the encoder, with the filter that is inside it; in the decoder. The same for variants
-                  that share a stream.
-    filter_seconds                      in the network: after the decoder, or inside the encoder with the decisions
-    decode_filter_seconds               in the network inside the decoder
-    encode_cpu_seconds, decode_cpu_seconds      where the program tells
-    metric_seconds
-    filtered_share                      of the luma samples, 0 to 1: by networks
-    kmac_per_sample                     multiplications of the networks a luma sample, in thousands, filtered_share counted
-    md5, stream_md5                     of the originals' coded samples, of the stream
-    command                             the encoder's settings; the model set is named by its identity
-    key           of the job; its log file is logs/KEY.log in the results folder
-    crop          None, or {"file", "original", "picture", "x", "y", "width", "height", "units"}: ``file``, ``original``: grey PNG files
-                  in the results folder, luma at 8 bits (crops/...): what this row measured and its original, at x, y of picture number
-                  ``picture``. Rows of one sequence crop the same place, so the anchor's and none's files are the other sides.
-                  ``units``: None, or, for variants map and after: {"mode": "off", "all" or "map", "indices": of the networks, "unit_size",
-                  "choices": rows of the units of the whole picture, 0 not filtered, n by indices[n - 1]}; one unit if not map
-    flag          None, or why this row has no figures: encoder or decoder failed, decoder's pictures are not the encoder's, a hash
-                  is wrong, pictures are missing. All figures are None then.
+``rows``: one for each sequence, codec, configuration, variant and QP of the plan, in this order (figures.row).
 
 ``sequences``: [{"sequence", "class", "codec", "configuration", "variants": {variant: COMPARISON}}] for all variants but the anchor.
 "apart": true for sequences that the plan leaves out of classes and means. A COMPARISON with the anchor of the same codec and configuration:
@@ -78,6 +54,7 @@ from typing import TYPE_CHECKING, Any
 
 from codec_bridge.figures.bd_rate import METHODS, BdRateError, BdResult, bd_rate
 from codec_bridge.figures.metrics import IDENTICAL
+from codec_bridge.figures.row import AFTER_DECODING, KEYS, VARIANTS
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
 
@@ -86,15 +63,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 SCHEMA = 1
-VARIANTS = ("anchor", "none", "integer", "float", "picture", "map", "after", "choice")
 PLANES = ("y", "u", "v", "yuv")
-ROW_KEYS = (
-    "sequence", "class", "width", "height", "bit_depth", "pictures", "qp", "variant", "codec", "configuration", "bits",
-    "side_information_bits", "kbps", "psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "ssim_y", "encode_seconds", "encode_cpu_seconds",
-    "decode_seconds", "decode_cpu_seconds", "filter_seconds", "decode_filter_seconds", "metric_seconds", "filtered_share",
-    "kmac_per_sample", "model", "kernel", "encoder", "command", "md5", "stream_md5", "checked_pictures", "checked_samples", "key", "crop",
-    "flag", "git_revision",
-)  # fmt: skip
 BD_KEYS = tuple(f"bd_{kind}_{plane}" for kind in ("rate", "psnr") for plane in PLANES)
 MORE_KEYS = ("encode_time", "decode_time", "kmac_per_sample")
 
@@ -196,7 +165,7 @@ def _ratio(anchor: Sequence[Row], test: Sequence[Row], key: str) -> float | None
 
 
 def _is_offline(row: Row) -> bool:
-    return row["variant"] in ("integer", "float", "choice", "after")
+    return row["variant"] in AFTER_DECODING
 
 
 def _find_outliers(entries: Sequence[dict[str, Any]]) -> None:
@@ -352,7 +321,7 @@ def write_json(path: str | Path, document: Document) -> None:
 def write_csv(path: str | Path, rows: Sequence[Row]) -> None:
     """Write rows as CSV with a header line; missing values are empty. Raises VrcnnError if the file cannot be written."""
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [key for key in ROW_KEYS if key != "crop"], extrasaction="ignore")
+        writer = csv.DictWriter(file, [key for key in KEYS if key != "crop"], extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
 

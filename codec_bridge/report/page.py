@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from codec_bridge.figures.metrics import IDENTICAL
+from codec_bridge.figures.row import VARIANTS
 from codec_bridge.report import view
-from codec_bridge.report.document import VARIANTS, Document, Row
+from codec_bridge.report.document import Document, Row
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
 
@@ -63,7 +64,11 @@ def render(document: Document, folder: Path | None = None) -> str:
 
     view.check_schema(document)
     environment = Environment(
-        loader=PackageLoader("codec_bridge", "html"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("codec_bridge.report", "html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # variants have an order
     filters = (view.signed, view.percent, view.share, view.number, view.seconds, look, tone, breakable)

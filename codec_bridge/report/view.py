@@ -7,7 +7,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from codec_bridge.report.document import SCHEMA, VARIANTS, Document
+from codec_bridge.figures.row import VARIANTS
+from codec_bridge.report.document import SCHEMA, Document
 from vrcnn_int.errors import VrcnnError
 
 CONFIGURATIONS = {"ai": "all intra", "ra": "random access", "ldb": "low delay B", "ldp": "low delay P"}

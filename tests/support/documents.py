@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from codec_bridge.report.document import ROW_KEYS, SCHEMA, summarise
+from codec_bridge.figures.row import KEYS
+from codec_bridge.report.document import SCHEMA, summarise
 
 RATES = {"anchor": 1.0, "none": 1.03, "integer": 0.95, "float": 0.949, "picture": 0.96, "map": 0.94, "after": 0.97, "choice": 0.945}
 """Of each variant, over the anchor's at the same PSNR."""
@@ -27,7 +28,7 @@ def rows_of(
         chroma = None if gray else psnr + 2
         share = 0.0 if variant in ("anchor", "none") else 0.5 if variant == "map" else 1.0
         rows.append(
-            dict.fromkeys(ROW_KEYS)
+            dict.fromkeys(KEYS)
             | {"sequence": sequence, "class": size, "width": 416, "height": 240, "bit_depth": 8, "pictures": 4, "qp": qp}
             | {"variant": variant, "codec": codec, "configuration": configuration, "bits": RATES[variant] * bits}
             | {"kbps": RATES[variant] * bits / 80, "side_information_bits": 64, "psnr_y": psnr, "psnr_u": chroma, "psnr_v": chroma}

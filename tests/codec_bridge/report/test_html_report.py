@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
+from codec_bridge.figures.row import VARIANTS
 from codec_bridge.report import markdown as markdown_report
 from codec_bridge.report import page as html_report
 from codec_bridge.report import view as report_view
-from codec_bridge.report.document import VARIANTS, write_json
+from codec_bridge.report.document import write_json
 from tests.codec_bridge.cli.test_command_lines import bridge, refused
 from tests.support.documents import CROP, document_of, rows_of, with_crops
 from vrcnn_int.errors import VrcnnError

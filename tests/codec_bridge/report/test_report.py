@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from codec_bridge.figures.bd_rate import bd_rate
-from codec_bridge.report.document import ROW_KEYS, describe, print_table, summarise, write_csv, write_json, write_plot
+from codec_bridge.figures.row import KEYS
+from codec_bridge.report.document import describe, print_table, summarise, write_csv, write_json, write_plot
 from vrcnn_int.errors import VrcnnError
 
 
@@ -20,7 +21,7 @@ def rows_of(sequence: str, variant: str, rate: float = 1.0, gray: bool = False, 
     for qp, bits, psnr in ((22, 400_000, 42.0), (27, 200_000, 39.0), (32, 100_000, 36.5), (37, 50_000, 34.0)):
         chroma = None if gray else psnr + 2
         rows.append(
-            dict.fromkeys(ROW_KEYS)
+            dict.fromkeys(KEYS)
             | {"sequence": sequence, "width": 416, "height": 240, "pictures": 4, "qp": qp, "variant": variant, "codec": "x265"}
             | {"class": "D" if sequence < "m" else "E", "configuration": "ai", "kmac_per_sample": 0.0 if variant == "anchor" else 54.512}
             | {"bits": rate * bits, "kbps": rate * bits / 80, "side_information_bits": 0, "ssim_y": 0.9}
@@ -202,7 +203,7 @@ def test_json_and_csv_come_back(tmp_path: Path) -> None:
     with (tmp_path / "a.csv").open(newline="") as file:
         back = list(csv.DictReader(file))
     assert len(back) == 8
-    assert list(back[0]) == [key for key in ROW_KEYS if key != "crop"]
+    assert list(back[0]) == [key for key in KEYS if key != "crop"]
     assert (back[0]["sequence"], back[0]["qp"], back[0]["model"], float(back[7]["psnr_y"])) == ("a", "22", "", 34.0)
 
 

@@ -1,0 +1,168 @@
+"""What is known of one variant of a sequence at one QP: the record that evaluations keep and reports show."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+VARIANTS = ("anchor", "none", "integer", "float", "picture", "map", "after", "choice")
+"""In the order of reports. anchor: deblocking and SAO; none: both off. Offline, all-intra, integer and float are the networks on every
+picture of the stream without filters; choice: each picture is the anchor's with its bits, or that of the stream without filters with its
+bits, the integer networks in those units where they help, and the side information. In the loop the encoder decides: picture, for whole
+pictures; map, for units of a picture. after: the same decision about the same networks on the anchor's decoded pictures, outside the loop,
+its side information counted."""
+
+INSIDE = ("picture", "map")
+ALL_INTRA = ("integer", "float", "choice")
+AFTER_DECODING = (*ALL_INTRA, "after")
+
+
+@dataclass(frozen=True)
+class Units:
+    """What networks filtered of a whole picture; one unit if the picture has no map."""
+
+    mode: str
+    """off, all or map."""
+    indices: list[int]
+    """Of the networks in the model set."""
+    unit_size: int
+    """In luma samples, both ways."""
+    choices: list[list[int]]
+    """Rows of units: 0 not filtered, n by ``indices[n - 1]``."""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Grey PNG files in the results folder, luma at 8 bits. Rows of one sequence crop the same place: the anchor's and none's files are
+    the other sides."""
+
+    file: str
+    """What this row measured, by its name in the results folder."""
+    original: str
+    picture: int
+    """Number of the picture."""
+    x: int
+    y: int
+    width: int
+    height: int
+    units: Units | None
+    """Of variants map, choice and after."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As rows hold it."""
+        return {**vars(self), "units": None if self.units is None else dict(vars(self.units))}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """What ``to_json`` gave. Raises LookupError or TypeError for anything else."""
+        units = values["units"]
+        return cls(**{**_named(cls, values), "units": None if units is None else Units(**_named(Units, units))})
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured. Seconds are wall time unless a name says cpu. None: not known, or there is none (chroma of 4:0:0)."""
+
+    bits: int
+    """All that is paid: the stream without picture hash SEI, with side_information_bits."""
+    side_information_bits: int
+    kbps: float
+    psnr_y: float
+    """Mean of the pictures' PSNR at the internal bit depth; metrics.IDENTICAL where the plane of some picture equals its original."""
+    psnr_u: float | None
+    psnr_v: float | None
+    psnr_yuv: float | None
+    """Weighs Y, U, V by 6:1:1."""
+    ssim_y: float
+    """Mean SSIM of luma."""
+    encode_seconds: float
+    """In the encoder, with the filter that is inside it. The same for variants that share a stream, as decode_seconds."""
+    encode_cpu_seconds: float | None
+    decode_seconds: float
+    decode_cpu_seconds: float | None
+    filter_seconds: float
+    """In the network: after the decoder, or inside the encoder with the decisions."""
+    decode_filter_seconds: float
+    """In the network inside the decoder."""
+    metric_seconds: float
+    filtered_share: float
+    """Of the luma samples, 0 to 1: by networks."""
+    kmac_per_sample: float
+    """Multiplications of the networks a luma sample, in thousands, filtered_share counted."""
+    model: str | None
+    """Identity of the set; None without networks."""
+    kernel: str | None
+    encoder: str
+    """Its name and version."""
+    command: str
+    """The encoder's settings; the model set is named by its identity."""
+    stream_md5: str
+    checked_pictures: int
+    """Compared with the oracle, 0 where nobody asked for it."""
+    checked_samples: int
+
+    def psnr(self, plane: str) -> float | None:
+        """Of y, u, v or yuv."""
+        value: float | None = getattr(self, f"psnr_{plane}")
+        return value
+
+
+@dataclass(frozen=True)
+class Row:
+    """A variant of a sequence at a QP, with its figures or with the reason why it has none. Nothing in it names a path of the machine."""
+
+    sequence: str
+    class_name: str
+    """Of the catalogue (A to F; colour, gray), or by size: "A (size)" to "E (size)"."""
+    width: int
+    height: int
+    bit_depth: int
+    pictures: int
+    qp: int
+    variant: str
+    """One of VARIANTS."""
+    codec: str
+    configuration: str
+    md5: str | None
+    """Of the originals' coded samples; None if they could not be read."""
+    key: str
+    """Of the job; its log file is logs/KEY.log in the results folder."""
+    figures: Figures | None = None
+    crop: Crop | None = None
+    git_revision: str | None = None
+    """Of the code that measured."""
+    flag: str | None = None
+    """None, or why this row has no figures: encoder or decoder failed, decoder's pictures are not the encoder's, a hash is wrong, pictures
+    are missing."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A flat object: the figures are None where there are none."""
+        figures = vars(self.figures) if self.figures else dict.fromkeys(_names(Figures))
+        crop = self.crop.to_json() if self.crop else None
+        values = {**vars(self), **figures, "class": self.class_name, "crop": crop}
+        return {key: values[key] for key in KEYS}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """What ``to_json`` gave, other keys left out. Raises LookupError or TypeError for anything else."""
+        figures = None if values["bits"] is None else Figures(**_named(Figures, values))
+        crop = None if values["crop"] is None else Crop.from_json(values["crop"])
+        rest = {**values, "class_name": values["class"], "figures": figures, "crop": crop}
+        return cls(**_named(cls, rest))
+
+
+KEYS = (
+    *("sequence", "class", "width", "height", "bit_depth", "pictures", "qp", "variant", "codec", "configuration", "bits"),
+    *("side_information_bits", "kbps", "psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "ssim_y", "encode_seconds", "encode_cpu_seconds"),
+    *("decode_seconds", "decode_cpu_seconds", "filter_seconds", "decode_filter_seconds", "metric_seconds", "filtered_share"),
+    *("kmac_per_sample", "model", "kernel", "encoder", "command", "md5", "stream_md5", "checked_pictures", "checked_samples"),
+    *("key", "crop", "flag", "git_revision"),
+)
+"""Of a row in JSON and CSV files, in their order."""
+
+
+def _names(of: type[Row | Figures | Crop | Units]) -> list[str]:
+    return [field.name for field in fields(of)]
+
+
+def _named(of: type[Row | Figures | Crop | Units], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in _names(of)}

@@ -1,0 +1,45 @@
+"""Rows and their JSON form, which files of earlier versions hold."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from codec_bridge.figures.row import AFTER_DECODING, INSIDE, KEYS, VARIANTS, Crop, Figures, Row, Units
+
+EARLIER = Path(__file__).with_name("rows.json")
+"""As version 0.1.0 wrote them before rows had a type: an anchor, a choice with its units, a flagged row."""
+
+
+def test_rows_of_earlier_files_come_back_to_the_byte() -> None:
+    text = EARLIER.read_text()
+    rows = [Row.from_json(values) for values in json.loads(text)]
+    assert json.dumps([row.to_json() for row in rows], indent=1) + "\n" == text
+    anchor, choice, flagged = rows
+    assert anchor.figures
+    assert choice.crop
+    assert (anchor.variant, anchor.class_name) == ("anchor", "D (size)")
+    assert (anchor.figures.bits, anchor.figures.psnr("u")) == (19032, 43.7897690959244)
+    assert choice.crop.units == Units("all", [10], 80, [[1]])
+    assert (flagged.figures, flagged.crop, flagged.flag) == (None, None, "the sequence ends after 1 of 2 pictures")
+
+
+def test_every_field_has_a_key() -> None:
+    own = {field.name for of in (Row, Figures) for field in fields(of)} - {"figures", "class_name"} | {"class"}
+    assert own == set(KEYS)
+    assert len(own) == len(KEYS)
+
+
+def test_what_is_no_row_is_refused_and_what_is_more_is_left_out() -> None:
+    values = json.loads(EARLIER.read_text())[1]
+    assert Row.from_json(values | {"more": 1}) == Row.from_json(values)
+    for key in KEYS:
+        with pytest.raises(KeyError, match=key):
+            Row.from_json({name: value for name, value in values.items() if name != key})
+    with pytest.raises(TypeError):
+        Crop.from_json(values["crop"] | {"units": 1})
+
+
+def test_variants_of_codecs_and_outside_them_are_of_the_list() -> None:
+    assert {*INSIDE, *AFTER_DECODING, "anchor", "none"} == set(VARIANTS)
