@@ -6,12 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 # The editable install holds the compiled C library: it is stale when one of these changes.
 BUILT_FROM := pyproject.toml setup.py constraints.txt codec_bridge/library/_build.py codec_bridge/library/_vrcnn.cdef.txt \
-	c/kernel_flags.txt $(wildcard c/src/*.[ch] c/src/*/*.[ch] c/bench/*.[ch] c/include/vrcnn/*.h)
+	c/kernel_flags.txt vrcnn_int/models/vrcnn_intra.vrcnn $(wildcard c/src/*.[ch] c/src/*/*.[ch] c/bench/*.[ch] c/include/vrcnn/*.h)
 
-# Generated files are written by vrcnn-int export, not by hand.
-C_FILES := $(filter-out c/src/builtin_vrcnn_intra.h,\
-	$(wildcard c/src/*.[ch] c/src/*/*.[ch] c/include/vrcnn/*.h c/tools/*.c c/tests/*.[ch] c/bench/*.[ch] c/fuzz/*.[ch] \
-	c/cuda/*.[ch] c/cuda/*/*.[ch] c/cuda/*.cu c/cuda/*.cuh c/cuda/tests/*.cpp))
+C_FILES := $(wildcard c/src/*.[ch] c/src/*/*.[ch] c/include/vrcnn/*.h c/tools/*.c c/research/*.c c/tests/*.[ch] c/bench/*.[ch] \
+	c/fuzz/*.[ch] c/cuda/*.[ch] c/cuda/*/*.[ch] c/cuda/*.cu c/cuda/*.cuh c/cuda/tests/*.cpp)
 # The compiler flags of one C file on this machine.
 KERNEL_FLAGS = $$(awk -v file="$${file\#c/}" -v machine=$$(uname -m) '$$1 == file && $$2 == machine { $$1 = $$2 = ""; print }' c/kernel_flags.txt)
 
@@ -76,8 +74,9 @@ lint: $(VENV)/.dev ## ruff, mypy, clang-format and clang-tidy; changes nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
+	$(MAKE) -s -C c build/vrcnn_intra.inc
 	for file in $(filter %.c,$(C_FILES)); do \
-	$(BIN)/clang-tidy --quiet $$file -- -std=c99 -Ic/include -Ic/src -Ic/tests -Ic/cuda -DVRCNN_CUDA_COMPILER=0 $(KERNEL_FLAGS) || exit 1; done
+	$(BIN)/clang-tidy --quiet $$file -- -std=c99 -Ic/include -Ic/src -Ic/build -Ic/tests -Ic/cuda -DVRCNN_CUDA_COMPILER=0 $(KERNEL_FLAGS) || exit 1; done
 
 format: $(VENV)/.dev ## put Python and C sources into the format that lint wants
 	$(BIN)/ruff check --fix .
@@ -93,8 +92,7 @@ exactness: $(VENV)/.dev ## every kernel, compiler and architecture here on the c
 bench: $(VENV)/.runtime ## time the filter on this machine: 2 to 3 minutes, best with nothing else running
 	$(BIN)/codec-bridge bench --json build/bench.json --plot build/bench.png
 
-generated: $(VENV)/.runtime ## write the checked-in files again that are generated: C sources of models, conformance suite, ABI
-	$(BIN)/vrcnn-int export vrcnn_int/models/vrcnn_intra.vrcnn --header c/src/builtin_vrcnn_intra.h
+generated: $(VENV)/.runtime ## write the checked-in files again that are generated: conformance suite, ABI
 	rm -rf vrcnn_int/conformance/vectors
 	$(BIN)/vrcnn-int conformance make vrcnn_int/conformance/vectors
 	$(BIN)/python -m tests.tools.abi

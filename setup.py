@@ -1,4 +1,5 @@
-"""Only what pyproject.toml cannot say: the cffi extension that holds the C library, whose kernels each have compiler flags of their own."""
+"""Only what pyproject.toml cannot say: the cffi extension that holds the C library, whose kernels have compiler flags of their own; and the
+model in it."""
 
 import sysconfig
 from pathlib import Path
@@ -6,6 +7,8 @@ from typing import Any
 
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
+
+MODEL = "vrcnn_int/models/vrcnn_intra.vrcnn"
 
 
 def kernel_flags() -> dict[str, list[str]]:
@@ -17,6 +20,11 @@ def kernel_flags() -> dict[str, list[str]]:
     return {f"c/{source}": flags for source, target, *flags in fields if target == machine}
 
 
+def model_source(data: bytes) -> str:
+    """A binary model as C source, the same text that c/Makefile writes: its bytes in decimal, 16 a line."""
+    return "".join("".join(f"{byte}," for byte in data[start : start + 16]) + "\n" for start in range(0, len(data), 16))
+
+
 class BuildKernels(build_ext):
     def build_extensions(self) -> None:
         flags, compile_one = kernel_flags(), self.compiler._compile
@@ -25,7 +33,15 @@ class BuildKernels(build_ext):
             compile_one(obj, src, ext, cc_args, [*extra_postargs, *flags.get(Path(src).as_posix(), [])], pp_opts)
 
         self.compiler._compile = compile_with_own_flags
+        self.write_model()
         super().build_extensions()
+
+    def write_model(self) -> None:
+        """vrcnn_intra.inc, which c/src/builtin.c includes, into the folder of the objects."""
+        folder = Path(self.build_temp)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "vrcnn_intra.inc").write_text(model_source((Path(__file__).parent / MODEL).read_bytes()), encoding="ascii", newline="\n")
+        self.compiler.add_include_dir(str(folder))
 
 
 setup(cffi_modules=["codec_bridge/library/_build.py:ffibuilder"], cmdclass={"build_ext": BuildKernels})

@@ -3,9 +3,11 @@
 import hashlib
 import importlib.util
 import re
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -69,6 +71,28 @@ def test_rule_of_the_abi() -> None:
     assert verdict(old, old.replace("A = 1", "A = 2"), True) == ""
 
 
+@pytest.fixture
+def project_setup(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """setup.py, which builds nothing here."""
+    monkeypatch.setattr("setuptools.setup", lambda **_: None)
+    spec = importlib.util.spec_from_file_location("project_setup", ROOT / "setup.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "project_setup", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_both_builds_compile_in_exactly_the_model_file(project_setup: ModuleType, tmp_path: Path) -> None:
+    data = builtin_path().read_bytes()
+    subprocess.run(["make", "-s", "-C", str(ROOT / "c"), f"BUILD={tmp_path}", str(tmp_path / "vrcnn_intra.inc")], check=True)
+    text = (tmp_path / "vrcnn_intra.inc").read_text()
+    assert bytes(int(number) for number in text.replace("\n", "").rstrip(",").split(",")) == data
+    assert project_setup.model_source(data) == text
+    assert builtin_path() == ROOT / project_setup.MODEL
+
+
 def test_versions_agree() -> None:
     assert version() == __version__
     assert re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.M).group(1) == __version__  # type: ignore[union-attr]
@@ -87,15 +111,8 @@ def test_versions_agree() -> None:
     ],
 )
 def test_kernels_are_compiled_with_their_flags_whatever_the_machine_is_called(
-    platform: str, machine: str, monkeypatch: pytest.MonkeyPatch
+    platform: str, machine: str, project_setup: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sysconfig, "get_platform", lambda: platform)
-    monkeypatch.setattr("setuptools.setup", lambda **_: None)
-    spec = importlib.util.spec_from_file_location("project_setup", ROOT / "setup.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "project_setup", module)
-    spec.loader.exec_module(module)
     lines = [line.split() for line in (ROOT / "c/kernel_flags.txt").read_text().splitlines() if line and line[0] != "#"]
-    assert module.kernel_flags() == {f"c/{file}": flags for file, target, *flags in lines if target == machine}
+    assert project_setup.kernel_flags() == {f"c/{file}": flags for file, target, *flags in lines if target == machine}

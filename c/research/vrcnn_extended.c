@@ -1,6 +1,6 @@
-/* vrcnn_extended: runs an extended network (vrcnn_int/research/extended.py), which the library refuses, on one 8-bit plane. Apart from the library,
- * with whole values in memory, a loop for each operation and no kernels: it shows that another implementation computes the oracle's
- * integers. Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+/* vrcnn_extended: runs an extended network (vrcnn_int/research/extended.py), which the library refuses, on one 8-bit plane. Apart from the
+ * library, with whole values in memory, a loop for each operation and no kernels: it shows that another implementation computes the
+ * oracle's integers. Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>

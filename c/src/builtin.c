@@ -1,7 +1,10 @@
-/* The model set that is compiled in; it has networks for both positions. The header is generated: vrcnn-int export.
+/* The model set that is compiled in; it has networks for both positions. Its bytes are written out by the build.
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
-#include "builtin_vrcnn_intra.h"
 #include "model.h"
+
+static const unsigned char vrcnn_intra[] = {
+#include "vrcnn_intra.inc"
+};
 
 const unsigned char *vrcnn_builtin_file(VrcnnPosition position, size_t *size)
 {

@@ -8,7 +8,7 @@
 # Exit code 3: something to build with is not there (a tool, apt, the network); the last line of the standard error says what.
 # Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 OUT=${OUT:-build/codecs}
 DEBIAN_MIRROR=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 CODEC_BRIDGE=${CODEC_BRIDGE:-.venv/bin/codec-bridge}
@@ -71,7 +71,7 @@ fingerprint() {
         for tree in "$X265_SOURCE" "$LIBDE265_SOURCE"; do
             (cd "$tree" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum)
         done
-        find c/src c/include c/Makefile c/kernel_flags.txt codec_bridge/codecs/build.sh codec_bridge/codecs/insertion.py \
+        find c/src c/include c/Makefile c/kernel_flags.txt vrcnn_int/models/vrcnn_intra.vrcnn codec_bridge/codecs/build.sh codec_bridge/codecs/insertion.py \
             codec_bridge/codecs/x265/adapter codec_bridge/codecs/x265/places.py codec_bridge/codecs/libde265/adapter codec_bridge/codecs/libde265/places.py \
             -type f -print0 |
             LC_ALL=C sort -z | xargs -0 sha256sum

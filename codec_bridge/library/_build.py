@@ -21,7 +21,10 @@ ffibuilder.set_source(
     # The peak rates that codec-bridge bench compares with are part of the extension only, not of the library.
     sources=[*_files("*.c"), "c/bench/peak.c"],
     include_dirs=["c/include", "c/src", "c/bench"],
-    depends=[*_files("*.h"), "c/bench/peak.h", "c/include/vrcnn/vrcnn.h", "c/kernel_flags.txt", "codec_bridge/library/_vrcnn.cdef.txt"],
+    depends=[
+        *(*_files("*.h"), "c/bench/peak.h", "c/include/vrcnn/vrcnn.h", "c/kernel_flags.txt", "codec_bridge/library/_vrcnn.cdef.txt"),
+        "vrcnn_int/models/vrcnn_intra.vrcnn",
+    ],
     # -O3: the scalar kernels rely on the compiler to vectorize them.
     extra_compile_args=["-O3", "-fvisibility=hidden", "-pthread"],
     extra_link_args=["-pthread"],

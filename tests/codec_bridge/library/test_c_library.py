@@ -19,6 +19,7 @@ from vrcnn_int.proofs import prove
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[3]
+MODEL = "vrcnn_int/models/vrcnn_intra.vrcnn"
 KERNELS = [name for name, supported in kernels() if supported and name != "auto"]
 CONTENTS = ("random", "narrow", "constant", "zero", "max", "checkerboard")
 SIZES = [
@@ -339,18 +340,38 @@ def test_tool_lists_kernels_and_runs_each(prefix: Path, tmp_path: Path) -> None:
     assert len(results) == 1
 
 
-def test_a_changed_header_is_compiled_again_however_the_output_folder_was_named(tmp_path: Path) -> None:
-    """The CUDA library's Makefile builds the C library too, and names the folder in full: a stale model must not stay in it."""
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """c/ of a copy of the sources, and the model beside it."""
     for folder in ("src", "include", "cuda"):
-        shutil.copytree(ROOT / "c" / folder, tmp_path / folder)
-    for file in ("Makefile", "kernel_flags.txt"):
-        shutil.copy(ROOT / "c" / file, tmp_path)
-    build = tmp_path / "build"
+        shutil.copytree(ROOT / "c" / folder, tmp_path / "c" / folder)
+    for file in ("c/Makefile", "c/kernel_flags.txt", MODEL):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / file, tmp_path / file)
+    return tmp_path / "c"
+
+
+def test_what_has_changed_is_compiled_again_however_the_output_folder_was_named(copy: Path) -> None:
+    """The CUDA library's Makefile builds the C library too, and names the folder in full: a stale model must not stay in it."""
+    build = copy / "build"
 
     def make(*arguments: str) -> str:
-        return subprocess.run(["make", "CFLAGS=-O0", *arguments], check=True, capture_output=True, text=True, cwd=tmp_path).stdout
+        return subprocess.run(["make", "CFLAGS=-O0", *arguments], check=True, capture_output=True, text=True, cwd=copy).stdout
 
     make("-C", "cuda", f"CORE_BUILD={build}", f"{build}/libvrcnn.a")
     for spelling in ((), ("BUILD=build",), (f"BUILD={build}",)):
         assert "src/builtin.c" not in make("-n", *spelling, "static")
-        assert "src/builtin.c" in make("-n", *spelling, "-W", "src/builtin_vrcnn_intra.h", "static")
+        for changed in ("src/model.h", f"../{MODEL}", "Makefile"):
+            assert "src/builtin.c" in make("-n", *spelling, "-W", changed, "static")
+    model = copy.parent / MODEL
+    model.write_bytes(model.read_bytes() + b"one more")
+    make("static")
+    assert b"one more" in (build / "libvrcnn.a").read_bytes()
+
+
+def test_without_the_model_one_line_says_that_it_is_missing(copy: Path) -> None:
+    (copy.parent / MODEL).unlink()
+    done = subprocess.run(["make", "-C", str(copy), "-s", "lib"], capture_output=True, text=True)
+    assert done.returncode
+    assert f"../{MODEL} is not there" in done.stderr
+    assert done.stderr.count("\n") == 1
