@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codec_bridge.cli import app as bridge_cli
+from codec_bridge.cli import conformance as bridge_conformance
 from codec_bridge.filter import kernels
 from codec_bridge.library.conformance import CLibrary
 from tests.codec_bridge.cli.test_command_lines import command, refused
@@ -236,7 +236,7 @@ def test_command_line(tmp_path: Path) -> None:
     refused(vrcnn_int("make", tmp_path / "missing/suite"), "cannot write")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert command("codec_bridge", "conformance", "--kernel", "scalar", "--threads", 2).returncode == 0
-    assert bridge_cli.check_conformance.__doc__
+    assert bridge_conformance.check_conformance.__doc__
 
 
 def test_a_planted_rounding_constant_is_found(tmp_path: Path) -> None:

@@ -372,7 +372,7 @@ def test_mistakes_are_found_before_the_work(clip: Path, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(stream: Path, tmp_path: Path) -> None:
-    program = f"ulimit -f 4; exec {sys.executable} -m codec_bridge.cli.app filter {stream} {tmp_path / 'o.yuv'} --qp 32"
+    program = f"ulimit -f 4; exec {sys.executable} -m codec_bridge.cli filter {stream} {tmp_path / 'o.yuv'} --qp 32"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     refused(subprocess.run(["sh", "-c", program], capture_output=True, text=True, env=environment), "File too large")
     assert list(tmp_path.iterdir()) == []

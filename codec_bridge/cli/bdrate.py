@@ -1,0 +1,215 @@
+"""codec-bridge bdrate: an evaluation, run or gone on with, and what came of it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from codec_bridge.cli.evaluation import evaluate, fail_if_flagged, results_folder, say_rows_checked
+from codec_bridge.cli.options import (
+    Backend,
+    CodecName,
+    CodecsFolder,
+    Configuration,
+    CsvFile,
+    Frames,
+    HmFolder,
+    HtmlFile,
+    Kernel,
+    MarkdownFile,
+    ModelFile,
+    PixelFormat,
+    PlotFile,
+    Position,
+    Qps,
+    SearchPath,
+    Sequences,
+    Size,
+    Workers,
+    given,
+    parse_frames,
+    parse_numbers,
+    parse_sequences,
+)
+from codec_bridge.cli.outputs import Outputs
+from codec_bridge.evaluation import cluster, jobs
+from codec_bridge.evaluation import plan as planning
+from codec_bridge.evaluation import work as evaluation
+from codec_bridge.evaluation.plan import Plan
+from codec_bridge.evaluation.progress import json_line
+from codec_bridge.evaluation.store import Store
+from codec_bridge.provenance import provenance
+from codec_bridge.report import document as report
+from codec_bridge.report import view as report_view
+from vrcnn_int.console import console
+from vrcnn_int.errors import VrcnnError
+
+BESIDE_A_PLAN = (
+    *("plan_file", "results", "json_file", "csv_file", "html", "markdown", "plot"),
+    *("workers", "scheduler", "slurm", "dry_run", "json_lines"),
+)
+"""Parameters of bdrate that say nothing about what is run: a plan file leaves them to the command line."""
+
+
+def bdrate(
+    context: typer.Context,
+    sequences: Sequences = ["builtin"],  # noqa: B006 (typer copies it)
+    plan_file: Annotated[Path | None, typer.Option("--plan", help="A plan (TOML) instead of the options that say what is run.")] = None,
+    results: Annotated[Path | None, typer.Option(help="Folder that keeps each result; what it holds is not computed again.")] = None,
+    qp: Qps = "22,27,32,37",
+    variants: Annotated[
+        str | None,
+        typer.Option(help="Default: x265 anchor,none,integer; inside anchor,map. More, by codec: float (torch), choice, picture, after."),
+    ] = None,
+    frames: Frames = "auto",
+    codec: CodecName = "x265",
+    model: ModelFile = None,
+    kernel: Kernel = "auto",
+    position: Position = "before_deblocking",
+    method: Annotated[str, typer.Option(help="Interpolation of the curves: pchip, cubic or akima.")] = "pchip",
+    configuration: Configuration = "ai",
+    hm: HmFolder = None,
+    anchor_hm: Annotated[
+        Path | None, typer.Option("--anchor-hm", help="Folder of an HM without adapter for the anchor; default: the same HM, filter off.")
+    ] = None,
+    codecs: CodecsFolder = None,
+    check: Annotated[bool, typer.Option("--check", help="Also compare every filtered picture with the oracle and the decoder.")] = False,
+    backend: Backend = "c",
+    keep_streams: Annotated[bool, typer.Option("--keep-streams", help="Keep the streams in the results folder.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Rows, BD-rates and provenance.")] = None,
+    csv_file: CsvFile = None,
+    html: HtmlFile = None,
+    markdown: MarkdownFile = None,
+    plot: PlotFile = None,
+    workers: Workers = None,
+    scheduler: Annotated[str | None, typer.Option(help="Run on the workers of this Dask scheduler, such as tcp://host:8786.")] = None,
+    slurm: Annotated[bool, typer.Option("--slurm", help="Run on Slurm, as the plan's table slurm says.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the jobs and which are done; run nothing.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json-lines", help="Print events as lines of JSON instead of tables.")] = False,
+    search_path: SearchPath = None,
+    size: Size = None,
+    pixel_format: PixelFormat = None,
+    apart: Annotated[list[str] | None, typer.Option(help="Sequence that is in no mean; may be given again.")] = None,
+    stream_cache: Annotated[Path | None, typer.Option(help="Folder that keeps streams without a network for other evaluations.")] = None,
+) -> None:
+    """BD-rate of the network against the codec's own in-loop filters.
+
+    anchor: deblocking and SAO on. none: both off. integer, float: the network in their place, everywhere. choice: the same, where it
+    pays, decided offline. picture, map: the encoder decides, for whole pictures or for units of a picture. Negative is better.
+
+    Streams whose decoder has other pictures than their encoder give no figures: their rows say why, and the exit code is 1.
+    """
+    if plan_file:
+        plan = load_plan(context, plan_file)
+    else:
+        settings = evaluation.Settings(
+            codec,
+            parse_numbers(qp),
+            tuple(word.strip() for word in (variants or evaluation.DEFAULT_VARIANTS.get(codec, "anchor")).split(",")),
+            parse_frames(frames),
+            model,
+            kernel,
+            position,
+            check=check,
+            configuration=configuration,
+            hm=hm,
+            anchor_hm=anchor_hm,
+            codecs=codecs,
+            stream_cache=stream_cache,
+            backend=backend,
+        )
+        chosen = parse_sequences(sequences, search_path, size, pixel_format)
+        plan = Plan(chosen, (settings,), method, keep_streams=keep_streams, apart=tuple(apart or ()))
+    plan.check_curves()
+    if scheduler and slurm:
+        raise VrcnnError("give either --scheduler or --slurm")
+    outputs = Outputs(json_file, csv_file, html, markdown, plot)
+    outputs.prepare()
+    place = cluster.Place(workers, scheduler, slurm)
+    with results_folder(results) as folder:
+        if dry_run:
+            list_jobs(plan, Store(folder), place, json_lines)
+        else:
+            run_plan(plan, folder, bool(results), place, outputs, json_lines)
+
+
+def load_plan(context: typer.Context, path: Path) -> Plan:
+    """The plan of a file. Raises VrcnnError if options say, too, what is to be run."""
+    if of_the_plan := given(context, sorted(set(context.params) - set(BESIDE_A_PLAN))):
+        raise VrcnnError(f"{', '.join(of_the_plan)}: give this in the plan {path}, not as an option beside --plan")
+    return planning.load(path)
+
+
+def run_plan(plan: Plan, folder: Path, keep: bool, place: cluster.Place, outputs: Outputs, json_lines: bool) -> None:
+    """Evaluate, write and say what came of it. keep: the results folder stays, and gets the document, too.
+
+    Raises VrcnnError if results are missing.
+    """
+    evaluated = evaluate(plan, Store(folder), place, json_lines)
+    document = document_of(plan, evaluated)
+    # Results before pictures of them: a plot that fails must not cost an evaluation.
+    if keep:
+        report.write_json(folder / report_view.RESULT_FILE, document)
+    outputs.write_rows(document)
+    if json_lines:
+        json_line({"event": "summary", "timing": evaluated.timing, "means": document["means"], "flags": document["flags"]})
+    else:
+        say_results(plan, evaluated, document)
+    outputs.write_views(document, folder)
+    if not json_lines:
+        outputs.say_written()
+    fail_if_flagged(document["flags"])
+
+
+def document_of(plan: Plan, evaluated: cluster.Evaluation) -> dict[str, Any]:
+    """What the JSON file holds."""
+    rows = evaluated.rows
+    origin = provenance(
+        model=evaluation.load_models(plan.runs[0]).identity,
+        kernels=sorted({row["kernel"] for row in rows} - {None}),
+        programs=jobs.programs_of(evaluated.jobs),
+        timing=evaluated.timing,
+    )
+    facts = jobs.facts(plan, evaluated.jobs)
+    return {"schema": report.SCHEMA, "provenance": origin, "plan": facts, "rows": rows, **report.summarise(rows, plan.method, plan.apart)}
+
+
+def say_results(plan: Plan, evaluated: cluster.Evaluation, document: dict[str, Any]) -> None:
+    """The table, what was used, how long it took and what was checked."""
+    report.print_table(document, console)
+    encoders = ", ".join(dict.fromkeys(row["encoder"] for row in evaluated.rows if row["encoder"]))
+    console.print(f"model set {document['provenance']['model'][:16]}, {encoders}", highlight=False)
+    say_timing(evaluated.timing)
+    if any(settings.check for settings in plan.runs):
+        say_rows_checked(evaluated.rows)
+
+
+def say_timing(timing: dict[str, Any]) -> None:
+    """One line on what was computed and what the evaluation itself took of the workers' time."""
+    counts = timing["jobs"]
+    text = f"{counts['done']} jobs done, {counts['cached']} done before, {counts['failed']} failed"
+    if timing["overhead_percent"] is not None:
+        text += (
+            f"; {timing['wall_seconds']:.1f} s with {timing['workers']} workers, of whose time {timing['overhead_percent']:.1f} % were not"
+        )
+        text += " spent in encoders, decoders, filters and metrics"
+    console.print(text, highlight=False, soft_wrap=True)
+
+
+def list_jobs(plan: Plan, store: Store, place: cluster.Place, json_lines: bool) -> None:
+    """Print the jobs of a plan and whether they are done, and Slurm's job script where it is wanted."""
+    wanted = jobs.expand(plan)
+    done, missing = cluster.look_up(wanted, store)
+    for job in wanted:
+        state = f"impossible: {job.source.problem}" if job.source.problem else "done" if job.key in done else "missing"
+        if json_lines:
+            json_line({"event": "job", "state": state, **job.names})
+        else:
+            console.print(f"{job.key[:16]}  {job}: {state}", highlight=False, soft_wrap=True)
+    if json_lines:
+        return
+    tasks = len(jobs.groups(missing))
+    console.print(f"{len(wanted)} jobs, {len(done)} of them done; {len(missing)} need {tasks} streams", highlight=False)
+    if place.slurm:
+        with cluster.slurm_cluster(plan) as slurm:
+            console.print(slurm.job_script(), highlight=False, soft_wrap=True)

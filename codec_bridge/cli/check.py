@@ -1,0 +1,117 @@
+"""codec-bridge check: encoder and decoder agree bit for bit, in coded sequences or in given streams."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from codec_bridge.bitstream.errors import CodecError
+from codec_bridge.cli.evaluation import evaluate, fail_if_flagged, results_folder, say_checked, say_rows_checked
+from codec_bridge.cli.options import (
+    Backend,
+    CodecName,
+    CodecsFolder,
+    Configuration,
+    Frames,
+    HmFolder,
+    Kernel,
+    ModelFile,
+    PixelFormat,
+    Position,
+    Qps,
+    SearchPath,
+    Size,
+    Workers,
+    parse_frames,
+    parse_numbers,
+    parse_sequences,
+)
+from codec_bridge.codecs.base import IN_LOOP
+from codec_bridge.evaluation import cluster
+from codec_bridge.evaluation import work as evaluation
+from codec_bridge.evaluation.plan import Plan
+from codec_bridge.evaluation.store import Store
+from codec_bridge.report import document as report
+from vrcnn_int.console import console
+from vrcnn_int.errors import VrcnnError
+
+
+def check(
+    streams: Annotated[list[Path] | None, typer.Argument(help="HEVC streams to check instead of coding sequences.")] = None,
+    sequences: Annotated[list[str] | None, typer.Option(help="As for bdrate; default: builtin.")] = None,
+    qp: Qps = "22,27,32,37",
+    frames: Frames = "auto",
+    codec: CodecName = "x265",
+    model: ModelFile = None,
+    kernel: Kernel = "auto",
+    position: Position = "before_deblocking",
+    configuration: Configuration = "ai",
+    hm: HmFolder = None,
+    codecs: CodecsFolder = None,
+    backend: Backend = "c",
+    workers: Workers = None,
+    search_path: SearchPath = None,
+    size: Size = None,
+    pixel_format: PixelFormat = None,
+) -> None:
+    """Check bit for bit, picture by picture: oracle = C library (or GPU) = the decoder's output after filtering.
+
+    x265: the encoder's side filters whole pictures; the decoder's side decodes the stream again (picture hashes verified) and filters
+    64x64 units; the oracle is plain numpy. The first layer, channel and sample that differ are an error. Given streams are checked
+    with the network of each QP.
+
+    hm, x265-loop: the encoder's reconstruction = the decoder's output = the stream's picture hashes, and all-intra = the oracle
+    offline, with the side information read from the stream by a parser of its own. Given streams: their picture hashes.
+    """
+    settings = evaluation.Settings(
+        codec,
+        parse_numbers(qp),
+        ("map",) if codec in IN_LOOP else ("integer",),
+        parse_frames(frames),
+        model,
+        kernel,
+        position,
+        check=True,
+        configuration=configuration,
+        hm=hm,
+        codecs=codecs,
+        backend=backend,
+    )
+    if not streams:
+        check_plan(Plan(parse_sequences(sequences or ["builtin"], search_path, size, pixel_format), (settings,)), workers)
+        return
+    if sequences:
+        raise VrcnnError("give either streams or --sequences")
+    evaluation.check_settings(settings)
+    if codec in IN_LOOP:
+        check_streams_in_loop(streams, settings)
+    else:
+        check_streams(streams, settings)
+
+
+def check_plan(plan: Plan, workers: int | None) -> None:
+    """Code the sequences of a plan, check them, and say what was compared."""
+    with results_folder(None) as folder:
+        rows = evaluate(plan, Store(folder), cluster.Place(workers)).rows
+    fail_if_flagged(report.flags_of_rows(rows))
+    say_rows_checked(rows)
+
+
+def check_streams_in_loop(streams: list[Path], settings: evaluation.Settings) -> None:
+    """Check streams of a codec with the filter inside by their picture hashes; a line for each."""
+    for stream in streams:
+        check_one = evaluation.check_hm_stream if settings.codec == "hm" else evaluation.check_x265_loop_stream
+        pictures, filtered = check_one(stream, settings)
+        console.print(f"{stream}: {pictures} pictures, {filtered} of them filtered, every picture hash OK", highlight=False, soft_wrap=True)
+
+
+def check_streams(streams: list[Path], settings: evaluation.Settings) -> None:
+    """Check streams that are filtered after decoding, with the network of each QP; a line for each."""
+    models = evaluation.load_models(settings)
+    for stream in streams:
+        try:
+            results = [evaluation.check_stream(stream, number, settings, models) for number in settings.qps]
+        except CodecError as error:
+            raise CodecError(f"{stream}: {error}") from None
+        console.print(f"{stream}:", end=" ", highlight=False, soft_wrap=True)
+        say_checked(sum(pictures for pictures, _, _ in results), sum(samples for _, samples, _ in results), results[0][2])

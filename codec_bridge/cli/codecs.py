@@ -1,0 +1,65 @@
+"""codec-bridge hm, x265, libde265: the filter inside a codec's source tree."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from codec_bridge.codecs import insertion
+from codec_bridge.codecs.hm.places import HM
+from codec_bridge.codecs.hm.run import side_information
+from vrcnn_int.console import console
+
+
+def source_tree_app(codec: insertion.Codec, option: str = "--source") -> typer.Typer:
+    """Commands install, status and uninstall for a codec's source tree."""
+    commands = typer.Typer(no_args_is_help=True, help=f"The filter inside {codec.name}: put it into a {codec.tree}, or out again.")
+    source_option = typer.Option(option, help=f"Folder of the {codec.name} {codec.tree}.")
+
+    @commands.command("install")
+    def install(
+        source: Annotated[Path, source_option],
+        vrcnn: Annotated[Path | None, typer.Option(help="Where libvrcnn is installed (its PREFIX); default: pkg-config knows.")] = None,
+        force: Annotated[bool, typer.Option("--force", help="Also for versions that were never tested.")] = False,
+    ) -> None:
+        """Put the filter in; build the codec afterwards as its manual says. Nothing changes if a place is not recognised."""
+        changed = insertion.install(codec, source, insertion.find_library(vrcnn), force)
+        for path in changed:
+            console.print(f"{path}", highlight=False, soft_wrap=True)
+        console.print(f"{len(changed)} files changed; {codec.following}", highlight=False)
+        console.print(f"note: {codec.notice}", highlight=False, soft_wrap=True)
+
+    @commands.command("status")
+    def status(source: Annotated[Path, source_option]) -> None:
+        """Say which version it is and whether the filter is in it."""
+        inside = insertion.status(codec, source)
+        console.print(f"{codec.name} {inside.version}, built with {inside.build}: {inside.state}", highlight=False, soft_wrap=True)
+        if inside.library:
+            console.print(f"library: {inside.library}", highlight=False, soft_wrap=True)
+            console.print(f"note: {codec.notice}", highlight=False, soft_wrap=True)
+
+    @commands.command("uninstall")
+    def uninstall(source: Annotated[Path, source_option]) -> None:
+        """Take the filter out again: every file is as it was before."""
+        changed = insertion.uninstall(codec, source)
+        console.print(f"{len(changed)} files changed; the {codec.tree} is as it was", highlight=False)
+
+    return commands
+
+
+def hm_inspect(stream: Annotated[Path, typer.Argument(help="HEVC stream.")]) -> None:
+    """List the side information of a stream's pictures, in decoding order."""
+    for number, side in enumerate(side_information(stream.read_bytes())):
+        if side is None:
+            console.print(f"picture {number}: none", highlight=False)
+            continue
+        words = [side.mode]
+        if side.mode != "off":
+            words += [side.position, f"networks {','.join(map(str, side.indices))}", f"scale {side.scale}"]
+        if side.units is not None:
+            counts = np.bincount(side.units.ravel(), minlength=len(side.indices) + 1)
+            words.append(f"units of {side.unit_size}: {counts[0]} without network, {', '.join(map(str, counts[1:]))} with each")
+        identity = f" (model set {side.identity.hex()})" if side.identity else ""
+        console.print(f"picture {number}: {', '.join(words)}{identity}", highlight=False, soft_wrap=True)
+    console.print(f"note: {HM.notice}", highlight=False, soft_wrap=True)

@@ -1,0 +1,82 @@
+"""What the commands that evaluate a plan have in common: where results are kept, progress, and what is said about them."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from codec_bridge.codecs.base import IN_LOOP
+from codec_bridge.evaluation import cluster
+from codec_bridge.evaluation.plan import Plan
+from codec_bridge.evaluation.progress import Bars, json_line
+from codec_bridge.evaluation.store import Store
+from codec_bridge.report import document as report
+from vrcnn_int.console import console, notices
+from vrcnn_int.errors import VrcnnError
+
+
+@contextmanager
+def results_folder(results: Path | None) -> Iterator[Path]:
+    """The folder that the user named, or one that goes away; an interruption says what is left."""
+    try:
+        if results:
+            yield results
+        else:
+            with tempfile.TemporaryDirectory(prefix="vrcnn-results-") as folder:
+                yield Path(folder)
+    except KeyboardInterrupt:
+        text = "nothing is kept: with --results FOLDER an evaluation can go on"
+        if results:
+            text = f"{len(list(results.glob('jobs/*.json')))} results are kept in {results}; the same command goes on from there"
+        notices.print(text, highlight=False, soft_wrap=True)
+        raise
+
+
+def evaluate(plan: Plan, store: Store, place: cluster.Place, json_lines: bool = False) -> cluster.Evaluation:
+    """cluster.evaluate() with progress on standard error, or events on standard output."""
+    if json_lines:
+        return cluster.evaluate(plan, store, place, json_line)
+    with Bars().shown() as bars:
+        return cluster.evaluate(plan, store, place, bars)
+
+
+def fail_if_flagged(flags: list[dict[str, Any]]) -> None:
+    """Raise VrcnnError if results are missing; what is only doubtful is no error."""
+    errors = [report.describe(flag) for flag in flags if flag["severity"] == "error"]
+    if errors:
+        results = "1 result is" if len(errors) == 1 else f"{len(errors)} results are"
+        raise VrcnnError(f"{results} missing: {errors[0]}" + (" (more above)" if len(errors) > 1 else ""))
+
+
+def say_checked(pictures: int, samples: int, kernel: str) -> None:
+    """One line on what was compared."""
+    library = "CUDA library" if kernel == "cuda" else f"C library ({kernel})"
+    console.print(
+        f"bit-consistency: {pictures} coded pictures, {samples} luma samples: oracle = {library} = "
+        "filtered decoder output, no sample differs; every picture hash verified",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def say_checked_in_loop(pictures: int, samples: int, kernel: str, replayed: bool) -> None:
+    """One line on what was compared with a codec that has the filter inside; replayed: all-intra pictures were among them."""
+    replay = " = offline replay by the oracle (all-intra)" if replayed else ""
+    console.print(
+        f"bit-consistency: {pictures} coded pictures, {samples} luma samples: encoder's reconstruction = decoder's output ({kernel})"
+        f"{replay}, no sample differs; every picture hash verified",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def say_rows_checked(rows: list[dict[str, Any]]) -> None:
+    """One line on what was compared for rows of one codec."""
+    pictures = sum(row["checked_pictures"] or 0 for row in rows)
+    samples = sum(row["checked_samples"] or 0 for row in rows)
+    kernels = ", ".join(sorted({row["kernel"] for row in rows} - {None}))
+    if rows[0]["codec"] in IN_LOOP:
+        say_checked_in_loop(pictures, samples, kernels, replayed=any(row["configuration"] == "ai" for row in rows))
+    else:
+        say_checked(pictures, samples, kernels)

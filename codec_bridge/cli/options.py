@@ -1,0 +1,76 @@
+"""Options that several commands have, and what their texts mean."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from codec_bridge.codecs.hm.run import CONFIGURATIONS
+from codec_bridge.evaluation.plan import parse_size
+from codec_bridge.video.catalogue import Sequence, resolve
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.network import POSITIONS
+
+Sequences = Annotated[
+    list[str], typer.Option(help="A set (builtin, ctc, ctc:B), a catalogued sequence, a folder or a video file; may be given again.")
+]
+SearchPath = Annotated[str | None, typer.Option(help="Folders with catalogued sequences; default: environment variable VRCNN_SEQUENCES.")]
+Qps = Annotated[str, typer.Option(help="QPs, separated by commas.")]
+Frames = Annotated[
+    str, typer.Option(help="Pictures a sequence, or auto: 4 under 110 000 samples, 2 under 900 000, else 1; 16 if not all-intra.")
+]
+CodecName = Annotated[
+    str,
+    typer.Option(help="x265 (through PyAV; filtered after decoding); with the filter inside hm (your build), x265-loop (make codecs)."),
+]
+Configuration = Annotated[str, typer.Option(help=f"hm: {', '.join(CONFIGURATIONS)}; x265-loop: ai, ldp, ra; x265: ai.")]
+CodecsFolder = Annotated[Path | None, typer.Option("--codecs", help="x265-loop's programs; default: VRCNN_CODECS, or build/codecs/bin.")]
+HmFolder = Annotated[Path | None, typer.Option("--hm", help="HM's folder; default: environment variables HM_ROOT, HM_ENCODER, HM_DECODER.")]
+ModelFile = Annotated[Path | None, typer.Option(help="Model set (.vrcnn); default: the shipped one.")]
+Kernel = Annotated[str, typer.Option(help="auto, or one that `codec-bridge bench` lists.")]
+Backend = Annotated[str, typer.Option(help="What filters decoded pictures: c (the C library) or cuda (a GPU; `make cuda`).")]
+Position = Annotated[str, typer.Option(help=f"Where the filter stands: {' or '.join(POSITIONS)}.")]
+Workers = Annotated[int | None, typer.Option(help="Jobs at once; default: one a core.", min=1)]
+CsvFile = Annotated[Path | None, typer.Option("--csv", help="Rows.")]
+HtmlFile = Annotated[Path | None, typer.Option("--html", help="The report as one page that needs nothing else.")]
+MarkdownFile = Annotated[Path | None, typer.Option("--markdown", help="The report's tables as Markdown.")]
+PlotFile = Annotated[Path | None, typer.Option("--plot", help="RD curves as PNG.")]
+Size = Annotated[str | None, typer.Option(help="Size of .yuv files, WIDTHxHEIGHT.")]
+PixelFormat = Annotated[str | None, typer.Option("--format", help="Format of .yuv files: yuv420p, yuv420p10le, gray, ...")]
+
+
+def given(context: typer.Context, names: Iterable[str]) -> list[str]:
+    """Those of the parameters that the user gave on the command line, in the order of ``names``."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    return [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
+
+
+def parse_numbers(text: str) -> tuple[int, ...]:
+    """'22,27' -> (22, 27)."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise VrcnnError(f"{text!r} is not a list of whole numbers such as 22,27,32,37") from None
+
+
+def parse_frames(text: str) -> int | None:
+    """A number, or None for auto."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) == 0:
+        raise VrcnnError(f"{text!r} is neither auto nor a number of pictures")
+    return int(text)
+
+
+def parse_sequences(
+    words: list[str], search_path: str | None, size: str | None = None, pixel_format: str | None = None
+) -> tuple[Sequence, ...]:
+    """The sequences that the options name."""
+    return tuple(sequence for word in words for sequence in resolve(word, search_path, size=parse_size(size), pixel_format=pixel_format))
+
+
+def check_position(position: str) -> None:
+    """Raises VrcnnError for a position that the filter cannot have."""
+    if position not in POSITIONS:
+        raise VrcnnError(f"unknown position {position!r}; there are {', '.join(POSITIONS)}")

@@ -1,0 +1,65 @@
+"""codec-bridge pairs: pictures beside their originals, for training."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from codec_bridge import pairs as coded_pairs
+from codec_bridge.cli.options import HmFolder, PixelFormat, Position, Size, Workers, check_position
+from codec_bridge.evaluation.plan import parse_size
+from codec_bridge.video.catalogue import resolve
+from vrcnn_int import pairs
+from vrcnn_int.console import console, progress_bar
+from vrcnn_int.errors import VrcnnError
+
+
+def make_pairs(
+    original: Annotated[Path, typer.Argument(help="Original video, or a folder of pictures.")],
+    recon: Annotated[Path, typer.Argument(help="Its coded reconstruction: the HEVC stream, or a decoded video.")],
+    out: Annotated[Path, typer.Option(help="Pair file to write (.npz).")],
+    qp: Annotated[int, typer.Option(help="QP it was coded at.", min=-12, max=51)],
+    position: Position = "before_deblocking",
+    frames: Annotated[int | None, typer.Option(help="At most so many pictures.", min=1)] = None,
+    size: Size = None,
+    pixel_format: PixelFormat = None,
+) -> None:
+    """Pack an original and its coded reconstruction (all in-loop filters off, for before_deblocking) into a pair file."""
+    check_position(position)
+    count = coded_pairs.make(original, recon, out, qp, position, parse_size(size), pixel_format, frames)
+    console.print(f"wrote {out}: {count} pictures at QP {qp}", soft_wrap=True)
+
+
+def code_pairs(
+    images: Annotated[Path, typer.Argument(help="Folder of pictures (and videos).")],
+    out: Annotated[Path, typer.Option(help="Folder to write pairs.qQP.npz into; what an interrupted run coded there is used.")],
+    qps: Annotated[str, typer.Option("--qp", help="QPs, separated by commas.")] = "22,27,32,37",
+    position: Position = "before_deblocking",
+    codec: Annotated[str, typer.Option(help="Encoder: x265, or hm (your build).")] = "x265",
+    downscale: Annotated[int, typer.Option(help="Average so many samples in each direction first.", min=1)] = 1,
+    workers: Workers = None,
+    hm: HmFolder = None,
+) -> None:
+    """Code pictures all-intra and pack them as pair files, one a QP."""
+    check_position(position)
+    if not all(part.strip().isdecimal() and int(part) <= 51 for part in qps.split(",")):
+        raise VrcnnError(f"{qps!r} is not a list of QPs from 0 to 51 such as 22,27,32,37")
+    with progress_bar() as progress:
+        task = progress.add_task("files", total=len(resolve(images, rate=Fraction(1))))
+        wanted = [int(part) for part in qps.split(",")]
+        files = coded_pairs.code(images, wanted, out, position, codec, downscale, workers, lambda: progress.advance(task), hm)
+    for file in files:
+        console.print(f"wrote {file}", soft_wrap=True)
+
+
+def pack_pairs(
+    source: Annotated[Path, typer.Argument(help="Pair file.")],
+    out: Annotated[Path, typer.Option(help="Packed pair file to write (.npz); training reads it like any other.")],
+    megabytes: Annotated[float | None, typer.Option(help="At most so many (million bytes): pictures are drawn until it is full.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the drawing.", min=0)] = 1,
+) -> None:
+    """Compress a pair file without loss, for machines that it must be carried to."""
+    pictures = pairs.read(source)
+    count = pairs.pack(pictures, out, round(megabytes * 1e6) if megabytes is not None else None, seed)
+    console.print(f"wrote {out}: {count} of {len(pictures.recon)} pictures, {out.stat().st_size / 1e6:.1f} MB", soft_wrap=True)

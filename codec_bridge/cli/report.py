@@ -1,0 +1,50 @@
+"""codec-bridge report and contact-sheet: what was evaluated, and what networks do, to look at."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from codec_bridge.cli.options import CsvFile, HtmlFile, MarkdownFile, ModelFile, PlotFile, SearchPath, Sequences, parse_sequences
+from codec_bridge.cli.outputs import Outputs
+from codec_bridge.evaluation import contact_sheet
+from codec_bridge.report import document as report
+from codec_bridge.report import view as report_view
+from vrcnn_int.console import console
+from vrcnn_int.errors import VrcnnError
+
+
+def make_contact_sheet(
+    out: Annotated[Path, typer.Option(help="PNG file to write.")],
+    sequences: Sequences = ["astronaut", "chelsea", "coffee", "camera"],  # noqa: B006 (typer copies it)
+    qp: Annotated[int, typer.Option(help="QP.", min=0, max=51)] = 37,
+    model: ModelFile = None,
+    search_path: SearchPath = None,
+) -> None:
+    """Show crops of pictures before and after the network, beside the original and the ordinary filters, in one picture."""
+    contact_sheet.make(out, parse_sequences(sequences, search_path), qp, model)
+    console.print(f"wrote {out}", soft_wrap=True, highlight=False)
+
+
+def make_report(
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="JSON file of bdrate, or the results folder that one was kept in.")],
+    results: Annotated[Path | None, typer.Option(help="Results folder with the crops; default: the JSON file's folder.")] = None,
+    html: HtmlFile = None,
+    markdown: MarkdownFile = None,
+    csv_file: CsvFile = None,
+    plot: PlotFile = None,
+) -> None:
+    """Make tables, page and plot again from what bdrate found; without options: print the table."""
+    outputs = Outputs(None, csv_file, html, markdown, plot)
+    outputs.prepare()
+    path = result / report_view.RESULT_FILE if result.is_dir() else result
+    if path in outputs.files:
+        raise VrcnnError(f"{path} is the result itself; give the report a file of its own")
+    folder = results or (path.parent if (path.parent / "crops").is_dir() else None)
+    document = report_view.read(path)
+    with report_view.rendering(path):
+        outputs.write_rows(document)
+        outputs.write_views(document, folder)
+        if not outputs.files:
+            report.print_table(document, console)
+    outputs.say_written()
