@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from codec_bridge.library._vrcnn import ffi, lib
 from codec_bridge.library.cuda import LEGACY_STREAM, Cuda
-from codec_bridge.video.video import Picture
+from codec_bridge.video.picture import Picture
 from vrcnn_int import integer
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.models import builtin_path

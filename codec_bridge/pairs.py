@@ -18,7 +18,8 @@ from codec_bridge.evaluation.work import HM_FILTERS_OFF
 from codec_bridge.provenance import provenance
 from codec_bridge.video.catalogue import Sequence as VideoSequence
 from codec_bridge.video.catalogue import resolve
-from codec_bridge.video.video import Picture, open_video, plane_shapes, samples_md5
+from codec_bridge.video.open import open_video
+from codec_bridge.video.picture import Picture, plane_shapes, samples_md5
 from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
 

@@ -14,7 +14,9 @@ from codec_bridge.evaluation import work as evaluation
 from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.figures.metrics import picture_psnr
 from codec_bridge.filter import BACKENDS, Filter
-from codec_bridge.video.video import Picture, Video, VideoError, open_video, write_y4m, write_yuv
+from codec_bridge.video.files import Video, write_y4m, write_yuv
+from codec_bridge.video.open import open_video
+from codec_bridge.video.picture import Picture, VideoError
 from vrcnn_int import integer
 from vrcnn_int.console import console
 from vrcnn_int.errors import VrcnnError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from codec_bridge.bitstream.errors import CodecError
 
 if TYPE_CHECKING:
-    from codec_bridge.video.video import Picture
+    from codec_bridge.video.picture import Picture
 
 OFFLINE = ("x265",)
 """Codecs that know nothing of the filter: all-intra, their pictures are filtered after decoding."""

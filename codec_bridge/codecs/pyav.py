@@ -21,7 +21,8 @@ from av.codec.context import Flags
 from codec_bridge.bitstream import nal
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.codecs.base import Encoded
-from codec_bridge.video.video import Picture, VideoError, frame_from_picture, picture_from_frame, sample_bytes
+from codec_bridge.video.container import frame_from_picture, picture_from_frame
+from codec_bridge.video.picture import Picture, VideoError, sample_bytes
 
 _logger = logging.getLogger(__name__)
 

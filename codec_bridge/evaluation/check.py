@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from codec_bridge.bitstream.sideinfo import Sideinfo
 from codec_bridge.filter import Filter
-from codec_bridge.video.video import Picture
+from codec_bridge.video.picture import Picture
 from vrcnn_int import integer
 from vrcnn_int.errors import VrcnnError
 

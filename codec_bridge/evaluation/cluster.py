@@ -22,7 +22,7 @@ from codec_bridge.evaluation.jobs import Job, Task, expanding, groups, in_order,
 from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.store import LOCK, DamagedError, Result, Store
 from codec_bridge.evaluation.work import STOP, EvaluationError
-from codec_bridge.video.video import Picture
+from codec_bridge.video.picture import Picture
 from vrcnn_int.models import builtin_path
 
 if TYPE_CHECKING:

@@ -47,7 +47,7 @@ from codec_bridge.figures.row import AFTER_DECODING, INSIDE, KEYS
 from codec_bridge.library import _vrcnn, cuda
 from codec_bridge.provenance import git_revision, without_paths
 from codec_bridge.video.catalogue import Sequence as VideoSequence
-from codec_bridge.video.video import Picture, samples_md5
+from codec_bridge.video.picture import Picture, samples_md5
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.models import builtin_path, float_path
 

@@ -37,7 +37,7 @@ from codec_bridge.filter import Filter
 from codec_bridge.library.decider import Decider, Decision
 from codec_bridge.video.catalogue import Sequence as VideoSequence
 from codec_bridge.video.catalogue import auto_frames
-from codec_bridge.video.video import Picture, Plane
+from codec_bridge.video.picture import Picture, Plane
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import UNIT_SCALE, ModelSet
 from vrcnn_int.models import builtin_path, float_path

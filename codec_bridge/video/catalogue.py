@@ -11,7 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from codec_bridge.video.video import PICTURE_FILES, VIDEO_FILES, Video, VideoError, open_video, samples_md5
+from codec_bridge.video.files import Video
+from codec_bridge.video.open import PICTURE_FILES, VIDEO_FILES, open_video
+from codec_bridge.video.picture import VideoError, samples_md5
 from vrcnn_int.errors import VrcnnError
 
 SEARCH_VARIABLE = "VRCNN_SEQUENCES"

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 from codec_bridge.bitstream import nal, slices
 from codec_bridge.bitstream.sideinfo import ForeignError, SequenceReader
-from codec_bridge.video.video import open_video, sample_bytes, write_y4m
+from codec_bridge.video.files import write_y4m
+from codec_bridge.video.open import open_video
+from codec_bridge.video.picture import sample_bytes
 from tests.codec_bridge.bitstream.test_sideinfo import in_c, in_python
 from vrcnn_int.errors import VrcnnError
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from codec_bridge.video.video import Picture, frame_from_picture, plane_shapes
+from codec_bridge.video.container import frame_from_picture
+from codec_bridge.video.picture import Picture, plane_shapes
 
 
 def pictures(

@@ -43,7 +43,8 @@ def planted_in(data: bytes) -> Path:
 
 def encode(words: list[str]) -> int:
     from codec_bridge.codecs import pyav as x265
-    from codec_bridge.video.video import open_video, write_yuv
+    from codec_bridge.video.files import write_yuv
+    from codec_bridge.video.open import open_video
 
     print("HM software: Encoder Version [18.0] (stub)")
     if not words:
@@ -75,7 +76,7 @@ def encode(words: list[str]) -> int:
 
 def decode(words: list[str]) -> int:
     from codec_bridge.codecs import pyav as x265
-    from codec_bridge.video.video import write_yuv
+    from codec_bridge.video.files import write_yuv
 
     data = Path(option(words, "-b")).read_bytes()
     planted = planted_in(data).read_text()

@@ -21,7 +21,9 @@ from codec_bridge.bitstream import nal, slices
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.sideinfo import SequenceReader, Sideinfo
 from codec_bridge.codecs.base import Encoded, Format
-from codec_bridge.video.video import Picture, open_video, write_yuv
+from codec_bridge.video.files import write_yuv
+from codec_bridge.video.open import open_video
+from codec_bridge.video.picture import Picture
 
 CONFIGURATIONS = {
     "ai": "encoder_intra_main",

@@ -19,7 +19,9 @@ from pathlib import Path
 from codec_bridge.bitstream import nal
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.codecs.base import Encoded, Format
-from codec_bridge.video.video import Picture, open_video, write_yuv
+from codec_bridge.video.files import write_yuv
+from codec_bridge.video.open import open_video
+from codec_bridge.video.picture import Picture
 
 CONFIGURATIONS = {
     "ai": ("--keyint", "1", "--bframes", "0", "--ipratio", "1"),

@@ -9,7 +9,7 @@ from codec_bridge.bitstream import slices
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.sideinfo import SequenceReader
 from codec_bridge.codecs import pyav as x265
-from codec_bridge.video.video import Picture
+from codec_bridge.video.picture import Picture
 from tests.support.hm_streams import BitWriter, escaped, unit, with_extension
 
 WIDTH, HEIGHT = 200, 72

@@ -15,7 +15,9 @@ import pytest
 from codec_bridge.bitstream import nal
 from codec_bridge.codecs.base import get_codec
 from codec_bridge.figures.metrics import picture_psnr
-from codec_bridge.video.video import Picture, open_video, write_y4m, write_yuv
+from codec_bridge.video.files import write_y4m, write_yuv
+from codec_bridge.video.open import open_video
+from codec_bridge.video.picture import Picture
 from vrcnn_int import pairs
 from vrcnn_int.integer import ModelSet, filter_plane
 from vrcnn_int.models import builtin_path, float_path
@@ -51,7 +53,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two 100x60 pictures of a real photograph: coded as 104x64, so that cropping matters."""
     from skimage import data
 
-    from codec_bridge.video.video import picture_from_rgb
+    from codec_bridge.video.picture import picture_from_rgb
 
     whole = picture_from_rgb(data.chelsea())
     pictures = []
@@ -273,7 +275,7 @@ def test_pairs_are_the_coded_and_original_luma(clip: Path, stream: Path, tmp_pat
 def test_pairs_from_a_folder_of_pictures(tmp_path: Path) -> None:
     from skimage import io
 
-    from codec_bridge.video.video import picture_from_rgb
+    from codec_bridge.video.picture import picture_from_rgb
 
     rng = np.random.default_rng(1)
     folder = tmp_path / "originals"

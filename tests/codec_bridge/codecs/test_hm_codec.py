@@ -21,7 +21,8 @@ from codec_bridge.evaluation import work as evaluation
 from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.store import Store
 from codec_bridge.video.catalogue import resolve
-from codec_bridge.video.video import Picture, write_y4m
+from codec_bridge.video.files import write_y4m
+from codec_bridge.video.picture import Picture
 from tests.support.hm_streams import BitWriter, with_extension
 from tests.support.media import pictures
 from tests.support.models import random_network, shipped

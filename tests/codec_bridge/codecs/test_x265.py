@@ -14,7 +14,8 @@ from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.codecs import pyav as x265
 from codec_bridge.codecs.base import get_codec
 from codec_bridge.figures.metrics import picture_psnr
-from codec_bridge.video.video import Picture, frame_from_picture, picture_from_frame
+from codec_bridge.video.container import frame_from_picture, picture_from_frame
+from codec_bridge.video.picture import Picture
 from tests.support import media
 
 

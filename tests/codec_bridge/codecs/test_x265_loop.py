@@ -24,7 +24,8 @@ from codec_bridge.evaluation.store import Store
 from codec_bridge.filter import Filter, FilterError
 from codec_bridge.library.decider import Decider
 from codec_bridge.video.catalogue import resolve
-from codec_bridge.video.video import Picture, write_y4m
+from codec_bridge.video.files import write_y4m
+from codec_bridge.video.picture import Picture
 from tests.support.hm_streams import with_extension
 from tests.support.models import shipped
 from vrcnn_int.integer import ModelSet

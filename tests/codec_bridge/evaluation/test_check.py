@@ -8,7 +8,7 @@ import pytest
 
 from codec_bridge.evaluation import check
 from codec_bridge.filter import Filter
-from codec_bridge.video.video import Picture
+from codec_bridge.video.picture import Picture
 from vrcnn_int import integer
 from vrcnn_int.integer import Branch, IntegerNetwork, ModelSet
 from vrcnn_int.models import builtin_path

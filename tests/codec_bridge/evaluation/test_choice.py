@@ -16,7 +16,8 @@ from codec_bridge.evaluation.work import Settings, encoder_options
 from codec_bridge.filter import Filter
 from codec_bridge.library.decider import Decider
 from codec_bridge.video.catalogue import resolve
-from codec_bridge.video.video import Picture, write_y4m
+from codec_bridge.video.files import write_y4m
+from codec_bridge.video.picture import Picture
 from tests.codec_bridge.evaluation.test_jobs import moving
 from tests.support.models import picture, random_network, shipped
 from vrcnn_int import integer

@@ -17,7 +17,7 @@ import pytest
 from codec_bridge.evaluation import cluster, jobs
 from codec_bridge.evaluation.cluster import Place
 from codec_bridge.evaluation.store import Store
-from codec_bridge.video.video import write_y4m
+from codec_bridge.video.files import write_y4m
 from tests.codec_bridge.evaluation.test_jobs import ROOT, command, figures, moving, plan_of
 from tests.support import stubs as stub_tools
 from vrcnn_int.errors import VrcnnError

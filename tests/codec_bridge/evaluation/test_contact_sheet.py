@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from codec_bridge.cli.app import app
 from codec_bridge.evaluation.contact_sheet import CROP, best_crop
-from codec_bridge.video.video import write_y4m
+from codec_bridge.video.files import write_y4m
 from tests.codec_bridge.evaluation.test_jobs import moving
 
 

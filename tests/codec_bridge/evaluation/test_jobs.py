@@ -21,7 +21,8 @@ from codec_bridge.evaluation.work import Settings
 from codec_bridge.provenance import without_paths
 from codec_bridge.report.document import describe, summarise
 from codec_bridge.video.catalogue import resolve
-from codec_bridge.video.video import Picture, write_y4m
+from codec_bridge.video.files import write_y4m
+from codec_bridge.video.picture import Picture
 from tests.support import stubs as stub_tools
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet

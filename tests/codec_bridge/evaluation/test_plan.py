@@ -6,7 +6,7 @@ import pytest
 
 from codec_bridge.evaluation import plan
 from codec_bridge.evaluation.work import Settings
-from codec_bridge.video.video import write_y4m
+from codec_bridge.video.files import write_y4m
 from tests.support import media
 from tests.support import stubs as stub_tools
 from tests.support.models import shipped

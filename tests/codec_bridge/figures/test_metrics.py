@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from codec_bridge.figures.metrics import IDENTICAL, picture_psnr, psnr, ssim
-from codec_bridge.video.video import Picture
+from codec_bridge.video.picture import Picture
 from tests.support import media
 from vrcnn_int.errors import VrcnnError
 

@@ -26,7 +26,8 @@ from codec_bridge.evaluation.plan import PlanError, load
 from codec_bridge.filter import BitDepthError, CallError, Filter, NetworkIndexError, SampleError, ScaleError
 from codec_bridge.library import cuda
 from codec_bridge.video.catalogue import resolve
-from codec_bridge.video.video import Picture, write_y4m
+from codec_bridge.video.files import write_y4m
+from codec_bridge.video.picture import Picture
 from tests.codec_bridge.cli.test_command_lines import bridge, refused
 from vrcnn_int import integer
 from vrcnn_int.integer import ModelSet

@@ -12,7 +12,7 @@ import pytest
 
 from codec_bridge import filter as module
 from codec_bridge.filter import Filter, FilterError, kernels
-from codec_bridge.video.video import Picture
+from codec_bridge.video.picture import Picture
 from tests.support.models import picture, random_network, shipped
 from vrcnn_int import integer
 from vrcnn_int.errors import VrcnnError

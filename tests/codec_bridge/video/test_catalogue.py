@@ -8,7 +8,8 @@ import pytest
 from skimage import io
 
 from codec_bridge.video.catalogue import SEARCH_VARIABLE, CatalogueError, Sequence, auto_frames, resolve
-from codec_bridge.video.video import VideoError, write_y4m, write_yuv
+from codec_bridge.video.files import write_y4m, write_yuv
+from codec_bridge.video.picture import VideoError
 from tests.support import media
 
 

@@ -1,0 +1,225 @@
+"""Video files: planar yuv and Y4M, read and written; what every kind of video file is once it is open."""
+
+import re
+from collections.abc import Callable, Generator, Iterable, Iterator
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+
+from codec_bridge.video.picture import Picture, VideoError, parse_pixel_format, plane_shapes, sample_bytes, sample_type
+from vrcnn_int.files import replacing
+
+
+class Video:
+    """A video file. Iterating reads it picture by picture, from the start each time.
+
+    As a context manager it closes the file wherever an iteration has not come to its end.
+
+    name: the file's name without folder and ending. width, height: size of the pictures' planes. rate: pictures per
+    second, or None where the file does not say. pictures: how many iterating gives, or None where only reading tells.
+    Iterating raises VideoError where the file is damaged.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        size: tuple[int, int],
+        bit_depth: int,
+        chroma_format: str,
+        rate: Fraction | None,
+        pictures: int | None,
+        read: Callable[[], Iterator[Picture]],
+    ) -> None:
+        self.path = path
+        self.name = path.stem
+        self.width, self.height = size
+        self.bit_depth = bit_depth
+        self.chroma_format = chroma_format
+        self.rate = rate
+        self.pictures = pictures
+        self._read = read
+        self._limit: int | None = None
+        self._running: list[Generator[Picture, None, None]] = []
+
+    def limited(self, frames: int | None) -> "Video":
+        """This video, ending after ``frames`` pictures (None: all). Raises VideoError if that is not a positive number."""
+        if frames is not None:
+            if frames < 1:
+                raise VideoError(f"cannot read {frames} pictures of {self.path}: ask for at least one")
+            self._limit = frames
+            self.pictures = None if self.pictures is None else min(self.pictures, frames)
+        return self
+
+    def __iter__(self) -> Iterator[Picture]:
+        generator = self._generate()
+        self._running.append(generator)
+        return generator
+
+    def _generate(self) -> Generator[Picture, None, None]:
+        count = 0
+        for picture in islice(self._read(), self._limit):
+            count += 1
+            yield picture
+        if not count:
+            raise VideoError(f"{self.path} has no pictures")
+
+    def close(self) -> None:
+        """Close the file wherever an iteration has not come to its end."""
+        while self._running:
+            self._running.pop().close()
+
+    def __enter__(self) -> "Video":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def write_yuv(path: str | Path, pictures: Iterable[Picture]) -> int:
+    """Write pictures, cropped, as planar yuv (little-endian above 8 bits); returns how many.
+
+    The file appears when it is complete. Raises VideoError if there are no pictures or they differ in size or format.
+    """
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        return sum(_write_planes(file, picture) for picture in _uniform(pictures))
+
+
+def write_y4m(path: str | Path, pictures: Iterable[Picture], rate: Fraction | int | None) -> int:
+    """Write pictures, cropped, as Y4M; returns how many. Otherwise like `write_yuv`.
+
+    rate: pictures per second, None for unknown.
+    """
+    count = 0
+    number = Fraction(rate or 0)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        for picture in _uniform(pictures):
+            if not count:
+                depth = "" if picture.bit_depth == 8 else str(picture.bit_depth)
+                colour = f"mono{depth}" if picture.chroma_format == "400" else picture.chroma_format + ("p" + depth if depth else "")
+                fraction = f"{number.numerator}:{number.denominator if number else 0}"
+                file.write(f"YUV4MPEG2 W{picture.width} H{picture.height} F{fraction} Ip A0:0 C{colour}\n".encode())
+            file.write(b"FRAME\n")
+            count += _write_planes(file, picture)
+    return count
+
+
+def _uniform(pictures: Iterable[Picture]) -> Iterator[Picture]:
+    first: Picture | None = None
+    for picture in pictures:
+        picture = picture.cropped()
+        first = first or picture
+        if (picture.pixel_format, picture.width, picture.height) != (first.pixel_format, first.width, first.height):
+            raise VideoError(
+                f"pictures of one file must be alike: {first.width}x{first.height} {first.pixel_format}, "
+                f"then {picture.width}x{picture.height} {picture.pixel_format}"
+            )
+        yield picture
+    if first is None:
+        raise VideoError("there are no pictures to write")
+
+
+def _write_planes(file: BinaryIO, picture: Picture) -> int:
+    for plane in picture.planes:
+        file.write(sample_bytes(plane))
+    return 1
+
+
+def _read_planes(file: BinaryIO, path: Path, index: int, shapes: list[tuple[int, int]], bit_depth: int, chroma_format: str) -> Picture:
+    dtype = np.dtype(sample_type(bit_depth))
+    planes = []
+    for height, width in shapes:
+        data = file.read(height * width * dtype.itemsize)
+        if len(data) < height * width * dtype.itemsize:
+            raise VideoError(f"{path} became shorter while it was read: picture {index} is cut off")
+        plane = np.frombuffer(data, dtype.newbyteorder("<")).reshape(height, width).astype(dtype, copy=False)
+        if bit_depth > 8 and int(plane.max()) >> bit_depth:
+            raise VideoError(
+                f"{path}, picture {index}: sample {plane.max()} does not fit {bit_depth} bits; is it little-endian {bit_depth}-bit?"
+            )
+        planes.append(plane)
+    return Picture(tuple(planes), bit_depth, chroma_format)
+
+
+def open_yuv(path: Path, size: tuple[int, int] | None, pixel_format: str | None) -> Video:
+    if size is None or pixel_format is None:
+        wanted = (("its size", size), ("its pixel format (such as yuv420p)", pixel_format))
+        missing = " and ".join(word for word, value in wanted if value is None)
+        raise VideoError(f"{path} does not say how to read it: give {missing} (--size, --format)")
+    chroma_format, bit_depth = parse_pixel_format(pixel_format)
+    shapes = plane_shapes(*size, chroma_format)
+    picture_bytes = sum(height * width for height, width in shapes) * np.dtype(sample_type(bit_depth)).itemsize
+    total = path.stat().st_size
+    count, rest = divmod(total, picture_bytes)
+    what = f"{size[0]}x{size[1]} {pixel_format} ({picture_bytes} bytes a picture)"
+    if rest:
+        expected = f"{count + 1} picture{'s' if count else ''} would be {(count + 1) * picture_bytes}"
+        raise VideoError(f"{path} is truncated or not {what}: it has {total} bytes, {expected}")
+    if not count:
+        raise VideoError(f"{path} has no pictures: the file is empty")
+
+    def read() -> Iterator[Picture]:
+        with path.open("rb") as file:
+            for index in range(count):
+                yield _read_planes(file, path, index, shapes, bit_depth, chroma_format)
+
+    return Video(path, size, bit_depth, chroma_format, None, count, read)
+
+
+def _number(text: str) -> int:
+    """Digits and nothing else, where int() takes signs and underscores too; as many as programs that read Y4M take."""
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise ValueError(text)
+    return int(text)
+
+
+def open_y4m(path: Path) -> Video:
+    with path.open("rb") as file:
+        header = file.readline(4096)
+        fields = header.decode("ascii", "replace").split()
+        if not fields or fields[0] != "YUV4MPEG2" or not header.endswith(b"\n"):
+            raise VideoError(f"{path} is not a Y4M file: it does not begin with a YUV4MPEG2 line")
+        values = {field[0]: field[1:] for field in reversed(fields[1:]) if field[0] != "X"}
+        if values.get("I", "p") not in ("p", "?"):
+            raise VideoError(f"{path} is interlaced (I{values['I']}); give its fields as pictures of their own")
+        try:
+            width, height = _number(values["W"]), _number(values["H"])
+            number, period = (_number(part) for part in values.get("F", "0:0").split(":"))
+        except (KeyError, ValueError):
+            raise VideoError(f"{path}: the Y4M header has no valid width, height or rate: {' '.join(fields)}") from None
+        colour = values.get("C", "420")
+        match = re.fullmatch(r"(?:(420)(?:jpeg|mpeg2|paldv)?|(420|422|444)(?:p(9|10))?|mono(9|10)?)", colour)
+        if not match:
+            raise VideoError(
+                f"{path}: Y4M colour space C{colour} is not supported; supported are 4:2:0, 4:2:2, 4:4:4 and mono of 8 to 10 bits"
+            )
+        chroma_format, bit_depth = match[1] or match[2] or "400", int(match[3] or match[4] or 8)
+        shapes = plane_shapes(width, height, chroma_format)
+        picture_bytes = sum(rows * columns for rows, columns in shapes) * np.dtype(sample_type(bit_depth)).itemsize
+
+        total = path.stat().st_size
+        starts: list[int] = []
+        while line := file.readline(4096):
+            begin = file.tell()
+            complete = line.endswith(b"\n")
+            if (complete or len(line) >= 5) and line.split()[:1] != [b"FRAME"]:
+                raise VideoError(f"{path}: picture {len(starts)} does not begin with FRAME at byte {begin - len(line)}")
+            if not complete or begin + picture_bytes > total:
+                needed = begin + picture_bytes + (0 if complete else len(b"FRAME\n") - len(line))
+                raise VideoError(f"{path} is truncated: picture {len(starts)} ends at byte {needed}, the file has {total} bytes")
+            starts.append(begin)
+            file.seek(begin + picture_bytes)
+    if not starts:
+        raise VideoError(f"{path} has no pictures")
+
+    def read() -> Iterator[Picture]:
+        with path.open("rb") as file:
+            for index, start in enumerate(starts):
+                file.seek(start)
+                yield _read_planes(file, path, index, shapes, bit_depth, chroma_format)
+
+    rate = Fraction(number, period) if number > 0 and period > 0 else None
+    return Video(path, (width, height), bit_depth, chroma_format, rate, len(starts), read)
