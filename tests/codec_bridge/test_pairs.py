@@ -10,7 +10,9 @@ from codec_bridge import pairs as training_pairs
 from codec_bridge.cli.app import app
 from codec_bridge.codecs import pyav as x265
 from codec_bridge.codecs.hm import run as hm
-from codec_bridge.video import catalogue, video
+from codec_bridge.video import catalogue
+from codec_bridge.video.files import write_y4m
+from codec_bridge.video.picture import Picture
 from tests.support import stubs as stub_tools
 from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
@@ -77,7 +79,7 @@ def images(tmp_path: Path) -> Path:
     for name, seed in (("a", 1), ("b", 2), ("c", 1)):
         rng = np.random.default_rng(seed)
         luma = np.clip(np.add.outer(np.arange(66), np.arange(50)) + 40 + rng.normal(0, 8, (66, 50)), 0, 255).astype(np.uint8)
-        video.write_y4m(folder / f"{name}.y4m", [video.Picture((luma,), 8, "400")], 1)
+        write_y4m(folder / f"{name}.y4m", [Picture((luma,), 8, "400")], 1)
     return folder
 
 
