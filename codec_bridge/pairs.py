@@ -1,4 +1,4 @@
-"""Training pairs: the luma planes of coded pictures beside their originals, packed for vrcnn_int.training.loop."""
+"""Training pairs: the luma planes of coded pictures beside their originals, packed for vrcnn_int.training."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence

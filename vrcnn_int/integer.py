@@ -105,7 +105,7 @@ class ModelSet:
             raise ModelError(f"{name} is {'truncated' if len(data) < size else 'too long'}: {len(data)} bytes, {size} expected")
         if hashlib.sha256(data[:-32]).digest() != data[-32:]:
             raise ModelError(f"{name} is damaged: its SHA-256 does not match")
-        reader = _Reader(data[:-32], 16, name)
+        reader = Reader(data[:-32], 16, name)
         networks = tuple(_read_network(reader) for _ in range(count))
         if reader.offset != len(reader.data):
             raise ModelError(f"{name} has {len(reader.data) - reader.offset} bytes after its last network")
@@ -170,7 +170,9 @@ def _network_bytes(network: IntegerNetwork) -> bytes:
 
 
 @dataclass
-class _Reader:
+class Reader:
+    """Fields of a model file, one after the other; raises ModelError where it ends too early."""
+
     data: bytes
     offset: int
     name: str
@@ -185,7 +187,7 @@ class _Reader:
         return self.data[self.offset - count : self.offset]
 
 
-def _read_network(reader: _Reader) -> IntegerNetwork:
+def _read_network(reader: Reader) -> IntegerNetwork:
     qp, position, layer_count, zero = reader.take("<bBBB")
     if zero or position >= len(POSITIONS):
         raise ModelError(f"{reader.name}: position {position} or a reserved field has an unknown value")

@@ -61,7 +61,7 @@ def train(
     training: Annotated[list[Path], typer.Argument(help="Pair files of one QP, from `codec-bridge pairs make`.")],
     validate: Annotated[list[Path], typer.Option(help="Pair file held out for validation.")],
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, log and networks; an unfinished run there goes on.")],
-    set: Annotated[list[str] | None, typer.Option(help="A setting, NAME=VALUE; see vrcnn_int/training/loop.py.")] = None,
+    set: Annotated[list[str] | None, typer.Option(help="A setting, NAME=VALUE; see vrcnn_int/training/settings.py.")] = None,
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
     start: Annotated[Path | None, typer.Option(help="Begin with the weights of this float network (float.npz), of any QP.")] = None,
 ) -> None:
@@ -73,8 +73,8 @@ def train(
         import torch
     except ImportError:
         raise VrcnnError("training needs torch; install it with: pip install 'vrcnn-int[train]'") from None
-    from vrcnn_int.training.loop import TrainSettings
     from vrcnn_int.training.loop import train as run_training
+    from vrcnn_int.training.settings import TrainSettings
 
     torch.set_num_threads(threads)
     settings = parse_settings(set or [], TrainSettings())
@@ -232,7 +232,8 @@ def reproduce(
     except ImportError:
         raise VrcnnError("training needs torch; install it with: pip install 'vrcnn-int[train]'") from None
     from vrcnn_int import pairs
-    from vrcnn_int.training.loop import TrainSettings, first_losses
+    from vrcnn_int.training.loop import first_losses
+    from vrcnn_int.training.settings import TrainSettings
 
     try:
         text = (record / "settings.json" if record.is_dir() else record).read_text()
@@ -330,7 +331,7 @@ def compare(
     out: Annotated[Path, typer.Option(help="Folder for networks and results; what is finished there is kept.")],
     methods: Annotated[str, typer.Option(help="Methods, separated by commas, or all; `float` is the network before quantization.")] = "all",
     seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "1",
-    set: Annotated[list[str] | None, typer.Option(help="A setting of training, NAME=VALUE; see vrcnn_int/training/loop.py.")] = None,
+    set: Annotated[list[str] | None, typer.Option(help="A setting of training, NAME=VALUE; see vrcnn_int/training/settings.py.")] = None,
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
 ) -> None:
     """Quantization methods side by side: trained on the same data for the same steps, measured as integer networks.
@@ -345,7 +346,7 @@ def compare(
     from vrcnn_int.research import comparison
     from vrcnn_int.research.compare import FLOATS, METHODS
     from vrcnn_int.research.compare import run as run_comparison
-    from vrcnn_int.training.loop import TrainSettings
+    from vrcnn_int.training.settings import TrainSettings
 
     torch.set_num_threads(threads)
     settings = parse_settings(set or [], TrainSettings())

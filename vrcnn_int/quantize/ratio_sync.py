@@ -34,17 +34,8 @@ def synchronize(ratio_in: Fraction, branches: Sequence[Rescale], layer: str, lev
 def reach(ratio_in: Fraction, delta: Fraction, target: Fraction, layer: str, levels: int = LEVELS, coarse: bool = False) -> Rescale:
     """The smallest weight step not below ``delta`` with which a branch fed at ``ratio_in`` ends at exactly ``target``.
 
-    Also synchronizes an addition (section 4.1): the convolution is brought to the ratio of the rescaled skip path.
+    Also synchronizes an addition (section 4.1): the convolution is brought to the ratio of the other summand.
     Raises QuantizationError if the accumulator that becomes ``levels`` (127) is below 256 or needs a pre-shift above 15.
     """
     multiplier, shift = smallest_multiplier(target * delta / ratio_in, layer, levels, coarse)
     return Rescale(ratio_in * Fraction(multiplier, 1 << (shift + 15)) / target, multiplier, shift, target)
-
-
-def rescale_skip(ratio_skip: Fraction, target: Fraction, layer: str) -> tuple[int, int, Fraction]:
-    """(m, s1, ratio) of an addition's skip path: its own multiplier and shift bring ``ratio_skip`` close to ``target``.
-
-    The ratio returned is exact; reach() then brings the convolution of the other path to it.
-    """
-    multiplier, shift = smallest_multiplier(target / ratio_skip, layer)
-    return multiplier, shift, ratio_skip * Fraction(multiplier, 1 << (shift + 15))

@@ -18,12 +18,14 @@ from vrcnn_int.requant import QuantizationError
 from vrcnn_int.research import measure
 from vrcnn_int.research.fine_tune import Progress, fine_tune
 from vrcnn_int.research.quantizers.affine import Affine
+from vrcnn_int.research.quantizers.base import Quantizer
 from vrcnn_int.research.quantizers.brelu import Fixed, Geometric, NSigma
 from vrcnn_int.research.quantizers.fq_conv import FQConv, Noise
-from vrcnn_int.research.quantizers.interface import Quantizer
 from vrcnn_int.research.quantizers.tqt import TQT
-from vrcnn_int.training.loop import TrainSettings, hardware, train
+from vrcnn_int.training.loop import train
+from vrcnn_int.training.machine import hardware
 from vrcnn_int.training.module import module_from
+from vrcnn_int.training.settings import TrainSettings
 from vrcnn_int.training.team import Team, psnr_gain
 
 Row = dict[str, Any]

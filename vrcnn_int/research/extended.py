@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
-from vrcnn_int.integer import SIGNATURE, ModelError, _Reader, input_values
+from vrcnn_int.integer import SIGNATURE, IntegerNetwork, ModelError, Reader, input_values
 
 VERSION = 257
 """The format version of these files; those of normative model sets are below it."""
+RESIDUAL = (-512, 511)
+"""Range of a residual in 8-bit sample steps: beyond what any sample can take, so that it clips nothing."""
 
 INT32 = 1 << 31
 Values = NDArray[np.int64]
@@ -270,7 +272,7 @@ class ExtendedNetwork:
             raise ModelError(f"{name} is not an extended network (format version {VERSION})")
         if hashlib.sha256(data[:-32]).digest() != data[-32:]:
             raise ModelError(f"{name} is damaged: its SHA-256 does not match")
-        reader = _Reader(data[:-32], 16, name)
+        reader = Reader(data[:-32], 16, name)
         try:
             channels, count = reader.take("<HH")
             operations = tuple(_read_operation(reader) for _ in range(count))
@@ -295,7 +297,10 @@ class ExtendedNetwork:
             temporary.write_bytes(self.to_bytes())
 
 
-def _read_operation(reader: _Reader) -> Operation:
+AnyInteger = IntegerNetwork | ExtendedNetwork
+
+
+def _read_operation(reader: Reader) -> Operation:
     kind, count = reader.take("<BB")
     if not 1 <= kind <= len(KINDS):
         raise ModelError(f"{reader.name}: unknown operation {kind}")

@@ -12,11 +12,13 @@ import torch
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.network import FloatNetwork, halo
 from vrcnn_int.pairs import PairFile
-from vrcnn_int.research.quantizers.interface import Quantizer, Stage
-from vrcnn_int.training.loop import TrainSettings, build_stepper, interruptible, load_checkpoint, range_batches, save_checkpoint, snapshot
+from vrcnn_int.research.quantizers.base import Quantizer, Stage
+from vrcnn_int.training.checkpoint import interruptible, load_checkpoint, save_checkpoint, snapshot
 from vrcnn_int.training.module import Network
 from vrcnn_int.training.sampling import Patches, Sampling
-from vrcnn_int.training.stepping import rate_at
+from vrcnn_int.training.settings import TrainSettings
+from vrcnn_int.training.start import range_batches
+from vrcnn_int.training.stepping import build_stepper, rate_at
 from vrcnn_int.training.team import Team, psnr_gain
 
 Progress = Callable[[str, int, int, dict[str, Any]], None]

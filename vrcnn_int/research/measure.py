@@ -12,9 +12,8 @@ from vrcnn_int.integer import IntegerNetwork, ModelSet
 from vrcnn_int.network import FloatNetwork
 from vrcnn_int.pairs import PairFile
 from vrcnn_int.requant import requantize
-from vrcnn_int.research.extended import Convolve, ExtendedNetwork, Requantize
+from vrcnn_int.research.extended import AnyInteger, Convolve, ExtendedNetwork, Requantize
 
-AnyInteger = IntegerNetwork | ExtendedNetwork
 CROP = 24
 """Side of the picture parts that the slow way of computing is compared on."""
 

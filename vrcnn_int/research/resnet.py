@@ -19,7 +19,7 @@ from vrcnn_int.research.classify import KIND, Pictures
 from vrcnn_int.research.extended import prune
 from vrcnn_int.research.residual.module import Algorithm1, Progress, ResidualNetwork, Schedule, Stages, Task
 from vrcnn_int.research.residual.network import quantize, resnet18
-from vrcnn_int.training.loop import load_checkpoint
+from vrcnn_int.training.checkpoint import load_checkpoint
 
 RANGE_BATCHES = 8
 FLOAT = "float.pt"

@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from math import cos, pi
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, hardtanh, pad
 
+from vrcnn_int.quantize.plan import Plan
 from vrcnn_int.training.module import Network
 from vrcnn_int.training.sampling import Patches
+from vrcnn_int.training.settings import STAGES, TrainSettings
 from vrcnn_int.training.team import Team, shares
 
 
@@ -194,3 +198,51 @@ class Stepper:
             with torch.cuda.graph(self.graph):  # records the step, does not run it
                 self.body()
             self.graph.replay()
+
+
+def make_stepper(team: Team, patches: Patches, settings: TrainSettings, stage: str, state: dict[str, Any] | None) -> Stepper:
+    """Optimizers and averages of a stage; ``state``: the snapshot it goes on from. On CUDA in the form that a graph can capture."""
+    if state is not None:
+        team.load_state_dict(state["team"])
+        for network, limits in zip(team, state["bounds"], strict=True):
+            for activation, bound in zip(network.activations, limits, strict=True):
+                activation.bound = bound
+        if all(state["plans"]):
+            team.quantize_bounds([Plan.from_json(plan) for plan in state["plans"]])
+    dtype = torch.bfloat16 if settings.precision == "bf16" and stage == "float" else torch.float32
+    settings = settings if stage == "float" else replace(settings, average=settings.tuning_average)
+    return build_stepper(team, patches, settings, STAGES.index(stage), dtype, state)
+
+
+def build_stepper(
+    team: Team, patches: Patches, settings: TrainSettings, number: int, dtype: torch.dtype, state: dict[str, Any] | None
+) -> Stepper:
+    """Optimizers and averages for the team as it is. ``number``: of the stage, which decides the patches.
+
+    A parameter with an attribute ``factor`` learns at that multiple of the learning rate (ranges of quantizers).
+    """
+    cuda = settings.device == "cuda"
+    rate: Any = torch.tensor(settings.rate, device="cuda") if cuda else settings.rate
+    hidden = [conv.weight for network in team for layer in network.convolutions()[1:-1] for conv in layer]
+    hidden = hidden if settings.optimizer == "muon" else []
+    others = [p for p in team.parameters() if p.requires_grad and not any(p is h for h in hidden)]
+    factors = sorted({getattr(p, "factor", 1.0) for p in others})
+    groups = []
+    for factor in factors:
+        members = [p for p in others if getattr(p, "factor", 1.0) == factor]
+        groups.append({"params": members, "factor": factor, "lr": rate.clone() if cuda else rate})
+    betas = (settings.beta1, settings.beta2)
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(groups, lr=rate, betas=betas, weight_decay=settings.weight_decay, capturable=cuda)
+    ]
+    if hidden:
+        optimizers.append(Muon(hidden, rate.clone() if cuda else rate))
+    averages = Averages(team, settings.average)
+    stepper = Stepper(team, patches, optimizers, averages, dtype, number, cuda and settings.graph)
+    if state is not None:
+        for optimizer, values in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(values)
+        for value, saved in zip(averages.values if averages.decay else [], state["averages"], strict=True):
+            value.copy_(saved)
+        stepper.mean_loss.copy_(state["mean_loss"])
+    return stepper

@@ -32,7 +32,7 @@ from vrcnn_int.network import load_float_networks
 from vrcnn_int.research import comparison, measure
 from vrcnn_int.research.compare import FLOATS, METHODS, run
 from vrcnn_int.research.extended import ExtendedNetwork
-from vrcnn_int.training.loop import TrainSettings
+from vrcnn_int.training.settings import TrainSettings
 
 torch.set_num_threads(1)
 

@@ -23,13 +23,15 @@ from vrcnn_int.network import Convolution, FloatNetwork, load_float_networks
 from vrcnn_int.quantize.bounds import geometric_progression
 from vrcnn_int.quantize.plan import make_plan, to_integer
 from vrcnn_int.requant import requantize
-from vrcnn_int.research.extended import Convolve, ExtendedNetwork, Requantize
+from vrcnn_int.research.extended import AnyInteger, Convolve, ExtendedNetwork, Requantize
 from vrcnn_int.research.fine_tune import fine_tune
 from vrcnn_int.research.quantizers import tqt
 from vrcnn_int.research.quantizers.affine import DECAY, Affine, AffineWeights, FakeQuantize, FoldedConv, MovingRange, nudge
+from vrcnn_int.research.quantizers.base import Quantizer
 from vrcnn_int.research.quantizers.brelu import Fixed, Geometric, NSigma
+from vrcnn_int.research.quantizers.codes import integer_bias
 from vrcnn_int.research.quantizers.fq_conv import FQConv, LearnedRange, Noise, best_range
-from vrcnn_int.research.quantizers.interface import AnyInteger, QuantizedNetwork, Quantizer, integer_bias
+from vrcnn_int.research.quantizers.network import QuantizedNetwork
 from vrcnn_int.research.quantizers.tqt import TQT, TQTFunction, step_of
 from vrcnn_int.training.loop import train
 from vrcnn_int.training.module import Network

@@ -14,9 +14,9 @@ from vrcnn_int.cli.app import app
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.models import builtin_path, float_path
 from vrcnn_int.network import NETWORKS, VDSR, VRCNN, VRCNN_WIDE, load_float_networks, save_float_networks, widened
-from vrcnn_int.training.loop import begin_with
 from vrcnn_int.training.module import Network, filter_plane_float, module_from
 from vrcnn_int.training.sampling import Patches, Sampling
+from vrcnn_int.training.start import begin_with
 from vrcnn_int.training.teach import dithered, ensemble, plane_output, teach, turned, turned_back
 
 SHIPPED = load_float_networks(float_path(builtin_path()))[0][3]

@@ -22,9 +22,11 @@ from vrcnn_int.quantize.bounds import geometric_progression
 from vrcnn_int.quantize.plan import make_plan, to_integer
 from vrcnn_int.research import ablation
 from vrcnn_int.training.brelu import BReLU, brelu_backward, brelu_forward, quantized_brelu_forward
-from vrcnn_int.training.loop import TrainSettings, begin_with, train
+from vrcnn_int.training.loop import train
 from vrcnn_int.training.module import Network, filter_plane_float, module_from
 from vrcnn_int.training.sampling import Patches, Sampling
+from vrcnn_int.training.settings import TrainSettings
+from vrcnn_int.training.start import begin_with
 from vrcnn_int.training.stepping import Averages, Muon, orthogonalized, rate_at, training_output
 from vrcnn_int.training.team import shares, unit_errors
 

@@ -20,15 +20,9 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from vrcnn_int.network import FloatNetwork
-from vrcnn_int.research.quantizers.interface import (
-    ActivationQuantizer,
-    AnyInteger,
-    QuantizedConv,
-    QuantizedNetwork,
-    Quantizer,
-    Stage,
-    WeightQuantizer,
-)
+from vrcnn_int.research.extended import AnyInteger
+from vrcnn_int.research.quantizers.base import Quantizer, Stage
+from vrcnn_int.research.quantizers.network import ActivationQuantizer, QuantizedConv, QuantizedNetwork, WeightQuantizer
 from vrcnn_int.training.module import Network
 
 DECAY = 0.99

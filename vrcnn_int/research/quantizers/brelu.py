@@ -14,7 +14,9 @@ from vrcnn_int.network import FloatNetwork
 from vrcnn_int.quantize.bounds import n_sigma
 from vrcnn_int.quantize.plan import Plan, integer_layers, make_plan, to_integer
 from vrcnn_int.requant import LEVELS, QuantizationError
-from vrcnn_int.research.quantizers.interface import RESIDUAL, AnyInteger, Codes, Quantizer, Stage, chain
+from vrcnn_int.research.extended import RESIDUAL, AnyInteger
+from vrcnn_int.research.quantizers.base import Quantizer, Stage
+from vrcnn_int.research.quantizers.codes import Codes, chain
 from vrcnn_int.training.brelu import BReLU
 from vrcnn_int.training.module import Network, module_from, watch_activations
 

@@ -22,15 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vrcnn_int.network import FloatNetwork
-from vrcnn_int.research.quantizers.interface import (
-    ActivationQuantizer,
-    AnyInteger,
-    QuantizedConv,
-    QuantizedNetwork,
-    Quantizer,
-    Stage,
-    WeightQuantizer,
-)
+from vrcnn_int.research.extended import AnyInteger
+from vrcnn_int.research.quantizers.base import Quantizer, Stage
+from vrcnn_int.research.quantizers.network import ActivationQuantizer, QuantizedConv, QuantizedNetwork, WeightQuantizer
 from vrcnn_int.training.module import Network, watch_activations
 
 UNIT = Fraction(256, 255)

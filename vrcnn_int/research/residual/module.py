@@ -19,7 +19,7 @@ from vrcnn_int.quantize.bounds import n_sigma
 from vrcnn_int.requant import LEVELS
 from vrcnn_int.research.residual.network import Design, FloatArray, Layer, MergedNetwork, merge
 from vrcnn_int.training.brelu import BReLU
-from vrcnn_int.training.loop import interruptible, load_checkpoint, save_checkpoint
+from vrcnn_int.training.checkpoint import interruptible, load_checkpoint, save_checkpoint
 from vrcnn_int.training.stepping import rate_at
 
 Progress = Callable[[str, int, int, float], None]

@@ -20,13 +20,12 @@ from numpy.typing import NDArray
 
 from vrcnn_int.quantize.plan import INPUT_RATIO
 from vrcnn_int.requant import LEVELS, QuantizationError, round_half_up
-from vrcnn_int.research.extended import Add, Builder, Convolve, ExtendedNetwork, MaxPool, Requantize, SumPool
+from vrcnn_int.research.extended import RESIDUAL, Add, Builder, Convolve, ExtendedNetwork, MaxPool, Requantize, SumPool
 
 WIDE = 64
 """Steps of a sum for each step of an activation: rounding before the addition is then 1/64 of the rounding after it."""
 LIMIT = 1 << 23
 """Addends are held within this: far beyond what any sum that is not clipped to 0 or its bound needs."""
-RESIDUAL = (-512, 511)
 MULTIPLIER_BITS = 8
 """Of multipliers. Unsynchronized, ratios may be off by half of 1/128; synchronized, weight steps grow by less than 1/128 instead."""
 LEAST_RATIO = Fraction(1, 1 << 24)

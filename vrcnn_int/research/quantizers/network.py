@@ -1,12 +1,6 @@
-"""What every quantizer here does: the interface, and the network of fake-quantized convolutions that three of them share.
+"""The network of fake-quantized convolutions that three of the quantizers share."""
 
-A quantizer takes a trained float network through its stages of fine-tuning to an integer network: an IntegerNetwork where its numbers fit
-the normative filter (c/SPECIFICATION.md), else an ExtendedNetwork, with the reason.
-"""
-
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -20,82 +14,10 @@ from vrcnn_int.network import FloatNetwork
 from vrcnn_int.proofs import prove
 from vrcnn_int.quantize.plan import INPUT_RATIO
 from vrcnn_int.quantize.ratio_sync import Rescale, reach
-from vrcnn_int.requant import LEVELS, QuantizationError, last_multiplier, round_half_up
-from vrcnn_int.research.extended import Builder, Convolve, ExtendedNetwork, Operation, Requantize, fixed_point
+from vrcnn_int.requant import LEVELS, QuantizationError, last_multiplier
+from vrcnn_int.research.extended import RESIDUAL, AnyInteger, ExtendedNetwork, fixed_point
+from vrcnn_int.research.quantizers.codes import Codes, chain, int32, integer_bias
 from vrcnn_int.training.module import DiscretizedConv, Network
-
-AnyInteger = IntegerNetwork | ExtendedNetwork
-RESIDUAL = (-512, 511)
-"""Range of an extended network's residual in 8-bit sample steps: beyond what any sample can take, so that it clips nothing."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Fine-tuning of ``steps`` steps from where the stage ``after`` ended (None: from the prepared network)."""
-
-    name: str
-    steps: int
-    after: str | None = None
-
-
-class Quantizer(ABC):
-    """A way to an integer network. ``weight_bits``: of the layers between first and last, which have 8. ``activation_bits``: of all layers.
-
-    Whoever trains calls prepare(), then for each stage that next_stage() names enter() and so many optimizer steps, then finish().
-    """
-
-    name: str
-    float_rule = "relu"
-    """How the float network that it starts from is trained (TrainSettings.bound_rule): relu means without bounds."""
-
-    def __init__(self, weight_bits: int = 8, activation_bits: int = 7) -> None:
-        if not 2 <= weight_bits <= 8 or not 2 <= activation_bits <= 8:
-            raise VrcnnError(f"{self.name}: weights and activations have 2 to 8 bits, not {weight_bits} and {activation_bits}")
-        self.weight_bits, self.activation_bits = weight_bits, activation_bits
-
-    @property
-    def levels(self) -> int:
-        """Largest activation: 127 for 7 bits."""
-        return (1 << self.activation_bits) - 1
-
-    @property
-    def weight_levels(self) -> int:
-        """Largest weight of a symmetric quantizer: 127 for 8 bits, 1 for 2 bits (ternary)."""
-        return (1 << (self.weight_bits - 1)) - 1
-
-    @abstractmethod
-    def prepare(self, network: FloatNetwork, batches: Sequence[Tensor]) -> Network:
-        """A module for the first stage. ``batches``: training inputs [N, 1, H, W] that ranges are measured on."""
-
-    @abstractmethod
-    def next_stage(self, gains: dict[str, float], steps: tuple[int, int]) -> Stage | None:
-        """The stage after those in ``gains`` (name -> PSNR gain in dB that it ended with), None after the last.
-
-        ``steps``: of the weights and of the bounds stage of a training run, to be shared out.
-        """
-
-    def kept(self, gains: dict[str, float]) -> str:
-        """The stage whose network is finished, after the last of them."""
-        return list(gains)[-1]
-
-    @abstractmethod
-    def enter(self, stage: str, network: Network, batches: Sequence[Tensor]) -> None:
-        """Turn the module into the form of a stage; a function of the module's state alone."""
-
-    @abstractmethod
-    def finish(self, network: Network) -> tuple[AnyInteger, str]:
-        """The integer network, and why it is not a normative one ("" if it is)."""
-
-
-@dataclass(frozen=True)
-class Codes:
-    """A branch in integers: ``weights`` (int16 codes of ``bits`` bits), real weight = (code - zero_point) * step, real ``bias`` float64."""
-
-    weights: NDArray[np.int16]
-    zero_point: int
-    bits: int
-    step: Fraction
-    bias: NDArray[np.float64]
 
 
 class WeightQuantizer(nn.Module):
@@ -291,33 +213,3 @@ class QuantizedNetwork(Network):
             return self.normative(floors), ""
         except VrcnnError as error:
             return self.extended(), str(error)
-
-
-def integer_bias(codes: Codes, ratio_in: Fraction) -> list[int]:
-    """Biases in accumulator steps."""
-    return [round_half_up(Fraction(float(value)) * ratio_in / codes.step) for value in codes.bias]
-
-
-def int32(values: list[int]) -> NDArray[np.int32]:
-    """Biases as int32; raises QuantizationError if one does not fit."""
-    if any(not -(1 << 31) <= value < 1 << 31 for value in values):
-        raise QuantizationError(f"a bias of {max(values, key=abs)} does not fit 32 bits")
-    return np.array(values, np.int32)
-
-
-ChainBranch = tuple[Codes, list[int], int, int, int, int]
-"""(codes, bias, multiplier, shift, low, high) of a branch."""
-
-
-def chain(layers: Sequence[Sequence[ChainBranch]], qp: int, position: str) -> ExtendedNetwork:
-    """Layers of concatenated branches as an extended network."""
-    build = Builder()
-    value = 0
-    for layer in layers:
-        outputs = []
-        for codes, bias, multiplier, shift, low, high in layer:
-            convolution: Operation = Convolve((value,), codes.weights, codes.zero_point, codes.bits, int32(bias))
-            one = np.array([multiplier], np.int32), np.array([shift], np.uint8)
-            outputs.append(build.add(Requantize((build.add(convolution),), *one, low, high)))
-        value = build.concatenate(outputs)
-    return ExtendedNetwork(tuple(build.operations), 1, {"qp": qp, "position": position})

@@ -1,0 +1,55 @@
+"""Runs that can be interrupted and go on exactly where they stood: signals, and checkpoints that are written whole."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import replacing
+from vrcnn_int.training.stepping import Stepper
+
+
+@contextmanager
+def interruptible() -> Iterator[list[bool]]:
+    """SIGINT and SIGTERM set the flag in the list instead of stopping in the middle of a step."""
+    flag = [False]
+    old = {s: signal.signal(s, lambda *_: flag.__setitem__(0, True)) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield flag
+    finally:
+        for s, handler in old.items():
+            signal.signal(s, handler)
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a torch checkpoint whole or not at all."""
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load_checkpoint(path: Path, device: str) -> dict[str, Any] | None:
+    """The checkpoint, None if there is none; VrcnnError if it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        raise VrcnnError(f"{path} is damaged ({type(error).__name__}); delete it to start this run again") from None
+    return state
+
+
+def snapshot(stepper: Stepper) -> dict[str, Any]:
+    """Everything, beside the step's number, that a run needs to go on exactly where it stood."""
+    team = stepper.team
+    return {
+        "team": team.state_dict(),
+        "bounds": [[float(activation.bound) for activation in network.activations] for network in team],  # type: ignore[arg-type]
+        "plans": [network.plan.to_json() if network.plan else None for network in team],
+        "optimizers": [optimizer.state_dict() for optimizer in stepper.optimizers],
+        "averages": stepper.averages.values if stepper.averages.decay else [],
+        "mean_loss": stepper.mean_loss,
+    }

@@ -1,0 +1,139 @@
+"""The settings of a training run, and what values they may have."""
+
+from dataclasses import dataclass
+
+import torch
+
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.network import NETWORKS
+
+STAGES = ("float", "weights", "bounds")
+CHOICES = {
+    "network": tuple(NETWORKS),
+    "optimizer": ("adam", "muon"),
+    "schedule": ("cosine", "trapezoid", "constant"),
+    "bound_rule": ("geometric", "n-sigma", "relu6", "relu"),
+    "precision": ("bf16", "fp32"),
+    "device": ("cpu", "cuda"),
+}
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Everything that decides a training run, beside the pair files."""
+
+    network: str = "vrcnn"
+    """vrcnn; vrcnn-wide (twice the channels), a teacher for `vrcnn-int teach`; or vdsr (20 layers of 64 channels)."""
+    seed: int = 1
+    float_steps: int = 8000
+    """Stage 1: float weights, BReLU."""
+    minutes: float | None = None
+    """Instead of float_steps: as many as fit into this time beside the other stages, timed at the start; the log states them."""
+    weight_steps: int = 300
+    """Stage 2: discretized weights."""
+    bound_steps: int = 300
+    """Stage 3: frozen steps and bounds, 7-bit activations."""
+    batch: int = 32
+    patch: int = 48
+    """Side of the patch the loss sees; the network reads its halo around it."""
+    padded: bool = False
+    """Instead of the halo the network reads zeros around each patch, as in the published recipe."""
+    optimizer: str = "muon"
+    """muon for the weights of the layers between first and last, adam for everything else; or adam for all."""
+    rate: float = 2e-3
+    """Peak learning rate of stage 1."""
+    tuning_rate: float = 1e-4
+    """Peak learning rate of stages 2 and 3."""
+    schedule: str = "trapezoid"
+    """cosine: linear rise over warm_up, cosine to 0. trapezoid: constant, then linear to 0 over the last third. constant."""
+    warm_up: float = 0.1
+    """Share of a stage's steps in which the learning rate rises."""
+    beta1: float = 0.9
+    beta2: float = 0.999
+    weight_decay: float = 0.0
+    """Decoupled (AdamW)."""
+    average: float = 0.995
+    """Decay of the moving average of the weights that is validated and kept; 0: the last weights."""
+    tuning_average: float = 0.99
+    """The same in stages 2 and 3, which are short."""
+    hold_first_layer: bool = True
+    """Stages 2 and 3 begin with the first layer's weights rounded together, for the least error of its outputs (rounding.py), and keep
+    them. False: each is rounded by itself, and they are trained on."""
+    last_layer: float = 0.1
+    """Factor on the last layer's initial weights; 0: training starts at "no filter"."""
+    specialists: int = 1
+    """Networks trained together, each mostly on the patches it filters best; an encoder chooses one for each unit."""
+    beside_start: bool = False
+    """The network that training starts with takes part unchanged: the specialists learn what it does not filter best. It is not written;
+    put its run before this one in a set."""
+    weight_limit: float = 0.0
+    """Largest weight of a branch in stages 1 and 2, as a multiple (at least 2) of the root mean square of its weights; 0: any. A few large
+    weights make the weight step, max|W| / 127, coarse for all the others."""
+    spread: float = 0.0
+    """Above 0, with a network to start with: the specialists begin with its residual scaled by factors from 1 - spread to 1 + spread, and
+    patches go to the network that is best from the first step on. 0: they begin alike, and patches are dealt out for a while."""
+    neighbours: float = 0.0
+    """Share of patches from pair files of other QPs than the first file's."""
+    balance: float = 0.0
+    """Weight of a picture in the loss: 1 / its coding error to this power; 1 is close to the mean of PSNR gains."""
+    residual: float | None = None
+    """r of the geometric progression in 8-bit sample steps; None: the authors' value for the QP."""
+    residual_quantile: float | None = None
+    """Instead of a fixed r: this quantile of |original - recon| over the training data."""
+    bound_rule: str = "geometric"
+    """geometric. n-sigma: bounds measured after a first third of stage 1 trained without bounds. For comparison: relu6 (all bounds 6)
+    and relu (stage 1 without bounds, then the largest activations of training patches)."""
+    sigma: float = 3.0
+    """n of the n-sigma rule."""
+    augment: bool = True
+    """Random mirroring and transposition of patches."""
+    precision: str = "bf16"
+    """bf16 (in stage 1; stages 2 and 3 always run in fp32) or fp32."""
+    device: str = "cpu"
+    """cpu or cuda."""
+    graph: bool = True
+    """On CUDA: capture the step as a graph and replay it (the same sums, without the cost of launching each kernel)."""
+    log_every: int = 50
+    validate_every: int = 2000
+    checkpoint_every: int = 500
+
+    def check(self) -> None:
+        """Raise VrcnnError for values that no run can have."""
+        positive = (
+            "float_steps",
+            "weight_steps",
+            "bound_steps",
+            "batch",
+            "patch",
+            "log_every",
+            "validate_every",
+            "checkpoint_every",
+            "specialists",
+        )
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise VrcnnError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("rate", "tuning_rate", "sigma", *(["minutes"] if self.minutes is not None else [])):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise VrcnnError(f"{name} must be a number above 0, not {getattr(self, name)}")
+        for name in ("warm_up", "beta1", "beta2", "average", "tuning_average", "neighbours", "spread"):
+            if not 0 <= getattr(self, name) < 1:
+                raise VrcnnError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
+        for name in ("weight_decay", "last_layer", "balance", "weight_limit"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise VrcnnError(f"{name} must be a number of at least 0, not {getattr(self, name)}")
+        if 0 < self.weight_limit < 2:
+            raise VrcnnError(f"weight_limit is a multiple of weights' root mean square: 0 (none) or at least 2, not {self.weight_limit}")
+        if self.spread and self.specialists < 2:
+            raise VrcnnError("spread is about how specialists differ at the start; give at least two (specialists=2)")
+        if self.seed < 0:
+            raise VrcnnError(f"the seed must not be negative, but is {self.seed}")
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise VrcnnError(f"unknown {name} {getattr(self, name)!r}; there are {' and '.join(known)}")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise VrcnnError("this torch sees no CUDA device; train with device=cpu")
+
+    def steps(self, stage: str) -> int:
+        """Optimizer steps of a stage."""
+        return {"float": self.float_steps, "weights": self.weight_steps, "bounds": self.bound_steps}[stage]
