@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,34 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = folder.glob("*.whl")
     python(*pip, "install", "--no-deps", "--target", str(folder / "site"), str(wheel), cwd=folder)
     return folder / "site"
+
+
+def test_wheel_is_small_and_has_no_training_data(installed: Path) -> None:
+    (wheel,) = installed.parent.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        names = file.namelist()
+    print(f"{wheel.name}: {len(names)} files, {wheel.stat().st_size} bytes")
+    assert wheel.stat().st_size < 4_500_000
+    assert not [name for name in names if name.endswith((".npz", ".png", ".c", ".inc"))]
+    assert {f"vrcnn_int/models/vrcnn_intra{ending}" for ending in (".vrcnn", ".json")} <= set(names)
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith((".dist-info", ".libs"))} == {"codec_bridge", "vrcnn_int"}
+
+
+def test_what_needs_the_float_networks_says_where_they_are(installed: Path, tmp_path: Path) -> None:
+    """Of a wheel, in one line; with the model of the source tree it works."""
+
+    def bdrate(*more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "codec_bridge.cli", "bdrate", "--sequences", "coffee", "--variants", "anchor,float", *more]
+        return subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(installed)}, capture_output=True, text=True)
+
+    refused = bdrate()
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert "vrcnn_intra.float.npz" in refused.stderr
+    assert "give --model FOLDER/vrcnn_int/models/vrcnn_intra.vrcnn of a source tree" in refused.stderr
+    done = bdrate("--model", str(ROOT / "vrcnn_int/models/vrcnn_intra.vrcnn"))
+    assert done.returncode == 0, done.stderr
 
 
 def test_wheel_filters_and_finds_its_catalogue(installed: Path, tmp_path: Path) -> None:

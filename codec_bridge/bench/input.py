@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
-from vrcnn_int.models import float_path
+from vrcnn_int.models import float_file
 from vrcnn_int.network import FloatNetwork, load_float_networks
 
 QP = 32
@@ -33,7 +33,8 @@ def network_for(models: ModelSet) -> int:
 def float_network(model: Path) -> FloatNetwork:
     """The float network that belongs to the network that is timed. Raises VrcnnError if there is none beside the model set."""
     models = ModelSet.load(model)
-    networks, meta = load_float_networks(float_path(model))
+    path = float_file(model)
+    networks, meta = load_float_networks(path)
     if meta.get("set") != models.identity:
-        raise PeerError(f"{float_path(model)} belongs to model set {meta.get('set')}, not to {models.identity}")
+        raise PeerError(f"{path} belongs to model set {meta.get('set')}, not to {models.identity}")
     return networks[network_for(models)]

@@ -49,7 +49,7 @@ from codec_bridge.provenance import git_revision, without_paths
 from codec_bridge.video.catalogue import Sequence as VideoSequence
 from codec_bridge.video.picture import Picture, samples_md5
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.models import builtin_path, float_path
+from vrcnn_int.models import builtin_path, float_file
 
 SCHEMA = 1
 """Of the rows in result files. A job's key holds it, so that rows of another schema are never taken for these."""
@@ -290,7 +290,7 @@ def inputs_of(
     if settings.backend != "c" and variant in BY_BACKEND:
         inputs |= {"backend": settings.backend, "cuda": file_hash(cuda.library_path())}
     if variant == "float":
-        inputs["float"] = [file_hash(float_path(settings.model or builtin_path())), _installed("torch")]
+        inputs["float"] = [file_hash(float_file(settings.model or builtin_path())), _installed("torch")]
     return inputs
 
 

@@ -40,7 +40,7 @@ from codec_bridge.video.catalogue import auto_frames
 from codec_bridge.video.picture import Picture, Plane
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import UNIT_SCALE, ModelSet
-from vrcnn_int.models import builtin_path, float_path
+from vrcnn_int.models import builtin_path, float_file
 from vrcnn_int.network import POSITIONS, load_float_networks, macs_per_sample
 
 SIDE_INFORMATION_BITS = 16
@@ -125,7 +125,7 @@ def float_filter(settings: Settings, models: ModelSet, index: int) -> FilterPlan
 
     Raises EvaluationError if torch or the float networks are missing, or belong to another set.
     """
-    path = float_path(settings.model or builtin_path())
+    path = float_file(settings.model or builtin_path())
     networks, meta = load_float_networks(path)
     if meta.get("set") != models.identity:
         raise EvaluationError(f"{path} belongs to model set {meta.get('set')}, not to {models.identity}")

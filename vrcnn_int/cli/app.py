@@ -138,7 +138,8 @@ def find_start(paths: list[Path], identity: str) -> FloatNetwork:
         if path.exists() and (found := [network for network in load_float_networks(path)[0] if network.identity == identity]):
             return found[0]
     names = " and ".join(path.name for path in paths)
-    raise VrcnnError(f"the network that this one began with ({identity[:16]}) is not in {names}; give its file with --start")
+    missing = "".join(f"; there is no {path} (wheels leave it out, source trees have it)" for path in paths if not path.exists())
+    raise VrcnnError(f"the network that this one began with ({identity[:16]}) is not in {names}; give its file with --start{missing}")
 
 
 def read_run(path: Path) -> tuple[list[FloatNetwork], list[FloatNetwork]]:

@@ -22,6 +22,16 @@ def float_path(model: str | Path) -> Path:
     return Path(model).with_suffix(".float.npz")
 
 
+def float_file(model: str | Path) -> Path:
+    """float_path() where there is such a file. Raises VrcnnError where there is none, as in what a wheel installs."""
+    path = float_path(model)
+    if not path.is_file():
+        is_shipped = path.resolve().parent == Path(__file__).resolve().parent
+        advice = f"; wheels leave it out: give --model FOLDER/vrcnn_int/models/{Path(model).name} of a source tree" if is_shipped else ""
+        raise VrcnnError(f"there is no {path}, the float networks of the model set beside it{advice}")
+    return path
+
+
 def starts_path(model: str | Path) -> Path:
     """The float networks that others of the set began their training with: the same name with ``.starts.npz``."""
     return Path(model).with_suffix(".starts.npz")
