@@ -8,9 +8,11 @@
 
 #include "driver.h"
 #include "image.h"
+#include "integers.h"
 #include "launch.h"
 #include "model.h"
 #include "pack.h"
+#include "plane.h"
 #include "variants.h"
 
 enum {
@@ -173,11 +175,6 @@ static void release(VrcnnCuda *c, CUdeviceptr *pointer, size_t size)
     *pointer = 0;
 }
 
-static size_t aligned(size_t size)
-{
-    return (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-}
-
 /* The networks' weights one after the other; without a block it only counts. base: where the block will be on the GPU. */
 static size_t pack_networks(VrcnnCuda *c, const VrcnnModel *model, uint8_t *block, uint64_t base)
 {
@@ -189,11 +186,11 @@ static size_t pack_networks(VrcnnCuda *c, const VrcnnModel *model, uint8_t *bloc
             to->first = base + at;
             if (block)
                 vrcnn_pack_first(block + at, from);
-            at += aligned(VRCNN_CUDA_FIRST_SIZE);
+            at += size_to_multiple(VRCNN_CUDA_FIRST_SIZE, ALIGNMENT);
             to->second = base + at;
             if (block)
                 vrcnn_pack_second(block + at, from);
-            at += aligned(VRCNN_CUDA_SECOND_SIZE);
+            at += size_to_multiple(VRCNN_CUDA_SECOND_SIZE, ALIGNMENT);
             continue;
         }
         for (int l = 0; l < from->layers; l++)
@@ -202,7 +199,7 @@ static size_t pack_networks(VrcnnCuda *c, const VrcnnModel *model, uint8_t *bloc
                 to->simple[l][b] = base + at;
                 if (block)
                     vrcnn_pack_simple(block + at, branch);
-                at += aligned(vrcnn_pack_simple_weights_size(branch) + 4 * (size_t)branch->outputs);
+                at += size_to_multiple(vrcnn_pack_simple_weights_size(branch) + 4 * (size_t)branch->outputs, ALIGNMENT);
             }
     }
     return at;
@@ -417,44 +414,6 @@ size_t vrcnn_cuda_memory(const VrcnnCuda *context)
     return context ? context->memory : 0;
 }
 
-/* The memory from a plane's first to its last byte. */
-typedef struct Extent {
-    uint64_t begin, end;
-} Extent;
-
-static int check_plane(Extent *extent, const VrcnnConstPlane *plane)
-{
-    if (!plane->data)
-        return VRCNN_ERROR_ARGUMENT;
-    if (plane->bit_depth < 8 || plane->bit_depth > 10)
-        return VRCNN_ERROR_BIT_DEPTH;
-    if (plane->width < 1 || plane->width > VRCNN_MAX_SIZE || plane->height < 1 || plane->height > VRCNN_MAX_SIZE ||
-        plane->bytes_per_sample < (plane->bit_depth > 8 ? 2 : 1) || plane->bytes_per_sample > 2)
-        return VRCNN_ERROR_PLANE;
-    const uint64_t row = (uint64_t)plane->width * (uint64_t)plane->bytes_per_sample, rows = (uint64_t)plane->height - 1;
-    const uint64_t first = (uintptr_t)plane->data;
-    const uint64_t step = plane->stride < 0 ? (uint64_t)0 - (uint64_t)plane->stride : (uint64_t)plane->stride;
-    if (rows && (step < row || step > ((uint64_t)INT64_MAX - row) / rows))
-        return VRCNN_ERROR_PLANE;
-    const uint64_t span = rows * step;
-    if (plane->stride < 0 ? first < span || first - span > UINT64_MAX - (span + row) : first > UINT64_MAX - (span + row))
-        return VRCNN_ERROR_PLANE;
-    extent->begin = plane->stride < 0 ? first - span : first;
-    extent->end = extent->begin + span + row;
-    return VRCNN_OK;
-}
-
-static VrcnnConstPlane to_read(const VrcnnPlane *plane)
-{
-    const VrcnnConstPlane same = {plane->data, plane->stride, plane->width, plane->height, plane->bit_depth, plane->bytes_per_sample};
-    return same;
-}
-
-static int is_alike(const VrcnnConstPlane *a, const VrcnnConstPlane *b)
-{
-    return a->width == b->width && a->height == b->height && a->bit_depth == b->bit_depth;
-}
-
 static int check_pictures(const VrcnnCuda *c, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src, int count)
 {
     int error;
@@ -465,36 +424,24 @@ static int check_pictures(const VrcnnCuda *c, int index, int scale, const VrcnnP
     if (scale < 1 || scale > 10)
         return VRCNN_ERROR_SCALE;
     for (int i = 0; i < count; i++) {
-        Extent read, written;
-        const VrcnnConstPlane out = to_read(dst + i);
-        if ((error = check_plane(&read, src + i)) || (error = check_plane(&written, &out)))
+        VrcnnExtent read, written;
+        const VrcnnConstPlane out = vrcnn_reading(dst + i);
+        if ((error = vrcnn_check_plane(&read, src + i)) || (error = vrcnn_check_plane(&written, &out)))
             return error;
-        if (!is_alike(src + i, src) || !is_alike(&out, src) || src[i].bytes_per_sample != src->bytes_per_sample ||
+        if (!vrcnn_is_alike(src + i, src) || !vrcnn_is_alike(&out, src) || src[i].bytes_per_sample != src->bytes_per_sample ||
             out.bytes_per_sample != dst->bytes_per_sample)
             return VRCNN_ERROR_PLANE;
         for (int j = 0; j <= i; j++) {
-            Extent other_read, other_written;
-            const VrcnnConstPlane other = to_read(dst + j);
-            if ((error = check_plane(&other_read, src + j)) || (error = check_plane(&other_written, &other)))
+            VrcnnExtent other_read, other_written;
+            const VrcnnConstPlane other = vrcnn_reading(dst + j);
+            if ((error = vrcnn_check_plane(&other_read, src + j)) || (error = vrcnn_check_plane(&other_written, &other)))
                 return error;
-            const int reads = written.begin < other_read.end && other_read.begin < written.end;
-            const int is_read = other_written.begin < read.end && read.begin < other_written.end;
-            const int writes = written.begin < other_written.end && other_written.begin < written.end;
-            if (reads || is_read || (j < i && writes))
+            if (vrcnn_overlap(written, other_read) || vrcnn_overlap(other_written, read) ||
+                (j < i && vrcnn_overlap(written, other_written)))
                 return VRCNN_ERROR_OVERLAP;
         }
     }
     return VRCNN_OK;
-}
-
-static int smaller(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-static int larger(int a, int b)
-{
-    return a > b ? a : b;
 }
 
 static int launch(VrcnnCuda *c, CUfunction function, int64_t blocks, int threads, int shared, const void *parameter, CUstream stream)

@@ -6,9 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "integers.h"
 #include "model.h"
+#include "plane.h"
+#include "units.h"
 
-enum { CELL = 64, KEPT = 8, SCALES = 10 };
+enum { CELL = VRCNN_LEAST_UNIT, SCALES = 10 };
 
 /* Of a cell or unit, against the original: squared error of the network's input and of what takes over without a network; product of
  * each network's residual with the input's error, and its energy. */
@@ -24,23 +27,14 @@ typedef struct Choice {
 
 struct VrcnnDecider {
     const VrcnnModel *model;
-    int width, height, cells;
+    int width, height;
+    VrcnnGrid cells;
     int networks, network[VRCNN_MAX_CHOICES];
     Sums *cell, *units;
     uint16_t *result[VRCNN_MAX_CHOICES], *final; /* planes without gaps */
     uint8_t *unit;                               /* of the choice that is being tried */
     Choice best, trained, tried;                 /* trained: the best at the trained scale, whose cost is not estimated */
 };
-
-static int units_of(int size, int unit)
-{
-    return (size + unit - 1) / unit;
-}
-
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
 
 static void *taken(size_t count, size_t size, VrcnnError *error)
 {
@@ -66,13 +60,14 @@ VrcnnError vrcnn_decider_open(VrcnnDecider **out, const VrcnnModel *model, int w
     d->model = model;
     d->width = width;
     d->height = height;
-    d->cells = units_of(width, CELL) * units_of(height, CELL);
-    d->cell = taken((size_t)d->cells, sizeof *d->cell, &error);
-    d->units = taken((size_t)d->cells, sizeof *d->units, &error);
-    d->unit = taken((size_t)d->cells, 1, &error);
-    d->best.unit = taken((size_t)d->cells, 1, &error);
-    d->trained.unit = taken((size_t)d->cells, 1, &error);
-    d->tried.unit = taken((size_t)d->cells, 1, &error);
+    d->cells = vrcnn_grid(width, height, CELL);
+    const size_t cells = (size_t)d->cells.count;
+    d->cell = taken(cells, sizeof *d->cell, &error);
+    d->units = taken(cells, sizeof *d->units, &error);
+    d->unit = taken(cells, 1, &error);
+    d->best.unit = taken(cells, 1, &error);
+    d->trained.unit = taken(cells, 1, &error);
+    d->tried.unit = taken(cells, 1, &error);
     for (int k = 0; k < VRCNN_MAX_CHOICES; k++)
         d->result[k] = taken((size_t)width * (size_t)height, sizeof *d->result[k], &error);
     d->final = taken((size_t)width * (size_t)height, sizeof *d->final, &error);
@@ -102,21 +97,6 @@ void vrcnn_decider_close(VrcnnDecider *decider)
 
 /* ---- samples ---- */
 
-/* Up to CELL samples of a row. */
-static void read_row(uint16_t *out, const VrcnnConstPlane *plane, int x, int y, int count)
-{
-    const uint8_t *from = (const uint8_t *)plane->data + y * plane->stride + (ptrdiff_t)x * plane->bytes_per_sample;
-    const uint16_t most = (uint16_t)((1 << plane->bit_depth) - 1);
-    if (plane->bytes_per_sample == 2) {
-        memcpy(out, from, (size_t)count * sizeof *out);
-        for (int i = 0; i < count; i++)
-            out[i] = out[i] > most ? most : out[i];
-    } else {
-        for (int i = 0; i < count; i++)
-            out[i] = from[i];
-    }
-}
-
 static int32_t row_error(const uint16_t *a, const uint16_t *b, int count)
 {
     int32_t sum = 0;
@@ -142,30 +122,31 @@ static double squared_error(const VrcnnConstPlane *a, const VrcnnConstPlane *b, 
 {
     uint16_t row_a[CELL], row_b[CELL];
     int64_t sum = 0;
-    for (int y = top; y < least(top + size, a->height); y++)
-        for (int x = left; x < least(left + size, a->width); x += CELL) {
-            const int count = least(CELL, least(left + size, a->width) - x);
-            read_row(row_a, a, x, y, count);
-            read_row(row_b, b, x, y, count);
+    for (int y = top; y < smaller(top + size, a->height); y++)
+        for (int x = left; x < smaller(left + size, a->width); x += CELL) {
+            const int count = smaller(CELL, smaller(left + size, a->width) - x);
+            vrcnn_read_row(row_a, a, x, y, count);
+            vrcnn_read_row(row_b, b, x, y, count);
             sum += row_error(row_a, row_b, count);
         }
     return (double)sum;
 }
 
-/* A region of one plane over another. */
-static void copy_region(const VrcnnDecider *d, uint16_t *dst, const VrcnnConstPlane *src, int left, int top, int size)
+/* A unit of one plane over another. */
+static void copy_unit(const VrcnnDecider *d, uint16_t *dst, const VrcnnConstPlane *src, const VrcnnGrid *grid, int unit)
 {
-    for (int y = top; y < least(top + size, d->height); y++)
-        read_row(dst + (size_t)y * (size_t)d->width + left, src, left, y, least(size, d->width - left));
+    const int left = vrcnn_unit_x(grid, unit), top = vrcnn_unit_y(grid, unit);
+    for (int y = top; y < smaller(top + grid->size, d->height); y++)
+        vrcnn_read_row(dst + (size_t)y * (size_t)d->width + left, src, left, y, smaller(grid->size, d->width - left));
 }
 
 /* Lossless and PCM blocks keep the samples of the network's input. */
 static void restore(const VrcnnDecider *d, uint16_t *samples, const VrcnnDecisionInput *in)
 {
-    const int columns = units_of(d->width, KEPT);
-    for (int i = 0; in->kept && i < columns * units_of(d->height, KEPT); i++)
+    const VrcnnGrid blocks = vrcnn_grid(d->width, d->height, VRCNN_KEPT_BLOCK);
+    for (int i = 0; in->kept && i < blocks.count; i++)
         if (in->kept[i])
-            copy_region(d, samples, &in->source, i % columns * KEPT, i / columns * KEPT, KEPT);
+            copy_unit(d, samples, &in->source, &blocks, i);
 }
 
 /* ---- networks and sums ---- */
@@ -215,11 +196,11 @@ static void sum_cell(const VrcnnDecider *d, Sums *sums, const VrcnnDecisionInput
 {
     uint16_t truth[CELL], source[CELL], base[CELL];
     int64_t source_error = 0, base_error = 0, product[VRCNN_MAX_CHOICES] = {0}, energy[VRCNN_MAX_CHOICES] = {0};
-    const int count = least(CELL, d->width - left);
-    for (int y = top; y < least(top + CELL, d->height); y++) {
-        read_row(truth, &in->original, left, y, count);
-        read_row(source, &in->source, left, y, count);
-        read_row(base, &in->base, left, y, count);
+    const int count = smaller(CELL, d->width - left);
+    for (int y = top; y < smaller(top + CELL, d->height); y++) {
+        vrcnn_read_row(truth, &in->original, left, y, count);
+        vrcnn_read_row(source, &in->source, left, y, count);
+        vrcnn_read_row(base, &in->base, left, y, count);
         source_error += row_error(source, truth, count);
         base_error += row_error(base, truth, count);
         for (int k = 0; k < d->networks; k++) {
@@ -255,11 +236,11 @@ static void add(Sums *to, const Sums *from)
 /* The cells put together to units; returns how many. */
 static int sum_units(VrcnnDecider *d, int size)
 {
-    const int cells = units_of(d->width, CELL), columns = units_of(d->width, size), count = columns * units_of(d->height, size);
-    memset(d->units, 0, (size_t)count * sizeof *d->units);
-    for (int i = 0; i < d->cells; i++)
-        add(&d->units[i / cells * CELL / size * columns + i % cells * CELL / size], &d->cell[i]);
-    return count;
+    const VrcnnGrid units = vrcnn_grid(d->width, d->height, size);
+    memset(d->units, 0, (size_t)units.count * sizeof *d->units);
+    for (int i = 0; i < d->cells.count; i++)
+        add(&d->units[vrcnn_unit_y(&d->cells, i) / size * units.columns + vrcnn_unit_x(&d->cells, i) / size], &d->cell[i]);
+    return units.count;
 }
 
 /* ---- choices ---- */
@@ -319,7 +300,7 @@ static void try_whole(VrcnnDecider *d, const VrcnnSideinfo *off, const VrcnnDeci
 {
     uint8_t data[VRCNN_SIDEINFO_SIZE];
     Sums sums = {0};
-    for (int i = 0; i < d->cells; i++)
+    for (int i = 0; i < d->cells.count; i++)
         add(&sums, &d->cell[i]);
     for (int k = 0; k < d->networks; k++) {
         VrcnnSideinfo *info = &d->tried.info;
@@ -402,19 +383,19 @@ static VrcnnError filter(VrcnnDecider *d, VrcnnContext *context, const VrcnnDeci
 {
     const VrcnnSideinfo *info = &d->best.info;
     const VrcnnPlane dst = plane_of(d, d->final, in->source.bit_depth);
-    const int whole = info->mode == VRCNN_MODE_ALL, size = whole ? CELL : info->unit_size, columns = units_of(d->width, size);
+    const int whole = info->mode == VRCNN_MODE_ALL;
+    const VrcnnGrid units = vrcnn_grid(d->width, d->height, whole ? CELL : info->unit_size);
     VrcnnError error = VRCNN_OK;
     if (!whole)
         for (int y = 0; y < d->height; y++)
-            for (int x = 0; x < d->width; x += CELL)
-                read_row(d->final + (size_t)y * (size_t)d->width + x, &in->base, x, y, least(CELL, d->width - x));
+            vrcnn_read_row(d->final + (size_t)y * (size_t)d->width, &in->base, 0, y, d->width);
     if (info->scale == VRCNN_SCALE_TRAINED) {
-        for (int i = 0; i < columns * units_of(d->height, size); i++) {
+        for (int i = 0; i < units.count; i++) {
             const int choice = whole ? 1 : d->best.unit[i];
             for (int k = 0; k < d->networks && choice; k++)
                 if (d->network[k] == info->index[choice - 1]) {
                     const VrcnnConstPlane result = const_plane(d, d->result[k], in->source.bit_depth);
-                    copy_region(d, d->final, &result, i % columns * size, i / columns * size, size);
+                    copy_unit(d, d->final, &result, &units, i);
                 }
         }
         return VRCNN_OK;
@@ -422,9 +403,9 @@ static VrcnnError filter(VrcnnDecider *d, VrcnnContext *context, const VrcnnDeci
     if (whole) {
         error = vrcnn_filter_picture(context, info->index[0], info->scale, &dst, &in->source);
     } else {
-        VrcnnUnits units = {info->unit_size, info->networks, {0}, info->scale, d->best.unit};
-        memcpy(units.index, info->index, sizeof units.index);
-        error = vrcnn_filter_units(context, &units, &dst, &in->source);
+        VrcnnUnits map = {info->unit_size, info->networks, {0}, info->scale, d->best.unit};
+        memcpy(map.index, info->index, sizeof map.index);
+        error = vrcnn_filter_units(context, &map, &dst, &in->source);
     }
     if (!error)
         restore(d, d->final, in);
@@ -437,15 +418,16 @@ static double refine(VrcnnDecider *d, const VrcnnDecisionInput *in)
     const VrcnnConstPlane final = const_plane(d, d->final, in->source.bit_depth);
     if (d->best.info.mode == VRCNN_MODE_ALL)
         return squared_error(&final, &in->original, 0, 0, VRCNN_MAX_SIZE);
-    const int size = d->best.info.unit_size, columns = units_of(d->width, size);
+    const VrcnnGrid units = vrcnn_grid(d->width, d->height, d->best.info.unit_size);
+    const int size = units.size;
     double total = 0;
-    for (int i = 0; i < columns * units_of(d->height, size); i++) {
-        const int x = i % columns * size, y = i / columns * size;
+    for (int i = 0; i < units.count; i++) {
+        const int x = vrcnn_unit_x(&units, i), y = vrcnn_unit_y(&units, i);
         const double base = squared_error(&in->base, &in->original, x, y, size), with = squared_error(&final, &in->original, x, y, size);
         total += base < with ? base : with;
         if (base <= with && d->best.unit[i]) {
             d->best.unit[i] = 0;
-            copy_region(d, d->final, &in->base, x, y, size);
+            copy_unit(d, d->final, &in->base, &units, i);
         }
     }
     return total;
@@ -453,20 +435,15 @@ static double refine(VrcnnDecider *d, const VrcnnDecisionInput *in)
 
 static VrcnnError valid(const VrcnnDecider *d, const VrcnnPlane *dst, const VrcnnDecisionInput *in)
 {
-    const VrcnnConstPlane target = {dst->data, dst->stride, dst->width, dst->height, dst->bit_depth, dst->bytes_per_sample};
-    const VrcnnConstPlane *planes[] = {&in->original, &in->source, &in->base, &target};
+    const VrcnnConstPlane target = vrcnn_reading(dst), *const planes[] = {&in->original, &in->source, &in->base, &target};
     if (in->position != VRCNN_BEFORE_DEBLOCKING && in->position != VRCNN_AFTER_SAO)
         return VRCNN_ERROR_POSITION;
     for (size_t i = 0; i < sizeof planes / sizeof planes[0]; i++) {
-        const VrcnnConstPlane *plane = planes[i];
-        if (!plane->data)
-            return VRCNN_ERROR_ARGUMENT;
-        if (plane->bit_depth < 8 || plane->bit_depth > 10)
-            return VRCNN_ERROR_BIT_DEPTH;
-        const ptrdiff_t row = (ptrdiff_t)plane->width * plane->bytes_per_sample;
-        if (plane->width != d->width || plane->height != d->height || plane->bit_depth != in->source.bit_depth ||
-            (plane->bytes_per_sample != 2 && (plane->bytes_per_sample != 1 || plane->bit_depth != 8)) ||
-            (plane->height > 1 && (plane->stride < 0 ? -plane->stride : plane->stride) < row))
+        VrcnnExtent any;
+        const VrcnnError error = vrcnn_check_plane(&any, planes[i]);
+        if (error)
+            return error;
+        if (planes[i]->width != d->width || planes[i]->height != d->height || planes[i]->bit_depth != in->source.bit_depth)
             return VRCNN_ERROR_PLANE;
     }
     return VRCNN_OK;
@@ -503,8 +480,8 @@ VrcnnError vrcnn_decide(VrcnnDecider *decider, VrcnnContext *context, const Vrcn
         error = run(d, context, k, input);
     if (error)
         return error;
-    for (int i = 0; i < d->cells; i++)
-        sum_cell(d, &d->cell[i], input, i % units_of(d->width, CELL) * CELL, i / units_of(d->width, CELL) * CELL);
+    for (int i = 0; i < d->cells.count; i++)
+        sum_cell(d, &d->cell[i], input, vrcnn_unit_x(&d->cells, i), vrcnn_unit_y(&d->cells, i));
     try_whole(d, &off, input);
     for (int size = CELL; input->map && size <= 8 * CELL; size *= 2) {
         const int units = sum_units(d, size);
@@ -527,7 +504,7 @@ VrcnnError vrcnn_decide(VrcnnDecider *decider, VrcnnContext *context, const Vrcn
         d->best.info = off;
         d->best.cost = cost = off_cost;
         if (!again)
-            keep_better(&d->best, &d->trained, d->cells);
+            keep_better(&d->best, &d->trained, d->cells.count);
     }
 
     const int size = written(d, &d->best, decision->data);
@@ -538,14 +515,7 @@ VrcnnError vrcnn_decide(VrcnnDecider *decider, VrcnnContext *context, const Vrcn
     decision->size = (size_t)size;
     decision->cost = cost;
     if (d->best.info.mode != VRCNN_MODE_OFF)
-        for (int y = 0; y < d->height; y++) {
-            uint8_t *row = (uint8_t *)dst->data + y * dst->stride;
-            const uint16_t *from = d->final + (size_t)y * (size_t)d->width;
-            if (dst->bytes_per_sample == 2)
-                memcpy(row, from, (size_t)d->width * sizeof *from);
-            else
-                for (int x = 0; x < d->width; x++)
-                    row[x] = (uint8_t)from[x];
-        }
+        for (int y = 0; y < d->height; y++)
+            vrcnn_write_row(dst, 0, y, d->final + (size_t)y * (size_t)d->width, d->width);
     return VRCNN_OK;
 }

@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+#include "integers.h"
+
 #ifndef VRCNN_WIDEST_STRIP /* tests make it less, to have many strips in small pictures */
 #define VRCNN_WIDEST_STRIP 656
 #endif
@@ -22,26 +24,6 @@ enum {
     WIDEST_STRIP = VRCNN_WIDEST_STRIP, /* wider ones gain nothing */
     NARROWEST_IN_HALO = 16             /* but at least so many times the network's halo, or too much is computed twice */
 };
-
-static int smaller(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-static int larger(int a, int b)
-{
-    return a > b ? a : b;
-}
-
-static size_t aligned(size_t size)
-{
-    return (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-}
-
-static int up_to_columns(int columns)
-{
-    return (columns + VRCNN_COLUMNS - 1) / VRCNN_COLUMNS * VRCNN_COLUMNS;
-}
 
 /* How far the layers first .. end - 1 reach together. */
 static int reach(const VrcnnPipeline *pipeline, int first, int end)
@@ -73,27 +55,26 @@ void vrcnn_pipeline_plan(VrcnnPipeline *pipeline, const VrcnnKernelTable *table)
             pipeline->heaviest = i;
     }
     pipeline->strip_columns =
-        smaller(WIDEST_STRIP, up_to_columns(larger((int)(RING_BYTES / column_bytes), NARROWEST_IN_HALO * larger(halo, 4))));
+        smaller(WIDEST_STRIP, up_to_multiple(larger((int)(RING_BYTES / column_bytes), NARROWEST_IN_HALO * larger(halo, 4)), VRCNN_COLUMNS));
     pipeline->origin = VRCNN_SLACK + halo;
-    pipeline->columns = up_to_columns(pipeline->origin + pipeline->strip_columns + halo + VRCNN_COLUMNS + VRCNN_SLACK);
+    pipeline->columns = up_to_multiple(pipeline->origin + pipeline->strip_columns + halo + VRCNN_COLUMNS + VRCNN_SLACK, VRCNN_COLUMNS);
     pipeline->zeros = 0;
     for (int i = 0; i < pipeline->layers; i++) {
         const VrcnnConvLayer *layer = pipeline->layer + i;
         /* An odd number of cache lines more than whole pages, so that the rows of a column do not share cache sets. */
         const size_t page = 4096, skew = 17 * ALIGNMENT;
         const size_t row = (size_t)pipeline->columns * (size_t)layer->src_pitch;
-        pipeline->row_bytes[i] = i == 0 ? aligned(row) : (row + page - 1 - skew) / page * page + skew;
+        pipeline->row_bytes[i] = i == 0 ? size_to_multiple(row, ALIGNMENT) : (row + page - 1 - skew) / page * page + skew;
         pipeline->ring_at[i] = at;
         at += (size_t)pipeline->ring_rows[i] * pipeline->row_bytes[i];
-        if (i > 0 && row > pipeline->zeros)
-            pipeline->zeros = row;
-        const size_t size = table->scratch_size(layer, pipeline->columns);
-        scratch = size > scratch ? size : scratch;
+        if (i > 0)
+            pipeline->zeros = larger_size(pipeline->zeros, row);
+        scratch = larger_size(scratch, table->scratch_size(layer, pipeline->columns));
     }
     pipeline->residual_at = at;
-    at += aligned(VRCNN_ROWS * (size_t)pipeline->columns * sizeof(int16_t));
+    at += size_to_multiple(VRCNN_ROWS * (size_t)pipeline->columns * sizeof(int16_t), ALIGNMENT);
     pipeline->scratch_at = at;
-    pipeline->memory = at + aligned(scratch);
+    pipeline->memory = at + size_to_multiple(scratch, ALIGNMENT);
 }
 
 int vrcnn_strip_width(const VrcnnPipeline *pipeline, VrcnnRegion region)
@@ -104,7 +85,7 @@ int vrcnn_strip_width(const VrcnnPipeline *pipeline, VrcnnRegion region)
     const int strips = (region.width + pipeline->strip_columns - 1) / pipeline->strip_columns;
     const int margin = reach(pipeline, pipeline->heaviest + 1, pipeline->layers);
     const int around = margin + smaller(margin, region.x);
-    const int width = up_to_columns((region.width + strips - 1) / strips + around) - around;
+    const int width = up_to_multiple((region.width + strips - 1) / strips + around, VRCNN_COLUMNS) - around;
     return smaller(width, pipeline->strip_columns);
 }
 

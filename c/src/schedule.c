@@ -4,29 +4,16 @@
 
 #include <string.h>
 
+#include "integers.h"
+
 enum { MIN_BAND_ROWS = 32 }; /* lower bands would compute more again than they share */
-
-static int smaller(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-static int units_across(const VrcnnSchedule *schedule)
-{
-    return (schedule->width - 1) / schedule->units->unit_size + 1;
-}
-
-static int units_down(const VrcnnSchedule *schedule)
-{
-    return (schedule->height - 1) / schedule->units->unit_size + 1;
-}
 
 /* 0 outside the map. */
 static int unit_at(const VrcnnSchedule *schedule, int column, int row)
 {
-    const int columns = units_across(schedule);
-    const int is_inside = row >= 0 && row < units_down(schedule) && column >= 0 && column < columns;
-    return is_inside ? schedule->units->unit[(size_t)row * (size_t)columns + (size_t)column] : 0;
+    const VrcnnGrid *grid = &schedule->grid;
+    const int is_inside = row >= 0 && row < grid->rows && column >= 0 && column < grid->columns;
+    return is_inside ? schedule->units->unit[row * grid->columns + column] : 0;
 }
 
 /* How many units of one network follow each other from this one on; 0 if a run does not begin here. */
@@ -50,9 +37,9 @@ static int is_below_its_like(const VrcnnSchedule *schedule, int column, int row,
 /* The next rectangle of the map, cut off at the picture's edge; 0 at the end. */
 static int next_rectangle(VrcnnSchedule *schedule)
 {
-    const int size = schedule->units->unit_size, columns = units_across(schedule), rows = units_down(schedule);
-    for (; schedule->row < rows; schedule->row++, schedule->column = 0)
-        while (schedule->column < columns) {
+    const int size = schedule->grid.size;
+    for (; schedule->row < schedule->grid.rows; schedule->row++, schedule->column = 0)
+        while (schedule->column < schedule->grid.columns) {
             const int column = schedule->column, row = schedule->row, length = run_length(schedule, column, row);
             const int unit = unit_at(schedule, column, row);
             int end = row + 1;
@@ -79,7 +66,7 @@ static void start_rectangle(VrcnnSchedule *schedule)
     int bands = (int)((samples * schedule->threads + schedule->samples - 1) / schedule->samples);
     bands = smaller(bands, (rectangle.height + MIN_BAND_ROWS - 1) / MIN_BAND_ROWS);
     const int rows = (rectangle.height + bands - 1) / bands;
-    schedule->band_rows = (rows + VRCNN_ROWS - 1) / VRCNN_ROWS * VRCNN_ROWS;
+    schedule->band_rows = up_to_multiple(rows, VRCNN_ROWS);
     schedule->rest = rectangle;
     schedule->rest.height = smaller(schedule->band_rows, rectangle.height);
 }
@@ -100,6 +87,7 @@ void vrcnn_schedule_start(VrcnnSchedule *schedule, const VrcnnPipeline *pipeline
         start_rectangle(schedule);
         return;
     }
+    schedule->grid = vrcnn_grid(width, height, units->unit_size);
     while (next_rectangle(schedule))
         schedule->samples += (int64_t)schedule->rectangle.width * schedule->rectangle.height;
     schedule->column = 0;

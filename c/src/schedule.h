@@ -4,6 +4,7 @@
 #define VRCNN_SRC_SCHEDULE_H
 
 #include "engine.h"
+#include "units.h"
 
 /* Rectangles of one network each (a picture, a region, or the units of a map with neighbours put together) are cut into bands of rows for
  * the threads, and bands into strips of columns for the engine. Needs no memory of its own, however many pieces there are. */
@@ -11,6 +12,7 @@ typedef struct VrcnnSchedule {
     const VrcnnPipeline *pipelines; /* of the set's networks */
     int threads;
     const VrcnnUnits *units; /* NULL: one rectangle */
+    VrcnnGrid grid;          /* of the units */
     int width, height;       /* of the picture */
     int64_t samples;         /* in all rectangles */
     int column, row;         /* the next unit to look at */

@@ -2,6 +2,7 @@
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include <string.h>
 
+#include "units.h"
 #include "vrcnn/vrcnn.h"
 
 enum {
@@ -157,15 +158,13 @@ static unsigned decode(Decoder *decoder, Context *context)
 /* ---- maps ---- */
 
 typedef struct Map {
-    size_t columns, units;
+    VrcnnGrid grid;
     int networks;
 } Map;
 
 static Map map_of(const VrcnnSideinfo *info, int width, int height)
 {
-    const size_t columns = (size_t)((width + info->unit_size - 1) / info->unit_size);
-    const size_t rows = (size_t)((height + info->unit_size - 1) / info->unit_size);
-    return (Map){columns, columns * rows, info->networks};
+    return (Map){vrcnn_grid(width, height, info->unit_size), info->networks};
 }
 
 static int raw_bits(const Map *map)
@@ -179,10 +178,10 @@ static int vote(int neighbour, int bin)
     return neighbour > bin ? 1 : neighbour < bin ? 0 : -1;
 }
 
-static Context *context_of(Contexts *contexts, const Map *map, const uint8_t *unit, size_t i, int bin)
+static Context *context_of(Contexts *contexts, const Map *map, const uint8_t *unit, int i, int bin)
 {
-    const int left = i % map->columns > 0 ? vote(unit[i - 1], bin) : 0;
-    const int above = i >= map->columns ? vote(unit[i - map->columns], bin) : 0;
+    const int left = i % map->grid.columns > 0 ? vote(unit[i - 1], bin) : 0;
+    const int above = i >= map->grid.columns ? vote(unit[i - map->grid.columns], bin) : 0;
     const int votes = left + above;
     return &contexts->context[bin][votes < 0 ? 0 : votes > 0 ? 2 : 1];
 }
@@ -191,7 +190,7 @@ static void put_coded(Writer *writer, const Map *map, const uint8_t *unit)
 {
     Encoder encoder = {writer, 0, FULL_RANGE};
     Contexts contexts = initial_contexts;
-    for (size_t i = 0; i < map->units && writer->at <= MAX_BITS; i++)
+    for (int i = 0; i < map->grid.count && writer->at <= MAX_BITS; i++)
         for (int bin = 0; bin < map->networks && unit[i] >= bin; bin++)
             encode(&encoder, context_of(&contexts, map, unit, i, bin), unit[i] > bin);
     finish(&encoder);
@@ -199,7 +198,7 @@ static void put_coded(Writer *writer, const Map *map, const uint8_t *unit)
 
 static void put_raw(Writer *writer, const Map *map, const uint8_t *unit)
 {
-    for (size_t i = 0; i < map->units && writer->at <= MAX_BITS; i++)
+    for (int i = 0; i < map->grid.count && writer->at <= MAX_BITS; i++)
         put(writer, unit[i], raw_bits(map));
 }
 
@@ -209,7 +208,7 @@ static VrcnnError get_coded(uint8_t *unit, Reader *reader, const Map *map)
     Contexts contexts = initial_contexts;
     for (int i = 0; i < 16; i++)
         decoder.value = decoder.value << 1 | get_bit(reader);
-    for (size_t i = 0; i < map->units; i++) {
+    for (int i = 0; i < map->grid.count; i++) {
         unit[i] = 0;
         while (unit[i] < map->networks && decode(&decoder, context_of(&contexts, map, unit, i, unit[i])))
             unit[i]++;
@@ -221,7 +220,7 @@ static VrcnnError get_coded(uint8_t *unit, Reader *reader, const Map *map)
 static VrcnnError get_raw(uint8_t *unit, Reader *reader, const Map *map)
 {
     unsigned value;
-    for (size_t i = 0; i < map->units; i++) {
+    for (int i = 0; i < map->grid.count; i++) {
         const VrcnnError error = get(&value, reader, raw_bits(map));
         if (error)
             return error;
@@ -237,15 +236,6 @@ static VrcnnError get_raw(uint8_t *unit, Reader *reader, const Map *map)
 static int is_size(int width, int height)
 {
     return width >= 1 && width <= VRCNN_MAX_SIZE && height >= 1 && height <= VRCNN_MAX_SIZE;
-}
-
-/* unit_size_idx, or -1. */
-static int unit_size_idx(int unit_size)
-{
-    for (int idx = 0; idx < 4; idx++)
-        if (unit_size == 64 << idx)
-            return idx;
-    return -1;
 }
 
 /* 1 if the first networks of index are in range and differ. */
@@ -275,13 +265,13 @@ static int is_writable(const VrcnnSideinfo *info)
         return 0;
     if (info->mode == VRCNN_MODE_ALL)
         return info->networks == 1;
-    return info->mode == VRCNN_MODE_MAP && unit_size_idx(info->unit_size) >= 0;
+    return info->mode == VRCNN_MODE_MAP && vrcnn_unit_size_index(info->unit_size) >= 0;
 }
 
 static VrcnnError check_map(const Map *map, const uint8_t *unit)
 {
     unsigned any = 0;
-    for (size_t i = 0; i < map->units; i++) {
+    for (int i = 0; i < map->grid.count; i++) {
         if (unit[i] > map->networks)
             return VRCNN_ERROR_UNITS;
         any |= unit[i];
@@ -294,9 +284,9 @@ static void put_map(Writer *writer, const VrcnnSideinfo *info, const uint8_t *un
     uint8_t coded_data[VRCNN_SIDEINFO_SIZE];
     Writer coded = {coded_data, writer->at};
     memcpy(coded_data, writer->data, sizeof coded_data);
-    put(&coded, (unsigned)unit_size_idx(info->unit_size) << 1, 3);
+    put(&coded, (unsigned)vrcnn_unit_size_index(info->unit_size) << 1, 3);
     put_coded(&coded, map, unit);
-    put(writer, (unsigned)unit_size_idx(info->unit_size) << 1 | 1, 3);
+    put(writer, (unsigned)vrcnn_unit_size_index(info->unit_size) << 1 | 1, 3);
     put_raw(writer, map, unit);
     if (coded.at < writer->at) {
         memcpy(writer->data, coded_data, sizeof coded_data);
@@ -308,7 +298,7 @@ VrcnnError vrcnn_sideinfo_write(uint8_t *out, size_t *size, const VrcnnSideinfo 
 {
     uint8_t data[VRCNN_SIDEINFO_SIZE] = {0};
     Writer writer = {data, 0};
-    Map map = {0, 0, 0};
+    Map map = {{0, 0, 0, 0}, 0};
     if (!out || !size || !info || (info->mode == VRCNN_MODE_MAP && !unit))
         return VRCNN_ERROR_ARGUMENT;
     if (!is_size(width, height))
@@ -395,7 +385,7 @@ static VrcnnError get_networks(VrcnnSideinfo *info, Reader *reader)
     return value >= 1 && value <= 10 ? VRCNN_OK : VRCNN_ERROR_SIDEINFO_SYNTAX;
 }
 
-/* From unit_size_idx to the last unit. */
+/* From log2_unit_size_minus6 to the last unit. */
 static VrcnnError get_map(VrcnnSideinfo *info, uint8_t *unit, size_t units, Reader *reader, int width, int height)
 {
     unsigned value;
@@ -403,9 +393,9 @@ static VrcnnError get_map(VrcnnSideinfo *info, uint8_t *unit, size_t units, Read
     VrcnnError error = get(&value, reader, 3);
     if (error)
         return error;
-    info->unit_size = 64 << (value >> 1);
+    info->unit_size = VRCNN_LEAST_UNIT << (value >> 1);
     map = map_of(info, width, height);
-    if (map.units > units)
+    if ((size_t)map.grid.count > units)
         return VRCNN_ERROR_UNITS;
     error = value & 1 ? get_raw(unit, reader, &map) : get_coded(unit, reader, &map);
     if (error)

@@ -7,9 +7,12 @@
 
 #include "conv.h"
 #include "engine.h"
+#include "integers.h"
 #include "model.h"
+#include "plane.h"
 #include "pool.h"
 #include "schedule.h"
+#include "units.h"
 
 enum { ALIGNMENT = 64 };
 
@@ -40,13 +43,8 @@ static void *take(Arena *arena, size_t size)
         arena->overflow = 1;
         return NULL;
     }
-    arena->used = at + (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    arena->used = at + size_to_multiple(size, ALIGNMENT);
     return arena->base ? arena->base + at : NULL;
-}
-
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
 }
 
 unsigned vrcnn_version(void)
@@ -115,11 +113,6 @@ static VrcnnError read_settings(VrcnnSettings *known, const VrcnnSettings *given
     return VRCNN_OK;
 }
 
-static int up_to_multiple(int value, int multiple)
-{
-    return (value + multiple - 1) / multiple * multiple;
-}
-
 /* The layers of one network; their weights are packed once there is memory. biases: room for VRCNN_MAX_CHANNELS of each branch. */
 static void open_layer(VrcnnConvLayer *to, const VrcnnKernelTable *table, const VrcnnLayer *from, Arena *arena, int32_t *biases)
 {
@@ -163,8 +156,8 @@ static VrcnnContext *lay_out(Arena *arena, const VrcnnKernelTable *table, const 
         for (int i = 0; i < from->layers; i++)
             open_layer(pipeline->layer + i, table, from->layer + i, arena, biases);
         vrcnn_pipeline_plan(pipeline, table);
-        memory = larger(memory, pipeline->memory);
-        zeros = larger(zeros, pipeline->zeros);
+        memory = larger_size(memory, pipeline->memory);
+        zeros = larger_size(zeros, pipeline->zeros);
     }
     uint8_t *no_samples = take(arena, zeros);
     uint8_t *worker_memory = take(arena, memory * (size_t)threads);
@@ -245,42 +238,6 @@ size_t vrcnn_context_memory(const VrcnnContext *context)
     return context ? context->memory : 0;
 }
 
-/* The memory from a plane's first to its last byte. */
-typedef struct Extent {
-    uintptr_t begin, end;
-} Extent;
-
-static VrcnnError find_extent(Extent *extent, const void *data, ptrdiff_t stride, size_t row, int height)
-{
-    const size_t step = stride < 0 ? (size_t)0 - (size_t)stride : (size_t)stride, rows = (size_t)height - 1;
-    if (rows && (step < row || step > (PTRDIFF_MAX - row) / rows))
-        return VRCNN_ERROR_PLANE;
-    const size_t span = rows * step;
-    const uintptr_t first = (uintptr_t)data;
-    if (stride < 0 ? first < span || first - span > UINTPTR_MAX - (span + row) : first > UINTPTR_MAX - (span + row))
-        return VRCNN_ERROR_PLANE;
-    extent->begin = stride < 0 ? first - span : first;
-    extent->end = extent->begin + span + row;
-    return VRCNN_OK;
-}
-
-static VrcnnError check_plane(Extent *extent, const VrcnnConstPlane *plane)
-{
-    if (!plane->data)
-        return VRCNN_ERROR_ARGUMENT;
-    if (plane->bit_depth < 8 || plane->bit_depth > 10)
-        return VRCNN_ERROR_BIT_DEPTH;
-    if (plane->width < 1 || plane->width > VRCNN_MAX_SIZE || plane->height < 1 || plane->height > VRCNN_MAX_SIZE ||
-        plane->bytes_per_sample < (plane->bit_depth > 8 ? 2 : 1) || plane->bytes_per_sample > 2)
-        return VRCNN_ERROR_PLANE;
-    return find_extent(extent, plane->data, plane->stride, (size_t)plane->width * (size_t)plane->bytes_per_sample, plane->height);
-}
-
-static int overlap(Extent a, Extent b)
-{
-    return a.begin < b.end && b.begin < a.end;
-}
-
 static int is_inside(VrcnnRegion region, const VrcnnConstPlane *plane)
 {
     return region.x >= 0 && region.y >= 0 && region.width >= 1 && region.height >= 1 && region.x < plane->width &&
@@ -328,18 +285,18 @@ static void run(VrcnnContext *context, const VrcnnWork *work, int index, VrcnnRe
 }
 
 /* What filtering a picture needs, whatever its part. */
-static VrcnnError check_picture(Extent *written, const VrcnnPlane *dst, const VrcnnConstPlane *src, int scale)
+static VrcnnError check_picture(VrcnnExtent *written, const VrcnnPlane *dst, const VrcnnConstPlane *src, int scale)
 {
     VrcnnError error;
-    Extent read;
+    VrcnnExtent read;
     if (scale < 1 || scale > 10)
         return VRCNN_ERROR_SCALE;
-    const VrcnnConstPlane dst_to_read = {dst->data, dst->stride, dst->width, dst->height, dst->bit_depth, dst->bytes_per_sample};
-    if ((error = check_plane(&read, src)) || (error = check_plane(written, &dst_to_read)))
+    const VrcnnConstPlane dst_to_read = vrcnn_reading(dst);
+    if ((error = vrcnn_check_plane(&read, src)) || (error = vrcnn_check_plane(written, &dst_to_read)))
         return error;
-    if (dst->width != src->width || dst->height != src->height || dst->bit_depth != src->bit_depth)
+    if (!vrcnn_is_alike(&dst_to_read, src))
         return VRCNN_ERROR_PLANE;
-    return overlap(read, *written) ? VRCNN_ERROR_OVERLAP : VRCNN_OK;
+    return vrcnn_overlap(read, *written) ? VRCNN_ERROR_OVERLAP : VRCNN_OK;
 }
 
 static VrcnnError filter(VrcnnContext *context, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src,
@@ -347,7 +304,7 @@ static VrcnnError filter(VrcnnContext *context, int index, int scale, const Vrcn
 {
     VrcnnWork work = {0};
     VrcnnError error;
-    Extent written;
+    VrcnnExtent written;
     if (!context || !dst || !src)
         return VRCNN_ERROR_ARGUMENT;
     if (index < 0 || index >= context->networks)
@@ -381,23 +338,22 @@ VrcnnError vrcnn_filter_units(VrcnnContext *context, const VrcnnUnits *units, co
     const VrcnnRegion none = {0, 0, 0, 0};
     VrcnnWork work = {0};
     VrcnnError error;
-    Extent written;
+    VrcnnExtent written;
     if (!context || !units || !units->unit || !dst || !src)
         return VRCNN_ERROR_ARGUMENT;
-    const int size = units->unit_size;
-    if ((size != 64 && size != 128 && size != 256 && size != 512) || units->networks < 1 || units->networks > VRCNN_MAX_CHOICES)
+    if (vrcnn_unit_size_index(units->unit_size) < 0 || units->networks < 1 || units->networks > VRCNN_MAX_CHOICES)
         return VRCNN_ERROR_UNITS;
     for (int i = 0; i < units->networks; i++)
         if (units->index[i] < 0 || units->index[i] >= context->networks)
             return VRCNN_ERROR_INDEX;
     if ((error = check_picture(&written, dst, src, units->scale)))
         return error;
-    const size_t count = (size_t)((src->width - 1) / size + 1) * (size_t)((src->height - 1) / size + 1);
+    const VrcnnGrid grid = vrcnn_grid(src->width, src->height, units->unit_size);
     const uintptr_t first = (uintptr_t)units->unit;
-    const Extent map = {first, first + count};
-    if (overlap(written, map))
+    const VrcnnExtent map = {first, first + (size_t)grid.count};
+    if (vrcnn_overlap(written, map))
         return VRCNN_ERROR_OVERLAP;
-    for (size_t i = 0; i < count; i++)
+    for (int i = 0; i < grid.count; i++)
         if (units->unit[i] > units->networks)
             return VRCNN_ERROR_UNITS;
     work.src = src;
@@ -413,7 +369,7 @@ VrcnnError vrcnn_filter_layer(VrcnnContext *context, int index, int layer, uint8
     const VrcnnRegion region = {x, y, width, height};
     VrcnnWork work = {0};
     VrcnnError error;
-    Extent read, written;
+    VrcnnExtent read, written;
     if (!context || !dst || !src)
         return VRCNN_ERROR_ARGUMENT;
     if (index < 0 || index >= context->networks)
@@ -421,14 +377,14 @@ VrcnnError vrcnn_filter_layer(VrcnnContext *context, int index, int layer, uint8
     const VrcnnPipeline *pipeline = context->pipeline + index;
     if (layer < 0 || layer >= pipeline->layers - 1)
         return VRCNN_ERROR_LAYER;
-    if ((error = check_plane(&read, src)))
+    if ((error = vrcnn_check_plane(&read, src)))
         return error;
     if (!is_inside(region, src))
         return VRCNN_ERROR_REGION;
     const size_t channels = (size_t)pipeline->layer[layer].outputs;
-    if ((error = find_extent(&written, dst, dst_stride, (size_t)width * channels, height)))
+    if ((error = vrcnn_find_extent(&written, dst, dst_stride, (size_t)width * channels, height)))
         return error;
-    if (overlap(read, written))
+    if (vrcnn_overlap(read, written))
         return VRCNN_ERROR_OVERLAP;
     work.src = src;
     work.values = dst;

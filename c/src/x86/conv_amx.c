@@ -15,6 +15,7 @@
  *
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include "../conv.h"
+#include "../integers.h"
 
 #if defined(__x86_64__)
 
@@ -44,15 +45,10 @@ ALWAYS_INLINE void settle_memory(void)
     __asm__ volatile("" ::: "memory");
 }
 
-static int round_up(int n, int multiple)
-{
-    return (n + multiple - 1) / multiple * multiple;
-}
-
 /* Tiles of weights that the inputs of one tap fill. */
 static int chunks_of(const VrcnnConvLayer *layer)
 {
-    return round_up(layer->inputs, LINE) / LINE;
+    return up_to_multiple(layer->inputs, LINE) / LINE;
 }
 
 /* All tiles at their full size. Smaller ones for layers of fewer inputs gain nothing. */
@@ -162,12 +158,12 @@ typedef struct FirstScratch {
 
 static size_t first_scratch_size(int columns)
 {
-    return sizeof(FirstScratch) + (size_t)(round_up(columns, BLOCK) + BLOCK) * 8;
+    return sizeof(FirstScratch) + (size_t)(up_to_multiple(columns, BLOCK) + BLOCK) * 8;
 }
 
 static size_t first_packed_size(const VrcnnConvLayer *layer)
 {
-    return (size_t)round_up(layer->outputs, GROUP) / GROUP * sizeof(FirstGroup);
+    return (size_t)up_to_multiple(layer->outputs, GROUP) / GROUP * sizeof(FirstGroup);
 }
 
 /* Channels are dealt out to tiles such that requantize leaves them in order. A lane's 16 channels belong to one branch, so that shifts
