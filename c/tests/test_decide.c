@@ -2,79 +2,18 @@
  * sample, and its cost computed again.
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "vrcnn/vrcnn.h"
-
-/* ---- allocation, watched through the linker's --wrap ---- */
-
-static unsigned long allocations, allowed = (unsigned long)-1;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return allocations++ < allowed ? __real_malloc(size) : NULL;
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return allocations++ < allowed ? __real_calloc(count, size) : NULL;
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return allocations++ < allowed ? __real_realloc(old, size) : NULL;
-}
-
-/* ---- counting and randomness ---- */
-
-static unsigned long passed, failed;
-
-#if defined(__GNUC__)
-__attribute__((format(printf, 3, 4)))
-#endif
-static int check(int ok, int line, const char *format, ...)
-{
-    if (ok) {
-        passed++;
-    } else if (failed++ < 50) {
-        va_list arguments;
-        va_start(arguments, format);
-        printf("test_decide.c:%d: ", line);
-        vprintf(format, arguments);
-        printf("\n");
-        va_end(arguments);
-    }
-    return ok;
-}
-
-#define CHECK(condition) check(!!(condition), __LINE__, "%s", #condition)
-#define CHECK_ERROR(call, wanted) check_error((call), (wanted), __LINE__, #call)
-
-static int check_error(int got, int wanted, int line, const char *call)
-{
-    return check(got == wanted, line, "%s gave %d (%s), not %d", call, got, vrcnn_strerror(got), wanted);
-}
-
-static uint64_t state;
+#include "allocations.h"
+#include "support.h"
 
 /* 0 .. below - 1. */
 static int draw(int below)
 {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (int)((state * UINT64_C(0x2545f4914f6cdd1d) >> 32) % (unsigned)below);
+    return between(0, below - 1);
 }
 
 /* ---- pictures ---- */
@@ -96,10 +35,9 @@ static VrcnnPlane writing(uint16_t *samples, int bit_depth)
     return plane;
 }
 
-static uint16_t clip(int value, int bit_depth)
+static uint16_t sample(int value, int bit_depth)
 {
-    const int most = (1 << bit_depth) - 1;
-    return (uint16_t)(value < 0 ? 0 : value > most ? most : value);
+    return (uint16_t)clip(0, (1 << bit_depth) - 1, value);
 }
 
 /* Waves and edges as an original; coarse steps as what coding leaves of it, and that with noise as deblocked. */
@@ -109,10 +47,10 @@ static void make_picture(int bit_depth, int coarse)
     for (int i = 0; i < SAMPLES; i++) {
         const int x = i % WIDTH, y = i / WIDTH;
         const int value = 128 + (x * y / period) % 50 - 25 + (x / 29 + y / 17) % 2 * 30 + draw(5) - 2;
-        original[i] = clip(value * unit, bit_depth);
+        original[i] = sample(value * unit, bit_depth);
         const int step = 1 + coarse * unit;
-        source[i] = clip(original[i] / step * step + step / 2 + draw(3) - 1, bit_depth);
-        base[i] = clip(source[i] + draw(9) - 4, bit_depth);
+        source[i] = sample(original[i] / step * step + step / 2 + draw(3) - 1, bit_depth);
+        base[i] = sample(source[i] + draw(9) - 4, bit_depth);
     }
 }
 
@@ -211,7 +149,7 @@ static void test_random(void)
             const int left = draw(WIDTH), noise = 1 + draw(12);
             CHECK_ERROR(vrcnn_filter_picture(context, draw(vrcnn_model_networks(model)), 1 + draw(10), &dst, &src), VRCNN_OK);
             for (int i = 0; i < SAMPLES; i++)
-                original[i] = clip((i % WIDTH < left ? base[i] : again[i]) + draw(noise) - noise / 2, bit_depth);
+                original[i] = sample((i % WIDTH < left ? base[i] : again[i]) + draw(noise) - noise / 2, bit_depth);
         }
         VrcnnDecisionInput input = input_of(bit_depth, (double)(1 << draw(9)) * (bit_depth == 10 ? 16 : 1));
         input.qp = draw(64) - 12;
@@ -332,7 +270,7 @@ static void test_refusals(void)
     for (unsigned long n = 0;; n++) {
         allowed = allocations + n;
         const VrcnnError error = vrcnn_decider_open(&none, model, WIDTH, HEIGHT);
-        allowed = (unsigned long)-1;
+        allowed = ALL_ALLOWED;
         if (!error) {
             CHECK(n > 5);
             break;
@@ -369,6 +307,12 @@ static void test_refusals(void)
     REFUSED(bad.base.width--, VRCNN_ERROR_PLANE);
     REFUSED(out.height++, VRCNN_ERROR_PLANE);
     REFUSED(bad.source.stride--, VRCNN_ERROR_PLANE);
+    REFUSED(bad.source.stride = 1 - bad.source.stride, VRCNN_ERROR_PLANE);
+    REFUSED(bad.source.stride = PTRDIFF_MIN, VRCNN_ERROR_PLANE);
+    REFUSED(out.stride = PTRDIFF_MIN, VRCNN_ERROR_PLANE);
+    REFUSED(bad.original.stride = PTRDIFF_MAX, VRCNN_ERROR_PLANE); /* out of the address space, as the next two */
+    REFUSED(bad.base.stride = PTRDIFF_MAX / (HEIGHT - 1), VRCNN_ERROR_PLANE);
+    REFUSED(out.stride = PTRDIFF_MIN / HEIGHT, VRCNN_ERROR_PLANE);
     REFUSED(bad.original.bytes_per_sample = 3, VRCNN_ERROR_PLANE);
     REFUSED(bad.base.bit_depth = 10, VRCNN_ERROR_PLANE);
     REFUSED(bad.original.bit_depth = 11, VRCNN_ERROR_BIT_DEPTH);
@@ -383,7 +327,7 @@ int main(int argc, char **argv)
 {
     const uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : (uint64_t)time(NULL);
     printf("seed %" PRIu64 "\n", seed);
-    state = (seed + 1) * UINT64_C(0x9e3779b97f4a7c15) | 1;
+    seed_random(seed);
     if (vrcnn_model_builtin(&model, VRCNN_BEFORE_DEBLOCKING) || vrcnn_open(&context, model, NULL) ||
         vrcnn_decider_open(&decider, model, WIDTH, HEIGHT)) {
         fprintf(stderr, "test_decide: out of memory\n");
@@ -397,6 +341,5 @@ int main(int argc, char **argv)
     vrcnn_decider_close(decider);
     vrcnn_close(context);
     vrcnn_model_free(model);
-    printf("%lu passed, %lu failed\n", passed, failed);
-    return failed ? 1 : 0;
+    return report();
 }

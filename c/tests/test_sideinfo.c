@@ -1,83 +1,18 @@
-/* Tests of the side information's writer and parser: test_sideinfo [SEED [MUTATIONS]]. tests/codec_bridge/bitstream/test_sideinfo.py compares them with the
- * parser in Python.
- * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+/* Tests of the side information's writer and parser: test_sideinfo [SEED [MUTATIONS]]. tests/codec_bridge/bitstream/test_sideinfo.py
+ * compares them with the parser in Python. Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "vrcnn/vrcnn.h"
-
-/* ---- allocation, watched through the linker's --wrap ---- */
-
-static unsigned long allocations;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    allocations++;
-    return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    allocations++;
-    return __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    allocations++;
-    return __real_realloc(old, size);
-}
-
-/* ---- counting and randomness ---- */
-
-static unsigned long passed, failed;
-
-#if defined(__GNUC__)
-__attribute__((format(printf, 3, 4)))
-#endif
-static int check(int ok, int line, const char *format, ...)
-{
-    if (ok) {
-        passed++;
-    } else if (failed++ < 50) {
-        va_list arguments;
-        va_start(arguments, format);
-        printf("test_sideinfo.c:%d: ", line);
-        vprintf(format, arguments);
-        printf("\n");
-        va_end(arguments);
-    }
-    return ok;
-}
-
-#define CHECK(condition) check(!!(condition), __LINE__, "%s", #condition)
-#define CHECK_ERROR(call, wanted) check_error((call), (wanted), __LINE__, #call)
-
-static int check_error(int got, int wanted, int line, const char *call)
-{
-    return check(got == wanted, line, "%s gave %d (%s), not %d", call, got, vrcnn_strerror(got), wanted);
-}
-
-static uint64_t state;
+#include "allocations.h"
+#include "support.h"
 
 /* 0 .. below - 1. */
 static unsigned draw(unsigned below)
 {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (unsigned)((state * UINT64_C(0x2545f4914f6cdd1d) >> 32) % below);
+    return random_bits() % below;
 }
 
 /* ---- helpers ---- */
@@ -95,16 +30,6 @@ static int is_same(const VrcnnSideinfo *a, const VrcnnSideinfo *b)
     return a->has_identity == b->has_identity && !memcmp(a->identity, b->identity, sizeof a->identity) && a->mode == b->mode &&
            a->position == b->position && a->networks == b->networks && !memcmp(a->index, b->index, sizeof a->index) &&
            a->scale == b->scale && a->unit_size == b->unit_size;
-}
-
-static void *get(size_t size)
-{
-    void *p = malloc(size ? size : 1);
-    if (!p) {
-        fprintf(stderr, "test_sideinfo: out of memory\n");
-        exit(2);
-    }
-    return p;
 }
 
 /* From a copy of exactly `size` bytes, with a map of exactly `units` units, so that a sanitizer sees a step too far. */
@@ -203,13 +128,13 @@ static void expect(const char *hex, int is_irap, VrcnnError wanted, int line)
         const char digits[3] = {hex[2 * size], hex[2 * size + 1], 0};
         char *end;
         data[size] = (uint8_t)strtoul(digits, &end, 16);
-        check(end == digits + 2, line, "%s is not hexadecimal", hex);
+        check(end == digits + 2, __FILE__, line, "%s is not hexadecimal", hex);
     }
     memset(&info, 0x5a, sizeof info);
     before = info;
-    check_error(parse_tightly(&info, data, size, is_irap, 64, 64, 1), wanted, line, hex);
+    check_error(parse_tightly(&info, data, size, is_irap, 64, 64, 1), wanted, __FILE__, line, hex);
     if (wanted)
-        check(!memcmp(&info, &before, sizeof info), line, "%s changed info", hex);
+        check(!memcmp(&info, &before, sizeof info), __FILE__, line, "%s changed info", hex);
 }
 
 /* Pictures of one unit. */
@@ -425,11 +350,10 @@ int main(int argc, char **argv)
     const uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : (uint64_t)time(NULL);
     const unsigned long mutations = argc > 2 ? strtoul(argv[2], NULL, 10) : 20000;
     printf("seed %" PRIu64 "\n", seed);
-    state = (seed + 1) * UINT64_C(0x9e3779b97f4a7c15) | 1;
+    seed_random(seed);
     test_bytes();
     test_parser_refusals();
     test_writer_refusals();
     test_random(mutations);
-    printf("%lu passed, %lu failed\n", passed, failed);
-    return failed ? 1 : 0;
+    return report();
 }

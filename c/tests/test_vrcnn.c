@@ -10,38 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "allocations.h"
 #include "sha256.h"
 #include "support.h"
-
-/* ---- allocation, watched through the linker's --wrap ---- */
-
-static unsigned long allocations;
-static int refuse_memory;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    allocations++;
-    return refuse_memory ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    allocations++;
-    return refuse_memory ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    allocations++;
-    return refuse_memory ? NULL : __real_realloc(old, size);
-}
 
 /* ---- planes with guard bytes everywhere that is not a sample ---- */
 
@@ -181,9 +152,9 @@ static void test_model_interface(void)
     CHECK_ERROR(vrcnn_model_load(NULL, f.data, f.size, NULL), VRCNN_ERROR_ARGUMENT);
     CHECK_ERROR(vrcnn_model_load(&model, NULL, f.size, NULL), VRCNN_ERROR_ARGUMENT);
     CHECK(model == NULL);
-    refuse_memory = 1;
+    allowed = 0;
     CHECK_ERROR(vrcnn_model_load(&model, f.data, f.size, NULL), VRCNN_ERROR_MEMORY);
-    refuse_memory = 0;
+    allowed = ALL_ALLOWED;
     CHECK(model == NULL);
     networks[0].position = 1;
     networks[2].position = 1;
@@ -681,9 +652,9 @@ static void test_call_refusals(void)
     CHECK(vrcnn_context_memory(NULL) == 0);
     CHECK_ERROR(vrcnn_open(NULL, model, NULL), VRCNN_ERROR_ARGUMENT);
     CHECK_ERROR(vrcnn_open(&context, NULL, NULL), VRCNN_ERROR_ARGUMENT);
-    refuse_memory = 1;
+    allowed = 0;
     CHECK_ERROR(vrcnn_open(&context, model, NULL), VRCNN_ERROR_MEMORY);
-    refuse_memory = 0;
+    allowed = ALL_ALLOWED;
     CHECK(context == NULL);
     CHECK_ERROR(vrcnn_open(&context, model, NULL), VRCNN_OK);
 
