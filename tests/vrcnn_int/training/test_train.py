@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 torch = pytest.importorskip("torch", reason="training tests need torch: pip install 'vrcnn-int[train]'")
 
 from vrcnn_int import integer, pairs
-from vrcnn_int.cli.app import app, read_run
+from vrcnn_int.cli.app import app
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.models import builtin_path, float_path
@@ -24,6 +24,7 @@ from vrcnn_int.research import ablation
 from vrcnn_int.training.brelu import BReLU, brelu_backward, brelu_forward, quantized_brelu_forward
 from vrcnn_int.training.loop import train
 from vrcnn_int.training.module import Network, filter_plane_float, module_from
+from vrcnn_int.training.runs import read_run
 from vrcnn_int.training.sampling import Patches, Sampling
 from vrcnn_int.training.settings import TrainSettings
 from vrcnn_int.training.start import begin_with

@@ -1,0 +1,98 @@
+"""vrcnn-int quantize, export, inspect: model sets."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from vrcnn_int.console import console
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import replacing
+from vrcnn_int.integer import IntegerNetwork, ModelSet
+from vrcnn_int.models import float_path, starts_path
+from vrcnn_int.network import macs_per_sample, save_float_networks
+from vrcnn_int.proofs import prove
+from vrcnn_int.training.runs import load_start, read_run, records
+
+
+def quantize(
+    runs: Annotated[list[Path], typer.Argument(help="Training folders (or float network files), in the order of the set.")],
+    out: Annotated[Path, typer.Option(help="Model set to write (.vrcnn); .float.npz and .json are written beside it.")],
+    start: Annotated[
+        list[Path] | None, typer.Option(help="Training folder of a network that others began with; kept beside the set (.starts.npz).")
+    ] = None,
+) -> None:
+    """Turn trained networks into one integer model set, proven free of overflow."""
+    from vrcnn_int.quantize.plan import to_integer
+
+    if out.suffix != ".vrcnn":
+        raise VrcnnError(f"a model set's name ends in .vrcnn, not {out.name!r}")
+    read = [read_run(path) for path in runs]
+    begun = [[load_start(path / "float.npz" if path.is_dir() else path)] for path in start or []]
+    models = ModelSet(tuple(to_integer(network) for tuned, _ in read for network in tuned))
+    record = {"identity": models.identity, "networks": records(runs, [tuned for tuned, _ in read])}
+    if start:
+        record["starts"] = records(start, begun)
+        save_float_networks(starts_path(out), [network for (network,) in begun], {"set": models.identity})
+    save_float_networks(float_path(out), [network for _, plain in read for network in plain], {"set": models.identity})
+    with replacing(out.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
+    models.save(out)
+    console.print(f"wrote {out}: {len(models.networks)} networks, identity {models.identity}", soft_wrap=True)
+
+
+def export(
+    model: Annotated[Path, typer.Argument(help="Model set (.vrcnn).")],
+    header: Annotated[Path | None, typer.Option(help="C header to write.")] = None,
+    binary: Annotated[Path | None, typer.Option(help="Binary model to write: the set again, checked and canonical.")] = None,
+    name: Annotated[str | None, typer.Option(help="C name of the array; default: the set's file name.")] = None,
+) -> None:
+    """Write a model set as C header or binary model, after proving every network free of overflow."""
+    from vrcnn_int.export import write_c_header
+
+    if header is None and binary is None:
+        raise VrcnnError("nothing to write; give --header FILE or --binary FILE")
+    models = ModelSet.load(model)
+    for network in models.networks:
+        prove(network)
+    if header is not None:
+        write_c_header(models, name or model.stem.replace("-", "_"), header)
+        console.print(f"wrote {header}", soft_wrap=True)
+    if binary is not None:
+        models.save(binary)
+        console.print(f"wrote {binary}", soft_wrap=True)
+
+
+def inspect(
+    model: Annotated[Path | None, typer.Argument(help="Model set (.vrcnn); default: the shipped one.")] = None,
+) -> None:
+    """Show identity, networks, layers and overflow proofs of a model set."""
+    from vrcnn_int.models import builtin_path
+
+    path = model or builtin_path()
+    models = ModelSet.load(path)
+    console.print(f"{path.name}: {len(models.networks)} networks, {len(models.to_bytes())} bytes", highlight=False)
+    console.print(f"identity {models.identity}", soft_wrap=True, highlight=False)
+    for network in models.networks:
+        console.print(describe(network))
+
+
+def describe(network: IntegerNetwork) -> Table:
+    """Layers, requantization and proofs of a network as a table."""
+    title = f"QP {network.qp}, {network.position}, {macs_per_sample(network.architecture) / 1000:.1f} kMAC a sample"
+    names = ("layer", "convolution", "s1", "m", "lowest sum", "highest sum", "pair sum", "exact in float32")
+    table = Table(*names, title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
+    inputs = 1
+    proofs = iter(prove(network))
+    for layer in network.layers:
+        for branch in layer:
+            proof = next(proofs)
+            k, outputs = branch.kernel, len(branch.bias)
+            numbers = (branch.shift, branch.multiplier, proof.lowest, proof.highest, proof.pair_sum)
+            exact = "yes" if proof.float32_exact else "no"
+            table.add_row(str(proof.layer), f"{k}x{k}, {inputs} -> {outputs}", *map(str, numbers), exact)
+        inputs = sum(len(branch.bias) for branch in layer)
+    return table

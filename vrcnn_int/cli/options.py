@@ -1,0 +1,43 @@
+"""Options and settings that several commands have."""
+
+from dataclasses import fields, replace
+from typing import Annotated, Any
+
+import typer
+
+from vrcnn_int.errors import VrcnnError
+
+Threads = Annotated[int, typer.Option(help="CPU threads.", min=1)]
+
+
+def parse_settings(pairs: list[str], settings: Any) -> Any:
+    """``settings`` (a dataclass) with NAME=VALUE applied; raises VrcnnError for unkinds names and values of the wrong type."""
+    kinds = {field.name: field.type for field in fields(settings)}
+    changes: dict[str, Any] = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        if name not in kinds:
+            raise VrcnnError(f"unkinds setting {name!r}; there are {', '.join(kinds)}")
+        kind = str(getattr(kinds[name], "__name__", kinds[name]))
+        try:
+            if kind == "str":
+                changes[name] = text
+            elif kind == "bool":
+                changes[name] = {"true": True, "false": False}[text.lower()]
+            elif kind == "int":
+                changes[name] = int(text)
+            else:
+                changes[name] = None if text == "none" else float(text)
+        except (ValueError, KeyError):
+            raise VrcnnError(f"{text!r} is not a value for {name} ({kind})") from None
+    return replace(settings, **changes)
+
+
+def need_torch(threads: int | None = None) -> None:
+    """Raise VrcnnError unless torch is installed; set its threads."""
+    try:
+        import torch
+    except ImportError:
+        raise VrcnnError("training needs torch; install it with: pip install 'vrcnn-int[train]'") from None
+    if threads is not None:
+        torch.set_num_threads(threads)
