@@ -1,0 +1,73 @@
+"""Documents: links lead somewhere, README stays short, the index is complete, and model sets are named as they are."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from vrcnn_int.integer import ModelSet
+
+ROOT = Path(__file__).parent.parent
+LINK = re.compile(r"\]\(([^()\s#]*)(#[^()\s]*)?\)")
+COLUMNS = 140
+
+
+def documents() -> list[str]:
+    """Every Markdown file outside what was built and fetched."""
+    rooms = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".") and path.name != "build"]
+    files = [*ROOT.glob("*.md"), *(file for room in rooms for file in room.rglob("*.md"))]
+    return sorted(file.relative_to(ROOT).as_posix() for file in files)
+
+
+def prose(name: str) -> str:
+    """A document without its blocks and spans of code."""
+    text = re.sub(r"^(    |```).*$", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.M)
+    return re.sub(r"`[^`\n]*`", "", text)
+
+
+def heading(line: str) -> str:
+    """The anchor of a heading, as GitHub forms it."""
+    return re.sub(r"[^\w\- ]", "", line.lstrip("#").strip().lower()).replace(" ", "-")
+
+
+def broken(name: str) -> list[str]:
+    """The relative links of a document that lead nowhere."""
+    found = []
+    for target, anchor in LINK.findall(prose(name)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path = (ROOT / name).parent / target if target else ROOT / name
+        lines = path.read_text(encoding="utf-8").splitlines() if anchor and path.is_file() else []
+        if not path.exists() or (anchor and anchor[1:] not in {heading(line) for line in lines if line.startswith("#")}):
+            found.append(target + anchor)
+    return found
+
+
+@pytest.mark.parametrize("name", documents())
+def test_relative_links_lead_somewhere(name: str) -> None:
+    assert not broken(name)
+
+
+def test_a_link_that_leads_nowhere_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.ROOT", tmp_path)
+    (tmp_path / "other.md").write_text("# A heading: here\n")
+    good = "[a](other.md), [b](other.md#a-heading-here), [c](https://example.org/x), `[d](code)`\n\n    [e](block)\n"
+    (tmp_path / "page.md").write_text(good + "[f](missing.md) [g](other.md#none) ![h](missing.png)\n")
+    assert broken("page.md") == ["missing.md", "other.md#none", "missing.png"]
+
+
+def test_readme_has_at_most_90_lines() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert sum(max(1, -(-len(line) // COLUMNS)) for line in lines) <= 90
+
+
+def test_the_index_names_every_document() -> None:
+    linked = {((ROOT / "docs") / target).resolve() for target, _ in LINK.findall(prose("docs/README.md")) if ":" not in target}
+    missing = [name for name in documents() if name != "docs/README.md" and (ROOT / name).resolve() not in linked]
+    assert not missing
+
+
+def test_results_name_the_shipped_set() -> None:
+    """When another set ships, its figures are measured again, or the pages say of which set they are."""
+    identity = ModelSet.load(ROOT / "vrcnn_int/models/vrcnn_intra.vrcnn").identity[:16]
+    assert f"Today's set is **{identity}**" in (ROOT / "docs/RESULTS.md").read_text(encoding="utf-8")
