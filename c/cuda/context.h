@@ -1,0 +1,87 @@
+/* The context, and what its parts ask of each other: vrcnn_cuda.c opens and closes it, load.c puts kernels and weights on the GPU, bands.c
+ * launches them on bands of pictures, filter.c takes pictures from callers, peak.c measures.
+ *
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRCNN_CUDA_CONTEXT_H
+#define VRCNN_CUDA_CONTEXT_H
+
+#include "driver.h"
+#include "model.h"
+#include "vrcnn/vrcnn_cuda.h"
+
+enum {
+    VRCNN_GPU_SLOTS = 3, /* pictures of vrcnn_cuda_filter_host on their way at once */
+    VRCNN_GPU_NAME_SIZE = 128
+};
+
+typedef struct VrcnnGpuShape {
+    const char *name;
+    int threads, shared;
+    int rows, columns; /* samples of a tile of outputs */
+} VrcnnGpuShape;
+
+/* A kernel that walks over tiles with as many blocks as the GPU can hold. */
+typedef struct VrcnnGpuKernel {
+    const VrcnnGpuShape *shape;
+    CUfunction function;
+    int blocks; /* on a multiprocessor */
+} VrcnnGpuKernel;
+
+typedef struct VrcnnGpuNetwork {
+    int is_fused, layers;
+    VrcnnLayer layer[VRCNN_MAX_LAYERS]; /* bias and weights point nowhere */
+    uint64_t first, second;             /* weights of the fused kernels on the GPU */
+    uint64_t simple[VRCNN_MAX_LAYERS][VRCNN_MAX_BRANCHES];
+    int widest; /* channels of its widest map between layers */
+} VrcnnGpuNetwork;
+
+/* What a picture of vrcnn_cuda_filter_host passes through. */
+typedef struct VrcnnGpuSlot {
+    CUstream stream;
+    CUdeviceptr src, dst;
+    void *pinned_src, *pinned_dst;
+    size_t src_size, dst_size; /* of both kinds of memory */
+    int pending;               /* the picture whose result is awaited, or -1 */
+} VrcnnGpuSlot;
+
+struct VrcnnCuda {
+    VrcnnDriver driver;
+    CUdevice device;
+    CUcontext context;
+    CUmodule module;
+    char name[VRCNN_GPU_NAME_SIZE];
+    int capability, multiprocessors;
+    size_t map_size, memory;
+    CUfunction simple_first, simple_hidden, simple_last, peak;
+    VrcnnGpuKernel first, second;
+    CUdeviceptr weights;
+    CUdeviceptr map[2];
+    size_t map_sizes[2];
+    CUevent done; /* recorded when the maps are free again */
+    int used;     /* done has been recorded */
+    VrcnnGpuSlot slot[VRCNN_GPU_SLOTS];
+    int networks;
+    VrcnnGpuNetwork network[];
+};
+
+/* Makes the GPU's context the thread's; leave() gives back the one before. */
+int vrcnn_gpu_enter(VrcnnCuda *c);
+int vrcnn_gpu_leave(VrcnnCuda *c, int error);
+
+/* Memory of the GPU that vrcnn_cuda_memory() counts. */
+int vrcnn_gpu_allocate(VrcnnCuda *c, CUdeviceptr *out, size_t size);
+void vrcnn_gpu_release(VrcnnCuda *c, CUdeviceptr *pointer, size_t size);
+
+/* Kernels and the networks' weights. most_shared: bytes of shared memory that a block may have. */
+int vrcnn_gpu_load(VrcnnCuda *c, const VrcnnModel *model, const VrcnnCudaSettings *settings, int most_shared);
+
+/* blocks of a kernel whose only parameter is a struct. */
+int vrcnn_gpu_launch(VrcnnCuda *c, CUfunction function, int64_t blocks, int threads, int shared, const void *parameter, CUstream stream);
+
+/* Filters pictures of the GPU's memory that are already checked, in bands and batches that fit the maps' memory. */
+int vrcnn_gpu_filter(VrcnnCuda *c, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src, int count, CUstream stream);
+
+/* Streams and memory that vrcnn_cuda_filter_host took. */
+void vrcnn_gpu_close_slots(VrcnnCuda *c);
+
+#endif
