@@ -1,5 +1,6 @@
 """What is timed: a picture of any size and one of a set's networks, integer and float. Without C library, for cuda_check."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,10 @@ from vrcnn_int.network import FloatNetwork, load_float_networks
 QP = 32
 OURS = "vrcnn-int"
 """What this project is called among the engines that it is compared with."""
+
+Float = NDArray[np.float32]  # [1, 1, height, width]
+Prepare = Callable[[Float], Callable[[], Float]]
+"""What an engine is: makes itself ready for an input and returns what filters it."""
 
 
 class PeerError(VrcnnError):
@@ -38,3 +43,14 @@ def float_network(model: Path) -> FloatNetwork:
     if meta.get("set") != models.identity:
         raise PeerError(f"{path} belongs to model set {meta.get('set')}, not to {models.identity}")
     return networks[network_for(models)]
+
+
+def as_input(plane: NDArray[np.uint8]) -> Float:
+    """Samples as the network's input: (s - 128) / 255, [1, 1, height, width]."""
+    return ((plane.astype(np.float32) - np.float32(128)) / np.float32(255))[None, None]
+
+
+def as_samples(filtered: Float) -> NDArray[np.uint8]:
+    """The network's output, rounded and clipped to 8-bit samples [height, width]."""
+    samples: NDArray[np.uint8] = np.clip(np.floor(filtered[0, 0].astype(np.float64) * 255 + 128.5), 0, 255).astype(np.uint8)
+    return samples

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from codec_bridge.bench import contender, onnx_peer
 from codec_bridge.bench import input as bench_input
 from codec_bridge.bench import peers as bench_peers
 from codec_bridge.bench import report as bench_report
@@ -28,8 +29,8 @@ def network() -> FloatNetwork:
 
 
 @pytest.fixture(scope="module")
-def calibration() -> list[bench_peers.Float]:
-    return [bench_peers.as_input(bench_input.fill(bench.photograph(name), 96, 64)) for name in ("coffee", "chelsea")]
+def calibration() -> list[bench_input.Float]:
+    return [bench_input.as_input(bench_input.fill(bench.photograph(name), 96, 64)) for name in ("coffee", "chelsea")]
 
 
 def squared_error(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
@@ -181,7 +182,7 @@ def document_of(peers: bool) -> dict[str, Any]:
     ]
     document: dict[str, Any] = {"provenance": {"processor": "A $B_1$"}, "peaks": peaks, "rows": rows, "left_out": []}
     if peers:
-        names = [bench_peers.OURS, *(peer.name for peer in bench_peers.PEERS)]
+        names = [bench_input.OURS, *(peer.name for peer in bench_peers.PEERS)]
         timings = [
             {"contender": name, "width": w, "height": h, "threads": n, "ms": w * h / 2e4 / n * (k + 1), "ms_minimum": 1.0, "repeats": 5}
             | {"ratio": k + 1.0, "resident": 10**9 * k}
@@ -231,7 +232,7 @@ def gpu_document(peers: bool) -> dict[str, Any]:
         size = {"width": 2560, "height": 1600, "threads": None, "resident": None, "ms_minimum": 0.4, "repeats": 50}
         timings = [
             {"contender": name, "ms": ms, "ms_end_to_end": end, "ratio": ms / 0.5} | size
-            for name, ms, end in ((bench_peers.OURS, 0.5, 2.0), ("torch fp16, graph", 4.0, 5.0))
+            for name, ms, end in ((bench_input.OURS, 0.5, 2.0), ("torch fp16, graph", 4.0, 5.0))
         ]
         bits = [{"contender": "torch int8 (_int_mm)", "samples": 4_096_000, "changed": 3}]
         document["peers"] = {
@@ -310,47 +311,47 @@ def test_peers_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch)
     assert len(lines) == 2
     assert all("onnx not installed (pip install '.[bench]')" in line for line in lines)
     monkeypatch.setattr(bench_peers.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(bench_peers.PeerError, match="no peer is installed; pip install"):
+    with pytest.raises(bench_input.PeerError, match="no peer is installed; pip install"):
         bench_peers.installed()
 
 
 def test_a_worker_filters_in_its_own_process(tmp_path: Path) -> None:
     photo = bench.photograph()
-    np.save(tmp_path / bench_peers.PHOTOGRAPH, photo)
+    np.save(tmp_path / contender.PHOTOGRAPH, photo)
     common = {"model": str(builtin_path()), "folder": str(tmp_path), "threads": 1, "kernel": "auto"}
-    with bench_peers.Worker(bench_peers.OURS, **common) as worker:
+    with contender.Worker(bench_input.OURS, **common) as worker:
         assert worker.receive() == {}
         assert worker.ask("prepare", width=130, height=70)["seconds"] > 0
         answer = worker.ask("measure", seconds=0.01)
         assert sum(answer["times"]) >= 0.01
         worker.ask("save", path=str(tmp_path / "out.npy"))
-        with pytest.raises(bench_peers.PeerError, match=r"^vrcnn-int: .*"):
+        with pytest.raises(bench_input.PeerError, match=r"^vrcnn-int: .*"):
             worker.ask("prepare", width=0, height=70)
         process = worker._process
         assert process.poll() is None
     assert process.poll() is not None
     expected = Filter().filter_plane(bench_input.fill(photo, 130, 70), 8, 2)
     assert np.array_equal(np.load(tmp_path / "out.npy"), expected)
-    with bench_peers.Worker("torch fp64", **common) as worker, pytest.raises(bench_peers.PeerError, match="torch fp64"):
+    with contender.Worker("torch fp64", **common) as worker, pytest.raises(bench_input.PeerError, match="torch fp64"):
         worker.receive()
 
 
 def test_a_worker_that_dies_is_an_error_with_its_last_words(tmp_path: Path) -> None:
     dying = ["sh", "-c", "echo out of luck >&2; exit 3"]
     with (
-        bench_peers.Worker("OpenVINO int8", wrapper=dying) as worker,
-        pytest.raises(bench_peers.PeerError, match=r"^OpenVINO int8 ended with 3: out of luck$"),
+        contender.Worker("OpenVINO int8", wrapper=dying) as worker,
+        pytest.raises(bench_input.PeerError, match=r"^OpenVINO int8 ended with 3: out of luck$"),
     ):
         worker.receive()
 
 
 @pytest.mark.parametrize("form", ["fp32", "bf16", "int8"])
-def test_torch_runs_the_same_network(form: str, network: FloatNetwork, calibration: list[bench_peers.Float]) -> None:
+def test_torch_runs_the_same_network(form: str, network: FloatNetwork, calibration: list[bench_input.Float]) -> None:
     torch_peer = pytest.importorskip("codec_bridge.bench.torch_peer")
     module = pytest.importorskip("vrcnn_int.training.module")
     plane = bench_input.fill(bench.photograph(), 120, 90)
     expected = module.filter_plane_float(network, plane, 8)
-    got = bench_peers.as_samples(torch_peer.run_in_torch(network, form, 1, calibration)(bench_peers.as_input(plane))())
+    got = bench_input.as_samples(torch_peer.run_in_torch(network, form, 1, calibration)(bench_input.as_input(plane))())
     assert got.shape == plane.shape
     if form == "fp32":
         assert (np.abs(got.astype(int) - expected) <= 1).all()
@@ -360,20 +361,20 @@ def test_torch_runs_the_same_network(form: str, network: FloatNetwork, calibrati
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 def test_onnx_engines_run_the_same_network_in_int8(
-    engine: str, network: FloatNetwork, calibration: list[bench_peers.Float], tmp_path: Path
+    engine: str, network: FloatNetwork, calibration: list[bench_input.Float], tmp_path: Path
 ) -> None:
     for package in ("onnx", "onnxruntime", engine):
         pytest.importorskip(package)
     import onnx
 
-    load = bench_peers.run_in_openvino if engine == "openvino" else bench_peers.run_in_onnxruntime
+    load = onnx_peer.run_in_openvino if engine == "openvino" else onnx_peer.run_in_onnxruntime
     plane = bench_input.fill(bench.photograph(), 120, 90)
-    model = bench_peers.as_onnx(network)
+    model = onnx_peer.as_onnx(network)
     onnx.save(model, tmp_path / "float.onnx")
-    with pytest.raises(bench_peers.PeerError, match=r"^0 of 6 convolutions run in int8$"):
-        load(network, tmp_path / "float.onnx", 1)(bench_peers.as_input(plane))
-    bench_peers.write_int8(model, tmp_path / "int8.onnx", calibration)
-    got = bench_peers.as_samples(load(network, tmp_path / "int8.onnx", 1)(bench_peers.as_input(plane))())
+    with pytest.raises(bench_input.PeerError, match=r"^0 of 6 convolutions run in int8$"):
+        load(network, tmp_path / "float.onnx", 1)(bench_input.as_input(plane))
+    onnx_peer.write_int8(model, tmp_path / "int8.onnx", calibration)
+    got = bench_input.as_samples(load(network, tmp_path / "int8.onnx", 1)(bench_input.as_input(plane))())
     expected = Filter().filter_plane(plane, 8, 2)
     assert squared_error(got, expected) < squared_error(expected, plane) / 4
 
@@ -389,7 +390,7 @@ def test_peers_compared_end_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
     document = bench_peers.compare([(64, 48)], [1])
     assert document["failures"] == []
     assert document["left_out"] == ["a line"]
-    names = [bench_peers.OURS, *(peer.name for peer in few)]
+    names = [bench_input.OURS, *(peer.name for peer in few)]
     assert [row["contender"] for row in document["timings"]] == names
     ours = document["timings"][0]["ms"]
     for row in document["timings"]:
@@ -398,7 +399,7 @@ def test_peers_compared_end_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
     if "avx2" in SUPPORTED[:-1]:
         bits = {row["contender"]: row for row in document["bits"]}
         assert list(bits) == names
-        assert bits[bench_peers.OURS]["changed"] == 0
+        assert bits[bench_input.OURS]["changed"] == 0
         assert all(row["samples"] == 416 * 240 for row in bits.values())
 
 
@@ -411,6 +412,6 @@ def test_float_networks_of_another_set_are_refused(tmp_path: Path) -> None:
     changed = ModelSet((replace(models.networks[0], qp=23), *models.networks[1:]))
     changed.save(tmp_path / "other.vrcnn")
     (tmp_path / "other.float.npz").write_bytes(float_path(builtin_path()).read_bytes())
-    with pytest.raises(bench_peers.PeerError, match="belongs to model set"):
+    with pytest.raises(bench_input.PeerError, match="belongs to model set"):
         bench_peers.check(tmp_path / "other.vrcnn")
     assert len(load_float_networks(tmp_path / "other.float.npz")[0]) == len(models.networks)
