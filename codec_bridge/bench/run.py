@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from codec_bridge.bench.input import QP, fill, network_for
 from codec_bridge.codecs.base import get_codec
-from codec_bridge.filter import Filter, UnsupportedKernelError, kernels
-from codec_bridge.library._vrcnn import ffi, lib
+from codec_bridge.filter import ErrorCode, Filter, FilterError, kernels
+from codec_bridge.library import native
 from codec_bridge.video.catalogue import resolve
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
@@ -68,26 +68,16 @@ def half_filled(plane: NDArray[np.uint8], networks: int, unit_size: int = UNIT_S
     return chosen.reshape(rows, columns)
 
 
-def instruction(kernel: str) -> str | None:
-    """The instruction whose peak rate a kernel is compared with; None if none is known."""
-    name = lib.vrcnn_bench_instruction(_number(kernel))
-    return ffi.string(name).decode("ascii") if name else None
-
-
 def peak(kernel: str, threads: int, seconds: float = PEAK_SECONDS) -> float:
     """10^9 multiply-accumulates a second of a kernel's instruction, on so many threads at once; 0 if there is no such figure."""
-    number, start = _number(kernel), Barrier(threads)
+    start = Barrier(threads)
 
     def measure(_: int) -> float:
         start.wait()
-        return float(lib.vrcnn_bench_peak(number, seconds))
+        return native.peak(kernel, seconds)
 
     with ThreadPoolExecutor(threads) as pool:
         return sum(pool.map(measure, range(threads)))
-
-
-def _number(kernel: str) -> int:
-    return [name for name, _ in kernels()].index(kernel)
 
 
 def resident() -> int | None:
@@ -149,7 +139,7 @@ def choose_kernels(wanted: Sequence[str] | None) -> list[str]:
     supported = [name for name, there in kernels() if there and name != "auto"]
     for name in wanted or ():
         if name not in supported:
-            raise UnsupportedKernelError(f"kernel {name!r} cannot run here; these can: {', '.join(supported)}")
+            raise FilterError(f"kernel {name!r} cannot run here; these can: {', '.join(supported)}", ErrorCode.KERNEL_UNSUPPORTED)
     return list(wanted or supported)
 
 
@@ -212,7 +202,7 @@ def bench(
         {
             "kernel": one.filter.kernel,
             "threads": one.filter.threads,
-            "instruction": instruction(one.filter.kernel),
+            "instruction": native.instruction(one.filter.kernel),
             "gmacs": statistics.median(one.peaks) or None,
             "gmacs_maximum": max(one.peaks) or None,
             "repeats": len(one.peaks),

@@ -35,6 +35,7 @@ from codec_bridge.figures import metrics
 from codec_bridge.figures.row import AFTER_DECODING, ALL_INTRA, INSIDE
 from codec_bridge.filter import Filter
 from codec_bridge.library.decider import Decider, Decision
+from codec_bridge.library.engines import ENGINES
 from codec_bridge.video.catalogue import Sequence as VideoSequence
 from codec_bridge.video.catalogue import auto_frames
 from codec_bridge.video.picture import Picture, Plane
@@ -55,7 +56,7 @@ VARIANTS = {
 
 DEFAULT_VARIANTS = {"x265": "anchor,none,integer", "hm": "anchor,map", "x265-loop": "anchor,map"}
 
-BACKENDS = ("c", "cuda")
+BACKENDS = tuple(name for name in ENGINES if name != "oracle")
 BY_BACKEND = ("integer",)
 """Variants whose pictures the backend filters; the others' filter stands in the codec, in torch, or in an encoder's decision."""
 

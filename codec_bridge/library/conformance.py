@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from codec_bridge.filter import Filter, FilterError
 from codec_bridge.library._vrcnn import ffi, lib
+from codec_bridge.library.engines.c import CEngine
+from codec_bridge.library.errors import FilterError
+from codec_bridge.library.native import Model, Region
 from vrcnn_int.conformance import PARTS, FilterVector, RefusedVector, SideinfoVector, Suite, plane_bytes
 
 SIDEINFO_ERRORS = {
@@ -21,24 +23,27 @@ class CLibrary:
 
     def __init__(self, kernel: str = "auto", threads: int = 1) -> None:
         self.kernel, self.threads = kernel, threads
-        self._model, self._filter = "", Filter(kernel=kernel, threads=threads)
-        self.name = f"C library, {self._filter.kernel}, {threads} thread{'s' * (threads > 1)}"
+        self._model, self._engine = "", CEngine(Model(None, "shipped model set"), kernel, threads)
+        self.name = f"C library, {self._engine.kernel}, {threads} thread{'s' * (threads > 1)}"
 
-    def _open(self, suite: Suite, vector: FilterVector) -> Filter:
+    def _open(self, suite: Suite, model: str) -> CEngine:
         """The vectors of a model follow each other."""
-        if self._model != vector.model:
-            self._model, self._filter = vector.model, Filter(suite.path(vector.model), self.kernel, threads=self.threads)
-        return self._filter
+        if self._model != model:
+            data = suite.path(model).read_bytes()
+            self._model, self._engine = model, CEngine(Model(data, model), self.kernel, self.threads)
+        return self._engine
 
     def filtered(self, suite: Suite, vector: FilterVector) -> bytes:
-        return plane_bytes(self._open(suite, vector).filter_plane(suite.plane(vector), vector.bit_depth, vector.network, vector.scale))
+        engine, whole = self._open(suite, vector.model), Region(0, 0, vector.width, vector.height)
+        return plane_bytes(engine.region(suite.plane(vector), vector.bit_depth, vector.network, vector.scale, whole))
 
     def hidden(self, suite: Suite, vector: FilterVector, layer: int) -> bytes:
-        return self._open(suite, vector).layer(suite.plane(vector), vector.bit_depth, vector.network, layer).tobytes()
+        engine, whole = self._open(suite, vector.model), Region(0, 0, vector.width, vector.height)
+        return engine.layer(suite.plane(vector), vector.bit_depth, vector.network, layer, whole).tobytes()
 
     def refuses(self, suite: Suite, vector: RefusedVector) -> bool:
         try:
-            Filter(suite.path(vector.model), self.kernel)
+            self._open(suite, vector.model)
         except FilterError:
             return True
         return False

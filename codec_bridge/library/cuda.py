@@ -1,4 +1,7 @@
-"""libvrcnn_cuda from Python: numpy arrays, and arrays that lie on a GPU already. Needs numpy and the library (``make cuda``)."""
+"""libvrcnn_cuda from Python: numpy arrays, and arrays that lie on a GPU already. Needs numpy and the library (``make cuda``).
+
+By ctypes, with structures of its own, since it must run where the C library's extension is not built (codec_bridge.bench.cuda_check).
+"""
 
 import ctypes
 import os
@@ -11,10 +14,10 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.integer import UNIT_SCALE
 
 LIBRARY = "libvrcnn_cuda.so.0"
 METHODS = ("auto", "simple", "fused")
-TRAINED_SCALE = 8
 LEGACY_STREAM = 1
 """What __dlpack__ and __cuda_array_interface__ call CUDA's default stream."""
 
@@ -219,7 +222,7 @@ class Cuda:
         return int(self._library.vrcnn_cuda_memory(self._context))
 
     def filter_host(
-        self, out: Sequence[NDArray[Any]], planes: Sequence[NDArray[Any]], bit_depth: int, index: int, scale: int = TRAINED_SCALE
+        self, out: Sequence[NDArray[Any]], planes: Sequence[NDArray[Any]], bit_depth: int, index: int, scale: int = UNIT_SCALE
     ) -> None:
         """Filter planes (numpy, [height, width], all alike) into the arrays of out; copies to and from the GPU run beside the work."""
         if len(out) != len(planes):
@@ -228,7 +231,7 @@ class Cuda:
         _check(self._library.vrcnn_cuda_filter_host(self._context, index, scale, *described, len(planes)), "the planes")
 
     def filter_device(
-        self, out: Any, planes: Any, bit_depth: int, index: int, scale: int = TRAINED_SCALE, stream: int = LEGACY_STREAM
+        self, out: Any, planes: Any, bit_depth: int, index: int, scale: int = UNIT_SCALE, stream: int = LEGACY_STREAM
     ) -> None:
         """Filter what lies on the GPU, [height, width] or [pictures, height, width], into out, without copies.
 
@@ -238,7 +241,7 @@ class Cuda:
         self.prepare_device(out, planes, bit_depth, index, scale, stream)()
 
     def prepare_device(
-        self, out: Any, planes: Any, bit_depth: int, index: int, scale: int = TRAINED_SCALE, stream: int = LEGACY_STREAM
+        self, out: Any, planes: Any, bit_depth: int, index: int, scale: int = UNIT_SCALE, stream: int = LEGACY_STREAM
     ) -> Callable[[], None]:
         """A function that does what filter_device does whenever it is called; the arrays are looked at here, once."""
         stream = stream or LEGACY_STREAM

@@ -14,8 +14,10 @@ from codec_bridge.bench import input as bench_input
 from codec_bridge.bench import peers as bench_peers
 from codec_bridge.bench import report as bench_report
 from codec_bridge.bench import run as bench
-from codec_bridge.filter import CallError, Filter, OverlapError, PlaneError, ScaleError, UnitsError, kernels
+from codec_bridge.filter import ErrorCode, Filter, kernels
+from codec_bridge.library import native
 from tests.codec_bridge.cli.test_command_lines import bridge, refused
+from tests.support.errors import refused_as
 from vrcnn_int.models import builtin_path, float_path
 from vrcnn_int.network import FloatNetwork, load_float_networks
 
@@ -54,7 +56,7 @@ def test_prepared_filter_gives_the_bits_of_filter_plane() -> None:
         filter_.prepare(plane, out, 8, 0, (indices, unit, 64))()
         assert np.array_equal(out, filter_.filter_units(plane, 8, indices, unit, 64, background=np.full_like(plane, 77)))
         assert (out[:64, 64:] == 77).all()
-    with pytest.raises(CallError, match="closed"):
+    with refused_as(ErrorCode.ARGUMENT, match="closed"):
         call()
 
 
@@ -67,15 +69,15 @@ def test_prepare_refuses_what_it_would_have_to_copy() -> None:
             (plane, np.zeros((32, 40), np.uint16)),
             (plane, np.zeros((40, 32), np.uint8).T),
         ):
-            with pytest.raises(PlaneError):
+            with refused_as(ErrorCode.PLANE):
                 filter_.prepare(bad, out, 8, 0)
-        with pytest.raises(ScaleError):
+        with refused_as(ErrorCode.SCALE):
             filter_.prepare(plane, plane.copy(), 8, 0, scale=11)
-        with pytest.raises(UnitsError):
+        with refused_as(ErrorCode.UNITS):
             filter_.prepare(plane, plane.copy(), 8, 0, ([0], np.ones((2, 2), np.uint8), 64))
-        with pytest.raises(OverlapError):
+        with refused_as(ErrorCode.OVERLAP):
             filter_.prepare(plane, plane, 8, 0)()
-    with Filter(backend="oracle") as oracle, pytest.raises(CallError):
+    with Filter(backend="oracle") as oracle, refused_as(ErrorCode.ARGUMENT):
         oracle.prepare(plane, plane.copy(), 8, 0)
 
 
@@ -85,12 +87,12 @@ def test_prepare_refuses_what_it_would_have_to_copy() -> None:
 def test_every_kernel_that_runs_here_has_a_peak() -> None:
     for name, supported in kernels():
         if name in SUPPORTED:
-            assert bench.instruction(name)
+            assert native.instruction(name)
             assert bench.peak(name, 2, 0.001) > 0.1
         elif name != "auto" and not supported:
             assert bench.peak(name, 1, 0.001) == 0
     assert bench.peak("auto", 1, 0.001) == 0
-    assert bench.instruction("cuda") is None
+    assert native.instruction("cuda") is None
 
 
 def test_wider_instructions_multiply_more() -> None:

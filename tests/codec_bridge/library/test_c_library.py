@@ -11,7 +11,8 @@ from typing import TypeVar, cast
 import numpy as np
 import pytest
 
-from codec_bridge.filter import Filter, NetworkIndexError, ThreadsError, UnitsError, kernels
+from codec_bridge.filter import ErrorCode, Filter, kernels
+from tests.support.errors import refused_as
 from tests.support.models import extreme_network, picture, random_network, shipped
 from vrcnn_int import integer
 from vrcnn_int.integer import IntegerNetwork, ModelSet
@@ -188,12 +189,12 @@ def test_units_of_the_oracle_and_their_errors() -> None:
             ([0, 1], units.astype(np.int16), 64),
             ([0, 1], units, 32),
         ):
-            with pytest.raises(UnitsError):
+            with refused_as(ErrorCode.UNITS):
                 filter_.filter_units(plane, 8, indices, map_, size)
-        with pytest.raises(NetworkIndexError):
+        with refused_as(ErrorCode.INDEX):
             filter_.filter_units(plane, 8, [0, len(shipped().networks)], units, 64)
     for threads in (0, -1, 65):
-        with pytest.raises(ThreadsError):
+        with refused_as(ErrorCode.THREADS):
             Filter(threads=threads)
 
 

@@ -23,12 +23,13 @@ from codec_bridge.cli import app as cli
 from codec_bridge.evaluation import check, jobs
 from codec_bridge.evaluation import work as evaluate
 from codec_bridge.evaluation.plan import PlanError, load
-from codec_bridge.filter import BitDepthError, CallError, Filter, NetworkIndexError, SampleError, ScaleError
+from codec_bridge.filter import ErrorCode, Filter, FilterError
 from codec_bridge.library import cuda
 from codec_bridge.video.catalogue import resolve
 from codec_bridge.video.files import write_y4m
 from codec_bridge.video.picture import Picture
 from tests.codec_bridge.cli.test_command_lines import bridge, refused
+from tests.support.errors import refused_as
 from vrcnn_int import integer
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.models import builtin_path
@@ -122,19 +123,19 @@ def test_refuses_what_the_others_refuse(gpu: Filter) -> None:
     plane = noise(2, 8, 8)
     assert gpu.kernel == "cuda"
     assert gpu.memory > 0
-    with pytest.raises(NetworkIndexError):
+    with refused_as(ErrorCode.INDEX):
         gpu.filter_plane(plane, 8, 30)
-    with pytest.raises(ScaleError):
+    with refused_as(ErrorCode.SCALE):
         gpu.filter_plane(plane, 8, 0, 11)
-    with pytest.raises(SampleError):
+    with refused_as(ErrorCode.SAMPLE):
         gpu.filter_plane(np.full((4, 4), 1024, np.uint16), 10, 0)
-    with pytest.raises(CallError, match="hidden layers"):
+    with refused_as(ErrorCode.ARGUMENT, match="hidden layers"):
         gpu.layer(plane, 8, 0, 0)
-    with pytest.raises(CallError, match="in place"):
+    with refused_as(ErrorCode.ARGUMENT, match="in place"):
         gpu.prepare(plane, plane.copy(), 8, 0)
     with Filter(backend="cuda") as closed:
         closed.close()
-        with pytest.raises(CallError, match="closed"):
+        with refused_as(ErrorCode.ARGUMENT, match="closed"):
             closed.filter_plane(plane, 8, 0)
 
 
@@ -195,7 +196,7 @@ def test_arrays_that_are_refused(gpu: Filter) -> None:
         gpu.filter_on_device(on(out[:5]), on(plane), 8, 0)
     with pytest.raises(cuda.CudaError, match="overlap"):
         gpu.filter_on_device(on(plane), on(plane), 8, 0)
-    with pytest.raises(BitDepthError):
+    with refused_as(ErrorCode.BIT_DEPTH):
         gpu.filter_on_device(on(out), on(plane), 12, 0)
 
 
@@ -256,7 +257,7 @@ def test_a_gpu_that_fails_later(gpu: Filter, monkeypatch: pytest.MonkeyPatch) ->
             with pytest.raises(cuda.CudaError, match=said):
                 filter_.filter_plane(plane, 8, 0)
             with pytest.raises(cuda.CudaError):
-                bench_cuda._time_device(filter_._cuda, plane, 0, 1)
+                bench_cuda._time_device(filter_._engine.cuda, plane, 0, 1)
             monkeypatch.delenv("EMULATED_CUDA")
 
 
@@ -307,7 +308,7 @@ class Wrong:
     kernel = "cuda"
 
     def layer(self, *_: Any) -> Any:
-        raise CallError("a GPU does not show hidden layers")
+        raise FilterError("a GPU does not show hidden layers", ErrorCode.ARGUMENT)
 
 
 def test_a_gpu_that_differs_is_said_to() -> None:
@@ -406,7 +407,7 @@ def test_bench_command_on_a_gpu(gpu: Filter, short: None, tmp_path: Path) -> Non
     result = CliRunner().invoke(cli.app, words, catch_exceptions=False)
     assert result.exit_code == 0
     document = json.loads(files[0].read_text())
-    assert document["gpu"] == gpu._cuda.name
+    assert document["gpu"] == gpu._engine.cuda.name
     assert document["provenance"]["model"] == gpu.identity
     (peak,) = document["peaks"]
     assert peak["repeats"] == 4
@@ -547,7 +548,7 @@ def test_check_needs_neither_the_c_library_nor_torch() -> None:
 
 
 def test_other_backends_have_no_gpu(oracle: Filter) -> None:
-    with pytest.raises(CallError, match="cuda backend"):
+    with refused_as(ErrorCode.ARGUMENT, match="cuda backend"):
         oracle.filter_on_device(None, None, 8, 0)
 
 
@@ -585,7 +586,8 @@ def test_on_an_emulated_gpu() -> None:
     subprocess.run(["make", "-s", "-C", str(ROOT / "c/cuda"), "emulated"], check=True)
     environment = {**os.environ, INSIDE: "1", "LD_LIBRARY_PATH": str(EMULATED)}
     environment["VRCNN_CUDA_LIBRARY"] = str(EMULATED / "libvrcnn_cuda.so.0")
-    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", __file__]
+    files = [__file__, Path(__file__).with_name("test_engines.py")]
+    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *files]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     # None of them is skipped but this one (and where there is no torch, its peer).

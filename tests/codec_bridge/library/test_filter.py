@@ -2,20 +2,17 @@
 
 import hashlib
 import struct
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from codec_bridge import filter as module
-from codec_bridge.filter import Filter, FilterError, kernels
+from codec_bridge.filter import ErrorCode, Filter, kernels
 from codec_bridge.video.picture import Picture
+from tests.support.errors import refused_as
 from tests.support.models import picture, random_network, shipped
 from vrcnn_int import integer
-from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
 
 SHAPE = [[(3, 16)], [(1, 16), (3, 32)], [(3, 1)]]
@@ -61,7 +58,7 @@ def test_kernels() -> None:
         if supported:
             assert dict(kernels())[Filter(kernel=name).kernel]
         else:
-            with pytest.raises(module.UnsupportedKernelError, match="use auto"):
+            with refused_as(ErrorCode.KERNEL_UNSUPPORTED, match="use auto"):
                 Filter(kernel=name)
     assert Filter(kernel="scalar").kernel == "scalar"
     assert Filter().kernel != "auto"
@@ -87,7 +84,7 @@ def test_picture_keeps_chroma_and_crop(model_set: ModelSet, filter_: Filter) -> 
     np.testing.assert_array_equal(by_position.planes[0], expected)
     np.testing.assert_array_equal(filter_.filter_picture(given, index=2, scale=3).planes[0], expected)
     for arguments in ({}, {"qp": 30, "index": 1}):
-        with pytest.raises(module.CallError, match="QP or by its index"):
+        with refused_as(ErrorCode.ARGUMENT, match="QP or by its index"):
             filter_.filter_picture(given, **arguments)
 
 
@@ -125,40 +122,38 @@ def test_bad_calls(filter_: Filter) -> None:
     deep[3, 4] = 1024
     call = filter_.filter_plane
     cases = [
-        (module.BitDepthError, "bit depth 12", lambda: call(deep, 12, 0)),
-        (module.BitDepthError, "bit depth 7", lambda: call(plane, 7, 0)),
-        (module.PlaneError, "uint16", lambda: call(plane, 10, 0)),
-        (module.PlaneError, "int64", lambda: call(plane.astype(np.int64), 8, 0)),
-        (module.PlaneError, "float", lambda: call(plane.astype(float), 8, 0)),
-        (module.PlaneError, "uint32", lambda: call(plane.astype(np.uint32), 10, 0)),
-        (module.PlaneError, "height, width", lambda: call(plane[None], 8, 0)),
-        (module.PlaneError, "12x0", lambda: call(plane[:0], 8, 0)),
-        (module.PlaneError, "16385x1", lambda: call(np.zeros((1, 16385), np.uint8), 8, 0)),
-        (module.SampleError, "1024, but 10 bits allow at most 1023", lambda: call(deep, 10, 0)),
-        (module.SampleError, "1024, but 8 bits", lambda: call(deep, 8, 0)),
-        (module.NetworkIndexError, "networks 0 to 2", lambda: call(plane, 8, 3)),
-        (module.NetworkIndexError, "networks 0 to 2", lambda: call(plane, 8, -1)),
-        (module.ScaleError, "scale 0", lambda: call(plane, 8, 0, 0)),
-        (module.ScaleError, "scale 11", lambda: call(plane, 8, 0, 11)),
-        (module.RegionError, "12x8 samples", lambda: filter_.filter_region(plane, 8, 0, 11, 0, 2, 1)),
-        (module.RegionError, "region", lambda: filter_.filter_region(plane, 8, 0, 0, 0, 0, 1)),
-        (module.RegionError, "region", lambda: filter_.filter_region(plane, 8, 0, -1, 0, 2, 1)),
-        (module.RegionError, "region", lambda: filter_.layer(plane, 8, 0, 0, 12)),
-        (module.LayerError, "hidden layers 0 to 1", lambda: filter_.layer(plane, 8, 0, 2)),
-        (module.LayerError, "hidden layers 0 to 1", lambda: filter_.layer(plane, 8, 0, -1)),
-        (module.QpError, "52", lambda: filter_.index_for_qp(52)),
-        (module.QpError, "-13", lambda: filter_.index_for_qp(-13)),
-        (module.QpError, str(1 << 40), lambda: filter_.index_for_qp(1 << 40)),
-        (module.PositionError, "somewhere", lambda: filter_.index_for_qp(30, "somewhere")),
-        (module.PositionError, "after_sao", lambda: Filter(ModelSet(shipped().networks[:1])).index_for_qp(30, "after_sao")),
-        (module.UnknownKernelError, "scalar", lambda: Filter(kernel="fast")),
-        (FilterError, "oracle", lambda: Filter(backend="gpu")),
+        (ErrorCode.BIT_DEPTH, "bit depth 12", lambda: call(deep, 12, 0)),
+        (ErrorCode.BIT_DEPTH, "bit depth 7", lambda: call(plane, 7, 0)),
+        (ErrorCode.PLANE, "uint16", lambda: call(plane, 10, 0)),
+        (ErrorCode.PLANE, "int64", lambda: call(plane.astype(np.int64), 8, 0)),
+        (ErrorCode.PLANE, "float", lambda: call(plane.astype(float), 8, 0)),
+        (ErrorCode.PLANE, "uint32", lambda: call(plane.astype(np.uint32), 10, 0)),
+        (ErrorCode.PLANE, "height, width", lambda: call(plane[None], 8, 0)),
+        (ErrorCode.PLANE, "12x0", lambda: call(plane[:0], 8, 0)),
+        (ErrorCode.PLANE, "16385x1", lambda: call(np.zeros((1, 16385), np.uint8), 8, 0)),
+        (ErrorCode.SAMPLE, "1024, but 10 bits allow at most 1023", lambda: call(deep, 10, 0)),
+        (ErrorCode.SAMPLE, "1024, but 8 bits", lambda: call(deep, 8, 0)),
+        (ErrorCode.INDEX, "networks 0 to 2", lambda: call(plane, 8, 3)),
+        (ErrorCode.INDEX, "networks 0 to 2", lambda: call(plane, 8, -1)),
+        (ErrorCode.SCALE, "scale 0", lambda: call(plane, 8, 0, 0)),
+        (ErrorCode.SCALE, "scale 11", lambda: call(plane, 8, 0, 11)),
+        (ErrorCode.REGION, "12x8 samples", lambda: filter_.filter_region(plane, 8, 0, 11, 0, 2, 1)),
+        (ErrorCode.REGION, "region", lambda: filter_.filter_region(plane, 8, 0, 0, 0, 0, 1)),
+        (ErrorCode.REGION, "region", lambda: filter_.filter_region(plane, 8, 0, -1, 0, 2, 1)),
+        (ErrorCode.REGION, "region", lambda: filter_.layer(plane, 8, 0, 0, 12)),
+        (ErrorCode.LAYER, "hidden layers 0 to 1", lambda: filter_.layer(plane, 8, 0, 2)),
+        (ErrorCode.LAYER, "hidden layers 0 to 1", lambda: filter_.layer(plane, 8, 0, -1)),
+        (ErrorCode.QP, "52", lambda: filter_.index_for_qp(52)),
+        (ErrorCode.QP, "-13", lambda: filter_.index_for_qp(-13)),
+        (ErrorCode.QP, str(1 << 40), lambda: filter_.index_for_qp(1 << 40)),
+        (ErrorCode.POSITION, "somewhere", lambda: filter_.index_for_qp(30, "somewhere")),
+        (ErrorCode.POSITION, "after_sao", lambda: Filter(ModelSet(shipped().networks[:1])).index_for_qp(30, "after_sao")),
+        (ErrorCode.KERNEL_UNKNOWN, "scalar", lambda: Filter(kernel="fast")),
+        (ErrorCode.BACKEND, "oracle", lambda: Filter(backend="gpu")),
     ]
-    for kind, message, bad in cases:
-        with pytest.raises(kind, match=message) as caught:
+    for code, message, bad in cases:
+        with refused_as(code, match=message):
             bad()
-        assert type(caught.value) is kind
-        assert "\n" not in str(caught.value)
 
 
 def test_bad_models(model_set: ModelSet, tmp_path: Path) -> None:
@@ -166,47 +161,33 @@ def test_bad_models(model_set: ModelSet, tmp_path: Path) -> None:
     flipped = bytearray(good)
     flipped[1000] ^= 4
     cases = [
-        (module.TruncatedModelError, "cut off", good[:-1]),
-        (module.TruncatedModelError, "cut off", b""),
-        (module.NotAModelError, "not a vrcnn-int model", b"PK\x03\x04 something else"),
-        (module.ModelVersionError, "version", resealed(good, 8, b"\x02\x00")),
-        (module.ModelSizeError, "size", good + b"\x00"),
-        (module.ModelSizeError, "size", resealed(good, 10, struct.pack("<H", 4))),
-        (module.ModelChecksumError, "damaged", bytes(flipped)),
-        (module.ModelLimitError, r"network 0, layer 1, branch 1, s1 = 16", resealed(good, 16 + 5 + 1, b"\x10")),
-        (module.ModelLimitError, r"\(network 0, nominal_qp = 99\)", resealed(good, 16, b"\x63")),
+        (ErrorCode.TRUNCATED, "cut off", good[:-1]),
+        (ErrorCode.TRUNCATED, "cut off", b""),
+        (ErrorCode.NOT_A_MODEL, "not a vrcnn-int model", b"PK\x03\x04 something else"),
+        (ErrorCode.VERSION, "version", resealed(good, 8, b"\x02\x00")),
+        (ErrorCode.SIZE, "size", good + b"\x00"),
+        (ErrorCode.SIZE, "size", resealed(good, 10, struct.pack("<H", 4))),
+        (ErrorCode.CHECKSUM, "damaged", bytes(flipped)),
+        (ErrorCode.LIMIT, r"network 0, layer 1, branch 1, s1 = 16", resealed(good, 16 + 5 + 1, b"\x10")),
+        (ErrorCode.LIMIT, r"\(network 0, nominal_qp = 99\)", resealed(good, 16, b"\x63")),
         (
-            module.ModelOverflowError,
+            ErrorCode.OVERFLOW,
             r"network 0, layer 1, branch 1, channel 2, hi with rounding = 21",
             resealed(good, 16 + 5 + 8 + 8, struct.pack("<i", 2**31 - 1)),
         ),
     ]
     path = tmp_path / "bad.vrcnn"
-    for kind, message, data in cases:
+    for code, message, data in cases:
         path.write_bytes(data)
         for model in (data, path):
-            with pytest.raises(kind, match=message) as caught:
+            with refused_as(code, match=message):
                 Filter(model)
-            assert type(caught.value) is kind
-            assert "\n" not in str(caught.value)
-        assert str(path) in str(caught.value)
-    with pytest.raises(FilterError, match=r"none\.vrcnn: No such file"):
+        with refused_as(code, match=str(path)):
+            Filter(path)
+    with refused_as(ErrorCode.FILE, match=r"none\.vrcnn: No such file"):
         Filter(tmp_path / "none.vrcnn")
-    with pytest.raises(FilterError, match="cannot read model"):
+    with refused_as(ErrorCode.FILE, match="cannot read model"):
         Filter(tmp_path)
-
-
-def test_every_c_error_has_its_class() -> None:
-    codes = {name: getattr(module.lib, name) for name in dir(module.lib) if name.startswith("VRCNN_ERROR_")}
-    assert set(module._ERRORS) == set(codes.values())
-    assert len(set(module._ERRORS.values())) == len(codes)
-    for code, kind in module._ERRORS.items():
-        assert issubclass(kind, FilterError)
-        assert issubclass(kind, VrcnnError)
-        text = module.ffi.string(module.lib.vrcnn_strerror(code)).decode()
-        with pytest.raises(kind, match=text) as caught:
-            module._check(code, "subject")
-        assert type(caught.value) is kind
 
 
 def test_closed(model_set: ModelSet) -> None:
@@ -215,7 +196,7 @@ def test_closed(model_set: ModelSet) -> None:
         filter_.filter_plane(plane, 8, 0)
     filter_.close()
     for call in (lambda: filter_.filter_plane(plane, 8, 0), lambda: filter_.layer(plane, 8, 0, 0)):
-        with pytest.raises(module.CallError, match="closed"):
+        with refused_as(ErrorCode.ARGUMENT, match="closed"):
             call()
 
 
@@ -239,8 +220,3 @@ def test_threads(model_set: ModelSet) -> None:
             thread.join()
         for result, wanted in zip(results, expected, strict=True):
             np.testing.assert_array_equal(result, wanted)
-
-
-def test_imports_no_torch() -> None:
-    code = "import codec_bridge.filter, sys; assert 'torch' not in sys.modules and 'vrcnn_int.training.loop' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -17,7 +17,8 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from codec_bridge.filter import Filter, ModelVersionError
+from codec_bridge.filter import ErrorCode, Filter
+from tests.support.errors import refused_as
 from vrcnn_int.cli.app import app
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelError, ModelSet
@@ -249,7 +250,7 @@ def test_everything_normative_refuses_a_residual_network(tmp_path: Path) -> None
     quantize(merged(SMALL, np.random.default_rng(1)), {}).network.save(path)
     with pytest.raises(ModelError, match="format version 257"):
         ModelSet.load(path)
-    with pytest.raises(ModelVersionError):
+    with refused_as(ErrorCode.VERSION):
         Filter(path)
 
 

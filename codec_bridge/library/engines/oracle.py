@@ -1,0 +1,33 @@
+"""vrcnn_int.integer in numpy: slow, the definition of the bits."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec_bridge.library.engines.base import Engine
+from codec_bridge.library.native import Model, Plane, Region
+from vrcnn_int import integer
+
+
+class OracleEngine(Engine):
+    """The oracle, which reads the model set's bytes itself: not the set built into the C library."""
+
+    kernel = "oracle"
+    memory = 0
+
+    def __init__(self, model: Model, _kernel: str = "auto", threads: int = 1) -> None:
+        assert model.data is not None
+        self._networks = integer.ModelSet.from_bytes(model.data, model.source).networks
+        self.threads = threads
+
+    def region(self, plane: Plane, bit_depth: int, index: int, scale: int, region: Region) -> Plane:
+        x, y, width, height = region
+        filtered = integer.filter_plane(self._networks[index], plane, bit_depth, scale)
+        return filtered if (height, width) == plane.shape else filtered[y : y + height, x : x + width].copy()
+
+    def layer(self, plane: Plane, bit_depth: int, index: int, layer: int, region: Region) -> NDArray[np.uint8]:
+        x, y, width, height = region
+        values = integer.layer_outputs(self._networks[index], plane, bit_depth)[layer]
+        return values[:, y : y + height, x : x + width].astype(np.uint8)
+
+    def close(self) -> None:
+        """There is nothing to give back."""

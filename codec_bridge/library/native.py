@@ -1,0 +1,196 @@
+"""The C library through cffi: model sets, contexts and planes, for the engine, the decider and the conformance suite.
+
+Nothing but this module and its neighbours in this folder sees cffi. Everything that a call refuses is a FilterError.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec_bridge.library._vrcnn import ffi, lib
+from codec_bridge.library.errors import ErrorCode, FilterError, check
+from vrcnn_int.network import POSITIONS
+
+Plane = NDArray[Any]  # uint8 or uint16, two dimensions
+
+MAX_SIZE = int(lib.VRCNN_MAX_SIZE)
+MAX_THREADS = int(lib.VRCNN_MAX_THREADS)
+MAX_CHOICES = int(lib.VRCNN_MAX_CHOICES)
+
+
+class Region(NamedTuple):
+    """A rectangle of a picture, in samples."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Units:
+    """Which networks filter the square units of a picture.
+
+    indices: 1 to MAX_CHOICES networks of the set. choice: uint8 [rows, columns] of units; 0: no network, n: indices[n - 1]. size: of a
+    unit, in samples.
+    """
+
+    indices: Sequence[int]
+    choice: NDArray[np.uint8]
+    size: int
+
+
+@dataclass(frozen=True)
+class NetworkInfo:
+    """One network of a model set.
+
+    qp: nominal QP. position: before_deblocking or after_sao. channels: outputs of each layer, the last one (1) included.
+    halo: how many samples on each side a filtered sample depends on.
+    """
+
+    qp: int
+    position: str
+    channels: tuple[int, ...]
+    halo: int
+
+
+def kernels() -> list[tuple[str, bool]]:
+    """Every kernel by name (auto, scalar, avx2, ...), and whether this build has it and this CPU can run it."""
+    listed: list[tuple[str, bool]] = []
+    while name := lib.vrcnn_kernel_name(len(listed)):
+        listed.append((ffi.string(name).decode("ascii"), bool(lib.vrcnn_kernel_supported(len(listed)))))
+    return listed
+
+
+def kernel_number(name: str) -> int:
+    """What the C library calls a kernel. Raises FilterError for an unknown one."""
+    names = [known for known, _ in kernels()]
+    if name not in names:
+        raise FilterError(f"kernel {name!r} is not known; use one of {', '.join(names)}", ErrorCode.KERNEL_UNKNOWN)
+    return names.index(name)
+
+
+def instruction(kernel: str) -> str | None:
+    """The instruction whose peak rate a kernel is compared with; None if none is known."""
+    name = lib.vrcnn_bench_instruction(kernel_number(kernel))
+    return ffi.string(name).decode("ascii") if name else None
+
+
+def peak(kernel: str, seconds: float) -> float:
+    """10^9 multiply-accumulates a second of a kernel's instruction in the calling thread; 0 if there is no such figure."""
+    return float(lib.vrcnn_bench_peak(kernel_number(kernel), seconds))
+
+
+class Model:
+    """A model set that the C library has read and checked; networks: what it holds, identity: its SHA-256, 64 hex digits.
+
+    data: the bytes of a model set file; None: the set built into the library. source: what messages call it.
+    """
+
+    def __init__(self, data: bytes | None, source: str) -> None:
+        self.data, self.source = data, source
+        self.handle = _load(data, source)
+        digest = ffi.new("uint8_t[]", int(lib.VRCNN_ID_SIZE))
+        check(lib.vrcnn_model_id(self.handle, digest), source)
+        self.identity = bytes(digest).hex()
+        self.networks = tuple(self._network(n) for n in range(lib.vrcnn_model_networks(self.handle)))
+
+    def index_for_qp(self, qp: int, position: str) -> int:
+        """The network for a QP at one of POSITIONS, as vrcnn_model_index_for_qp chooses it."""
+        at_most = 1 << 20  # any int is to reach the library's own check
+        clipped = max(-at_most, min(qp, at_most))
+        code = lib.vrcnn_model_index_for_qp(self.handle, POSITIONS.index(position), clipped)
+        return check(code, self.source, f"QP {qp}, {position}")
+
+    def _network(self, index: int) -> NetworkInfo:
+        info = ffi.new("VrcnnNetworkInfo *")
+        check(lib.vrcnn_model_network_info(self.handle, index, info), self.source)
+        return NetworkInfo(info.nominal_qp, POSITIONS[info.position], tuple(info.channels[0 : info.layers]), info.halo)
+
+
+class Context:
+    """A model set ready to filter. One call at a time; the GIL is released. kernel and threads: those in use; memory: bytes held.
+
+    Arrays are C-contiguous, uint8 or uint16 in the machine's byte order, and of the shapes that the C library expects.
+    """
+
+    def __init__(self, model: Model, kernel: str = "auto", threads: int = 1) -> None:
+        settings = ffi.new("VrcnnSettings *")
+        check(lib.vrcnn_default_settings(settings, ffi.sizeof("VrcnnSettings")), "settings")
+        settings.kernel, settings.threads = kernel_number(kernel), threads
+        out = ffi.new("VrcnnContext **")
+        check(lib.vrcnn_open(out, model.handle, settings), f"kernel {kernel}, threads {threads}")
+        self.handle = ffi.gc(out[0], lib.vrcnn_close)
+        self.kernel, _ = kernels()[lib.vrcnn_context_kernel(self.handle)]
+        self.threads = int(lib.vrcnn_context_threads(self.handle))
+        self.memory = int(lib.vrcnn_context_memory(self.handle))
+
+    def close(self) -> None:
+        """Give the memory back now, once; no call may follow."""
+        ffi.release(self.handle)
+
+    def filter_picture(self, out: Plane, plane: Plane, bit_depth: int, index: int, scale: int) -> Callable[[], None]:
+        """A function that filters plane into out."""
+        dst, src = describe(out, bit_depth), describe_const(plane, bit_depth)
+
+        def call(_alive: tuple[Plane, Plane] = (out, plane)) -> None:
+            check(lib.vrcnn_filter_picture(self.handle, index, scale, dst, src), "the plane")
+
+        return call
+
+    def filter_units(self, out: Plane, plane: Plane, bit_depth: int, units: Units, scale: int) -> Callable[[], None]:
+        """A function that filters plane into out where a unit has a network; elsewhere out stays as it is."""
+        dst, src = describe(out, bit_depth), describe_const(plane, bit_depth)
+        choice = np.ascontiguousarray(units.choice)
+        fields = units.size, len(units.indices), list(units.indices), scale, ffi.from_buffer("uint8_t[]", choice)
+        described = ffi.new("VrcnnUnits *", fields)
+
+        def call(_alive: tuple[Plane, Plane, Plane] = (out, plane, choice)) -> None:
+            check(lib.vrcnn_filter_units(self.handle, described, dst, src), "the plane")
+
+        return call
+
+    def filter_region(self, out: Plane, plane: Plane, bit_depth: int, index: int, scale: int, region: Region) -> None:
+        """Filter a region of plane into the same place of out, which is as large as plane."""
+        dst, src = describe(out, bit_depth), describe_const(plane, bit_depth)
+        check(lib.vrcnn_filter_region(self.handle, index, scale, dst, src, *region), "the plane")
+
+    def filter_layer(self, out: NDArray[np.uint8], plane: Plane, bit_depth: int, index: int, layer: int, region: Region) -> None:
+        """Write the outputs of a hidden layer for a region of plane into out, uint8 [height, width, channels]."""
+        data, src = ffi.from_buffer("uint8_t[]", out), describe_const(plane, bit_depth)
+        check(lib.vrcnn_filter_layer(self.handle, index, layer, data, out.strides[0], src, *region), f"layer {layer}")
+
+
+def describe(array: Plane, bit_depth: int) -> Any:
+    """A VrcnnPlane of a C-contiguous array, which must outlive it."""
+    return ffi.new("VrcnnPlane *", _fields(array, bit_depth))
+
+
+def describe_const(array: Plane, bit_depth: int) -> Any:
+    """A VrcnnConstPlane of a C-contiguous array, which must outlive it."""
+    return ffi.new("VrcnnConstPlane *", _fields(array, bit_depth))
+
+
+def _fields(array: Plane, bit_depth: int) -> tuple[Any, ...]:
+    height, width = array.shape
+    return ffi.cast("void *", array.ctypes.data), array.strides[0], width, height, bit_depth, array.itemsize
+
+
+def _load(data: bytes | None, source: str) -> Any:
+    """A VrcnnModel that frees itself."""
+    out, fault = ffi.new("VrcnnModel **"), ffi.new("VrcnnFault *")
+    detail = ""
+    if data is None:
+        code = lib.vrcnn_model_builtin(out, lib.VRCNN_BEFORE_DEBLOCKING)
+    else:
+        code = lib.vrcnn_model_load(out, ffi.from_buffer(data), len(data), fault)
+        # For people, layers and branches are counted from 1, as in the papers; networks and channels are indices.
+        counted = (("network", 0), ("layer", 1), ("branch", 1), ("channel", 0))
+        places = [f"{name} {getattr(fault, name) + first}" for name, first in counted if getattr(fault, name) >= 0]
+        if field := ffi.string(fault.field).decode("ascii"):
+            detail = ", ".join([*places, f"{field} = {fault.value}"])
+    check(code, source, detail)
+    return ffi.gc(out[0], lib.vrcnn_model_free)

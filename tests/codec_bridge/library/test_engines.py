@@ -1,0 +1,104 @@
+"""Every engine behind Filter gives the oracle's bits, at the extremes too, and opens only what is its own."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from codec_bridge.evaluation import work
+from codec_bridge.filter import BACKENDS, ErrorCode, Filter
+from codec_bridge.library import cuda, native
+from codec_bridge.library.engines import ENGINES
+from tests.support.errors import refused_as
+from tests.support.models import extreme_network, picture, random_network
+from vrcnn_int import integer
+from vrcnn_int.integer import ModelSet
+
+SHAPE = [[(3, 16)], [(1, 16), (3, 32)], [(3, 1)]]
+RNG = np.random.default_rng(20)
+MODELS = ModelSet((random_network(RNG, SHAPE, 32), extreme_network("high", "high", 0, 32767), extreme_network("low", "low", 15, 1)))
+"""One within the limits, two at them."""
+
+
+@pytest.fixture(params=BACKENDS)
+def filter_(request: pytest.FixtureRequest) -> Iterator[Filter]:
+    """MODELS in a backend."""
+    if request.param == "cuda":
+        try:
+            cuda.devices()
+        except cuda.CudaError as error:
+            pytest.skip(f"no GPU: {error}")
+    with Filter(MODELS, backend=request.param, threads=2) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("bit_depth", [8, 9, 10])
+@pytest.mark.parametrize("contents", ["random", "zero", "max"])
+def test_planes_and_regions_are_the_oracle_s(filter_: Filter, contents: str, bit_depth: int) -> None:
+    plane = picture(np.random.default_rng(bit_depth), contents, 7, 11, bit_depth)
+    for index, network in enumerate(MODELS.networks):
+        scale = 10 if index else bit_depth
+        expected = integer.filter_plane(network, plane, bit_depth, scale)
+        result = filter_.filter_plane(plane, bit_depth, index, scale)
+        assert result.dtype == plane.dtype
+        np.testing.assert_array_equal(result, expected)
+        np.testing.assert_array_equal(filter_.filter_region(plane, bit_depth, index, 3, 4, 8, 2, scale), expected[4:6, 3:11])
+
+
+@pytest.mark.parametrize("bit_depth", [8, 10])
+def test_units_are_the_oracle_s(filter_: Filter, bit_depth: int) -> None:
+    rng = np.random.default_rng(bit_depth)
+    plane, other = (picture(rng, "random", 66, 130, bit_depth) for _ in range(2))
+    units = np.array([[1, 0, 2], [2, 1, 0]], np.uint8)
+    chosen = units.repeat(64, 0).repeat(64, 1)[:66, :130]
+    whole = [integer.filter_plane(MODELS.networks[index], plane, bit_depth, 3) for index in (2, 0)]
+    for background in (None, other):
+        given = [array.copy() for array in (plane, other)]
+        result = filter_.filter_units(plane, bit_depth, [2, 0], units, 64, 3, background)
+        np.testing.assert_array_equal(result, np.choose(chosen, [plane if background is None else other, *whole]))
+        np.testing.assert_array_equal([plane, other], given)
+
+
+def test_an_engine_shows_the_oracle_s_layers_or_refuses(filter_: Filter) -> None:
+    plane = picture(np.random.default_rng(5), "random", 9, 14, 9)
+    if filter_.kernel == "cuda":
+        with refused_as(ErrorCode.ARGUMENT, match="hidden layers"):
+            filter_.layer(plane, 9, 0, 1)
+        return
+    for index, network in enumerate(MODELS.networks):
+        for number, values in enumerate(integer.layer_outputs(network, plane, 9)):
+            np.testing.assert_array_equal(filter_.layer(plane, 9, index, number, 3, 1, 7, 8), values[:, 1:9, 3:10])
+
+
+def test_what_only_one_engine_can_is_refused_by_the_others(filter_: Filter) -> None:
+    plane = np.zeros((8, 8), np.uint8)
+    if filter_.kernel in ("oracle", "cuda"):
+        with refused_as(ErrorCode.ARGUMENT, match="in place"):
+            filter_.prepare(plane, plane.copy(), 8, 0)
+    if filter_.kernel != "cuda":
+        with refused_as(ErrorCode.ARGUMENT, match="cuda backend"):
+            filter_.filter_on_device(None, None, 8, 0)
+
+
+def test_a_closed_filter_refuses_everything(filter_: Filter) -> None:
+    plane = np.zeros((8, 8), np.uint8)
+    filter_.close()
+    filter_.close()
+    for call in (filter_.filter_plane, filter_.prepare, filter_.layer, filter_.filter_on_device):
+        arguments = (plane, plane.copy(), 8, 0) if call in (filter_.prepare, filter_.filter_on_device) else (plane, 8, 0)
+        with refused_as(ErrorCode.ARGUMENT, match="closed"):
+            call(*arguments, *((0,) if call == filter_.layer else ()))
+
+
+def test_the_oracle_opens_no_context_of_the_c_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "Context", None)
+    monkeypatch.setattr("codec_bridge.library.engines.c.Context", None)
+    with Filter(MODELS, backend="oracle", threads=64) as oracle:
+        assert (oracle.kernel, oracle.threads, oracle.memory, oracle.identity) == ("oracle", 64, 0, MODELS.identity)
+    with pytest.raises(TypeError):
+        Filter(MODELS)
+
+
+def test_backends_are_listed_once() -> None:
+    assert BACKENDS == tuple(ENGINES) == ("c", "oracle", "cuda")
+    assert work.BACKENDS == ("c", "cuda")
