@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from codec_bridge.cli.evaluation import evaluate, fail_if_flagged, results_folder, say_rows_checked
+from codec_bridge.cli.evaluation import evaluate, fail_if_flagged, kernels_of, results_folder, say_rows_checked
 from codec_bridge.cli.options import (
     Backend,
     CodecName,
@@ -39,8 +39,9 @@ from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.progress import json_line
 from codec_bridge.evaluation.store import Store
 from codec_bridge.provenance import provenance
-from codec_bridge.report import document as report
-from codec_bridge.report import view as report_view
+from codec_bridge.report.document import RESULT_FILE, Document, write_json
+from codec_bridge.report.summary import summarise
+from codec_bridge.report.tables import print_table
 from vrcnn_int.console import console
 from vrcnn_int.errors import VrcnnError
 
@@ -149,36 +150,36 @@ def run_plan(plan: Plan, folder: Path, keep: bool, place: cluster.Place, outputs
     document = document_of(plan, evaluated)
     # Results before pictures of them: a plot that fails must not cost an evaluation.
     if keep:
-        report.write_json(folder / report_view.RESULT_FILE, document)
+        write_json(folder / RESULT_FILE, document.to_json())
     outputs.write_rows(document)
     if json_lines:
-        json_line({"event": "summary", "timing": evaluated.timing, "means": document["means"], "flags": document["flags"]})
+        summary = document.summary.to_json()
+        json_line({"event": "summary", "timing": evaluated.timing, "means": summary["means"], "flags": summary["flags"]})
     else:
         say_results(plan, evaluated, document)
     outputs.write_views(document, folder)
     if not json_lines:
         outputs.say_written()
-    fail_if_flagged(document["flags"])
+    fail_if_flagged(document.summary.flags)
 
 
-def document_of(plan: Plan, evaluated: cluster.Evaluation) -> dict[str, Any]:
+def document_of(plan: Plan, evaluated: cluster.Evaluation) -> Document:
     """What the JSON file holds."""
     rows = evaluated.rows
     origin = provenance(
         model=evaluation.load_models(plan.runs[0]).identity,
-        kernels=sorted({row["kernel"] for row in rows} - {None}),
+        kernels=kernels_of(rows),
         programs=jobs.programs_of(evaluated.jobs),
         timing=evaluated.timing,
     )
-    facts = jobs.facts(plan, evaluated.jobs)
-    return {"schema": report.SCHEMA, "provenance": origin, "plan": facts, "rows": rows, **report.summarise(rows, plan.method, plan.apart)}
+    return Document(origin, jobs.facts(plan, evaluated.jobs), rows, summarise(rows, plan.method, plan.apart))
 
 
-def say_results(plan: Plan, evaluated: cluster.Evaluation, document: dict[str, Any]) -> None:
+def say_results(plan: Plan, evaluated: cluster.Evaluation, document: Document) -> None:
     """The table, what was used, how long it took and what was checked."""
-    report.print_table(document, console)
-    encoders = ", ".join(dict.fromkeys(row["encoder"] for row in evaluated.rows if row["encoder"]))
-    console.print(f"model set {document['provenance']['model'][:16]}, {encoders}", highlight=False)
+    print_table(document, console)
+    encoders = ", ".join(dict.fromkeys(row.figures.encoder for row in evaluated.rows if row.figures))
+    console.print(f"model set {document.provenance['model'][:16]}, {encoders}", highlight=False)
     say_timing(evaluated.timing)
     if any(settings.check for settings in plan.runs):
         say_rows_checked(evaluated.rows)

@@ -16,7 +16,7 @@ from codec_bridge.cli.outputs import Outputs
 from codec_bridge.evaluation import work as evaluation
 from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.provenance import provenance
-from codec_bridge.report import document as report
+from codec_bridge.report.document import write_json
 from vrcnn_int.console import console, progress_bar
 from vrcnn_int.errors import VrcnnError
 
@@ -95,7 +95,7 @@ def progress_shown() -> Iterator[Show]:
 def show_results(document: dict[str, Any], outputs: Outputs) -> None:
     """Tables and files. Raises VrcnnError if a peer failed."""
     if outputs.json:
-        report.write_json(outputs.json, document)
+        write_json(outputs.json, document)
     bench_report.print_tables(document, console)
     if outputs.plot:
         bench_report.write_plot(outputs.plot, document)

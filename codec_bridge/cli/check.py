@@ -31,7 +31,7 @@ from codec_bridge.evaluation import cluster
 from codec_bridge.evaluation import work as evaluation
 from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.store import Store
-from codec_bridge.report import document as report
+from codec_bridge.report.summary import flags_of_rows
 from vrcnn_int.console import console
 from vrcnn_int.errors import VrcnnError
 
@@ -93,7 +93,7 @@ def check_plan(plan: Plan, workers: int | None) -> None:
     """Code the sequences of a plan, check them, and say what was compared."""
     with results_folder(None) as folder:
         rows = evaluate(plan, Store(folder), cluster.Place(workers)).rows
-    fail_if_flagged(report.flags_of_rows(rows))
+    fail_if_flagged(flags_of_rows(rows))
     say_rows_checked(rows)
 
 

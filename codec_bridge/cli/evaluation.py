@@ -4,14 +4,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from codec_bridge.codecs.base import IN_LOOP
 from codec_bridge.evaluation import cluster
 from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.progress import Bars, json_line
 from codec_bridge.evaluation.store import Store
-from codec_bridge.report import document as report
+from codec_bridge.figures.row import Row
+from codec_bridge.report.document import Flag
 from vrcnn_int.console import console, notices
 from vrcnn_int.errors import VrcnnError
 
@@ -41,9 +41,9 @@ def evaluate(plan: Plan, store: Store, place: cluster.Place, json_lines: bool = 
         return cluster.evaluate(plan, store, place, bars)
 
 
-def fail_if_flagged(flags: list[dict[str, Any]]) -> None:
+def fail_if_flagged(flags: list[Flag]) -> None:
     """Raise VrcnnError if results are missing; what is only doubtful is no error."""
-    errors = [report.describe(flag) for flag in flags if flag["severity"] == "error"]
+    errors = [str(flag) for flag in flags if flag.severity == "error"]
     if errors:
         results = "1 result is" if len(errors) == 1 else f"{len(errors)} results are"
         raise VrcnnError(f"{results} missing: {errors[0]}" + (" (more above)" if len(errors) > 1 else ""))
@@ -71,12 +71,17 @@ def say_checked_in_loop(pictures: int, samples: int, kernel: str, replayed: bool
     )
 
 
-def say_rows_checked(rows: list[dict[str, Any]]) -> None:
+def kernels_of(rows: list[Row]) -> list[str]:
+    """Those that filtered, sorted."""
+    return sorted({row.figures.kernel for row in rows if row.figures and row.figures.kernel})
+
+
+def say_rows_checked(rows: list[Row]) -> None:
     """One line on what was compared for rows of one codec."""
-    pictures = sum(row["checked_pictures"] or 0 for row in rows)
-    samples = sum(row["checked_samples"] or 0 for row in rows)
-    kernels = ", ".join(sorted({row["kernel"] for row in rows} - {None}))
-    if rows[0]["codec"] in IN_LOOP:
-        say_checked_in_loop(pictures, samples, kernels, replayed=any(row["configuration"] == "ai" for row in rows))
+    figures = [row.figures for row in rows if row.figures]
+    pictures, samples = sum(one.checked_pictures for one in figures), sum(one.checked_samples for one in figures)
+    kernels = ", ".join(kernels_of(rows))
+    if rows[0].codec in IN_LOOP:
+        say_checked_in_loop(pictures, samples, kernels, replayed=any(row.configuration == "ai" for row in rows))
     else:
         say_checked(pictures, samples, kernels)

@@ -2,11 +2,12 @@
 
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
 
-from codec_bridge.report import document as report
-from codec_bridge.report import markdown as markdown_report
-from codec_bridge.report import page as html_report
+from codec_bridge.report.document import Document, write_json
+from codec_bridge.report.markdown import write_markdown
+from codec_bridge.report.page import write_html
+from codec_bridge.report.plot import write_plot
+from codec_bridge.report.tables import write_csv
 from vrcnn_int.console import console
 from vrcnn_int.errors import VrcnnError
 
@@ -37,21 +38,21 @@ class Outputs:
                 raise VrcnnError(f"{path} is a folder; give a file name")
             path.parent.mkdir(parents=True, exist_ok=True)
 
-    def write_rows(self, document: dict[str, Any]) -> None:
+    def write_rows(self, document: Document) -> None:
         """JSON and CSV of an evaluation."""
         if self.json:
-            report.write_json(self.json, document)
+            write_json(self.json, document.to_json())
         if self.csv:
-            report.write_csv(self.csv, document["rows"])
+            write_csv(self.csv, document.rows)
 
-    def write_views(self, document: dict[str, Any], folder: Path | None) -> None:
+    def write_views(self, document: Document, folder: Path | None) -> None:
         """The page, the Markdown tables and the RD curves of an evaluation; folder: where its crops are."""
         if self.html:
-            html_report.write_html(self.html, document, folder)
+            write_html(self.html, document, folder)
         if self.markdown:
-            markdown_report.write_markdown(self.markdown, document)
+            write_markdown(self.markdown, document)
         if self.plot:
-            report.write_plot(self.plot, document)
+            write_plot(self.plot, document)
 
     def say_written(self) -> None:
         """One line that names them, if there are any."""

@@ -8,8 +8,8 @@ import typer
 from codec_bridge.cli.options import CsvFile, HtmlFile, MarkdownFile, ModelFile, PlotFile, SearchPath, Sequences, parse_sequences
 from codec_bridge.cli.outputs import Outputs
 from codec_bridge.evaluation import contact_sheet
-from codec_bridge.report import document as report
-from codec_bridge.report import view as report_view
+from codec_bridge.report.document import RESULT_FILE, read, rendering
+from codec_bridge.report.tables import print_table
 from vrcnn_int.console import console
 from vrcnn_int.errors import VrcnnError
 
@@ -37,14 +37,14 @@ def make_report(
     """Make tables, page and plot again from what bdrate found; without options: print the table."""
     outputs = Outputs(None, csv_file, html, markdown, plot)
     outputs.prepare()
-    path = result / report_view.RESULT_FILE if result.is_dir() else result
+    path = result / RESULT_FILE if result.is_dir() else result
     if path in outputs.files:
         raise VrcnnError(f"{path} is the result itself; give the report a file of its own")
     folder = results or (path.parent if (path.parent / "crops").is_dir() else None)
-    document = report_view.read(path)
-    with report_view.rendering(path):
+    document = read(path)
+    with rendering(path):
         outputs.write_rows(document)
         outputs.write_views(document, folder)
         if not outputs.files:
-            report.print_table(document, console)
+            print_table(document, console)
     outputs.say_written()

@@ -22,6 +22,7 @@ from codec_bridge.evaluation.jobs import Job, Task, expanding, groups, in_order,
 from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.store import LOCK, DamagedError, Result, Store
 from codec_bridge.evaluation.work import STOP, EvaluationError
+from codec_bridge.figures.row import Row
 from codec_bridge.video.picture import Picture
 from vrcnn_int.models import builtin_path
 
@@ -50,7 +51,7 @@ class Evaluation:
     """The rows of all jobs of a plan, in its order, and what report.py's docstring calls timing."""
 
     jobs: list[Job]
-    rows: list[dict[str, Any]]
+    rows: list[Row]
     timing: dict[str, Any]
 
 
@@ -60,7 +61,7 @@ def evaluate(plan: Plan, store: Store, place: Place = Place(), listen: Listener 
     A job that fails gives a flagged row; the others go on. Raises VrcnnError if there is nowhere to run.
     """
     start = time.perf_counter()
-    rows_of: dict[str, dict[str, Any]] = {}
+    rows_of: dict[str, Row] = {}
     expanded: list[list[Job]] = []
     taken: set[str] = set()
     cached = 0
@@ -91,8 +92,8 @@ def evaluate(plan: Plan, store: Store, place: Place = Place(), listen: Listener 
                 busy, workers = _run(client, plan, place, chain([first], wanted), store, rows_of, listen)
         jobs = in_order(plan, expanded)
     wall = time.perf_counter() - start
-    rows = [job.flagged(job.source.problem) if job.source.problem else rows_of[job.key] | job.names for job in jobs]
-    failed = sum(row["flag"] is not None for row in rows)
+    rows = [job.flagged(job.source.problem) if job.source.problem else job.renamed(rows_of[job.key]) for job in jobs]
+    failed = sum(row.flag is not None for row in rows)
     timing = {
         "wall_seconds": wall,
         "workers": workers,
@@ -103,7 +104,7 @@ def evaluate(plan: Plan, store: Store, place: Place = Place(), listen: Listener 
     return Evaluation(jobs, rows, timing)
 
 
-def look_up(jobs: list[Job], store: Store, listen: Listener = lambda _: None) -> tuple[dict[str, dict[str, Any]], list[Job]]:
+def look_up(jobs: list[Job], store: Store, listen: Listener = lambda _: None) -> tuple[dict[str, Row], list[Job]]:
     """The rows that the store holds, by key, and the jobs to be done: not those that are impossible."""
     rows, missing = {}, []
     for job in jobs:
@@ -128,7 +129,7 @@ def _run(
     place: Place,
     waiting: Iterator[list[Job]],
     store: Store,
-    rows: dict[str, dict[str, Any]],
+    rows: dict[str, Row],
     listen: Listener,
 ) -> tuple[float, int]:
     """Fill ``rows``; returns the seconds that workers spent in encoders, decoders, filters and metrics, and how many threads worked."""
@@ -183,8 +184,8 @@ def _run(
                 store.save(result)
             busy += result.busy
             rows[job.key] = result.row
-            event = "done" if result.row["flag"] is None else "failed"
-            listen({"event": event, "text": result.row["flag"], "cost": job.cost, **job.event})
+            event = "done" if result.row.flag is None else "failed"
+            listen({"event": event, "text": result.row.flag, "cost": job.cost, **job.event})
 
 
 def _same(pictures: list[Picture]) -> list[Picture]:

@@ -43,7 +43,7 @@ from codec_bridge.evaluation.work import (
     load_models,
 )
 from codec_bridge.figures import metrics
-from codec_bridge.figures.row import AFTER_DECODING, INSIDE, KEYS
+from codec_bridge.figures.row import AFTER_DECODING, INSIDE, Crop, Figures, Row, Units
 from codec_bridge.library import _vrcnn, cuda
 from codec_bridge.provenance import git_revision, without_paths
 from codec_bridge.video.catalogue import Sequence as VideoSequence
@@ -119,12 +119,7 @@ class Job:
     @property
     def names(self) -> dict[str, Any]:
         """What a row says of the job, whatever came of it."""
-        sequence = self.source.sequence
-        return {
-            "sequence": sequence.name, "class": self.source.class_name, "width": sequence.width, "height": sequence.height,
-            "bit_depth": sequence.bit_depth, "pictures": self.source.pictures, "qp": self.qp, "variant": self.variant,
-            "codec": self.settings.codec, "configuration": self.settings.configuration, "md5": self.source.md5, "key": self.key,
-        }  # fmt: skip
+        return self.row().names
 
     @property
     def event(self) -> dict[str, Any]:
@@ -134,13 +129,37 @@ class Job:
     def __str__(self) -> str:
         return f"{self.source.sequence.name}, {self.settings.codec} {self.settings.configuration}, QP {self.qp}, {self.variant}"
 
-    def row(self, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """A row with these figures; the rest are None."""
-        return {**dict.fromkeys(KEYS), **figures, **self.names}
+    def row(
+        self, figures: Figures | None = None, crop: Crop | None = None, git_revision: str | None = None, flag: str | None = None
+    ) -> Row:
+        """What came of the job."""
+        sequence = self.source.sequence
+        return Row(
+            sequence=sequence.name,
+            class_name=self.source.class_name,
+            width=sequence.width,
+            height=sequence.height,
+            bit_depth=sequence.bit_depth,
+            pictures=self.source.pictures,
+            qp=self.qp,
+            variant=self.variant,
+            codec=self.settings.codec,
+            configuration=self.settings.configuration,
+            md5=self.source.md5,
+            key=self.key,
+            figures=figures,
+            crop=crop,
+            git_revision=git_revision,
+            flag=flag,
+        )
 
-    def flagged(self, why: str) -> dict[str, Any]:
+    def flagged(self, why: str) -> Row:
         """The row of a job without figures."""
-        return self.row({"flag": without_paths(why)})
+        return self.row(flag=without_paths(why))
+
+    def renamed(self, row: Row) -> Row:
+        """The row of a job with the same key, whose sequence may have another name."""
+        return self.row(row.figures, row.crop, row.git_revision, row.flag)
 
 
 # ---- from a plan to its jobs ----
@@ -374,7 +393,7 @@ def run(task: Task, say: Callable[[str], None], originals: list[Picture] | None 
                 _compare(job, settings, work, md5)
                 measured = work.measure(job.variant)
                 files, crop = _crops(job, measured, work.originals)
-                row = job.row(measured.figures | {"crop": crop, "git_revision": git_revision()})
+                row = job.row(measured.figures, crop, git_revision())
                 if task.keep_streams:
                     files[f"streams/{job.key}.hevc"] = measured.stream
             except Stopped:
@@ -384,7 +403,7 @@ def run(task: Task, say: Callable[[str], None], originals: list[Picture] | None 
             except Exception as error:
                 transcript.write(traceback.format_exc())
                 row = job.flagged(f"a fault of vrcnn-int: {type(error).__name__}: {error}; its log has the traceback")
-            said = "failed: " + row["flag"] if row["flag"] else f"spent, in seconds: {dict(work.spent) if work else {}}"
+            said = "failed: " + row.flag if row.flag else f"spent, in seconds: {dict(work.spent) if work else {}}"
             log = f"{job}\n{transcript.getvalue()}{said}\n"
             results.append(Result(job.key, job.inputs, row, log, sum(work.spent.values()) - before if work else 0.0, files))
     return results
@@ -431,7 +450,7 @@ def _settings_here(task: Task, folder: Path) -> Settings:
     return replace(settings, model=model, hm=hm, anchor_hm=anchor_hm, codecs=codecs)
 
 
-def _crops(job: Job, measured: Measured, originals: list[Picture]) -> tuple[dict[str, bytes], dict[str, Any]]:
+def _crops(job: Job, measured: Measured, originals: list[Picture]) -> tuple[dict[str, bytes], Crop]:
     """PNG files of the middle of a picture, by name, and what the row says of them."""
     # Side information comes in decoding order, which is the order of the pictures but for random access, and there of the first one.
     number = 0 if job.settings.configuration == "ra" else len(originals) // 2
@@ -448,17 +467,8 @@ def _crops(job: Job, measured: Measured, originals: list[Picture]) -> tuple[dict
     if information is not None:
         whole = [[int(information.mode == "all")]]
         size, choices = (max(luma.shape), whole) if information.units is None else (information.unit_size, information.units.tolist())
-        units = {"mode": information.mode, "indices": list(information.indices), "unit_size": size, "choices": choices}
-    return files, {
-        "file": names[0],
-        "original": names[1],
-        "picture": number,
-        "x": x,
-        "y": y,
-        "width": width,
-        "height": height,
-        "units": units,
-    }
+        units = Units(information.mode, list(information.indices), size, choices)
+    return files, Crop(*names, number, x, y, width, height, units)
 
 
 def _png(plane: NDArray[np.integer], bit_depth: int) -> bytes:

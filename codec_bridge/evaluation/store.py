@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from codec_bridge.figures.row import Row
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
 
@@ -40,7 +41,7 @@ class Result:
 
     key: str
     inputs: Mapping[str, Any]
-    row: dict[str, Any]
+    row: Row
     log: str
     busy: float = 0.0
     files: dict[str, bytes] = field(default_factory=dict)
@@ -79,14 +80,14 @@ class Store:
                 path.parent.mkdir(exist_ok=True)
                 with replacing(path) as temporary:
                     temporary.write_bytes(data)
-        if result.row["flag"] is None:
-            content = {"inputs": result.inputs, "row": result.row}
+        if result.row.flag is None:
+            content = {"inputs": result.inputs, "row": result.row.to_json()}
             with replacing(self._path(result.key)) as temporary, temporary.open("w", encoding="utf-8") as file:
                 json.dump({**content, "sha256": digest(content)}, file, indent=1)
                 file.flush()
                 os.fsync(file.fileno())
 
-    def load(self, key: str) -> dict[str, Any] | None:
+    def load(self, key: str) -> Row | None:
         """The row of a job, None if it is not done. Raises DamagedError."""
         path = self._path(key)
         try:
@@ -94,8 +95,7 @@ class Store:
             stated = content.pop("sha256")
             if digest(content["inputs"]) != key or digest(content) != stated:
                 raise ValueError("its checksum is wrong")
-            row: dict[str, Any] = content["row"]
-            return row
+            return Row.from_json(content["row"])
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

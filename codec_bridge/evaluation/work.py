@@ -32,7 +32,7 @@ from codec_bridge.evaluation import check
 from codec_bridge.evaluation.store import digest
 from codec_bridge.evaluation.stream_cache import StreamCache
 from codec_bridge.figures import metrics
-from codec_bridge.figures.row import AFTER_DECODING, ALL_INTRA, INSIDE
+from codec_bridge.figures.row import AFTER_DECODING, ALL_INTRA, INSIDE, Figures
 from codec_bridge.filter import Filter
 from codec_bridge.library.decider import Decider, Decision
 from codec_bridge.library.engines import ENGINES
@@ -248,7 +248,7 @@ class Verified:
 class Measured:
     """The figures of a row, the stream, the pictures that were measured (cropped), and the side information that made them."""
 
-    figures: dict[str, Any]
+    figures: Figures
     stream: bytes
     pictures: list[Picture]
     side: list[Sideinfo | None]
@@ -332,29 +332,28 @@ class Work:
         share, kmac = complexity(side, self.models, self.originals[0].width, self.originals[0].height)
         count = len(pictures)
         command = found.encoded.command
-        figures = {
-            "pictures": count,
-            "bits": bits,
-            "side_information_bits": side_bits,
-            "kbps": float(bits * self.rate / count / 1000),
+        figures = Figures(
+            bits=bits,
+            side_information_bits=side_bits,
+            kbps=float(bits * self.rate / count / 1000),
             **quality,
-            "encode_seconds": found.encoded.seconds,
-            "encode_cpu_seconds": found.encode_cpu_seconds,
-            "decode_seconds": found.decode_seconds,
-            "decode_cpu_seconds": found.decode_cpu_seconds,
-            "filter_seconds": filter_seconds,
-            "decode_filter_seconds": found.decode_filter_seconds,
-            "metric_seconds": self.spent["metrics"] - start,
-            "filtered_share": share,
-            "kmac_per_sample": kmac,
-            "model": self.models.identity if is_network else None,
-            "kernel": kernel,
-            "encoder": found.encoded.encoder,
-            "command": command.replace(str(self.settings.model), self.models.identity) if self.settings.model else command,
-            "stream_md5": hashlib.md5(found.encoded.data).hexdigest(),
-            "checked_pictures": count if samples else 0,
-            "checked_samples": samples,
-        }
+            encode_seconds=found.encoded.seconds,
+            encode_cpu_seconds=found.encode_cpu_seconds,
+            decode_seconds=found.decode_seconds,
+            decode_cpu_seconds=found.decode_cpu_seconds,
+            filter_seconds=filter_seconds,
+            decode_filter_seconds=found.decode_filter_seconds,
+            metric_seconds=self.spent["metrics"] - start,
+            filtered_share=share,
+            kmac_per_sample=kmac,
+            model=self.models.identity if is_network else None,
+            kernel=kernel,
+            encoder=found.encoded.encoder,
+            command=command.replace(str(self.settings.model), self.models.identity) if self.settings.model else command,
+            stream_md5=hashlib.md5(found.encoded.data).hexdigest(),
+            checked_pictures=count if samples else 0,
+            checked_samples=samples,
+        )
         return Measured(figures, found.encoded.data, pictures, side)
 
     # ---- streams ----

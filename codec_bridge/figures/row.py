@@ -16,6 +16,16 @@ ALL_INTRA = ("integer", "float", "choice")
 AFTER_DECODING = (*ALL_INTRA, "after")
 
 
+def names(of: type) -> list[str]:
+    """Of a dataclass's fields."""
+    return [field.name for field in fields(of)]
+
+
+def named(of: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the fields of a dataclass hold by its JSON form. Raises LookupError or TypeError where that is none."""
+    return {name: values[name] for name in names(of)}
+
+
 @dataclass(frozen=True)
 class Units:
     """What networks filtered of a whole picture; one unit if the picture has no map."""
@@ -55,7 +65,7 @@ class Crop:
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """What ``to_json`` gave. Raises LookupError or TypeError for anything else."""
         units = values["units"]
-        return cls(**{**_named(cls, values), "units": None if units is None else Units(**_named(Units, units))})
+        return cls(**{**named(cls, values), "units": None if units is None else Units(**named(Units, units))})
 
 
 @dataclass(frozen=True)
@@ -134,9 +144,15 @@ class Row:
     """None, or why this row has no figures: encoder or decoder failed, decoder's pictures are not the encoder's, a hash is wrong, pictures
     are missing."""
 
+    @property
+    def names(self) -> dict[str, Any]:
+        """The part of the JSON form that does not depend on what was measured."""
+        measured = {*names(Figures), "crop", "flag", "git_revision"}
+        return {key: value for key, value in self.to_json().items() if key not in measured}
+
     def to_json(self) -> dict[str, Any]:
         """A flat object: the figures are None where there are none."""
-        figures = vars(self.figures) if self.figures else dict.fromkeys(_names(Figures))
+        figures = vars(self.figures) if self.figures else dict.fromkeys(names(Figures))
         crop = self.crop.to_json() if self.crop else None
         values = {**vars(self), **figures, "class": self.class_name, "crop": crop}
         return {key: values[key] for key in KEYS}
@@ -144,10 +160,10 @@ class Row:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """What ``to_json`` gave, other keys left out. Raises LookupError or TypeError for anything else."""
-        figures = None if values["bits"] is None else Figures(**_named(Figures, values))
+        figures = None if values["bits"] is None else Figures(**named(Figures, values))
         crop = None if values["crop"] is None else Crop.from_json(values["crop"])
         rest = {**values, "class_name": values["class"], "figures": figures, "crop": crop}
-        return cls(**_named(cls, rest))
+        return cls(**named(cls, rest))
 
 
 KEYS = (
@@ -158,11 +174,3 @@ KEYS = (
     *("key", "crop", "flag", "git_revision"),
 )
 """Of a row in JSON and CSV files, in their order."""
-
-
-def _names(of: type[Row | Figures | Crop | Units]) -> list[str]:
-    return [field.name for field in fields(of)]
-
-
-def _named(of: type[Row | Figures | Crop | Units], values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: values[name] for name in _names(of)}

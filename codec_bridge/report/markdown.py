@@ -1,4 +1,4 @@
-"""A result document (see report.py) as Markdown: BD-rate by class and by sequence, flagged rows, timing, provenance."""
+"""A result document as Markdown: BD-rate by class and by sequence, flagged rows, timing, provenance."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,27 +13,26 @@ _SPECIAL = re.compile(r"[\\`*\[\]<>|~&$@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?
 
 
 def write_markdown(path: str | Path, document: Document) -> None:
-    """Write ``render(document)``. Raises VrcnnError as that does, or if the file cannot be written."""
+    """Write ``render(document)``. Raises VrcnnError if the file cannot be written."""
     text = render(document)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def render(document: Document) -> str:
-    """The report's text, with tables as GitHub writes them. Raises VrcnnError for a document of another schema."""
-    view.check_schema(document)
+    """The report's text, with tables as GitHub writes them."""
     blocks = [
         f"# {escaped(view.title(document))}",
         escaped(view.subtitle(document)),
         f"BD-rate against the anchor (deblocking and SAO) of the same codec and configuration, in percent of the rate at equal PSNR; "
-        f"negative is better. Interpolation of the curves: {escaped(document['plan']['method'])}.",
+        f"negative is better. Interpolation of the curves: {escaped(document.plan['method'])}.",
     ]
     groups = [view.tables(document, *key) for key in view.groups_of(document)]
     planes = ("y", "u", "v", "yuv")
     for group in groups:
         heads = ["class", "variant", "sequences", "Y", "U", "V", "6:1:1"]
         lines = [
-            [line["label"], card["variant"], str(mean["sequences"]), *(view.signed(mean[f"bd_rate_{plane}"]) for plane in planes)]
+            [line["label"], card["variant"], str(mean.sequences), *(view.signed(mean.bd_rate(plane)) for plane in planes)]
             for line in group["classes"]
             for card, mean in zip(group["cards"], line["means"], strict=True)
             if mean
@@ -76,7 +75,7 @@ def render(document: Document) -> str:
             title = f"## Luma PSNR above the anchor's at the same QP (dB), {escaped(group['label'])}"
             blocks += [title, _table(heads, lines, texts=(0, 1))]
     blocks.append("## Flagged rows")
-    flags = [[flag["severity"], flag["sequence"], view.where(flag), flag["text"]] for flag in document["flags"]]
+    flags = [[flag.severity, flag.sequence, view.where(flag), flag.text] for flag in document.summary.flags]
     blocks.append(_table(["severity", "sequence", "where", "reason"], flags, texts=range(4)) if flags else view.NO_FLAGS)
     for group in groups:
         heads = ["variant", *view.TIMES.values(), "samples filtered", "kMAC a sample"]
@@ -104,7 +103,7 @@ def render(document: Document) -> str:
             *(str(s[key]) for key in ("bit_depth", "pictures", "rate")),
             s["md5"] or view.NONE,
         ]
-        for s in document["plan"]["sequences"]
+        for s in document.plan["sequences"]
     ]
     blocks.append(_table(heads, originals, texts=(0, 1, 6)))
     return "\n\n".join(blocks) + "\n"

@@ -1,4 +1,4 @@
-"""One self-contained HTML page from a result document (see report.py): tables, RD curves, picture crops, unit maps, provenance.
+"""One self-contained HTML page from a result document: tables, RD curves, picture crops, unit maps, provenance.
 
 The page holds its style, its script and its data; it loads nothing, and its content security policy forbids it to. Everything that
 comes from a document is text to it. What Python lays out here are tables; html/*.js draw the curves and the pictures.
@@ -7,7 +7,6 @@ comes from a document is text to it. What Python lays out here are tables; html/
 import base64
 import hashlib
 import math
-from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from codec_bridge.figures.metrics import IDENTICAL
-from codec_bridge.figures.row import VARIANTS
+from codec_bridge.figures.row import VARIANTS, Crop, Units
 from codec_bridge.report import view
-from codec_bridge.report.document import Document, Row
+from codec_bridge.report.document import Document
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
 
@@ -57,12 +56,11 @@ def write_html(path: str | Path, document: Document, folder: Path | None = None)
 def render(document: Document, folder: Path | None = None) -> str:
     """The page's text. ``folder``: of the results, where the files of crops are; without it there are none, and the page says so.
 
-    Raises VrcnnError for a document of another schema, and for a crop that is no PNG file inside the folder.
+    Raises VrcnnError for a crop that is no PNG file inside the folder.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    view.check_schema(document)
     environment = Environment(
         loader=PackageLoader("codec_bridge.report", "html"),
         autoescape=True,
@@ -79,9 +77,9 @@ def render(document: Document, folder: Path | None = None) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     groups = [view.tables(document, *key) for key in view.groups_of(document)]
     pictures, images, picture_note = _pictures(document, folder)
-    shown = [variant for variant in VARIANTS if any(row["variant"] == variant for row in document["rows"])]
+    shown = [variant for variant in VARIANTS if any(row.variant == variant for row in document.rows)]
     comparisons = [line for group in groups for entry in group["sequences"] for line in entry["lines"]]
-    flags = [{**flag, "where": view.where(flag)} for flag in document["flags"]]
+    flags = [{**vars(flag), "where": view.where(flag)} for flag in document.summary.flags]
     return environment.get_template("page.html.j2").render(
         title=view.title(document),
         subtitle=view.subtitle(document),
@@ -89,7 +87,7 @@ def render(document: Document, folder: Path | None = None) -> str:
         style=Markup((files / "page.css").read_text("utf-8")),
         script=Markup(script),
         script_hash=f"sha256-{digest}",
-        method=document["plan"]["method"],
+        method=document.plan["method"],
         errors=sum(flag["severity"] == "error" for flag in flags),
         warnings=sum(flag["severity"] == "warning" for flag in flags),
         flags=flags,
@@ -100,7 +98,7 @@ def render(document: Document, folder: Path | None = None) -> str:
         time_columns=view.TIMES.items(),
         harness=view.harness(document),
         provenance=view.provenance_lines(document),
-        originals=document["plan"]["sequences"],
+        originals=document.plan["sequences"],
         commands=view.commands(document),
         picture_note=picture_note,
         data={
@@ -133,29 +131,24 @@ def _curves(document: Document) -> list[dict[str, Any]]:
     """What chart.js draws: for each sequence, codec and configuration the points of its variants, rows without figures left out."""
     several = len(view.groups_of(document)) > 1
     curves = []
-    for entry in document["sequences"]:
-        key = entry["sequence"], entry["codec"], entry["configuration"]
+    for entry in document.summary.sequences:
+        key = entry.sequence, entry.codec, entry.configuration
+        rows = [row for row in document.rows if (row.sequence, row.codec, row.configuration) == key and row.flag is None]
+        drawn = [(row, row.figures) for row in rows if row.figures]
         points: dict[str, list[dict[str, Any]]] = {}
-        for row in sorted(document["rows"], key=lambda row: row["kbps"] or 0):
-            if (row["sequence"], row["codec"], row["configuration"]) != key or row["flag"] is not None:
-                continue
-            levels = {plane: _level(row[f"psnr_{plane}"]) for plane in view.PLANES}
-            points.setdefault(row["variant"], []).append({"qp": row["qp"], "kbps": row["kbps"], **levels})
+        for row, figures in sorted(drawn, key=lambda both: both[1].kbps):
+            levels = {plane: _level(figures.psnr(plane)) for plane in view.PLANES}
+            points.setdefault(row.variant, []).append({"qp": row.qp, "kbps": figures.kbps, **levels})
         if not points:
             continue
-        comparisons = entry["variants"]
-        figures = [
-            f"{variant} {view.signed(comparison['bd_rate_y'])} %"
-            for variant, comparison in comparisons.items()
-            if comparison["error"] is None and comparison["bd_rate_y"] is not None
-        ]
-        sound = [variant for variant, comparison in comparisons.items() if comparison["error"] is None]
+        sound = {variant: comparison.bd_rate_y for variant, comparison in entry.variants.items() if comparison.error is None}
+        rates = [f"{variant} {view.signed(rate)} %" for variant, rate in sound.items() if rate is not None]
         curves.append(
             {
-                "label": entry["sequence"] + (f" ({view.label(*key[1:])})" if several else ""),
+                "label": entry.sequence + (f" ({view.label(*key[1:])})" if several else ""),
                 "variants": points,
                 "gains": {variant: {plane: gain(points["anchor"], points[variant], plane) for plane in view.PLANES} for variant in sound},
-                "figures": f"Luma BD-rate: {', '.join(figures)}" if figures else "No luma BD-rate: see the flagged rows.",
+                "figures": f"Luma BD-rate: {', '.join(rates)}" if rates else "No luma BD-rate: see the flagged rows.",
             }
         )
     return curves
@@ -190,10 +183,10 @@ def _pictures(document: Document, folder: Path | None) -> tuple[list[dict[str, A
 
     Coarser QPs come first: there most is to be seen, and when there is no room for all, it is they that stay.
     """
-    shots: dict[tuple[str, str, str, int], list[Row]] = {}
-    for row in document["rows"]:
-        if row["crop"] is not None:
-            shots.setdefault((row["sequence"], row["codec"], row["configuration"], row["qp"]), []).append(row)
+    shots: dict[tuple[str, str, str, int], dict[str, Crop]] = {}
+    for row in document.rows:
+        if row.crop is not None:
+            shots.setdefault((row.sequence, row.codec, row.configuration, row.qp), {})[row.variant] = row.crop
     if not shots:
         return [], {}, "This run made no crops of pictures."
     if folder is None:
@@ -203,16 +196,16 @@ def _pictures(document: Document, folder: Path | None) -> tuple[list[dict[str, A
     pictures: list[dict[str, Any]] = []
     images: dict[str, str] = {}
     left_out = 0
-    for key, rows in sorted(shots.items(), key=lambda item: (-item[0][3], order[item[0][0]], item[0][1:3])):
+    for key, crops in sorted(shots.items(), key=lambda item: (-item[0][3], order[item[0][0]], item[0][1:3])):
         sequence, codec, configuration, qp = key
-        names = {"original": rows[0]["crop"]["original"]} | {row["variant"]: row["crop"]["file"] for row in rows}
+        crop = next(iter(crops.values()))
+        names = {"original": crop.original} | {variant: own.file for variant, own in crops.items()}
         fresh = {name: _data_url(folder, name) for name in names.values() if name not in images}
         if sum(map(len, images.values())) + sum(map(len, fresh.values())) > CROP_BYTES:
             left_out += 1
             continue
         images |= fresh
-        crop = rows[0]["crop"]
-        place = f"Picture {crop['picture']}, {crop['width']}x{crop['height']} samples at {crop['x']}, {crop['y']}; luma at 8 bits."
+        place = f"Picture {crop.picture}, {crop.width}x{crop.height} samples at {crop.x}, {crop.y}; luma at 8 bits."
         pictures.append(
             {
                 "sequence": sequence,
@@ -221,7 +214,7 @@ def _pictures(document: Document, folder: Path | None) -> tuple[list[dict[str, A
                 "images": names,
                 "left": "anchor" if "anchor" in names else "original",
                 "right": [variant for variant in VARIANTS if variant in names][-1],
-                "maps": {row["variant"]: unit_map(row["crop"]) for row in rows if row["crop"]["units"]},
+                "maps": {variant: unit_map(own, own.units) for variant, own in crops.items() if own.units},
             }
         )
     pictures.sort(key=lambda picture: order[picture["sequence"]])
@@ -229,23 +222,21 @@ def _pictures(document: Document, folder: Path | None) -> tuple[list[dict[str, A
     return pictures, images, note
 
 
-def unit_map(crop: Mapping[str, Any]) -> dict[str, Any]:
+def unit_map(crop: Crop, chosen: Units) -> dict[str, Any]:
     """The units that a crop shows, cut to it: {"names": of the choices, "looks", "units": [{"x", "y", "width", "height", "network"}]}.
 
     network: 0 not filtered, n the network ``names[n]``. looks: classes of page.css; a network of the set has the same in every picture.
     """
-    size, choices = crop["units"]["unit_size"], crop["units"]["choices"]
-    units = []
-    for line, chosen in enumerate(choices):
-        for column, network in enumerate(chosen):
-            left, top = max(column * size - crop["x"], 0), max(line * size - crop["y"], 0)
-            right = min((column + 1) * size - crop["x"], crop["width"])
-            bottom = min((line + 1) * size - crop["y"], crop["height"])
+    size, units = chosen.unit_size, []
+    for line, choices in enumerate(chosen.choices):
+        for column, network in enumerate(choices):
+            left, top = max(column * size - crop.x, 0), max(line * size - crop.y, 0)
+            right = min((column + 1) * size - crop.x, crop.width)
+            bottom = min((line + 1) * size - crop.y, crop.height)
             if left < right and top < bottom:
                 units.append({"x": left, "y": top, "width": right - left, "height": bottom - top, "network": network})
-    indices = crop["units"]["indices"]
-    looks = ["n0", *(f"n{index % UNIT_COLOURS + 1}" for index in indices)]
-    return {"names": ["not filtered", *(f"network {index}" for index in indices)], "looks": looks, "units": units}
+    looks = ["n0", *(f"n{index % UNIT_COLOURS + 1}" for index in chosen.indices)]
+    return {"names": ["not filtered", *(f"network {index}" for index in chosen.indices)], "looks": looks, "units": units}
 
 
 def _data_url(folder: Path, name: str) -> str:

@@ -1,15 +1,11 @@
-"""What reports show of a result document (see report.py), laid out once for the HTML page and the Markdown file."""
+"""What reports show of a result document, laid out once for the HTML page and the Markdown file."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from statistics import fmean
 from typing import Any
 
-from codec_bridge.figures.row import VARIANTS
-from codec_bridge.report.document import SCHEMA, Document
-from vrcnn_int.errors import VrcnnError
+from codec_bridge.figures.row import VARIANTS, Row
+from codec_bridge.report.document import Comparison, Document, Flag, Mean
 
 CONFIGURATIONS = {"ai": "all intra", "ra": "random access", "ldb": "low delay B", "ldp": "low delay P"}
 PLANES = {"y": "luma", "u": "U", "v": "V", "yuv": "YUV 6:1:1"}
@@ -20,9 +16,6 @@ TIMES = {
     "decode_seconds": "decoding",
     "decode_filter_seconds": "network in the decoder",
 }
-RESULT_FILE = "result.json"
-"""The document's name in a results folder."""
-
 NONE = "\N{EN DASH}"
 """Stands for a figure that there is not."""
 
@@ -31,47 +24,9 @@ NO_FLAGS = "None: every stream was decoded and compared, and no curve gave a war
 Group = tuple[str, str]  # codec and configuration
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The document in a JSON file. Raises VrcnnError if it is none, or one that this version cannot report on."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise VrcnnError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise VrcnnError(f"{path} is not a JSON file: {error}") from None
-    if not isinstance(document, dict):
-        raise VrcnnError(f"{path} is not a result document: bdrate writes them with --json and --results")
-    try:
-        check_schema(document)
-    except VrcnnError as error:
-        raise VrcnnError(f"{path}: {error}") from None
-    return document
-
-
-@contextmanager
-def rendering(path: Path) -> Iterator[None]:
-    """Around what makes reports of the document in a file: where a part of it is missing or of another kind, raise VrcnnError."""
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        what = f"{type(error).__name__}: {error}"
-        raise VrcnnError(f"{path} is damaged or was edited ({what}); let bdrate write it again") from error
-
-
-def check_schema(document: Document) -> None:
-    """Raise VrcnnError for a document that this version cannot report on."""
-    if document.get("schema") != SCHEMA:
-        raise VrcnnError(f"the result document has schema {document.get('schema')!r}; this version makes reports of {SCHEMA}")
-    missing = [part for part in ("provenance", "plan", "rows", "sequences", "classes", "means", "flags") if part not in document]
-    if missing:
-        raise VrcnnError(f"the result document lacks {', '.join(missing)}")
-    if not document["rows"]:
-        raise VrcnnError("the result document has no rows")
-
-
 def groups_of(document: Document) -> list[Group]:
     """The codecs and configurations of a document, in its order."""
-    return list(dict.fromkeys((row["codec"], row["configuration"]) for row in document["rows"]))
+    return list(dict.fromkeys((row.codec, row.configuration) for row in document.rows))
 
 
 def label(codec: str, configuration: str) -> str:
@@ -79,35 +34,35 @@ def label(codec: str, configuration: str) -> str:
     return f"{codec}, {CONFIGURATIONS.get(configuration, configuration)}"
 
 
-def where(flag: Mapping[str, Any]) -> str:
+def where(flag: Flag) -> str:
     """What of a sequence a flag is about: 'hm, random access, map, QP 27', or 'every QP' for its curve."""
-    qp = "every QP" if flag["qp"] is None else f"QP {flag['qp']}"
-    return f"{label(flag['codec'], flag['configuration'])}, {flag['variant']}, {qp}"
+    qp = "every QP" if flag.qp is None else f"QP {flag.qp}"
+    return f"{label(flag.codec, flag.configuration)}, {flag.variant}, {qp}"
 
 
 def title(document: Document) -> str:
     """The heading of a report."""
-    model = document["provenance"].get("model")
+    model = document.provenance.get("model")
     return f"BD-rate of model set {model[:16]}" if model else "BD-rate"
 
 
 def subtitle(document: Document) -> str:
     """What was coded and when, in a line."""
-    plan = document["plan"]
+    plan = document.plan
     count = len(plan["sequences"])
     return " · ".join(
         [
             "; ".join(label(*key) for key in groups_of(document)),
             f"QP {', '.join(map(str, plan['qps']))}",
             f"{count} sequence{'s' if count != 1 else ''}",
-            *([document["provenance"]["time"]] if document["provenance"].get("time") else []),
+            *([document.provenance["time"]] if document.provenance.get("time") else []),
         ]
     )
 
 
 def harness(document: Document) -> str:
     """How long the run took and what of it was not the codecs' own, in a sentence; "" where nothing is known."""
-    timing = document["provenance"].get("timing")
+    timing = document.provenance.get("timing")
     if not timing:
         return ""
     jobs = timing["jobs"]
@@ -149,8 +104,8 @@ def seconds(value: float | None) -> str:
 
 def provenance_lines(document: Document) -> list[tuple[str, str | list[str]]]:
     """What a document says about how it came to be, as pairs of a name and a text, or texts a line each."""
-    plan = {key: value for key, value in document["plan"].items() if key != "sequences"}
-    origin = {key: value for key, value in document["provenance"].items() if key != "timing"}
+    plan = {key: value for key, value in document.plan.items() if key != "sequences"}
+    origin = {key: value for key, value in document.provenance.items() if key != "timing"}
     lines: list[tuple[str, str | list[str]]] = []
     for key, value in origin.items():
         if key == "command_line":
@@ -177,88 +132,82 @@ def _flat(key: str, value: Any) -> list[str]:
 def tables(document: Document, codec: str, configuration: str) -> dict[str, Any]:
     """The tables of one codec and configuration."""
 
-    def ours(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        return [entry for entry in entries if (entry["codec"], entry["configuration"]) == (codec, configuration)]
-
-    sequences, rows = ours(document["sequences"]), ours(document["rows"])
-    about = {row["sequence"]: f"class {row['class']}, {row['pictures']} of {row['width']}x{row['height']}" for row in rows}
-    about |= {entry["sequence"]: f"{about[entry['sequence']]}, not in the means" for entry in sequences if entry.get("apart")}
-    means = {variant: mean for entry in ours(document["means"]) for variant, mean in entry["variants"].items()}
+    key = codec, configuration
+    sequences = [entry for entry in document.summary.sequences if (entry.codec, entry.configuration) == key]
+    rows = [row for row in document.rows if (row.codec, row.configuration) == key]
+    about = {row.sequence: f"class {row.class_name}, {row.pictures} of {row.width}x{row.height}" for row in rows}
+    about |= {entry.sequence: f"{about[entry.sequence]}, not in the means" for entry in sequences if entry.apart}
+    of_all = [entry for entry in document.summary.means if (entry.codec, entry.configuration) == key]
+    means = {variant: mean for entry in of_all for variant, mean in entry.variants.items()}
     variants = [variant for variant in VARIANTS if variant in means]
-    flagged = {
-        variant: sum(entry["variants"][variant]["flagged"] for entry in sequences if variant in entry["variants"]) for variant in variants
-    }
-    lines = [
-        {"label": f"class {entry['class']}", "total": False, "means": [entry["variants"].get(variant) for variant in variants]}
-        for entry in sorted(ours(document["classes"]), key=lambda entry: entry["class"])
+    flagged = {variant: sum(entry.variants[variant].flagged for entry in sequences if variant in entry.variants) for variant in variants}
+    classes = [entry for entry in document.summary.classes if (entry.codec, entry.configuration) == key]
+    lines: list[dict[str, Any]] = [
+        {"label": f"class {entry.class_name}", "total": False, "means": [entry.variants.get(variant) for variant in variants]}
+        for entry in sorted(classes, key=lambda entry: str(entry.class_name))
     ]
     lines.append({"label": "all sequences", "total": True, "means": [means[variant] for variant in variants]})
     if any(flagged.values()):
-        lines.append({"label": "all without flagged", "total": True, "means": [means[variant]["unflagged"] for variant in variants]})
-    entries = []
+        lines.append({"label": "all without flagged", "total": True, "means": [means[variant].unflagged for variant in variants]})
+    entries: list[dict[str, Any]] = []
     for entry in sequences:
-        compared = [_comparison(variant, entry["variants"][variant]) for variant in variants if variant in entry["variants"]]
+        compared = [_comparison(variant, entry.variants[variant]) for variant in variants if variant in entry.variants]
         height = len(compared) + sum(bool(line["reasons"]) for line in compared)
-        entries.append({"sequence": entry["sequence"], "about": about[entry["sequence"]], "lines": compared, "height": height})
+        entries.append({"sequence": entry.sequence, "about": about[entry.sequence], "lines": compared, "height": height})
     # Bars are for the usual figures; an outlier would leave nothing of them.
-    gains = [abs(line["bd_rate_y"]) for entry in entries for line in entry["lines"] if not line["flagged"]]
-    timed = [variant for variant in VARIANTS if any(row["variant"] == variant for row in rows)]
-    by_sequence = [
-        {
-            "sequence": name,
-            "about": about[name],
-            "lines": [
-                _timing(variant, found)
-                for variant in timed
-                if (found := [row for row in rows if row["sequence"] == name and row["variant"] == variant])
-            ],
-        }
-        for name in about
-    ]
+    gains = [abs(line["bd_rate_y"]) for shown in entries for line in shown["lines"] if not line["flagged"]]
+    timed = [variant for variant in VARIANTS if any(row.variant == variant for row in rows)]
     return {
         "label": label(codec, configuration),
         "cards": [{"variant": v, "mean": means[v], "flagged": flagged[v]} for v in variants],
         "classes": lines,
         "sequences": entries,
         "most": max(gains, default=0.0) or 1.0,
-        "gains": _gains([*((entry["sequence"], entry["variants"]) for entry in sequences), ("mean", means)], variants),
-        "timing": [_timing(variant, [row for row in rows if row["variant"] == variant]) for variant in timed],
-        "sequence_timing": by_sequence,
+        "gains": _gains([*((entry.sequence, entry.variants) for entry in sequences), ("mean", means)], variants),
+        "timing": _timings(rows, timed),
+        "sequence_timing": [
+            {"sequence": name, "about": text, "lines": _timings([row for row in rows if row.sequence == name], timed)}
+            for name, text in about.items()
+        ],
     }
 
 
-def _gains(entries: Iterable[tuple[str, Mapping[str, Any]]], variants: Iterable[str]) -> dict[str, Any]:
+def _gains(entries: Iterable[tuple[str, Mapping[str, Comparison | Mean]]], variants: Iterable[str]) -> dict[str, Any]:
     """Luma PSNR above the anchor's at the same QP: the QPs, and a line for each sequence and variant that has figures."""
-    found = [(name, v, dict(some[v].get("gains_y") or ())) for name, some in entries for v in variants if v in some]
-    qps = sorted({qp for _, _, values in found for qp in values})
-    return {"qps": qps, "lines": [(name, v, [values.get(qp) for qp in qps]) for name, v, values in found if values]}
+    gains = [(name, v, dict(some[v].gains_y)) for name, some in entries for v in variants if v in some]
+    qps = sorted({qp for _, _, values in gains for qp in values})
+    return {"qps": qps, "lines": [(name, v, [values.get(qp) for qp in qps]) for name, v, values in gains if values]}
 
 
-def _comparison(variant: str, comparison: Mapping[str, Any]) -> dict[str, Any]:
+def _comparison(variant: str, comparison: Comparison) -> dict[str, Any]:
     """A line of the sequences' table. With an error no figure is shown, whatever could still be computed."""
-    line = {"variant": variant, **comparison, "reasons": []}
-    if comparison["warnings"]:
-        line["reasons"].append(f"{'warnings' if len(comparison['warnings']) > 1 else 'warning'}: {'; '.join(comparison['warnings'])}")
-    line["methods"] = {name: found["bd_rate_y"] for name, found in comparison["methods"].items()}
-    if comparison["error"] is not None:
-        line["reasons"].insert(0, f"error: {comparison['error']}")
-        line["methods"] = dict.fromkeys(line["methods"])
-        line |= dict.fromkeys((*FIGURES, "overlap_y", "encode_time", "decode_time"))
+    rates = {name: figures.bd_rate_y for name, figures in comparison.methods.items()}
+    reasons = [f"{'warnings' if len(comparison.warnings) > 1 else 'warning'}: {'; '.join(comparison.warnings)}"] * bool(comparison.warnings)
+    line = {"variant": variant, **vars(comparison), "flagged": comparison.flagged, "reasons": reasons, "methods": rates}
+    if comparison.error is not None:
+        reasons.insert(0, f"error: {comparison.error}")
+        line |= {"methods": dict.fromkeys(rates), **dict.fromkeys((*FIGURES, "overlap_y", "encode_time", "decode_time"))}
     return line
 
 
-def _timing(variant: str, rows: list[Mapping[str, Any]]) -> dict[str, Any]:
+def _timings(rows: list[Row], variants: list[str]) -> list[dict[str, Any]]:
+    """Of each variant that has rows, the means of what _timing says."""
+    by_variant = {variant: [row for row in rows if row.variant == variant] for variant in variants}
+    return [_timing(variant, some) for variant, some in by_variant.items() if some]
+
+
+def _timing(variant: str, rows: list[Row]) -> dict[str, Any]:
     """Means over rows, of the times a picture; None where no row knows."""
     line: dict[str, Any] = {"variant": variant}
     for key in (*TIMES, "filtered_share", "kmac_per_sample"):
-        values = [row[key] / (row["pictures"] if key in TIMES else 1) for row in rows if row["flag"] is None and row[key] is not None]
+        known = [(getattr(row.figures, key), row.pictures) for row in rows if row.flag is None and row.figures]
+        values = [value / (pictures if key in TIMES else 1) for value, pictures in known if value is not None]
         line[key] = fmean(values) if values else None
     return line
 
 
 def commands(document: Document) -> list[dict[str, Any]]:
     """The encoder's settings, once for each codec, configuration, variant and QP that they are the same for all sequences of."""
-    found = dict.fromkeys(
-        (label(row["codec"], row["configuration"]), row["variant"], row["qp"], row["command"]) for row in document["rows"] if row["command"]
-    )
-    return [dict(zip(("group", "variant", "qp", "command"), line, strict=True)) for line in found]
+    known = [(row, row.figures.command) for row in document.rows if row.figures and row.figures.command]
+    lines = dict.fromkeys((label(row.codec, row.configuration), row.variant, row.qp, command) for row, command in known)
+    return [dict(zip(("group", "variant", "qp", "command"), line, strict=True)) for line in lines]

@@ -14,7 +14,7 @@ from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.store import Store
 from codec_bridge.filter import Filter, kernels
 from codec_bridge.provenance import provenance
-from codec_bridge.report import document as report
+from codec_bridge.report.summary import summarise
 from codec_bridge.video.catalogue import Sequence as VideoSequence
 from vrcnn_int import integer, pairs
 from vrcnn_int.errors import VrcnnError
@@ -88,13 +88,13 @@ def bd_rates(
         own = replace(settings, variants=("anchor", "integer"), model=path, stream_cache=folder / "streams")
         plan = Plan(tuple(sequences), (own,))
         plan.check_curves()
-        summary = report.summarise(cluster.evaluate(plan, store).rows)
-        for flag in summary["flags"]:
-            text = f"{method}, seed {seed}: {report.describe(flag)}"
-            if flag["severity"] == "error":
+        summary = summarise(cluster.evaluate(plan, store).rows)
+        for flag in summary.flags:
+            text = f"{method}, seed {seed}: {flag}"
+            if flag.severity == "error":
                 raise VrcnnError(text)
             warn(text)
-        rate = summary["means"][0]["variants"]["integer"]["bd_rate_y"]
+        rate = summary.means[0].variants["integer"].bd_rate_y
         if rate is None:
             raise VrcnnError(f"{method}: the curves allow no BD-rate; `codec-bridge bdrate --model {path}` says why")
         found.setdefault(method, []).append(rate)

@@ -1,14 +1,16 @@
 """Result documents for tests of what is made from them: curves by formula, crops of flat grey that differ by known amounts."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from codec_bridge.figures.row import KEYS
-from codec_bridge.report.document import SCHEMA, summarise
+from codec_bridge.figures.row import KEYS, Row
+from codec_bridge.report.document import SCHEMA
+from codec_bridge.report.summary import summarise
 
 RATES = {"anchor": 1.0, "none": 1.03, "integer": 0.95, "float": 0.949, "picture": 0.96, "map": 0.94, "after": 0.97, "choice": 0.945}
 """Of each variant, over the anchor's at the same PSNR."""
@@ -37,6 +39,17 @@ def rows_of(
             | {"encoder": f"{codec} 4.1", "command": f"--qp {qp} --variant {variant}", "md5": "0123456789abcdef" * 2, **more}
         )
     return rows
+
+
+def as_json(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Rows as files hold them."""
+    return [row.to_json() for row in rows]
+
+
+def summary_of(rows: Iterable[dict[str, Any]], method: str = "pchip", apart: Collection[str] = ()) -> dict[str, Any]:
+    """What documents hold of rows as files hold them."""
+    summary: dict[str, Any] = json.loads(json.dumps(summarise([Row.from_json(row) for row in rows], method, apart).to_json()))
+    return summary
 
 
 def document_of(rows: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
@@ -74,7 +87,7 @@ def document_of(rows: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
             "check": False,
         },
         "rows": rows,
-        **summarise(rows),
+        **summary_of(rows),
     }
 
 

@@ -23,6 +23,7 @@ from codec_bridge.evaluation.store import Store
 from codec_bridge.video.catalogue import resolve
 from codec_bridge.video.files import write_y4m
 from codec_bridge.video.picture import Picture
+from tests.support.documents import as_json
 from tests.support.hm_streams import BitWriter, with_extension
 from tests.support.media import pictures
 from tests.support.models import random_network, shipped
@@ -200,7 +201,7 @@ def test_evaluation_with_offline_replay(tmp_path: Path, clip: list[Picture], bit
     write_y4m(tmp_path / "clip.y4m", deep[:2], 25)
     (source,) = resolve(tmp_path / "clip.y4m")
     settings = evaluation.Settings(codec="hm", qps=(32,), variants=("anchor", "picture", "map"), frames=2, check=True)
-    found = cluster.evaluate(Plan((source,), (settings,)), Store(tmp_path / "results")).rows
+    found = as_json(cluster.evaluate(Plan((source,), (settings,)), Store(tmp_path / "results")).rows)
     assert [row["flag"] for row in found] == [None, None, None]
     assert [sum(row[f"checked_{what}"] for row in found) for what in ("pictures", "samples")] == [4, 4 * 92 * 140]
     rows = {row["variant"]: row for row in found}

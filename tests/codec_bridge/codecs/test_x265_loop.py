@@ -26,6 +26,7 @@ from codec_bridge.library.decider import Decider
 from codec_bridge.video.catalogue import resolve
 from codec_bridge.video.files import write_y4m
 from codec_bridge.video.picture import Picture
+from tests.support.documents import as_json
 from tests.support.hm_streams import with_extension
 from tests.support.models import shipped
 from vrcnn_int.integer import ModelSet
@@ -235,7 +236,7 @@ def test_a_codec_built_with_another_model_set_gives_no_figures(tools: x265_loop.
     for name in ("x265", "x265-10bit", "dec265"):
         script(tmp_path / name, f'exec "{tools.decoder.parent / name}" --vrcnn-model "{tmp_path / "stale.vrcnn"}" "$@"')
     settings = evaluation.Settings("x265-loop", (37,), ("anchor", "map"), 2, codecs=tmp_path)
-    anchor, network = cluster.evaluate(Plan(tuple(resolve(clip)), (settings,)), Store(tmp_path / "results")).rows
+    anchor, network = as_json(cluster.evaluate(Plan(tuple(resolve(clip)), (settings,)), Store(tmp_path / "results")).rows)
     assert anchor["flag"] is None
     said = f"filters with model set {stale.identity[:8]}, this evaluation is of {shipped().identity[:16]}: build the codec again"
     assert said in network["flag"]
@@ -248,7 +249,7 @@ def test_evaluation(tools: x265_loop.Tools, tmp_path: Path) -> None:
     settings = evaluation.Settings(
         "x265-loop", (32, 37), ("anchor", "none", "picture", "map", "after"), 4, check=True, codecs=tools.decoder.parent
     )
-    rows = cluster.evaluate(Plan(tuple(resolve(clip)), (settings,)), Store(tmp_path / "results")).rows
+    rows = as_json(cluster.evaluate(Plan(tuple(resolve(clip)), (settings,)), Store(tmp_path / "results")).rows)
     assert [(row["variant"], row["qp"], row["flag"]) for row in rows] == [(name, qp, None) for name in settings.variants for qp in (32, 37)]
     assert [row["checked_pictures"] for row in rows] == [4 * (row["variant"] in ("picture", "map")) for row in rows]
     assert all((row["filtered_share"] > 0) == (row["kmac_per_sample"] > 0) for row in rows)

@@ -19,6 +19,7 @@ from codec_bridge.video.catalogue import resolve
 from codec_bridge.video.files import write_y4m
 from codec_bridge.video.picture import Picture
 from tests.codec_bridge.evaluation.test_jobs import moving
+from tests.support.documents import as_json, rows_of, summary_of
 from tests.support.models import picture, random_network, shipped
 from vrcnn_int import integer
 from vrcnn_int.errors import VrcnnError
@@ -29,7 +30,7 @@ VARIANTS = ("anchor", "none", "integer", "choice")
 
 def evaluated(path: Path, folder: Path, **changes: Any) -> dict[tuple[str, int], dict[str, Any]]:
     settings = replace(Settings(qps=(27, 37), variants=VARIANTS, preset="ultrafast"), **changes)
-    found = cluster.evaluate(Plan(resolve(path), (settings,)), Store(folder)).rows
+    found = as_json(cluster.evaluate(Plan(resolve(path), (settings,)), Store(folder)).rows)
     assert [row["flag"] for row in found] == [None] * len(found)
     return {(row["variant"], row["qp"]): row for row in found}
 
@@ -148,7 +149,7 @@ def test_a_damaged_kept_stream_is_named(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes()[:-1])
     plan = Plan(resolve(clip), (Settings(qps=(27, 37), variants=VARIANTS, preset="ultrafast", stream_cache=cache),))
     rows = cluster.evaluate(plan, Store(tmp_path / "second")).rows
-    assert all("is damaged (the stream's checksum is wrong); delete both" in row["flag"] for row in rows)
+    assert all("is damaged (the stream's checksum is wrong); delete both" in row.flag for row in rows)
 
 
 def test_the_cache_is_shared_and_so_not_for_uploads(tmp_path: Path) -> None:
@@ -166,18 +167,15 @@ def test_choices_share_their_streams_with_the_other_variants(tmp_path: Path) -> 
 
 
 def test_sequences_apart_are_measured_but_in_no_mean(tmp_path: Path) -> None:
-    from codec_bridge.report.document import summarise
-    from tests.support.documents import rows_of
-
     rows = [row for name in ("a", "b") for variant in ("anchor", "integer") for row in rows_of(name, variant)]
     rows += rows_of("lossy", "anchor") + [row | {"psnr_y": row["psnr_y"] + 1} for row in rows_of("lossy", "integer")]
-    summary = summarise(rows, apart=("lossy",))
+    summary = summary_of(rows, apart=("lossy",))
     assert [(entry["sequence"], entry["apart"]) for entry in summary["sequences"]] == [("a", False), ("b", False), ("lossy", True)]
     mean = summary["means"][0]["variants"]["integer"]
     assert (mean["sequences"], mean["bd_rate_y"]) == (2, pytest.approx(-5))
     assert mean["gains_y"] == [[22, 0], [27, 0], [32, 0], [37, 0]]
     assert summary["sequences"][2]["variants"]["integer"]["gains_y"] == [[22, 1], [27, 1], [32, 1], [37, 1]]
-    assert summarise(rows)["means"][0]["variants"]["integer"]["sequences"] == 3
+    assert summary_of(rows)["means"][0]["variants"]["integer"]["sequences"] == 3
 
 
 def test_a_plan_names_its_sequences_apart(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from codec_bridge.evaluation.store import Store
 from codec_bridge.video.files import write_y4m
 from tests.codec_bridge.evaluation.test_jobs import ROOT, command, figures, moving, plan_of
 from tests.support import stubs as stub_tools
+from tests.support.documents import as_json
 from vrcnn_int.errors import VrcnnError
 
 
@@ -78,10 +79,10 @@ def test_two_workers_one_of_them_killed(scheduler: str, tmp_path: Path, transfer
         assert [process.poll() for process in workers.values()].count(-signal.SIGKILL) == 1
     assert found.timing["jobs"] == {"cached": 0, "failed": 0, "done": 24}
     alone = cluster.evaluate(plan_of(*clips, preset="medium"), Store(tmp_path / "alone"), Place(1))
-    assert figures(found.rows) == figures(alone.rows)
+    assert figures(as_json(found.rows)) == figures(as_json(alone.rows))
     again = cluster.evaluate(plan, Store(tmp_path / "results"))
     assert again.timing["jobs"] == {"cached": 24, "failed": 0, "done": 0}
-    for row in found.rows:
+    for row in as_json(found.rows):
         assert (tmp_path / "results" / row["crop"]["file"]).read_bytes() == (tmp_path / "alone" / row["crop"]["file"]).read_bytes()
         assert (tmp_path / f"results/logs/{row['key']}.log").is_file()
 
@@ -95,7 +96,7 @@ def test_a_job_that_kills_its_workers_is_a_flagged_row(scheduler: str, tmp_path:
     faults = {stub_tools.FAULTS: json.dumps({"off 32": "encoder kills its worker"})}
     with contextlib.ExitStack() as stack:
         processes = [stack.enter_context(worker(scheduler, name, tmp_path / name, **faults)) for name in "abc"]
-        rows = cluster.evaluate(plan, Store(tmp_path / "results"), Place(scheduler=scheduler)).rows
+        rows = as_json(cluster.evaluate(plan, Store(tmp_path / "results"), Place(scheduler=scheduler)).rows)
         assert [process.poll() for process in processes].count(-signal.SIGKILL) == 2
     assert {(row["variant"], row["qp"]) for row in rows if row["flag"]} == {("none", 32)}
     flagged = next(row for row in rows if row["flag"])
@@ -110,24 +111,24 @@ def test_a_worker_that_is_not_the_plan_s_gives_flagged_rows(tmp_path: Path) -> N
     write_y4m(clip, moving(1), 25)
     (job,) = jobs.expand(plan_of(clip, qps=(32,), variants=("none",)))
     (fine,) = jobs.run(jobs.Task((job,), False), lambda _: None)
-    assert fine.row["flag"] is None
+    assert fine.row.flag is None
     files = dict.fromkeys(job.inputs["programs"]["files"], "0" * 64)
     other = replace(job, inputs={**job.inputs, "programs": {**job.inputs["programs"], "files": files}})
     (result,) = jobs.run(jobs.Task((other,), False), lambda _: None)
-    assert "this worker's programs is not the plan's: libavcodec" in result.row["flag"]
-    assert result.row["psnr_y"] is None
+    assert "this worker's programs is not the plan's: libavcodec" in result.row.flag
+    assert result.row.figures is None
     # Each job of a task is compared: another filter is nothing to a stream without one.
     pair = jobs.expand(plan_of(clip, qps=(32,), variants=("none", "integer")))
     assert pair[0].stream == pair[1].stream
     pair[1] = replace(pair[1], inputs={**pair[1].inputs, "library": "0" * 64})
     first, second = jobs.run(jobs.Task(tuple(pair), False), lambda _: None)
-    assert first.row["flag"] is None
-    assert second.row["flag"].startswith(f"this worker's library is not the plan's: {64 * '0'} planned, ")
+    assert first.row.flag is None
+    assert second.row.flag.startswith(f"this worker's library is not the plan's: {64 * '0'} planned, ")
     (result,) = jobs.run(jobs.Task((job,), False), lambda _: None, moving(2)[1:])
-    assert "this worker's sequence is not the plan's: md5: " in result.row["flag"]
+    assert "this worker's sequence is not the plan's: md5: " in result.row.flag
     write_y4m(clip, moving(2)[1:], 25)
     (result,) = jobs.run(jobs.Task((job,), False), lambda _: None)
-    assert "this worker's sequence is not the plan's: md5: " in result.row["flag"]
+    assert "this worker's sequence is not the plan's: md5: " in result.row.flag
 
 
 def test_a_fault_of_ours_is_one_flagged_row_with_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,8 +136,8 @@ def test_a_fault_of_ours_is_one_flagged_row_with_its_traceback(tmp_path: Path, m
     write_y4m(clip, moving(1), 25)
     monkeypatch.setattr(jobs.Work, "_integer", lambda *_: 1 // 0)
     found = cluster.evaluate(plan_of(clip, qps=(32,)), Store(tmp_path / "results"))
-    assert [row["flag"] is None for row in found.rows] == [True, True, False]
-    row = found.rows[2]
+    assert [row.flag is None for row in found.rows] == [True, True, False]
+    (row,) = as_json(found.rows[2:])
     assert "a fault of vrcnn-int: ZeroDivisionError" in row["flag"]
     assert "Traceback" in (tmp_path / f"results/logs/{row['key']}.log").read_text()
 

@@ -19,11 +19,12 @@ from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.store import Store
 from codec_bridge.evaluation.work import Settings
 from codec_bridge.provenance import without_paths
-from codec_bridge.report.document import describe, summarise
+from codec_bridge.report.document import Flag
 from codec_bridge.video.catalogue import resolve
 from codec_bridge.video.files import write_y4m
 from codec_bridge.video.picture import Picture
 from tests.support import stubs as stub_tools
+from tests.support.documents import as_json, summary_of
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.models import builtin_path
@@ -75,7 +76,7 @@ def test_what_is_done_is_not_done_again(clip: Path, tmp_path: Path) -> None:
     other = cluster.evaluate(plan_of(clip, qps=(37, 32, 27, 22, 40), variants=("none", "anchor")), store)
     assert other.timing["jobs"] == {"cached": 8, "failed": 0, "done": 2}
     alone = cluster.evaluate(plan_of(clip, qps=(37, 32, 27, 22, 40), variants=("none", "anchor")), Store(tmp_path / "other"))
-    assert figures(alone.rows) == figures(other.rows)
+    assert figures(as_json(alone.rows)) == figures(as_json(other.rows))
     assert alone.timing["jobs"]["done"] == 10
 
 
@@ -130,7 +131,7 @@ def test_damaged_results_are_noticed_named_and_made_again(clip: Path, tmp_path: 
     assert sorted(damaged) == [path.stem for path in files[:4]]
     assert all(key in text for key, text in damaged.items())
     assert again.timing["jobs"] == {"cached": 8, "failed": 0, "done": 4}
-    assert figures(again.rows) == figures(first.rows)
+    assert figures(as_json(again.rows)) == figures(as_json(first.rows))
 
 
 def test_logs_crops_and_streams_are_kept(clip: Path, tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_logs_crops_and_streams_are_kept(clip: Path, tmp_path: Path) -> None:
 
     from codec_bridge.codecs import pyav as x265
 
-    for row in found.rows:
+    for row in as_json(found.rows):
         assert f"qp={row['qp']}" in (store.folder / f"logs/{row['key']}.log").read_text()
         stream = (store.folder / f"streams/{row['key']}.hevc").read_bytes()
         recon = list(x265.decode(stream, cropping=True))
@@ -149,7 +150,7 @@ def test_logs_crops_and_streams_are_kept(clip: Path, tmp_path: Path) -> None:
         shown = np.asarray(Image.open(store.folder / crop["file"]))
         assert np.array_equal(np.asarray(Image.open(store.folder / crop["original"])), moving()[1].planes[0])
         assert np.array_equal(shown, recon[1].planes[0]) == (row["variant"] != "integer")
-    assert str(tmp_path) not in json.dumps(found.rows)
+    assert str(tmp_path) not in json.dumps(as_json(found.rows))
     cluster.evaluate(plan_of(clip, qps=(22, 37)), Store(tmp_path / "none kept"))
     assert not (tmp_path / "none kept/streams").exists()
 
@@ -164,7 +165,7 @@ def test_equal_sequences_are_coded_once_and_unreadable_ones_are_told_apart(clip:
     gone.unlink()
     lost.write_bytes(clip.read_bytes()[:-7])
     events: list[Any] = []
-    rows = cluster.evaluate(plan, Store(tmp_path / "results"), listen=events.append).rows
+    rows = as_json(cluster.evaluate(plan, Store(tmp_path / "results"), listen=events.append).rows)
     assert [row["sequence"] for row in rows] == [name for name in ("cat", "twin", "gone", "lost") for _ in range(3)]
     assert [event["event"] for event in events].count("done") == 3
     assert [row["stream_md5"] for row in rows[:3]] == [row["stream_md5"] for row in rows[3:6]]
@@ -176,9 +177,9 @@ def test_equal_sequences_are_coded_once_and_unreadable_ones_are_told_apart(clip:
 
 def test_a_truncated_sequence_is_not_saved_by_what_was_done_of_it_before(clip: Path, tmp_path: Path) -> None:
     store = Store(tmp_path / "results")
-    assert [row["flag"] for row in cluster.evaluate(plan_of(clip, qps=(32,)), store).rows] == [None] * 3
+    assert [row.flag for row in cluster.evaluate(plan_of(clip, qps=(32,)), store).rows] == [None] * 3
     found = cluster.evaluate(plan_of(clip, qps=(32,), frames=3), store)
-    assert [row["flag"] for row in found.rows] == ["the sequence ends after 2 of 3 pictures"] * 3
+    assert [row.flag for row in found.rows] == ["the sequence ends after 2 of 3 pictures"] * 3
     assert found.timing["jobs"] == {"done": 0, "failed": 3, "cached": 0}
 
 
@@ -190,7 +191,7 @@ def test_a_stream_that_failed_is_not_coded_again_for_the_next_variant(clip: Path
         raise CodecError("it failed")
 
     monkeypatch.setattr("codec_bridge.codecs.pyav.encode", broken)
-    rows = cluster.evaluate(plan_of(clip, qps=(32,)), Store(tmp_path / "results")).rows
+    rows = as_json(cluster.evaluate(plan_of(clip, qps=(32,)), Store(tmp_path / "results")).rows)
     assert [row["flag"] for row in rows] == ["it failed"] * 3
     assert sorted(calls) == [False, True]
 
@@ -229,7 +230,7 @@ def test_no_gate_lets_a_wrong_stream_through(tmp_path: Path, monkeypatch: pytest
     plan = plan_of(*clips, codec="hm", hm=tools, variants=("anchor", "none"), qps=(22, 27, 32, 37, 40, 42), frames=3)
     store = Store(tmp_path / "results")
     found = cluster.evaluate(plan, store)
-    rows = {(row["sequence"], row["variant"], row["qp"]): row for row in found.rows}
+    rows = {(row["sequence"], row["variant"], row["qp"]): row for row in as_json(found.rows)}
     said = {
         22: "picture 2: encoder and decoder differ in plane Y at sample (7, 5)",
         27: "HM's encoder failed (exit code 3): it cannot be: no memory",
@@ -245,17 +246,17 @@ def test_no_gate_lets_a_wrong_stream_through(tmp_path: Path, monkeypatch: pytest
         for variant in ("anchor", "none"):
             assert rows["short", variant, qp]["flag"] == "the sequence ends after 2 of 3 pictures"
     measured = ("bits", "kbps", "psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "ssim_y", "encode_seconds", "stream_md5")
-    for row in found.rows:
+    for row in as_json(found.rows):
         assert (row["flag"] is None) == all(row[key] is not None for key in measured)
         assert (row["flag"] is not None) == all(row[key] is None for key in measured)
-    summary = summarise(found.rows)
+    summary = summary_of(as_json(found.rows))
     for entry in summary["sequences"]:
         comparison = entry["variants"]["none"]
         assert all(value is None for values in comparison["methods"].values() for value in values.values())
         assert comparison["error"]
     assert summary["means"][0]["variants"]["none"]["unflagged"] is None
     assert len(summary["flags"]) == 6 + 12
-    assert describe(summary["flags"][0]).startswith("sound, hm ai, none, QP 22: picture 2")
+    assert str(Flag(**summary["flags"][0])).startswith("sound, hm ai, none, QP 22: picture 2")
     # The log of a failure has the command and what the program said.
     log = (store.folder / f"logs/{rows['sound', 'none', 27]['key']}.log").read_text()
     assert "TAppEncoderStatic" in log
@@ -273,9 +274,9 @@ def test_curves_without_overlap_are_flagged(tmp_path: Path, monkeypatch: pytest.
     qps = (5, 7, 9, 11)
     monkeypatch.setenv(stub_tools.FAULTS, json.dumps({f"off {qp}": "coarse" for qp in qps}))
     plan = plan_of(clip, codec="hm", hm=stub_tools.install(tmp_path / "hm"), variants=("anchor", "none"), qps=qps)
-    rows = cluster.evaluate(plan, Store(tmp_path / "results")).rows
+    rows = as_json(cluster.evaluate(plan, Store(tmp_path / "results")).rows)
     assert [row["flag"] for row in rows] == [None] * 8
-    summary = summarise(rows)
+    summary = summary_of(rows)
     assert [flag["severity"] for flag in summary["flags"]].count("error") == 1
     assert "no PSNR in common" in summary["flags"][0]["text"]
     assert summary["sequences"][0]["variants"]["none"]["bd_rate_y"] is None

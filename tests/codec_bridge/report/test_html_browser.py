@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from codec_bridge.report import page as html_report
+from codec_bridge.report.document import Document
 from tests.codec_bridge.report.test_html_report import HOSTILE
 from tests.support.documents import GREYS, document_of, rows_of, with_crops
 
@@ -47,15 +48,15 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [row for name in ("First", "Second") for variant in VARIANTS for row in rows_of(name, variant)]
     for row in rows:
         row["psnr_y"] += 1.5 * (row["sequence"] == "Second")
-    html_report.write_html(folder / "usual.html", with_crops(document_of(rows), folder, (22, 37)), folder)
+    html_report.write_html(folder / "usual.html", Document.from_json(with_crops(document_of(rows), folder, (22, 37))), folder)
     rows = [row for variant in VARIANTS for row in rows_of(HOSTILE, variant, size=HOSTILE, encoder=HOSTILE, command=HOSTILE)]
     rows[5]["flag"] = HOSTILE
-    html_report.write_html(folder / "hostile.html", with_crops(document_of(rows, processor=HOSTILE), folder), folder)
+    html_report.write_html(folder / "hostile.html", Document.from_json(with_crops(document_of(rows, processor=HOSTILE), folder)), folder)
     names = [f"a_sequence_with_a_name_that_is_longer_than_most_{n}_1920x1080_60" for n in range(11)] + [40 * "wide"]
     variants = ("anchor", "none", "picture", "map", "after")
     rows = [row for name in names for variant in variants for row in rows_of(name, variant)]
     rows[5]["flag"] = "the decoder's pictures are not the encoder's: " + 30 * "0123456789abcdef"
-    html_report.write_html(folder / "many.html", with_crops(document_of(rows), folder), folder)
+    html_report.write_html(folder / "many.html", Document.from_json(with_crops(document_of(rows), folder)), folder)
     return folder
 
 

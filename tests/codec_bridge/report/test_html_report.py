@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
-from codec_bridge.figures.row import VARIANTS
+from codec_bridge.figures.row import VARIANTS, Crop, Units
 from codec_bridge.report import markdown as markdown_report
 from codec_bridge.report import page as html_report
 from codec_bridge.report import view as report_view
-from codec_bridge.report.document import write_json
+from codec_bridge.report.document import Document, write_json
 from tests.codec_bridge.cli.test_command_lines import bridge, refused
 from tests.support.documents import CROP, document_of, rows_of, with_crops
 from vrcnn_int.errors import VrcnnError
@@ -79,8 +79,16 @@ def usual(sequences: int = 2, variants: tuple[str, ...] = ("anchor", "none", "in
     return document_of([row for n in range(sequences) for variant in variants for row in rows_of(f"Sequence_{n}", variant)])
 
 
+def render(document: dict[str, Any], folder: Path | None = None) -> str:
+    return html_report.render(Document.from_json(document), folder)
+
+
+def render_markdown(document: dict[str, Any]) -> str:
+    return markdown_report.render(Document.from_json(document))
+
+
 def test_the_page_has_every_section_and_figure() -> None:
-    page = Page(html_report.render(usual()))
+    page = Page(render(usual()))
     assert [target for target in page.values("href") if target and target.startswith("#")] == [f"#{name}" for name in html_report.SECTIONS]
     assert list(page.sections)[1:] == list(html_report.SECTIONS)
     summary, sequences, gains, methods = page.tables[:4]
@@ -102,7 +110,7 @@ def test_the_page_has_every_section_and_figure() -> None:
 
 
 def test_times_are_a_picture() -> None:
-    page = Page(html_report.render(usual()))
+    page = Page(render(usual()))
     table = next(table for table in page.tables if table[0][:2] == ["variant", "encoding"])
     assert table[0][1:] == [*report_view.TIMES.values(), "samples filtered", "kMAC a sample"]
     assert table[1] == ["anchor", "2.00", "0", "0.0500", NONE, "0 %", "0.0"]
@@ -110,7 +118,7 @@ def test_times_are_a_picture() -> None:
 
 
 def test_nothing_is_loaded_from_anywhere(tmp_path: Path) -> None:
-    text = html_report.render(with_crops(usual(), tmp_path), tmp_path)
+    text = render(with_crops(usual(), tmp_path), tmp_path)
     page = Page(text)
     assert "://" not in text
     assert not re.search(r"@import|url\((?!#plot-area\))|\b(fetch|XMLHttpRequest|WebSocket|EventSource|import)\b\s*\(", text)
@@ -129,8 +137,8 @@ def test_names_and_texts_stay_text(tmp_path: Path) -> None:
     rows[0]["flag"] = HOSTILE
     document = with_crops(document_of(rows, processor=HOSTILE, command_line=[HOSTILE], programs={HOSTILE: {"encoder": HOSTILE}}), tmp_path)
     document["plan"]["preset"] = HOSTILE
-    page = Page(html_report.render(document, tmp_path))
-    usual_page = Page(html_report.render(with_crops(usual(), tmp_path), tmp_path))
+    page = Page(render(document, tmp_path))
+    usual_page = Page(render(with_crops(usual(), tmp_path), tmp_path))
     assert len(page.scripts) == 2
     assert page.scripts[1] == usual_page.scripts[1]
     assert {tag for tag, _ in page.elements} == {tag for tag, _ in usual_page.elements}
@@ -147,7 +155,7 @@ def test_a_flagged_row_has_no_figure_and_its_reason() -> None:
     figures = dict.fromkeys(("bits", "kbps", "psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "ssim_y", "encode_seconds", "decode_seconds"))
     rows = [row for n in range(3) for variant in ("anchor", "integer") for row in rows_of(f"s{n}", variant)]
     rows[5] |= {"flag": reason, "filter_seconds": None, "filtered_share": None, "kmac_per_sample": None, **figures}
-    page = Page(html_report.render(document_of(rows)))
+    page = Page(render(document_of(rows)))
     summary, sequences, gains, methods, flags = page.tables[:5]
     assert [line[:2] for line in gains[1:]] == [["s1", "integer"], ["s2", "integer"]], "no mean without s0"
     assert summary[2:] == [
@@ -171,7 +179,7 @@ def test_an_error_hides_what_could_still_be_computed() -> None:
     rows = rows_of("a", "anchor") + [row | {"psnr_y": row["psnr_y"] + 30} for row in rows_of("a", "integer")]
     document = document_of(rows)
     assert document["sequences"][0]["variants"]["integer"]["bd_rate_u"] is not None
-    sequences = Page(html_report.render(document)).tables[1]
+    sequences = Page(render(document)).tables[1]
     assert sequences[1][1:] == ["integer", *8 * [NONE]]
     assert sequences[2][0].startswith("error: the curves have no PSNR in common")
 
@@ -181,7 +189,7 @@ def test_warnings_keep_their_figure() -> None:
     document = document_of(rows)
     warnings = document["sequences"][0]["variants"]["integer"]["warnings"]
     assert any("share only" in text for text in warnings)
-    page = Page(html_report.render(document))
+    page = Page(render(document))
     assert page.tables[1][1][2] == report_view.signed(document["sequences"][0]["variants"]["integer"]["bd_rate_y"])
     assert page.tables[1][2] == ["warnings: " + "; ".join(warnings)]
     assert page.tables[0][-1] == ["all without flagged", "0", *4 * [NONE]]
@@ -190,7 +198,7 @@ def test_warnings_keep_their_figure() -> None:
 
 def test_pictures_without_chroma() -> None:
     rows = rows_of("g", "anchor", gray=True) + rows_of("g", "integer", gray=True)
-    page = Page(html_report.render(document_of(rows)))
+    page = Page(render(document_of(rows)))
     assert page.tables[0][3] == ["all sequences", "1", MINUS[0], NONE, NONE, NONE]
     assert page.tables[1][1][1:6] == ["integer", MINUS[0], NONE, NONE, NONE]
     assert {point["u"] for points in page.data["curves"][0]["variants"].values() for point in points} == {None}
@@ -199,7 +207,7 @@ def test_pictures_without_chroma() -> None:
 def test_a_plane_equal_to_its_original_is_not_drawn() -> None:
     rows = rows_of("a", "anchor") + rows_of("a", "integer")
     rows[0]["psnr_u"] = 999.99
-    points = Page(html_report.render(document_of(rows))).data["curves"][0]["variants"]["anchor"]
+    points = Page(render(document_of(rows))).data["curves"][0]["variants"]["anchor"]
     assert [point["u"] for point in points] == [36.0, 38.5, 41.0, None]
 
 
@@ -209,7 +217,7 @@ def test_gain_curves_are_what_bd_psnr_integrates() -> None:
         row["psnr_y"] += 0.01 * (row["qp"] - 20)
     rows[8]["flag"] = "failed"
     document = document_of(rows)
-    gains = Page(html_report.render(document)).data["curves"][0]["gains"]
+    gains = Page(render(document)).data["curves"][0]["gains"]
     assert list(gains) == ["integer"], "a curve with an error has none"
     rates, levels = zip(*gains["integer"]["y"], strict=True)
     assert (min(rates), max(rates)) == (50_000 / 80, 0.95 * 400_000 / 80)
@@ -232,7 +240,7 @@ def test_gain_curves_need_rates_in_common() -> None:
 def test_codecs_and_configurations_stay_apart() -> None:
     rows = [row for variant in ("anchor", "integer") for row in rows_of("a", variant)]
     rows += [row for variant in ("anchor", "map") for row in rows_of("a", variant, codec="hm", configuration="ra")]
-    page = Page(html_report.render(document_of(rows)))
+    page = Page(render(document_of(rows)))
     assert [table[0] for table in page.tables[:2]] == [["class", "integer"], ["class", "map"]]
     assert [curve["label"] for curve in page.data["curves"]] == ["a (x265, all intra)", "a (hm, random access)"]
     assert [set(curve["variants"]) for curve in page.data["curves"]] == [{"anchor", "integer"}, {"anchor", "map"}]
@@ -241,7 +249,7 @@ def test_codecs_and_configurations_stay_apart() -> None:
 
 @pytest.mark.parametrize(("sequences", "variants"), [(1, ("anchor", "map")), (12, ("anchor", "none", "picture", "map", "after"))])
 def test_few_and_many(sequences: int, variants: tuple[str, ...], tmp_path: Path) -> None:
-    text = html_report.render(with_crops(usual(sequences, variants), tmp_path, (22, 37)), tmp_path)
+    text = render(with_crops(usual(sequences, variants), tmp_path, (22, 37)), tmp_path)
     page = Page(text)
     others = len(variants) - 1
     assert len(page.tables[0][0]) == 1 + others
@@ -265,7 +273,7 @@ def test_every_variant_has_its_colour_and_marker() -> None:
 
 def test_crops_are_in_the_page(tmp_path: Path) -> None:
     document = with_crops(usual(1, ("anchor", "none", "map")), tmp_path, (22, 37))
-    data = Page(html_report.render(document, tmp_path)).data
+    data = Page(render(document, tmp_path)).data
     assert [picture["label"] for picture in data["pictures"]] == ["Sequence_0, QP 37", "Sequence_0, QP 22"]
     picture = data["pictures"][0]
     assert list(picture["images"]) == ["original", "anchor", "none", "map"]
@@ -279,19 +287,21 @@ def test_crops_are_in_the_page(tmp_path: Path) -> None:
 
 def test_unit_maps_are_cut_to_the_crop() -> None:
     choices = [[0, 1, 2, 0, 1, 2, 0], [1, 2, 0, 1, 2, 0, 1], [2, 0, 1, 2, 0, 1, 2], [0, 1, 2, 0, 1, 2, 0]]
-    found = html_report.unit_map({**CROP, "units": {"unit_size": 64, "choices": choices, "indices": [3, 2], "mode": "map"}})
+    found = html_report.unit_map(Crop("a.png", "b.png", **CROP, units=None), Units("map", [3, 2], 64, choices))
     assert found["names"] == ["not filtered", "network 3", "network 2"]
     assert found["looks"] == ["n0", "n4", "n3"]
-    assert [tuple(unit.values()) for unit in found["units"]] == [
-        (0, 0, 24, 48, 0), (24, 0, 64, 48, 1), (88, 0, 8, 48, 2), (0, 48, 24, 16, 1), (24, 48, 64, 16, 2), (88, 48, 8, 16, 0),
-    ]  # fmt: skip
+    left, right = (
+        [(0, top, 24, height, network), (24, top, 64, height, other), (88, top, 8, height, last)]
+        for top, height, network, other, last in ((0, 48, 0, 1, 2), (48, 16, 1, 2, 0))
+    )
+    assert [tuple(unit.values()) for unit in found["units"]] == [*left, *right]
     assert sum(unit["width"] * unit["height"] for unit in found["units"]) == CROP["width"] * CROP["height"]
 
 
 def test_without_crops_the_page_says_so(tmp_path: Path) -> None:
-    assert "This run made no crops" in Page(html_report.render(usual(), tmp_path)).sections["pictures"]
+    assert "This run made no crops" in Page(render(usual(), tmp_path)).sections["pictures"]
     document = with_crops(usual(), tmp_path)
-    assert "in the results folder; make this page from there" in Page(html_report.render(document)).sections["pictures"]
+    assert "in the results folder; make this page from there" in Page(render(document)).sections["pictures"]
 
 
 def test_crops_that_would_be_too_many_are_left_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,11 +311,11 @@ def test_crops_that_would_be_too_many_are_left_out_and_said(tmp_path: Path, monk
             name = f"crops/{row['sequence']}-{row['variant']}-{row['qp']}.png"
             (tmp_path / name).write_bytes((tmp_path / row["crop"]["file"]).read_bytes())
             row["crop"]["file"] = name
-    whole = Page(html_report.render(document, tmp_path))
+    whole = Page(render(document, tmp_path))
     assert len(whole.data["pictures"]) == 4
     assert "more are in the results folder" not in whole.sections["pictures"]
     monkeypatch.setattr(html_report, "CROP_BYTES", sum(map(len, whole.data["images"].values())) - 1)
-    part = Page(html_report.render(document, tmp_path))
+    part = Page(render(document, tmp_path))
     assert [picture["label"] for picture in part.data["pictures"]] == ["Sequence_0, QP 37", "Sequence_0, QP 22", "Sequence_1, QP 37"]
     assert "1 more are in the results folder" in part.sections["pictures"]
 
@@ -326,18 +336,18 @@ def test_a_crop_that_cannot_be_had_is_an_error(tmp_path: Path, name: str, messag
     (folder / "crops" / "text.png").write_text("not a picture")
     document["rows"][3]["crop"]["file"] = name
     with pytest.raises(VrcnnError, match=message):
-        html_report.write_html(tmp_path / "page.html", document, folder)
+        html_report.write_html(tmp_path / "page.html", Document.from_json(document), folder)
     assert not (tmp_path / "page.html").exists()
 
 
-@pytest.mark.parametrize("render", [html_report.render, markdown_report.render])
-def test_other_documents_are_refused(render: Any) -> None:
+@pytest.mark.parametrize("make", [render, render_markdown])
+def test_other_documents_are_refused(make: Any) -> None:
     with pytest.raises(VrcnnError, match="schema None"):
-        render({"rows": [], "sequences": []})
+        make({"rows": [], "sequences": []})
     with pytest.raises(VrcnnError, match="has no rows"):
-        render(usual() | {"rows": []})
+        make(usual() | {"rows": []})
     with pytest.raises(VrcnnError, match="lacks sequences"):
-        render({key: value for key, value in usual().items() if key != "sequences"})
+        make({key: value for key, value in usual().items() if key != "sequences"})
 
 
 def test_figures_as_text() -> None:
@@ -370,7 +380,7 @@ def markdown_tables(text: str) -> list[list[list[str]]]:
 
 
 def test_markdown_has_the_same_figures() -> None:
-    text = markdown_report.render(usual())
+    text = render_markdown(usual())
     classes, sequences, gains, timing, provenance, originals = markdown_tables(text)
     assert gains[0] == ["sequence", "variant", "QP 22", "QP 27", "QP 32", "QP 37"]
     assert gains[-1] == ["mean", "integer", *4 * ["0.000"]]
@@ -391,7 +401,7 @@ def test_markdown_names_and_texts_stay_text() -> None:
     rows = [row for variant in ("anchor", "map") for row in rows_of(hostile, variant, size=hostile)]
     rows[0]["flag"] = hostile
     document = document_of(rows, processor=hostile)
-    text = markdown_report.render(document)
+    text = render_markdown(document)
     classes, sequences, flags, _timing, provenance, originals = markdown_tables(text)
     assert classes[1][0] == f"class {hostile}"
     assert sequences[1][0] == hostile
@@ -414,8 +424,8 @@ def test_report_command(tmp_path: Path) -> None:
     options = [word for name, path in outputs.items() for word in (f"--{name.removesuffix('.png')}", path)]
     done = bridge("report", tmp_path / "result.json", *options)
     assert done.returncode == 0, done.stderr
-    assert outputs["html"].read_text() == html_report.render(document, tmp_path)
-    assert outputs["markdown"].read_text() == markdown_report.render(document)
+    assert outputs["html"].read_text() == render(document, tmp_path)
+    assert outputs["markdown"].read_text() == render_markdown(document)
     assert len(outputs["csv"].read_text().splitlines()) == 9
     assert outputs["plot.png"].read_bytes().startswith(b"\x89PNG")
     shown = bridge("report", tmp_path)

@@ -11,8 +11,11 @@ import pytest
 from rich.console import Console
 
 from codec_bridge.figures.bd_rate import bd_rate
-from codec_bridge.figures.row import KEYS
-from codec_bridge.report.document import describe, print_table, summarise, write_csv, write_json, write_plot
+from codec_bridge.figures.row import KEYS, Row
+from codec_bridge.report.document import SCHEMA, Document, Flag, Summary, write_json
+from codec_bridge.report.plot import write_plot
+from codec_bridge.report.tables import print_table, write_csv
+from tests.support.documents import summary_of
 from vrcnn_int.errors import VrcnnError
 
 
@@ -32,19 +35,19 @@ def rows_of(sequence: str, variant: str, rate: float = 1.0, gray: bool = False, 
 
 
 def document_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"provenance": {"codec": "x265"}, "rows": rows, **summarise(rows)}
+    return {"schema": SCHEMA, "provenance": {"codec": "x265"}, "plan": {}, "rows": rows, **summary_of(rows)}
 
 
 def shown(document: dict[str, Any], width: int = 160) -> str:
     stream = io.StringIO()
-    print_table(document, Console(file=stream, width=width, color_system=None, markup=False))
+    print_table(Document.from_json(document), Console(file=stream, width=width, color_system=None, markup=False))
     return stream.getvalue()
 
 
 def test_summary_and_mean() -> None:
     rows = [row for name, rate in (("a", 0.9), ("b", 0.96)) for row in rows_of(name, "anchor") + rows_of(name, "integer", rate)]
     rows += rows_of("g", "anchor", gray=True) + rows_of("g", "integer", 0.8, gray=True)
-    summary = summarise(rows)
+    summary = summary_of(rows)
     assert [entry["sequence"] for entry in summary["sequences"]] == ["a", "b", "g"]
     first, _, gray = (entry["variants"]["integer"] for entry in summary["sequences"])
     for plane in "yuv":
@@ -70,7 +73,7 @@ def test_summary_uses_bits_psnr_and_method() -> None:
     points = [[(row["bits"], row["psnr_y"]) for row in rows if row["variant"] == v] for v in ("anchor", "none")]
     for method in ("pchip", "cubic", "akima"):
         expected = bd_rate(points[0], points[1], method)
-        entry = summarise(rows, method)["sequences"][0]["variants"]["none"]
+        entry = summary_of(rows, method)["sequences"][0]["variants"]["none"]
         assert (entry["bd_rate_y"], entry["bd_psnr_y"]) == (expected.bd_rate, expected.bd_psnr)
         assert (entry["methods"][method]["bd_rate_y"], entry["methods"][method]["bd_psnr_y"]) == (expected.bd_rate, expected.bd_psnr)
         assert entry["bd_rate_u"] == 0
@@ -88,7 +91,7 @@ def test_a_figure_that_cannot_be_had_is_none_with_its_reason() -> None:
     assert mean["unflagged"]["sequences"] == 1
     assert math.isclose(mean["unflagged"]["bd_rate_y"], -10)
     assert [flag["severity"] for flag in document["flags"]] == ["error"]
-    assert describe(document["flags"][0]).startswith("b, x265 ai, integer: the curves have no PSNR in common")
+    assert str(Flag(**document["flags"][0])).startswith("b, x265 ai, integer: the curves have no PSNR in common")
     text = " ".join(shown(document).split())
     assert "error: b, x265 ai, integer: the curves have no PSNR in common" in text
     assert "mean, unflagged -10.00" in text
@@ -107,7 +110,7 @@ def test_a_flagged_row_is_never_a_number() -> None:
     for key in without:
         assert all(value is None for values in found[key]["methods"].values() for value in values.values())
         assert found[key]["error"].endswith("is flagged: the encoder failed")
-    assert [describe(flag) for flag in document["flags"]] == [
+    assert [str(Flag(**flag)) for flag in document["flags"]] == [
         "a, x265 ai, none, QP 27: the encoder failed",
         "b, x265 ai, anchor, QP 37: the encoder failed",
     ]
@@ -159,7 +162,7 @@ def test_outliers_are_warnings_with_their_numbers(rates: tuple[float, ...], outl
 def test_lossless_chroma_has_no_bd_rate() -> None:
     rows = rows_of("a", "anchor") + rows_of("a", "integer", 0.9)
     rows[0]["psnr_u"] = rows[4]["psnr_u"] = 999.99
-    entry = summarise(rows)["sequences"][0]["variants"]["integer"]
+    entry = summary_of(rows)["sequences"][0]["variants"]["integer"]
     assert entry["bd_rate_u"] is None
     assert entry["bd_rate_v"] is not None
     assert "equal to the original" in entry["warnings"][0]
@@ -167,14 +170,14 @@ def test_lossless_chroma_has_no_bd_rate() -> None:
 
 def test_missing_anchor_and_double_rows() -> None:
     with pytest.raises(VrcnnError, match="a has no anchor"):
-        summarise(rows_of("a", "integer"))
+        summary_of(rows_of("a", "integer"))
     with pytest.raises(VrcnnError, match=r"a, anchor: there are two results for the same QP"):
-        summarise(rows_of("a", "anchor") + rows_of("a", "anchor"))
+        summary_of(rows_of("a", "anchor") + rows_of("a", "anchor"))
 
 
 def test_too_few_points_are_a_warning() -> None:
     rows = rows_of("a", "anchor")[:3] + rows_of("a", "none")[:3]
-    entry = summarise(rows)["sequences"][0]["variants"]["none"]
+    entry = summary_of(rows)["sequences"][0]["variants"]["none"]
     assert entry["bd_rate_y"] is None
     assert "at least 4 points" in entry["error"]
 
@@ -199,7 +202,7 @@ def test_json_and_csv_come_back(tmp_path: Path) -> None:
     document = document_of(rows)
     write_json(tmp_path / "a.json", document)
     assert json.loads((tmp_path / "a.json").read_text()) == document
-    write_csv(tmp_path / "a.csv", rows)
+    write_csv(tmp_path / "a.csv", map(Row.from_json, rows))
     with (tmp_path / "a.csv").open(newline="") as file:
         back = list(csv.DictReader(file))
     assert len(back) == 8
@@ -219,9 +222,9 @@ def test_nothing_half_written(tmp_path: Path) -> None:
     with pytest.raises(VrcnnError):
         write_json(tmp_path / "no" / "a.json", document_of(rows))
     with pytest.raises(TypeError, match="qp"):
-        write_csv(tmp_path / "a.csv", [{"sequence": "a", "qp": _Unwritable()}])
+        write_csv(tmp_path / "a.csv", [Row.from_json(rows[0] | {"qp": _Unwritable()})])
     with pytest.raises(VrcnnError):
-        write_plot(tmp_path / "a.png", {"rows": [], "sequences": [], "means": []})
+        write_plot(tmp_path / "a.png", Document({}, {}, [], Summary([], [], [], [])))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -238,7 +241,7 @@ def test_plot_has_a_panel_per_sequence_and_a_curve_per_variant(tmp_path: Path, c
 
     monkeypatch.setattr(Figure, "savefig", spy)
     rows = [row for k in range(count) for v in ("anchor", "none", "integer") for row in rows_of(f"s{k}", v)]
-    write_plot(tmp_path / "a.png", document_of(rows))
+    write_plot(tmp_path / "a.png", Document.from_json(document_of(rows)))
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert [len(axes.lines) for axes in figures[0].axes] == count * [3]
     assert [axes.get_title().split("\n")[0] for axes in figures[0].axes] == [f"s{k}" for k in range(count)]

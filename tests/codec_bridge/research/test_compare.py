@@ -4,7 +4,6 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +17,8 @@ from codec_bridge.evaluation import cluster
 from codec_bridge.evaluation import work as evaluate
 from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.store import Store
-from codec_bridge.report import document as report
+from codec_bridge.report.document import Flag, Mean, Means, Summary
+from codec_bridge.report.summary import summarise
 from codec_bridge.research import compare as exactness
 from codec_bridge.video.catalogue import resolve
 from tests.support.models import random_network, shipped
@@ -181,7 +181,7 @@ def test_bd_rate_is_that_of_the_methods_networks_as_one_set(tmp_path: Path) -> N
     rates = json.loads((tmp_path / "out" / comparison.RATES).read_text())
     assert ModelSet.load(tmp_path / "out/brelu_8-7-seed1.vrcnn").identity == models.identity
     plan = Plan(tuple(sequences), (replace(settings, variants=("anchor", "integer"), model=tmp_path / "set.vrcnn"),))
-    direct = report.summarise(cluster.evaluate(plan, Store(tmp_path / "direct")).rows)["means"][0]["variants"]["integer"]["bd_rate_y"]
+    direct = summarise(cluster.evaluate(plan, Store(tmp_path / "direct")).rows).means[0].variants["integer"].bd_rate_y
     assert rates["rates"] == {"brelu 8/7": [direct]}
     assert more["BD-rate, %"] == {"brelu 8/7": f"{direct:+.2f}"}
     assert rates["sequences"] == [sequence.name for sequence in sequences]
@@ -194,15 +194,16 @@ def test_warnings_of_curves_are_passed_on_and_errors_end_it(tmp_path: Path, monk
     measure.save(shipped().networks[2], place / "model.vrcnn")
     rows = [(place, {"method": "tqt 4/7", "qp": 32, "seed": 1, "runs_in": "C library", "model": "model.vrcnn"})]
     imsave(tmp_path / "a.png", data.astronaut()[:96, 160:288])
-    flag = {"sequence": "a", "codec": "x265", "configuration": "ai", "variant": "integer", "qp": None, "text": "an outlier"}
-    document: dict[str, Any] = {"flags": [flag | {"severity": "warning"}], "means": [{"variants": {"integer": {"bd_rate_y": 4.5}}}]}
+    flag = Flag("warning", "a", "x265", "ai", "integer", None, "an outlier")
+    rate = Mean(bd_rate_y=4.5, sequences=1, encode_time=None, decode_time=None, kmac_per_sample=None, gains_y=[])
+    summary = Summary([], [], [Means(None, "x265", "ai", {"integer": rate})], [flag])
     monkeypatch.setattr(exactness.cluster, "evaluate", lambda *_: SimpleNamespace(rows=[]))
-    monkeypatch.setattr(exactness.report, "summarise", lambda *_: document)
+    monkeypatch.setattr(exactness, "summarise", lambda *_: summary)
     said: list[str] = []
     sequences = resolve(str(tmp_path / "a.png"))
     assert exactness.bd_rates(tmp_path, rows, sequences, evaluate.Settings(), said.append) == {"tqt 4/7": [4.5]}
     assert said == ["tqt 4/7, seed 1: a, x265 ai, integer: an outlier"]
-    document["flags"][0]["severity"] = "error"
+    summary.flags[0] = replace(flag, severity="error")
     with pytest.raises(VrcnnError, match="tqt 4/7, seed 1: a, x265 ai, integer: an outlier"):
         exactness.bd_rates(tmp_path, rows, sequences, evaluate.Settings(), said.append)
 

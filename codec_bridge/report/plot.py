@@ -1,0 +1,82 @@
+"""RD curves as one PNG."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from codec_bridge.figures.row import VARIANTS, Row
+from codec_bridge.report.document import Compared, Document
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = ("0.25", "tab:red", "tab:blue", "tab:green", "tab:orange", "tab:purple", "tab:brown", "tab:olive")
+MARKERS = "ovs^PDX*"
+"""Of VARIANTS, in their order."""
+
+
+def write_plot(path: str | Path, document: Document) -> None:
+    """Write a PNG with one panel per sequence: luma PSNR over rate, a curve per variant. Raises VrcnnError if it cannot be written."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    if not document.rows:
+        raise VrcnnError("there are no results to plot")
+    entries = document.summary.sequences
+    variants = [variant for variant in VARIANTS if any(row.variant == variant for row in document.rows)]
+    alone = len({(entry.codec, entry.configuration) for entry in entries}) == 1
+    columns = min(4, len(entries)) if len(entries) != 5 else 3
+    lines = -(-len(entries) // columns)
+    figure = Figure(figsize=(max(3.6 * columns, 5), 3.0 * lines + 0.7), layout="constrained")
+    FigureCanvasAgg(figure)
+    for index, entry in enumerate(entries):
+        axes = figure.add_subplot(lines, columns, index + 1)
+        rows = [row for row in document.rows if _panel(row) == _panel(entry)]
+        _draw(axes, rows, variants, labelled=index == 0)
+        axes.set_title(_title(entry, variants, alone), fontsize=9, parse_math=False)
+        if index % columns == 0:
+            axes.set_ylabel("luma PSNR (dB)", fontsize=9)
+        if index >= len(entries) - columns:
+            axes.set_xlabel("rate (kbit/s)", fontsize=9)
+    origin = document.provenance
+    words = [f"{key} {str(origin[key])[:40]}" for key in ("model", "encoder", "git_revision", "time") if origin.get(key)]
+    figure.supxlabel(", ".join(words), x=0.995, ha="right", fontsize=6, color="0.4", parse_math=False)
+    figure.legend(loc="outside upper center", ncols=len(variants), frameon=False, fontsize=9)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=130)
+
+
+def _panel(of: Row | Compared) -> tuple[str, str, str]:
+    return of.sequence, of.codec, of.configuration
+
+
+def _draw(axes: "Axes", rows: Sequence[Row], variants: Sequence[str], labelled: bool) -> None:
+    """The curves of a sequence. labelled: for the legend."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+    for variant in variants:
+        curve = [row.figures for row in rows if row.variant == variant and row.figures and not row.flag]
+        points = sorted((figures.kbps, figures.psnr_y) for figures in curve)
+        rates, qualities = [rate for rate, _ in points], [quality for _, quality in points]
+        dashes = "--" if variant in ("none", "float") else "-"
+        look = VARIANTS.index(variant)
+        (line,) = axes.plot(rates, qualities, dashes, color=COLOURS[look], marker=MARKERS[look], markersize=3.5, linewidth=1.2)
+        if labelled:
+            line.set_label(variant)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(labelsize=8)
+    axes.grid(color="0.9")
+
+
+def _title(entry: Compared, variants: Sequence[str], alone: bool) -> str:
+    """Its name and luma BD-rates, two a line. alone: there is one codec and configuration."""
+    gains = {variant: entry.variants[variant].bd_rate_y for variant in variants if variant in entry.variants}
+    shown = [f"{variant} {gain:+.2f} %" for variant, gain in gains.items() if gain is not None]
+    name = entry.sequence if alone else ", ".join(_panel(entry))
+    return "\n".join([name, *(", ".join(shown[k : k + 2]) for k in range(0, len(shown), 2))])

@@ -1,0 +1,106 @@
+"""Documents as tables: in the terminal, and rows as CSV."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from codec_bridge.figures.row import KEYS, Row
+from codec_bridge.report.document import PLANES, BdFigures, Document, Mean
+from vrcnn_int.files import replacing
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+Line = tuple[str, str, Mapping[str, BdFigures]]
+"""A sequence, its pictures, and the figures of its variants."""
+
+
+def print_table(document: Document, console: "Console") -> None:
+    """Print BD-rates per sequence, class and in the mean, then what is flagged; as many variants beside each other as fit."""
+    for means in document.summary.means:
+        _print_group(document, console, means.codec, means.configuration, means.variants)
+    for flag in document.summary.flags:
+        style = "red" if flag.severity == "error" else "yellow"
+        console.print(f"{flag.severity}: {flag}", style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_group(document: Document, console: "Console", codec: str, configuration: str, means: Mapping[str, Mean]) -> None:
+    summary = document.summary
+    entries = [entry for entry in summary.sequences if (entry.codec, entry.configuration) == (codec, configuration)]
+    rows = [row for row in document.rows if (row.codec, row.configuration) == (codec, configuration)]
+    sizes = {row.sequence: f"{row.pictures} of {row.width}x{row.height}" for row in rows}
+    lines, apart = (
+        [(entry.sequence, sizes[entry.sequence], entry.variants) for entry in entries if entry.apart is which] for which in (False, True)
+    )
+    classes = [entry for entry in summary.classes if (entry.codec, entry.configuration) == (codec, configuration)]
+    sums: list[Line] = [(f"class {entry.class_name}", "", entry.variants) for entry in classes] if len(classes) > 1 else []
+    sums.append(("mean", "", means))
+    unflagged = {variant: mean.unflagged or BdFigures() for variant, mean in means.items()}
+    if any(unflagged[variant] != mean.of_all() for variant, mean in means.items()):
+        sums.append(("mean, unflagged", "", unflagged))
+    _print_bd_rates(f"BD-rate (%), {codec} {configuration}, negative is better", lines, sums, apart, list(means), console)
+    if apart:
+        console.print("The sequences below the mean are not in it, as the plan says.", style="dim", highlight=False)
+    _print_gains(means, console)
+    compared = ((entry.sequence, variant, result.overlap_y) for entry in entries for variant, result in entry.variants.items())
+    overlaps = [(overlap, name, variant) for name, variant, overlap in compared if overlap is not None]
+    if overlaps:
+        least, name, variant = min(overlaps)
+        console.print(f"luma curves overlap by at least {least:.0f} % ({name}, {variant})", markup=False, highlight=False)
+
+
+def _print_bd_rates(
+    title: str, lines: Sequence[Line], sums: Sequence[Line], apart: Sequence[Line], variants: Sequence[str], console: "Console"
+) -> None:
+    from rich import box
+    from rich.table import Table
+
+    texts = [("sequence", "pictures"), *(line[:2] for line in (*lines, *sums, *apart))]
+    widths = [max(map(len, column)) + 1 for column in zip(*texts, strict=True)]
+    together = max(1, (console.width - sum(widths) - 1) // (3 * 8))
+    for some in (variants[k : k + together] for k in range(0, len(variants), together)):
+        table = Table(title=title, box=box.SIMPLE_HEAD, padding=0)
+        table.add_column("sequence", no_wrap=True)
+        table.add_column("pictures", justify="right", no_wrap=True)
+        for variant in some:
+            for plane in PLANES[:3]:
+                table.add_column(f"{variant}\n{plane.upper()}", justify="right", no_wrap=True, min_width=7)
+        for group, style in ((lines, None), (sums, "bold"), (apart, "dim")):
+            for name, size, results in group:
+                rates = [results[variant].bd_rate(plane) if variant in results else None for variant in some for plane in PLANES[:3]]
+                table.add_row(name, size, *map(_figure, rates), style=style)
+            table.add_section()
+        console.print(table)
+
+
+def _print_gains(means: Mapping[str, Mean], console: "Console") -> None:
+    from rich import box
+    from rich.table import Table
+
+    gains = {variant: dict(mean.gains_y) for variant, mean in means.items() if mean.gains_y}
+    if not gains:
+        return
+    qps = list(next(iter(gains.values())))
+    table = Table(title="luma PSNR above the anchor's at the same QP (dB), means", box=box.SIMPLE_HEAD, padding=0)
+    table.add_column("variant", no_wrap=True)
+    for qp in qps:
+        table.add_column(f"QP {qp}", justify="right", no_wrap=True, min_width=9)
+    for variant, values in gains.items():
+        table.add_row(variant, *(f"{values[qp]:+.4f}" for qp in qps))
+    console.print(table)
+
+
+def _figure(value: float | None) -> "Text":
+    from rich.text import Text
+
+    return Text("-") if value is None else Text(f"{value:+.2f}", style="green" if value < 0 else "red")
+
+
+def write_csv(path: str | Path, rows: Iterable[Row]) -> None:
+    """Write rows as CSV with a header line; missing values are empty. Raises VrcnnError if the file cannot be written."""
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [key for key in KEYS if key != "crop"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(row.to_json() for row in rows)
