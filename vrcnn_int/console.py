@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Callable, Mapping
 
 import typer
 from rich.console import Console
@@ -12,6 +13,17 @@ from vrcnn_int.errors import VrcnnError
 # No markup: file names may hold brackets.
 console = Console(markup=False)
 notices = Console(stderr=True, markup=False)
+
+
+def command_line(help: str, commands: Mapping[str, Callable[..., None] | typer.Typer]) -> typer.Typer:
+    """Commands and groups of commands under one name, in the order of their help."""
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=help)
+    for name, command in commands.items():
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
+    return app
 
 
 def progress_bar(*more: ProgressColumn) -> Progress:

@@ -1,6 +1,8 @@
 """codec-bridge hm, x265, libde265: the filter inside a codec's source tree."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import numpy as np
@@ -9,15 +11,15 @@ import typer
 from codec_bridge.codecs import insertion
 from codec_bridge.codecs.hm.places import HM
 from codec_bridge.codecs.hm.run import side_information
-from vrcnn_int.console import console
+from vrcnn_int.console import command_line, console
 
 
-def source_tree_app(codec: insertion.Codec, option: str = "--source") -> typer.Typer:
-    """Commands install, status and uninstall for a codec's source tree."""
-    commands = typer.Typer(no_args_is_help=True, help=f"The filter inside {codec.name}: put it into a {codec.tree}, or out again.")
+def source_tree(
+    codec: insertion.Codec, option: str = "--source", more: Mapping[str, Callable[..., None]] = MappingProxyType({})
+) -> typer.Typer:
+    """Commands install, status and uninstall for a codec's source tree, and ``more``. option: how the tree's folder is given."""
     source_option = typer.Option(option, help=f"Folder of the {codec.name} {codec.tree}.")
 
-    @commands.command("install")
     def install(
         source: Annotated[Path, source_option],
         vrcnn: Annotated[Path | None, typer.Option(help="Where libvrcnn is installed (its PREFIX); default: pkg-config knows.")] = None,
@@ -30,7 +32,6 @@ def source_tree_app(codec: insertion.Codec, option: str = "--source") -> typer.T
         console.print(f"{len(changed)} files changed; {codec.following}", highlight=False)
         console.print(f"note: {codec.notice}", highlight=False, soft_wrap=True)
 
-    @commands.command("status")
     def status(source: Annotated[Path, source_option]) -> None:
         """Say which version it is and whether the filter is in it."""
         inside = insertion.status(codec, source)
@@ -39,13 +40,13 @@ def source_tree_app(codec: insertion.Codec, option: str = "--source") -> typer.T
             console.print(f"library: {inside.library}", highlight=False, soft_wrap=True)
             console.print(f"note: {codec.notice}", highlight=False, soft_wrap=True)
 
-    @commands.command("uninstall")
     def uninstall(source: Annotated[Path, source_option]) -> None:
         """Take the filter out again: every file is as it was before."""
         changed = insertion.uninstall(codec, source)
         console.print(f"{len(changed)} files changed; the {codec.tree} is as it was", highlight=False)
 
-    return commands
+    help = f"The filter inside {codec.name}: put it into a {codec.tree}, or out again."
+    return command_line(help, {"install": install, "status": status, "uninstall": uninstall, **more})
 
 
 def hm_inspect(stream: Annotated[Path, typer.Argument(help="HEVC stream.")]) -> None:

@@ -3,15 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from codec_bridge.pairs import pictures_of
 from codec_bridge.provenance import provenance
 from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
-
-Plane = NDArray[np.uint8]
+from vrcnn_int.pairs import Plane
 
 
 def resized(plane: Plane, width: int, height: int) -> Plane:

@@ -69,9 +69,6 @@ class SideinfoVector:
     text: str
 
 
-Vector = FilterVector | RefusedVector | SideinfoVector
-
-
 @dataclass(frozen=True)
 class Suite:
     """A suite in a folder."""

@@ -13,7 +13,7 @@ from codec_bridge.video.picture import Picture
 from tests.support.hm_streams import BitWriter, escaped, unit, with_extension
 
 WIDTH, HEIGHT = 200, 72
-IDR, CRA, TRAIL = 19, 21, 1
+IDR, TRAIL = 19, 1
 
 
 def sps(long_term: bool = False, sets: int = 2) -> bytes:
