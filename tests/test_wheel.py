@@ -24,14 +24,13 @@ def python(*arguments: str, cwd: Path, **environment: str) -> str:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of the sources and unpacked into an empty folder."""
+    """The wheel, built from the source archive of a copy of the sources and unpacked into an empty folder."""
     folder = tmp_path_factory.mktemp("wheel")
     unwanted = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "*.so", "__pycache__")
     shutil.copytree(ROOT, folder / "source", ignore=unwanted)
-    pip = ("-m", "pip", "--disable-pip-version-check")
-    python(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(folder / "source"), cwd=folder)
+    python("-m", "build", "--no-isolation", "--outdir", str(folder), str(folder / "source"), cwd=folder)
     (wheel,) = folder.glob("*.whl")
-    python(*pip, "install", "--no-deps", "--target", str(folder / "site"), str(wheel), cwd=folder)
+    python("-m", "pip", "--disable-pip-version-check", "install", "--no-deps", "--target", str(folder / "site"), str(wheel), cwd=folder)
     return folder / "site"
 
 
