@@ -1,47 +1,14 @@
-"""Summaries, tables, files and plots."""
+"""Summaries of rows: figures, means, flags, outliers."""
 
-import csv
-import io
-import json
 import math
-from pathlib import Path
-from typing import Any
 
 import pytest
-from rich.console import Console
 
 from codec_bridge.figures.bd_rate import bd_rate
-from codec_bridge.figures.row import KEYS, Row
-from codec_bridge.report.document import SCHEMA, Document, Flag, Summary, write_json
-from codec_bridge.report.plot import write_plot
-from codec_bridge.report.tables import print_table, write_csv
+from codec_bridge.report.document import Flag
+from tests.codec_bridge.report.curves import document_of, rows_of, shown
 from tests.support.documents import summary_of
 from vrcnn_int.errors import VrcnnError
-
-
-def rows_of(sequence: str, variant: str, rate: float = 1.0, gray: bool = False, gain: float = 0.0) -> list[dict[str, Any]]:
-    rows = []
-    for qp, bits, psnr in ((22, 400_000, 42.0), (27, 200_000, 39.0), (32, 100_000, 36.5), (37, 50_000, 34.0)):
-        chroma = None if gray else psnr + 2
-        rows.append(
-            dict.fromkeys(KEYS)
-            | {"sequence": sequence, "width": 416, "height": 240, "pictures": 4, "qp": qp, "variant": variant, "codec": "x265"}
-            | {"class": "D" if sequence < "m" else "E", "configuration": "ai", "kmac_per_sample": 0.0 if variant == "anchor" else 54.512}
-            | {"bits": rate * bits, "kbps": rate * bits / 80, "side_information_bits": 0, "ssim_y": 0.9}
-            | {"psnr_y": psnr + gain, "psnr_u": chroma, "psnr_v": chroma, "psnr_yuv": chroma and psnr + gain * 0.75 + 0.5}
-            | {"encode_seconds": 0.1, "decode_seconds": 0.01, "filter_seconds": 0.02}
-        )
-    return rows
-
-
-def document_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"schema": SCHEMA, "provenance": {"codec": "x265"}, "plan": {}, "rows": rows, **summary_of(rows)}
-
-
-def shown(document: dict[str, Any], width: int = 160) -> str:
-    stream = io.StringIO()
-    print_table(Document.from_json(document), Console(file=stream, width=width, color_system=None, markup=False))
-    return stream.getvalue()
 
 
 def test_summary_and_mean() -> None:
@@ -180,77 +147,3 @@ def test_too_few_points_are_a_warning() -> None:
     entry = summary_of(rows)["sequences"][0]["variants"]["none"]
     assert entry["bd_rate_y"] is None
     assert "at least 4 points" in entry["error"]
-
-
-@pytest.mark.parametrize(("width", "tables"), [(160, 1), (80, 1), (71, 1), (70, 2), (50, 2)])
-def test_table(width: int, tables: int) -> None:
-    rows = rows_of("a", "anchor") + rows_of("a", "none", 1.05) + rows_of("a", "integer", 0.9)
-    text = shown(document_of(rows), width)
-    cells = [cell for line in text.splitlines() for cell in line.split() if line.split()[0] in ("a", "mean")]
-    none, integer = 3 * ["+5.00"], 3 * ["-10.00"]
-    if tables == 1:
-        assert cells == ["a", "4", "of", "416x240", *none, *integer, "mean", *none, *integer]
-    else:
-        head = ["a", "4", "of", "416x240"]
-        assert cells == [*head, *none, "mean", *none, *head, *integer, "mean", *integer]
-    gray = shown(document_of(rows_of("g", "anchor", gray=True) + rows_of("g", "none", 1.05, gray=True)))
-    assert ["g", "4", "of", "416x240", "+5.00", "-", "-"] in [line.split() for line in gray.splitlines()]
-
-
-def test_json_and_csv_come_back(tmp_path: Path) -> None:
-    rows = rows_of("a", "anchor") + rows_of("a", "none", 1.05)
-    document = document_of(rows)
-    write_json(tmp_path / "a.json", document)
-    assert json.loads((tmp_path / "a.json").read_text()) == document
-    write_csv(tmp_path / "a.csv", map(Row.from_json, rows))
-    with (tmp_path / "a.csv").open(newline="") as file:
-        back = list(csv.DictReader(file))
-    assert len(back) == 8
-    assert list(back[0]) == [key for key in KEYS if key != "crop"]
-    assert (back[0]["sequence"], back[0]["qp"], back[0]["model"], float(back[7]["psnr_y"])) == ("a", "22", "", 34.0)
-
-
-class _Unwritable:
-    def __str__(self) -> str:
-        raise TypeError("qp")
-
-
-def test_nothing_half_written(tmp_path: Path) -> None:
-    rows = rows_of("a", "anchor") + rows_of("a", "none", 1.05)
-    with pytest.raises(ValueError, match="JSON"):
-        write_json(tmp_path / "a.json", document_of(rows) | {"provenance": {"x": float("nan")}})
-    with pytest.raises(VrcnnError):
-        write_json(tmp_path / "no" / "a.json", document_of(rows))
-    with pytest.raises(TypeError, match="qp"):
-        write_csv(tmp_path / "a.csv", [Row.from_json(rows[0] | {"qp": _Unwritable()})])
-    with pytest.raises(VrcnnError):
-        write_plot(tmp_path / "a.png", Document({}, {}, [], Summary([], [], [], [])))
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("count", [1, 2, 5, 9])
-def test_plot_has_a_panel_per_sequence_and_a_curve_per_variant(tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    from matplotlib.figure import Figure
-
-    figures: list[Figure] = []
-    save = Figure.savefig
-
-    def spy(figure: Figure, *args: Any, **kwargs: Any) -> None:
-        figures.append(figure)
-        save(figure, *args, **kwargs)
-
-    monkeypatch.setattr(Figure, "savefig", spy)
-    rows = [row for k in range(count) for v in ("anchor", "none", "integer") for row in rows_of(f"s{k}", v)]
-    write_plot(tmp_path / "a.png", Document.from_json(document_of(rows)))
-    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    assert [len(axes.lines) for axes in figures[0].axes] == count * [3]
-    assert [axes.get_title().split("\n")[0] for axes in figures[0].axes] == [f"s{k}" for k in range(count)]
-    assert sorted(figures[0].axes[0].lines[0].get_ydata()) == [34.0, 36.5, 39.0, 42.0]
-
-
-def test_the_least_overlap_is_printed() -> None:
-    rows = rows_of("a", "anchor") + rows_of("a", "integer", gain=1.0) + rows_of("b", "anchor") + rows_of("b", "integer", 0.9)
-    document = document_of(rows)
-    least = document["sequences"][0]["variants"]["integer"]["overlap_y"]
-    assert least < 100
-    assert f"overlap by at least {least:.0f} % (a, integer)" in shown(document)

@@ -1,0 +1,50 @@
+"""Result documents and their JSON form, which files of earlier versions hold."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from codec_bridge.report.document import Document, read, write_json
+from codec_bridge.report.summary import summarise
+from tests.codec_bridge.report.curves import document_of, rows_of
+from vrcnn_int.errors import VrcnnError
+
+EARLIER = Path(__file__).with_name("result.json")
+"""As version 0.1.0 wrote it before documents had a type, its provenance shortened."""
+
+
+def test_documents_of_earlier_files_come_back_to_the_byte(tmp_path: Path) -> None:
+    document = read(EARLIER)
+    write_json(tmp_path / "again.json", document.to_json())
+    assert (tmp_path / "again.json").read_bytes() == EARLIER.read_bytes()
+    assert json.loads(EARLIER.read_text()) == json.loads(json.dumps({**document.to_json(), **summarise(document.rows).to_json()}))
+    assert document.summary.means[0].variants["choice"].bd_rate("y") == -0.9269280562354654
+
+
+def test_a_document_comes_back() -> None:
+    rows = rows_of("a", "anchor") + rows_of("a", "none", 1.05) + rows_of("b", "anchor") + rows_of("b", "none", gain=30)
+    rows[5]["flag"] = "failed"
+    values = document_of(rows)
+    assert [flag["severity"] for flag in values["flags"]] == ["error", "error"]
+    document = Document.from_json(values)
+    assert json.loads(json.dumps(document.to_json())) == values
+    assert Document.from_json(document.to_json()) == document
+
+
+def test_what_earlier_documents_did_not_have(tmp_path: Path) -> None:
+    values = json.loads(EARLIER.read_text())
+    comparison = values["sequences"][0]["variants"]["none"]
+    del values["sequences"][0]["apart"], comparison["gains_y"]
+    summary = Document.from_json(values).summary
+    assert not summary.sequences[0].apart
+    assert summary.sequences[0].variants["none"].gains_y == []
+
+
+def test_no_document_half_written(tmp_path: Path) -> None:
+    values = document_of(rows_of("a", "anchor") + rows_of("a", "none", 1.05))
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", values | {"provenance": {"x": float("nan")}})
+    with pytest.raises(VrcnnError):
+        write_json(tmp_path / "no" / "a.json", values)
+    assert list(tmp_path.iterdir()) == []
