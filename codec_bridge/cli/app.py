@@ -28,7 +28,7 @@ app.add_typer(pairs_app, name="pairs")
 
 hm_app = codecs.source_tree_app(HM, "--hm")
 hm_app.command("inspect")(codecs.hm_inspect)
-app.add_typer(hm_app, name="hm")
+app.add_typer(hm_app, name=HM.name.lower())
 for codec in (X265, LIBDE265):
     app.add_typer(codecs.source_tree_app(codec), name=codec.name)
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from codec_bridge.codecs.base import IN_LOOP
+from codec_bridge import codecs
 from codec_bridge.evaluation import cluster
 from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.progress import Bars, json_line
@@ -76,7 +76,7 @@ def say_rows_checked(rows: list[dict[str, Any]]) -> None:
     pictures = sum(row["checked_pictures"] or 0 for row in rows)
     samples = sum(row["checked_samples"] or 0 for row in rows)
     kernels = ", ".join(sorted({row["kernel"] for row in rows} - {None}))
-    if rows[0]["codec"] in IN_LOOP:
+    if codecs.find(rows[0]["codec"]).inside:
         say_checked_in_loop(pictures, samples, kernels, replayed=any(row["configuration"] == "ai" for row in rows))
     else:
         say_checked(pictures, samples, kernels)
