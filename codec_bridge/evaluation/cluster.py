@@ -49,7 +49,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The rows of all jobs of a plan, in its order, and what report.py's docstring calls timing."""
+    """The rows of all jobs of a plan, in its order, and what a document's provenance calls timing."""
 
     jobs: list[Job]
     rows: list[dict[str, Any]]

@@ -141,7 +141,7 @@ def _order(group: list[Job]) -> tuple[int, str, float]:
 
 
 def facts(plan: Plan, jobs: Sequence[Job]) -> dict[str, Any]:
-    """The part ``plan`` of a document (report.py)."""
+    """The part ``plan`` of a document (report/document.py)."""
     first = plan.runs[0]
     sources = {(job.source.sequence.name, job.source.pictures): job.source for job in jobs}.values()
     return {
@@ -161,7 +161,7 @@ def facts(plan: Plan, jobs: Sequence[Job]) -> dict[str, Any]:
 
 
 def programs_of(jobs: Sequence[Job]) -> dict[str, Any]:
-    """What coded and decoded, by codec: see ``provenance`` in report.py."""
+    """What coded and decoded, by codec: see ``provenance`` in report/document.py."""
     found: dict[str, Any] = {}
     for job in jobs:
         used = job.inputs["programs"]

@@ -4,7 +4,7 @@ A plan file; everything but ``sequences`` has the default that is shown::
 
     sequences = ["ctc:D", "clips"]      # sets, names, folders, files; folders and files relative to the plan's folder
     qps = [22, 27, 32, 37]
-    codecs = ["x265"]                   # x265, hm, x265-loop
+    codecs = ["x265"]                   # of codecs.CODECS
     configurations = ["ai"]             # ai, ra, ldb, ldp; a table gives each codec its own: { x265 = ["ai"], hm = ["ai", "ra"] }
     variants = ["anchor", "none", "integer"]    # or such a table; each codec has a default of its own
     frames = "auto"                     # or so many pictures of each sequence
