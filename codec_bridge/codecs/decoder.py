@@ -68,8 +68,8 @@ def _check_hash(picture: Picture, hashes: list[bytes], index: int) -> None:
     if hashes[0][:1] != bytes([nal.MD5]):
         raise CodecError(f"picture {index} carries a picture hash other than MD5, which cannot be checked")
     # Clause D.3.19.
-    found = [hashlib.md5(sample_bytes(plane)).digest() for plane in picture.planes]
-    stated = [hashes[0][1 + 16 * k : 17 + 16 * k] for k in range(len(found))]
-    wrong = [name for name, a, b in zip("YUV", found, stated, strict=False) if a != b]
-    if wrong or len(hashes[0]) != 1 + 16 * len(found):
+    actual = [hashlib.md5(sample_bytes(plane)).digest() for plane in picture.planes]
+    stated = [hashes[0][1 + 16 * k : 17 + 16 * k] for k in range(len(actual))]
+    wrong = [name for name, a, b in zip("YUV", actual, stated, strict=False) if a != b]
+    if wrong or len(hashes[0]) != 1 + 16 * len(actual):
         raise CodecError(f"picture {index} does not match its MD5 picture hash ({', '.join(wrong) or 'wrong length'})")

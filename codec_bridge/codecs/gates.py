@@ -44,18 +44,18 @@ def compare_coded(recon: Sequence[Picture], decoded: Sequence[Picture], verdicts
 
 def compare_decisions(decided: Sequence[str | None], side: Sequence[Sideinfo | None]) -> None:
     """Raise Inconsistency unless the stream says of each picture, in coding order, what its encoder printed."""
-    found = [None if information is None else information.mode for information in side]
-    if list(decided) != found:
-        at = next((i for i, (a, b) in enumerate(zip(decided, found, strict=False)) if a != b), min(len(decided), len(found)))
-        pair = [words[at] if at < len(words) else "no picture" for words in (decided, found)]
+    told = [None if information is None else information.mode for information in side]
+    if list(decided) != told:
+        at = next((i for i, (a, b) in enumerate(zip(decided, told, strict=False)) if a != b), min(len(decided), len(told)))
+        pair = [words[at] if at < len(words) else "no picture" for words in (decided, told)]
         raise Inconsistency(f"picture {at} in coding order: the encoder decided {pair[0]}, the stream says {pair[1]}")
 
 
 def compare_modes(decided: Mapping[str, int], side: Sequence[Sideinfo | None]) -> None:
     """Raise Inconsistency unless the stream has as many pictures of each mode as its encoder printed."""
-    found = Counter("none" if information is None else information.mode for information in side)
-    if dict(found) != dict(decided):
-        raise Inconsistency(f"the encoder decided {dict(decided)}, the stream says {dict(found)}")
+    told = Counter("none" if information is None else information.mode for information in side)
+    if dict(told) != dict(decided):
+        raise Inconsistency(f"the encoder decided {dict(decided)}, the stream says {dict(told)}")
 
 
 def compare_model(side: Sequence[Sideinfo | None], identity: str) -> None:

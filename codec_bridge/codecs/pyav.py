@@ -76,9 +76,9 @@ def encode(
                     raise CodecError("x265 cannot code 9-bit pictures: give 8 or 10 bits")
                 _logger.info("libx265, %sx%s %s, preset %s, %s", *layout, preset, command)
                 context = _context(*layout, Fraction(rate), {"x265-params": command, "preset": preset})
-            found = (picture.width, picture.height, picture.pixel_format)
-            if context is None or found != layout:
-                raise CodecError(f"pictures of one stream must be alike: {layout}, then {found}")
+            own = (picture.width, picture.height, picture.pixel_format)
+            if context is None or own != layout:
+                raise CodecError(f"pictures of one stream must be alike: {layout}, then {own}")
             frame = frame_from_picture(picture)
             frame.pts = count
             count += 1
@@ -123,10 +123,10 @@ def libraries() -> list[Path]:
         mapped = {line.split(maxsplit=5)[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
     except OSError:
         mapped = set()
-    found = sorted(Path(name) for name in mapped if re.search(r"/lib(avcodec|x265)[^/]*\.so[^/]*$", name))
-    if not any("avcodec" in path.name for path in found):
+    loaded = sorted(Path(name) for name in mapped if re.search(r"/lib(avcodec|x265)[^/]*\.so[^/]*$", name))
+    if not any("avcodec" in path.name for path in loaded):
         raise CodecError("cannot tell which FFmpeg library codes here: /proc/self/maps does not name it")
-    return found
+    return loaded
 
 
 def _context(width: int, height: int, pixel_format: str, rate: Fraction, options: dict[str, str]) -> av.VideoCodecContext:

@@ -76,12 +76,12 @@ def evaluate(
         nonlocal cached
         for jobs in expanding(plan, shared.pictures):
             expanded.append(jobs)
-            found, missing = look_up(jobs, store, listen)
+            kept, missing = look_up(jobs, store, listen)
             missing = [job for job in missing if job.key not in taken]
             taken.update(job.key for job in missing)
-            rows_of.update(found)
-            cached += len(found)
-            event = {"event": "planned", "sequence": jobs[0].source.sequence.name, "jobs": len(jobs), "cached": len(found)}
+            rows_of.update(kept)
+            cached += len(kept)
+            event = {"event": "planned", "sequence": jobs[0].source.sequence.name, "jobs": len(jobs), "cached": len(kept)}
             listen(event | {"cost": sum(job.cost for job in missing)})
             for job in jobs:
                 if job.source.problem:

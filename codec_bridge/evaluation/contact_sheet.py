@@ -64,9 +64,7 @@ def make(out: Path, sequences: Sequence[VideoSequence], qp: int, model: Path | N
                     axes.set_title(COLUMNS[column], fontsize=9)
                 said = sequence.name if column == 0 else f"{psnr(plane, original, 8):.2f} dB" if column < 4 else ""
                 axes.text(0.5, -0.02, said, ha="center", va="top", fontsize=8, transform=axes.transAxes, parse_math=False)
-        figure.supxlabel(
-            f"luma, x265 all-intra at QP {qp}; PSNR of the whole picture; the crop in which the network gains most; model set "
-            f"{filter_.identity[:16]}", fontsize=7, color="0.4", parse_math=False,
-        )  # fmt: skip
+        text = f"luma, x265 all-intra at QP {qp}; PSNR of the whole picture; the crop in which the network gains most; model set "
+        figure.supxlabel(text + filter_.identity[:16], fontsize=7, color="0.4", parse_math=False)
     with replacing(out) as temporary:
         figure.savefig(temporary, format="png", dpi=120)

@@ -59,10 +59,19 @@ class Job:
         """What a row says of the job, whatever came of it."""
         sequence = self.source.sequence
         return {
-            "sequence": sequence.name, "class": self.source.class_name, "width": sequence.width, "height": sequence.height,
-            "bit_depth": sequence.bit_depth, "pictures": self.source.pictures, "qp": self.qp, "variant": self.variant,
-            "codec": self.settings.codec, "configuration": self.settings.configuration, "md5": self.source.md5, "key": self.key,
-        }  # fmt: skip
+            "sequence": sequence.name,
+            "class": self.source.class_name,
+            "width": sequence.width,
+            "height": sequence.height,
+            "bit_depth": sequence.bit_depth,
+            "pictures": self.source.pictures,
+            "qp": self.qp,
+            "variant": self.variant,
+            "codec": self.settings.codec,
+            "configuration": self.settings.configuration,
+            "md5": self.source.md5,
+            "key": self.key,
+        }
 
     @property
     def event(self) -> dict[str, Any]:
@@ -89,9 +98,9 @@ def expand(plan: Plan) -> list[Job]:
     return in_order(plan, expanding(plan, Pictures()))
 
 
-def in_order(plan: Plan, found: Iterable[list[Job]]) -> list[Job]:
+def in_order(plan: Plan, expanded: Iterable[list[Job]]) -> list[Job]:
     """What ``expanding`` gave, in the order of the plan's rows."""
-    by_name = {jobs[0].source.sequence.name: jobs for jobs in found}
+    by_name = {jobs[0].source.sequence.name: jobs for jobs in expanded}
     return [job for sequence in plan.sequences for job in by_name[sequence.name]]
 
 
@@ -128,10 +137,10 @@ def _jobs_of(sequence: VideoSequence, runs: Sequence[Settings], identities: Mapp
 
 def groups(jobs: Sequence[Job]) -> list[list[Job]]:
     """The jobs that share a stream together, about the longest first."""
-    found: dict[str, dict[str, Job]] = {}
+    by_stream: dict[str, dict[str, Job]] = {}
     for job in jobs:
-        found.setdefault(job.stream, {})[job.key] = job  # sequences with equal samples have the same jobs
-    return sorted((list(group.values()) for group in found.values()), key=_order)
+        by_stream.setdefault(job.stream, {})[job.key] = job  # sequences with equal samples have the same jobs
+    return sorted((list(group.values()) for group in by_stream.values()), key=_order)
 
 
 def _order(group: list[Job]) -> tuple[int, str, float]:
@@ -145,26 +154,39 @@ def facts(plan: Plan, jobs: Sequence[Job]) -> dict[str, Any]:
     first = plan.runs[0]
     sources = {(job.source.sequence.name, job.source.pictures): job.source for job in jobs}.values()
     return {
-        "sequences": [
-            {
-                "name": source.sequence.name, "class": source.class_name, "width": source.sequence.width, "height": source.sequence.height,
-                "bit_depth": source.sequence.bit_depth, "rate": str(source.sequence.rate or 25), "pictures": source.pictures,
-                "md5": source.md5,
-            }
-            for source in sources
-        ],
+        "sequences": [_facts_of(source) for source in sources],
         "runs": [{"codec": run.codec, "configuration": run.configuration, "variants": list(run.variants)} for run in plan.runs],
-        "qps": list(first.qps), "frames": first.frames, "model": load_models(first).identity, "kernel": first.kernel,
-        "position": first.position, "preset": first.preset, "method": plan.method, "check": first.check,
+        "qps": list(first.qps),
+        "frames": first.frames,
+        "model": load_models(first).identity,
+        "kernel": first.kernel,
+        "position": first.position,
+        "preset": first.preset,
+        "method": plan.method,
+        "check": first.check,
         "apart": list(plan.apart),
-    }  # fmt: skip
+    }
+
+
+def _facts_of(source: Source) -> dict[str, Any]:
+    sequence = source.sequence
+    return {
+        "name": sequence.name,
+        "class": source.class_name,
+        "width": sequence.width,
+        "height": sequence.height,
+        "bit_depth": sequence.bit_depth,
+        "rate": str(sequence.rate or 25),
+        "pictures": source.pictures,
+        "md5": source.md5,
+    }
 
 
 def programs_of(jobs: Sequence[Job]) -> dict[str, Any]:
     """What coded and decoded, by codec: see ``provenance`` in report/document.py."""
-    found: dict[str, Any] = {}
+    by_codec: dict[str, Any] = {}
     for job in jobs:
         used = job.inputs["programs"]
-        files = found.get(job.settings.codec, {}).get("files", {})
-        found[job.settings.codec] = {"encoder": used["encoder"], "files": files | used["files"]}
-    return found
+        files = by_codec.get(job.settings.codec, {}).get("files", {})
+        by_codec[job.settings.codec] = {"encoder": used["encoder"], "files": files | used["files"]}
+    return by_codec

@@ -129,8 +129,8 @@ def _transcript() -> Iterator[io.StringIO]:
     """What the codecs log in this thread: command lines and what the programs print."""
     text = io.StringIO()
     handler = logging.StreamHandler(text)
-    here = threading.get_ident()
-    handler.addFilter(lambda record: record.thread == here)
+    thread = threading.get_ident()
+    handler.addFilter(lambda record: record.thread == thread)
     logger = logging.getLogger("codec_bridge.codecs")
     logger.setLevel(logging.INFO)
     logger.propagate = False

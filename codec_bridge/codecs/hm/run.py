@@ -81,21 +81,21 @@ def find_tools(hm: Path | None = None, anchor: Path | None = None, stop: Event |
     anchor: checkout of an unchanged HM for anchors. Raises CodecError for what is not there.
     """
     root = hm or (Path(os.environ["HM_ROOT"]) if os.environ.get("HM_ROOT") else None)
-    found = []
+    paths = []
     for word, variable in (("Encoder", "HM_ENCODER"), ("Decoder", "HM_DECODER")):
         if hm is None and os.environ.get(variable):
             program = Path(os.environ[variable])
             if not os.access(program, os.X_OK) or program.is_dir():
                 raise CodecError(f"{variable}: there is no program {program}")
-            found.append(program)
+            paths.append(program)
         elif root is None:
             raise CodecError(f"give HM's folder with --hm, or in HM_ROOT (or the program in {variable})")
         else:
-            found.append(_program(root, word))
-    configurations = (root / "cfg") if root else next((p / "cfg" for p in found[0].resolve().parents if (p / "cfg").is_dir()), None)
+            paths.append(_program(root, word))
+    configurations = (root / "cfg") if root else next((p / "cfg" for p in paths[0].resolve().parents if (p / "cfg").is_dir()), None)
     if configurations is None or not configurations.is_dir():
         raise CodecError("HM's folder of configuration files (cfg) is not found; give HM's folder with --hm or HM_ROOT")
-    return Tools(found[0], found[1], configurations, _program(anchor, "Encoder") if anchor else found[0], stop or Event())
+    return Tools(paths[0], paths[1], configurations, _program(anchor, "Encoder") if anchor else paths[0], stop or Event())
 
 
 def _program(root: Path, word: str) -> Path:
