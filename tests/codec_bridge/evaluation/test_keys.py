@@ -48,6 +48,7 @@ def stubs(monkeypatch: pytest.MonkeyPatch) -> None:
     for codec in codecs.every():
         monkeypatch.setattr(codec, "programs", lambda *_: Programs("stub 1", {"stub": "00"}))
     monkeypatch.setattr(keys, "file_hash", lambda _: "11")
+    monkeypatch.setattr(keys, "float_file", lambda _: None)
     monkeypatch.setattr(keys, "_installed", lambda _: "2")
     monkeypatch.setattr(keys.metrics, "VERSION", 1)
 
