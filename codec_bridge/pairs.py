@@ -1,7 +1,7 @@
 """Training pairs: the luma planes of coded pictures beside their originals, packed for vrcnn_int.training."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from itertools import chain, islice, zip_longest
@@ -10,11 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from codec_bridge.bitstream.errors import CodecError
-from codec_bridge.codecs import pyav as x265
-from codec_bridge.codecs.base import Encoded
-from codec_bridge.codecs.hm import run as hm
-from codec_bridge.evaluation.work import HM_FILTERS_OFF
+from codec_bridge import codecs
+from codec_bridge.codecs.base import OFF, ORDINARY, Request
 from codec_bridge.provenance import provenance
 from codec_bridge.video.catalogue import Sequence as VideoSequence
 from codec_bridge.video.catalogue import resolve
@@ -82,36 +79,27 @@ def downscaled(picture: Picture, factor: int) -> Picture:
     return Picture(tuple(planes), picture.bit_depth, picture.chroma_format)
 
 
-def coder(codec: str, filters: bool, hm_folder: Path | None) -> Callable[[Picture, int], Encoded]:
-    """What codes a picture at a QP, with in-loop filters or without. Raises CodecError for another codec, and if there is no HM."""
-    if codec == "x265":
-        return lambda picture, qp: x265.encode([picture], qp, filters=filters)
-    if codec != "hm":
-        raise CodecError(f"unknown codec {codec!r}; pictures are coded with x265 or hm")
-    tools = hm.find_tools(hm_folder)
-    tools.configuration("ai", 8)
-    return lambda picture, qp: hm.encode(tools, [picture], qp, options=() if filters else HM_FILTERS_OFF)
-
-
 def code(
     images: Path,
     qps: Sequence[int],
     out: Path,
     position: str,
-    codec: str = "x265",
+    codec: str = codecs.DEFAULT,
     downscale: int = 1,
     workers: int | None = None,
     progress: Callable[[], None] = lambda: None,
-    hm_folder: Path | None = None,
+    folders: Mapping[str, Path] | None = None,
 ) -> list[Path]:
     """Code all 8-bit pictures of a folder's pictures and videos at ``qps``; writes ``out``/pairs.qQP.npz and returns these files.
 
-    before_deblocking: coded with deblocking and SAO off; after_sao: with both on. codec: x265, or hm (its folder: hm_folder). Every coded
+    before_deblocking: coded with deblocking and SAO off; after_sao: with both on. folders: of the codec's programs. Every coded
     picture is kept in ``out``/parts under the MD5 of its original, so a run that was interrupted, or was given more pictures, codes what
     is missing.
     ``progress()`` is called after each file. Raises VrcnnError for pictures that cannot be coded.
     """
-    encode = coder(codec, position == "after_sao", hm_folder)
+    coder = codecs.find(codec)(folders)
+    coder.check("ai")
+    loop = ORDINARY if position == "after_sao" else OFF
     parts = out / "parts" / f"{codec}-{position}"
     parts.mkdir(parents=True, exist_ok=True)
 
@@ -127,8 +115,9 @@ def code(
                 for qp in qps:
                     part = parts / f"{names[-1]}.q{qp}.npz"
                     if not part.exists():
-                        (recon,) = x265.decode(encode(original, qp).data, cropping=True)  # verifies the hashes, whoever coded
-                        pairs.write(part, [(recon.planes[0], original.planes[0])], {"qp": qp, "position": position})
+                        coded = coder.code(Request(qp, original, 1, loop=loop), [original])
+                        (recon,) = coder.decode_plain(coded.data, 1)  # verifies the hashes
+                        pairs.write(part, [(recon.cropped().planes[0], original.planes[0])], {"qp": qp, "position": position})
         progress()
         return names
 

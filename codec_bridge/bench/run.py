@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge.bench.input import QP, fill, network_for
-from codec_bridge.codecs.base import get_codec
+from codec_bridge.codecs import decoder, pyav
 from codec_bridge.filter import ErrorCode, Filter, FilterError, kernels
 from codec_bridge.library import native
 from codec_bridge.video.catalogue import resolve
@@ -48,8 +48,7 @@ def photograph(name: str = "astronaut") -> NDArray[np.uint8]:
     (sequence,) = resolve(name)
     with sequence.open() as video:
         originals = [next(iter(video))]
-    codec = get_codec("x265")
-    (decoded,) = codec.decode(codec.encode(originals, QP, filters=False).data)
+    (decoded,) = decoder.decode(pyav.encode(originals, QP, filters=False).data)
     plane: NDArray[np.uint8] = decoded.planes[0].astype(np.uint8)
     return plane
 

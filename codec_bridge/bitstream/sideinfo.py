@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from codec_bridge.bitstream import slices
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.network import POSITIONS
 
@@ -236,3 +237,21 @@ class SequenceReader:
         if is_irap:
             self.identity = found.identity
         return found
+
+
+def side_information(stream: bytes) -> list[Sideinfo | None]:
+    """The side information of each picture of a stream, in decoding order; None for pictures without.
+
+    Raises CodecError or SideinfoError for a damaged stream.
+    """
+    reader = SequenceReader()
+    information = []
+    for picture in slices.pictures(stream):
+        first = picture[0]
+        information.append(reader.read(first.extension if first.first_in_picture else None, first.is_irap, first.width, first.height))
+    return information
+
+
+def side_information_bits(stream: bytes) -> int:
+    """Bits of all slice header extensions of a stream, their lengths included."""
+    return sum(segment.extension_bits for segment in slices.segments(stream))

@@ -5,8 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
+from codec_bridge import codecs as known_codecs
 from codec_bridge.cli.evaluation import evaluate, fail_if_flagged, kernels_of, results_folder, say_rows_checked
 from codec_bridge.cli.options import (
+    DEFAULT_VARIANTS,
     Backend,
     CodecName,
     CodecsFolder,
@@ -30,13 +32,14 @@ from codec_bridge.cli.options import (
     parse_frames,
     parse_numbers,
     parse_sequences,
+    program_folders,
 )
 from codec_bridge.cli.outputs import Outputs
 from codec_bridge.evaluation import cluster, jobs
 from codec_bridge.evaluation import plan as planning
-from codec_bridge.evaluation import work as evaluation
 from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.progress import json_line
+from codec_bridge.evaluation.settings import Settings, load_models
 from codec_bridge.evaluation.store import Store
 from codec_bridge.provenance import provenance
 from codec_bridge.report.document import RESULT_FILE, Document, write_json
@@ -60,10 +63,10 @@ def bdrate(
     qp: Qps = "22,27,32,37",
     variants: Annotated[
         str | None,
-        typer.Option(help="Default: x265 anchor,none,integer; inside anchor,map. More, by codec: float (torch), choice, picture, after."),
+        typer.Option(help=f"Default: {DEFAULT_VARIANTS}. More, by codec: float (torch), choice, picture, after."),
     ] = None,
     frames: Frames = "auto",
-    codec: CodecName = "x265",
+    codec: CodecName = known_codecs.DEFAULT,
     model: ModelFile = None,
     kernel: Kernel = "auto",
     position: Position = "before_deblocking",
@@ -103,24 +106,23 @@ def bdrate(
     if plan_file:
         plan = load_plan(context, plan_file)
     else:
-        settings = evaluation.Settings(
+        settings = Settings(
             codec,
             parse_numbers(qp),
-            tuple(word.strip() for word in (variants or evaluation.DEFAULT_VARIANTS.get(codec, "anchor")).split(",")),
+            tuple(word.strip() for word in variants.split(",")) if variants else known_codecs.find(codec).default_variants,
             parse_frames(frames),
             model,
             kernel,
             position,
             check=check,
             configuration=configuration,
-            hm=hm,
-            anchor_hm=anchor_hm,
-            codecs=codecs,
+            folders=program_folders(hm=hm, anchor_hm=anchor_hm, codecs=codecs),
             stream_cache=stream_cache,
             backend=backend,
         )
         chosen = parse_sequences(sequences, search_path, size, pixel_format)
         plan = Plan(chosen, (settings,), method, keep_streams=keep_streams, apart=tuple(apart or ()))
+        plan.check()
     plan.check_curves()
     if scheduler and slurm:
         raise VrcnnError("give either --scheduler or --slurm")
@@ -167,7 +169,7 @@ def document_of(plan: Plan, evaluated: cluster.Evaluation) -> Document:
     """What the JSON file holds."""
     rows = evaluated.rows
     origin = provenance(
-        model=evaluation.load_models(plan.runs[0]).identity,
+        model=load_models(plan.runs[0]).identity,
         kernels=kernels_of(rows),
         programs=jobs.programs_of(evaluated.jobs),
         timing=evaluated.timing,

@@ -13,8 +13,8 @@ from codec_bridge.bench import report as bench_report
 from codec_bridge.bench import run as bench
 from codec_bridge.cli.options import ModelFile, given, parse_numbers
 from codec_bridge.cli.outputs import Outputs
-from codec_bridge.evaluation import work as evaluation
 from codec_bridge.evaluation.plan import parse_size
+from codec_bridge.evaluation.settings import BACKENDS, Settings, load_models
 from codec_bridge.provenance import provenance
 from codec_bridge.report.document import write_json
 from vrcnn_int.console import console, progress_bar
@@ -71,15 +71,15 @@ def run_bench(
             if peers:
                 fitting = [size for size in wanted if size[0] * size[1] <= bench_peers.LARGEST]
                 document["peers"] = bench_peers.compare(fitting or wanted, counts, model, progress=show)
-    models = evaluation.load_models(evaluation.Settings(model=model))
+    models = load_models(Settings(model=model))
     document = {"provenance": provenance(model=models.identity, **document.get("peers", {}).get("versions", {})), **document}
     show_results(document, outputs)
 
 
 def check_backend(context: typer.Context, backend: str) -> None:
     """Raises VrcnnError for a backend that there is not, and for options that it has no use for."""
-    if backend not in evaluation.BACKENDS:
-        raise VrcnnError(f"unknown backend {backend!r}; there are {' and '.join(evaluation.BACKENDS)}")
+    if backend not in BACKENDS:
+        raise VrcnnError(f"unknown backend {backend!r}; there are {' and '.join(BACKENDS)}")
     if backend == "cuda" and (unfit := given(context, ("threads", "kernels", "budget"))):
         raise VrcnnError(f"--{unfit[0]} is for backend c: a GPU has no such choice")
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from codec_bridge import codecs as known_codecs
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.cli.evaluation import evaluate, fail_if_flagged, results_folder, say_checked, say_rows_checked
 from codec_bridge.cli.options import (
@@ -25,11 +26,11 @@ from codec_bridge.cli.options import (
     parse_frames,
     parse_numbers,
     parse_sequences,
+    program_folders,
 )
-from codec_bridge.codecs.base import IN_LOOP
-from codec_bridge.evaluation import cluster
-from codec_bridge.evaluation import work as evaluation
+from codec_bridge.evaluation import cluster, given
 from codec_bridge.evaluation.plan import Plan
+from codec_bridge.evaluation.settings import Settings, check_settings, load_models
 from codec_bridge.evaluation.store import Store
 from codec_bridge.report.summary import flags_of_rows
 from vrcnn_int.console import console
@@ -41,7 +42,7 @@ def check(
     sequences: Annotated[list[str] | None, typer.Option(help="As for bdrate; default: builtin.")] = None,
     qp: Qps = "22,27,32,37",
     frames: Frames = "auto",
-    codec: CodecName = "x265",
+    codec: CodecName = known_codecs.DEFAULT,
     model: ModelFile = None,
     kernel: Kernel = "auto",
     position: Position = "before_deblocking",
@@ -63,27 +64,27 @@ def check(
     hm, x265-loop: the encoder's reconstruction = the decoder's output = the stream's picture hashes, and all-intra = the oracle
     offline, with the side information read from the stream by a parser of its own. Given streams: their picture hashes.
     """
-    settings = evaluation.Settings(
+    inside = known_codecs.find(codec).inside
+    settings = Settings(
         codec,
         parse_numbers(qp),
-        ("map",) if codec in IN_LOOP else ("integer",),
+        ("map",) if inside else ("integer",),
         parse_frames(frames),
         model,
         kernel,
         position,
         check=True,
         configuration=configuration,
-        hm=hm,
-        codecs=codecs,
+        folders=program_folders(hm=hm, codecs=codecs),
         backend=backend,
     )
+    check_settings(settings)
     if not streams:
         check_plan(Plan(parse_sequences(sequences or ["builtin"], search_path, size, pixel_format), (settings,)), workers)
         return
     if sequences:
         raise VrcnnError("give either streams or --sequences")
-    evaluation.check_settings(settings)
-    if codec in IN_LOOP:
+    if inside:
         check_streams_in_loop(streams, settings)
     else:
         check_streams(streams, settings)
@@ -97,20 +98,19 @@ def check_plan(plan: Plan, workers: int | None) -> None:
     say_rows_checked(rows)
 
 
-def check_streams_in_loop(streams: list[Path], settings: evaluation.Settings) -> None:
+def check_streams_in_loop(streams: list[Path], settings: Settings) -> None:
     """Check streams of a codec with the filter inside by their picture hashes; a line for each."""
     for stream in streams:
-        check_one = evaluation.check_hm_stream if settings.codec == "hm" else evaluation.check_x265_loop_stream
-        pictures, filtered = check_one(stream, settings)
+        pictures, filtered = given.check_inside(stream, settings)
         console.print(f"{stream}: {pictures} pictures, {filtered} of them filtered, every picture hash OK", highlight=False, soft_wrap=True)
 
 
-def check_streams(streams: list[Path], settings: evaluation.Settings) -> None:
+def check_streams(streams: list[Path], settings: Settings) -> None:
     """Check streams that are filtered after decoding, with the network of each QP; a line for each."""
-    models = evaluation.load_models(settings)
+    models = load_models(settings)
     for stream in streams:
         try:
-            results = [evaluation.check_stream(stream, number, settings, models) for number in settings.qps]
+            results = [given.check_offline(stream, number, settings, models) for number in settings.qps]
         except CodecError as error:
             raise CodecError(f"{stream}: {error}") from None
         console.print(f"{stream}:", end=" ", highlight=False, soft_wrap=True)

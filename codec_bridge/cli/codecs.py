@@ -8,9 +8,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from codec_bridge.bitstream.sideinfo import side_information
 from codec_bridge.codecs import insertion
 from codec_bridge.codecs.hm.places import HM
-from codec_bridge.codecs.hm.run import side_information
 from vrcnn_int.console import command_line, console
 
 

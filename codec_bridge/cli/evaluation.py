@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from codec_bridge.codecs.base import IN_LOOP
+from codec_bridge import codecs
 from codec_bridge.evaluation import cluster
 from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.progress import Bars, json_line
@@ -81,7 +81,7 @@ def say_rows_checked(rows: list[Row]) -> None:
     figures = [row.figures for row in rows if row.figures]
     pictures, samples = sum(one.checked_pictures for one in figures), sum(one.checked_samples for one in figures)
     kernels = ", ".join(kernels_of(rows))
-    if rows[0].codec in IN_LOOP:
+    if codecs.find(rows[0].codec).inside:
         say_checked_in_loop(pictures, samples, kernels, replayed=any(row.configuration == "ai" for row in rows))
     else:
         say_checked(pictures, samples, kernels)

@@ -10,8 +10,8 @@ import typer
 from numpy.typing import NDArray
 
 from codec_bridge.cli.options import Kernel, ModelFile, PixelFormat, Size
-from codec_bridge.evaluation import work as evaluation
 from codec_bridge.evaluation.plan import parse_size
+from codec_bridge.evaluation.settings import Settings, check_settings, float_filter, load_models
 from codec_bridge.figures.metrics import picture_psnr
 from codec_bridge.filter import BACKENDS, Filter
 from codec_bridge.video.files import Video, write_y4m, write_yuv
@@ -47,9 +47,9 @@ def filter_video(
         raise VrcnnError("give either --qp or --index, to choose the network")
     if out.suffix.lower() not in (".yuv", ".y4m"):
         raise VrcnnError(f"the output is .yuv or .y4m, not {out.name!r}")
-    settings = evaluation.Settings(model=model, kernel=kernel, position=position)
-    evaluation.check_settings(settings)
-    models = evaluation.load_models(settings)
+    settings = Settings(model=model, kernel=kernel, position=position)
+    check_settings(settings)
+    models = load_models(settings)
     number = models.index_for_qp(qp, position) if index is None else index  # type: ignore[arg-type]
     if number >= len(models.networks):
         raise VrcnnError(f"the model set has no network {number}; it has 0 to {len(models.networks) - 1}")
@@ -63,7 +63,7 @@ def filter_video(
     if backend == "float":
         if scale != integer.UNIT_SCALE:
             raise VrcnnError("the float network has no output scale")
-        apply = evaluation.float_filter(settings, models, number)
+        apply = float_filter(model, models, number)
     else:
         filter_ = Filter(model, kernel, backend, threads)
 

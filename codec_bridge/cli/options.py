@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from codec_bridge.codecs.hm.run import CONFIGURATIONS
+from codec_bridge import codecs
 from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.video.catalogue import Sequence, resolve
 from vrcnn_int.errors import VrcnnError
@@ -20,11 +20,12 @@ Qps = Annotated[str, typer.Option(help="QPs, separated by commas.")]
 Frames = Annotated[
     str, typer.Option(help="Pictures a sequence, or auto: 4 under 110 000 samples, 2 under 900 000, else 1; 16 if not all-intra.")
 ]
-CodecName = Annotated[
-    str,
-    typer.Option(help="x265 (through PyAV; filtered after decoding); with the filter inside hm (your build), x265-loop (make codecs)."),
-]
-Configuration = Annotated[str, typer.Option(help=f"hm: {', '.join(CONFIGURATIONS)}; x265-loop: ai, ldp, ra; x265: ai.")]
+_OFFLINE, _INSIDE = (", ".join(f"{codec.name} ({codec.origin})" for codec in codecs.every() if codec.inside is i) for i in (False, True))
+_BY_CODEC = "; ".join(f"{codec.name}: {', '.join(codec.configurations)}" for codec in codecs.every())
+DEFAULT_VARIANTS = "; ".join(f"{codec.name} {','.join(codec.default_variants)}" for codec in codecs.every())
+
+CodecName = Annotated[str, typer.Option(help=f"{_OFFLINE}, filtered after decoding; with the filter inside {_INSIDE}.")]
+Configuration = Annotated[str, typer.Option(help=f"{_BY_CODEC}.")]
 CodecsFolder = Annotated[Path | None, typer.Option("--codecs", help="x265-loop's programs; default: VRCNN_CODECS, or build/codecs/bin.")]
 HmFolder = Annotated[Path | None, typer.Option("--hm", help="HM's folder; default: environment variables HM_ROOT, HM_ENCODER, HM_DECODER.")]
 ModelFile = Annotated[Path | None, typer.Option(help="Model set (.vrcnn); default: the shipped one.")]
@@ -44,6 +45,11 @@ def given(context: typer.Context, names: Iterable[str]) -> list[str]:
     """Those of the parameters that the user gave on the command line, in the order of ``names``."""
     sources = {name: context.get_parameter_source(name) for name in names}
     return [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
+
+
+def program_folders(**folders: Path | None) -> dict[str, Path]:
+    """Those of the codecs' folders that were given, by their names in plans."""
+    return {name: path for name, path in folders.items() if path}
 
 
 def parse_numbers(text: str) -> tuple[int, ...]:

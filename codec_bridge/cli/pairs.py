@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from codec_bridge import codecs
 from codec_bridge import pairs as coded_pairs
-from codec_bridge.cli.options import HmFolder, PixelFormat, Position, Size, Workers, check_position
+from codec_bridge.cli.options import HmFolder, PixelFormat, Position, Size, Workers, check_position, program_folders
 from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.video.catalogue import resolve
 from vrcnn_int import pairs
@@ -36,7 +37,7 @@ def code_pairs(
     out: Annotated[Path, typer.Option(help="Folder to write pairs.qQP.npz into; what an interrupted run coded there is used.")],
     qps: Annotated[str, typer.Option("--qp", help="QPs, separated by commas.")] = "22,27,32,37",
     position: Position = "before_deblocking",
-    codec: Annotated[str, typer.Option(help="Encoder: x265, or hm (your build).")] = "x265",
+    codec: Annotated[str, typer.Option(help=f"Encoder: {', '.join(codecs.CODECS)}.")] = codecs.DEFAULT,
     downscale: Annotated[int, typer.Option(help="Average so many samples in each direction first.", min=1)] = 1,
     workers: Workers = None,
     hm: HmFolder = None,
@@ -48,7 +49,9 @@ def code_pairs(
     with progress_bar() as progress:
         task = progress.add_task("files", total=len(resolve(images, rate=Fraction(1))))
         wanted = [int(part) for part in qps.split(",")]
-        files = coded_pairs.code(images, wanted, out, position, codec, downscale, workers, lambda: progress.advance(task), hm)
+        files = coded_pairs.code(
+            images, wanted, out, position, codec, downscale, workers, lambda: progress.advance(task), program_folders(hm=hm)
+        )
     for file in files:
         console.print(f"wrote {file}", soft_wrap=True)
 

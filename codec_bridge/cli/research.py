@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from codec_bridge.cli.options import Frames, Qps, SearchPath, parse_frames, parse_numbers, parse_sequences
-from codec_bridge.evaluation import work as evaluation
+from codec_bridge.evaluation.settings import Settings
 from codec_bridge.research import compare
 from codec_bridge.research.super_resolution import make as upscale
 from vrcnn_int import pairs
@@ -27,7 +27,7 @@ def compare_methods(
 
     What was evaluated before is kept in the folder. Exit code 1 if a kernel differs.
     """
-    settings = evaluation.Settings(qps=parse_numbers(qp), frames=parse_frames(frames))
+    settings = Settings(qps=parse_numbers(qp), frames=parse_frames(frames))
     chosen = parse_sequences(sequences, search_path) if sequences else ()
     warnings: list[str] = []
     with progress_bar() as progress:

@@ -1,27 +1,28 @@
-"""Codecs, one module each, found by their word on the command line."""
+"""What a codec is to the rest of the bridge: what it is asked, what it gives, and what every one of them can do."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
-from importlib import import_module
-from typing import TYPE_CHECKING, Protocol, cast
+from pathlib import Path
+from threading import Event
+from typing import ClassVar, Protocol
 
 from codec_bridge.bitstream.errors import CodecError
+from codec_bridge.bitstream.sideinfo import Sideinfo
+from codec_bridge.codecs import decoder
+from codec_bridge.codecs.programs import Programs
+from codec_bridge.video.picture import Picture
 
-if TYPE_CHECKING:
-    from codec_bridge.video.picture import Picture
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
+"""Of x265. Codecs without presets ignore them, so that one plan can run several codecs."""
 
-OFFLINE = ("x265",)
-"""Codecs that know nothing of the filter: all-intra, their pictures are filtered after decoding."""
-
-IN_LOOP = ("hm", "x265-loop")
-"""Codecs with the filter inside, in any configuration; `evaluate` knows how to run each of them."""
-
-CODECS = OFFLINE + IN_LOOP
+Watch = Callable[[Iterable[Picture]], Iterable[Picture]]
+"""Called with pictures as they come; passes them on. What it raises ends the work on them."""
 
 
 class Format(Protocol):
-    """What is said of pictures before they are read: by a picture of them, or by the catalogue."""
+    """What is known of pictures before they are read: by a picture of them, or by the catalogue."""
 
     @property
     def width(self) -> int: ...
@@ -34,12 +35,56 @@ class Format(Protocol):
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """A coded sequence.
+class Network:
+    """Networks in the loop. position: one of network.POSITIONS. units: chosen for units of a picture, or for whole pictures only.
 
-    ``data`` is the whole stream; ``bits`` counts it without the picture hash SEI NAL units. ``encoder`` is the
-    encoder's name and version as it states them itself, ``command`` the settings it ran with, ``seconds`` the wall time
-    spent in it.
+    kernel: a word of the C library. model: a model set's file, None for the built-in one; identity: of the set, 64 hexadecimal digits.
+    """
+
+    position: str
+    units: bool
+    kernel: str = "auto"
+    model: Path | None = None
+    identity: str = ""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What filters stand in the loop."""
+
+    deblocking: bool = True
+    sao: bool = True
+    network: Network | None = None
+
+
+ORDINARY, NO_SAO, OFF = Loop(), Loop(sao=False), Loop(deblocking=False, sao=False)
+
+
+@dataclass(frozen=True)
+class Request:
+    """How pictures are coded. like: their size and format; pictures: how many. qp: 0..51. preset: one of PRESETS.
+
+    configuration: one of the codec's. rate: pictures a second, which the stream only mentions.
+    """
+
+    qp: int
+    like: Format
+    pictures: int
+    configuration: str = "ai"
+    preset: str = "medium"
+    rate: Fraction = Fraction(25)
+    loop: Loop = ORDINARY
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A coded sequence, and the encoder's side of it.
+
+    data: the whole stream. bits: of it, without picture hash SEI NAL units. pictures: how many. encoder: name and version, as the encoder
+    states them. command: the settings that it ran with. seconds: wall time in it; cpu_seconds: processor time, where it tells.
+    recon: its reconstruction, cropped, in output order; empty if it gives none. decided: what it printed of each picture with networks
+    in the loop (a mode of the side information, None for none), in the order of its log. filter_seconds: in filter and decisions.
+    kernel: that the filter ran on, None without networks.
     """
 
     data: bytes
@@ -48,31 +93,91 @@ class Encoded:
     encoder: str
     command: str
     seconds: float
+    cpu_seconds: float | None = None
+    recon: list[Picture] = field(default_factory=list)
+    decided: list[str | None] = field(default_factory=list)
+    filter_seconds: float = 0.0
+    kernel: str | None = None
 
 
-class Codec(Protocol):
-    """What the module of every offline codec has."""
+@dataclass(frozen=True)
+class Decoded:
+    """What came out of a decoder, in output order, and what the stream says.
 
-    def encode(
-        self,
-        pictures: "Iterable[Picture]",
-        qp: int,
-        *,
-        filters: bool = True,
-        sao: bool = True,
-        rate: Fraction = Fraction(25),
-        preset: str = "medium",
-    ) -> Encoded:
-        """Code pictures all-intra at a fixed QP; raises CodecError."""
+    verdicts: by POC, in decoding order, whether the picture hash was OK, wrong or missing; empty where a wrong one is an error.
+    filtered: pictures that the decoder says a network filtered, None where it does not tell; filter_seconds: it spent so long on them.
+    side: the side information of each picture in decoding order, read without the C library; side_bits: what it costs.
+    """
 
-    def decode(self, data: bytes, *, cropping: bool = False, check_hash: bool = True, pictures: int | None = None) -> "Iterator[Picture]":
-        """Decode a stream, checking its picture hashes; raises CodecError."""
+    pictures: list[Picture]
+    seconds: float
+    cpu_seconds: float | None = None
+    verdicts: list[tuple[int, str]] = field(default_factory=list)
+    filtered: int | None = None
+    filter_seconds: float = 0.0
+    side: list[Sideinfo | None] = field(default_factory=list)
+    side_bits: int = 0
 
 
-def get_codec(name: str) -> Codec:
-    """The module of an offline codec. Raises CodecError, listing the known names, if there is none."""
-    if name not in CODECS:
-        raise CodecError(f"unknown codec {name!r}; known: {', '.join(CODECS)}")
-    if name not in OFFLINE:
-        raise CodecError(f"codec {name} has the filter inside; this wants one of {', '.join(OFFLINE)}")
-    return cast(Codec, import_module("codec_bridge.codecs.pyav"))
+class Codec(ABC):
+    """A codec with its settings. Every method raises CodecError where the codec fails or is not there.
+
+    folders: where its programs are, by the names in ``settings``. stop: set where programs that run are to end.
+    """
+
+    name: ClassVar[str]
+    """Its word on the command line."""
+    origin: ClassVar[str]
+    """Where it comes from, in a few words."""
+    inside: ClassVar[bool]
+    """Whether it has the filter inside; the decoded pictures of others are filtered."""
+    variants: ClassVar[tuple[str, ...]]
+    default_variants: ClassVar[tuple[str, ...]]
+    configurations: ClassVar[tuple[str, ...]]
+    settings: ClassVar[tuple[str, ...]] = ()
+    """Names of the folders that it wants: options of the command line, keys of a plan's table programs."""
+    cost: ClassVar[float] = 1.0
+    """Seconds a picture, in proportion to the others'."""
+    cropped: ClassVar[bool] = True
+    """Whether its decoder puts out what is inside the conformance window only."""
+    sao_steers: ClassVar[bool] = False
+    """Whether SAO changes what the encoder decides, so that streams with it are not alike before SAO."""
+
+    def __init__(self, folders: Mapping[str, Path] | None = None, stop: Event | None = None) -> None:
+        self.folders, self.stop = dict(folders or {}), stop or Event()
+
+    @abstractmethod
+    def check(self, configuration: str) -> None:
+        """Raise CodecError unless the codec's programs and files for one of ``configurations`` are there."""
+
+    @abstractmethod
+    def programs(self, request: Request) -> Programs:
+        """What codes and decodes."""
+
+    @abstractmethod
+    def loop_options(self, loop: Loop) -> tuple[str, ...]:
+        """What the encoder is told of the filters in the loop. Part of the names of kept streams: it never changes."""
+
+    @abstractmethod
+    def arguments(self, request: Request) -> list[str]:
+        """Everything that the encoder is told but the names of files. Part of the keys of results: it never changes."""
+
+    @abstractmethod
+    def code(self, request: Request, pictures: Iterable[Picture]) -> Coded:
+        """Code pictures, cropped, of the request's format."""
+
+    @abstractmethod
+    def decode(self, request: Request, coded: Coded, watch: Watch = iter) -> Decoded:
+        """Decode what ``code`` gave for a request; raises gates.Inconsistency unless all that the two sides know agrees."""
+
+    @abstractmethod
+    def lagrangian(self, qp: int, bit_depth: int) -> float:
+        """Squared error that a bit is worth to the encoder."""
+
+    def decode_plain(self, data: bytes, pictures: int | None = None) -> Iterator[Picture]:
+        """Decode a stream without networks, uncropped, every picture verified. pictures: how many there must be."""
+        return decoder.decode(data, pictures=pictures)
+
+    def check_stream(self, data: bytes, network: Network) -> tuple[int, int]:
+        """Decode any stream, every picture hash verified; how many pictures it has, and how many of them networks filter."""
+        raise CodecError(f"codec {self.name} has no filter inside, whose streams could be checked by themselves")

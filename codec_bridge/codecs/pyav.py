@@ -1,4 +1,4 @@
-"""x265 through PyAV: all-intra coding at a fixed QP, and decoding that checks every picture's hash.
+"""x265 through PyAV: all-intra coding at a fixed QP.
 
 In all-intra coding the prediction uses samples before the in-loop filters, so filtering the pictures of a stream coded
 with the filters off, after decoding, gives exactly what a codec with that filter inside would give. x265's deblocking
@@ -6,10 +6,10 @@ does not change its coding decisions; its SAO does, through the entropy coder's 
 more than SAO's syntax.
 """
 
-import hashlib
 import logging
+import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -20,13 +20,13 @@ from av.codec.context import Flags
 
 from codec_bridge.bitstream import nal
 from codec_bridge.bitstream.errors import CodecError
-from codec_bridge.codecs.base import Encoded
-from codec_bridge.video.container import frame_from_picture, picture_from_frame
-from codec_bridge.video.picture import Picture, VideoError, sample_bytes
+from codec_bridge.codecs.base import NO_SAO, OFF, ORDINARY, PRESETS, Codec, Coded, Decoded, Loop, Request, Watch
+from codec_bridge.codecs.programs import Programs, file_hash
+from codec_bridge.video.container import frame_from_picture
+from codec_bridge.video.picture import Picture
 
 _logger = logging.getLogger(__name__)
 
-PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
 MIN_SIZE = 16  # x265 refuses narrower and lower pictures
 
 
@@ -45,7 +45,7 @@ def encode(
     sao: bool = True,
     rate: Fraction = Fraction(25),
     preset: str = "medium",
-) -> Encoded:
+) -> Coded:
     """Code pictures all-intra at QP ``qp`` (0..51), every slice at that QP, with MD5 picture hashes.
 
     pictures: alike in size (at least 16x16) and format (4:0:0, 4:2:0, 4:2:2 or 4:4:4; 8 or 10 bits); what ``crop``
@@ -76,9 +76,9 @@ def encode(
                     raise CodecError("x265 cannot code 9-bit pictures: give 8 or 10 bits")
                 _logger.info("libx265, %sx%s %s, preset %s, %s", *layout, preset, command)
                 context = _context(*layout, Fraction(rate), {"x265-params": command, "preset": preset})
-            found = (picture.width, picture.height, picture.pixel_format)
-            if context is None or found != layout:
-                raise CodecError(f"pictures of one stream must be alike: {layout}, then {found}")
+            own = (picture.width, picture.height, picture.pixel_format)
+            if context is None or own != layout:
+                raise CodecError(f"pictures of one stream must be alike: {layout}, then {own}")
             frame = frame_from_picture(picture)
             frame.pts = count
             count += 1
@@ -97,58 +97,7 @@ def encode(
     coded = len(nal.access_units(nal.split(bytes(data)))) if data else 0
     if coded != count:
         raise CodecError(f"x265 failed: it was given {count} pictures and coded {coded}")
-    return Encoded(bytes(data), nal.bits_without_hash(bytes(data)), count, encoder_version(), f"{command} preset={preset}", seconds)
-
-
-def decode(data: bytes, *, cropping: bool = False, check_hash: bool = True, pictures: int | None = None) -> Iterator[Picture]:
-    """Decode an HEVC byte stream (any encoder's), picture by picture in output order.
-
-    cropping: False gives the coded planes with ``crop`` saying what lies outside the conformance window, True the
-    pictures inside it. check_hash: every picture must carry an MD5 picture hash and decode to it. pictures: how many
-    there must be.
-    Raises CodecError, naming the picture (counted from 0 in decoding order), for a damaged stream, a picture whose hash
-    is missing or does not match, and a wrong number of pictures.
-    """
-    nals = nal.split(data)
-    units = nal.access_units(nals)
-    if pictures is not None and len(units) != pictures:
-        raise CodecError(f"the stream has {len(units)} pictures instead of {pictures}")
-    windows = {nal.parse_sps(part).window for part in nals if part.type == nal.SPS and part.layer == 0}
-    if len(windows) != 1:
-        raise CodecError(f"the stream has {len(windows) or 'no'} sequence parameter sets of different windows")
-    crop = windows.pop()
-
-    # Packets are numbered by pts, so that a decoded picture finds its access unit's hash whatever the output order is.
-    context = av.CodecContext.create("hevc", "r")
-    if not isinstance(context, av.VideoCodecContext):
-        raise CodecError("FFmpeg has no HEVC decoder")
-    context.thread_count = 1  # frame threads drop damaged pictures without an error
-    context.options = {"err_detect": "explode", "apply_cropping": "0"}
-    decoded: set[int] = set()
-    for number, unit in enumerate([*units, None]):
-        packet = None
-        if unit is not None:
-            packet = av.Packet(b"".join(b"\0\0\0\1" + part.data for part in unit))
-            packet.pts = packet.dts = number
-        try:
-            frames = context.decode(packet)
-        except av.FFmpegError as error:
-            at = min(number, len(units) - 1)
-            raise CodecError(f"picture {at} cannot be decoded: {error.strerror or error}") from None
-        for frame in frames:
-            index = frame.pts
-            if index is None or index in decoded:
-                raise CodecError(f"the stream is damaged after picture {len(decoded)}: a picture came out twice")
-            decoded.add(index)
-            try:
-                picture = picture_from_frame(frame, crop)
-            except VideoError as error:
-                raise CodecError(f"picture {index}: {error}") from None
-            if check_hash:
-                _check_hash(picture, nal.picture_hashes(units[index]), index)
-            yield picture.cropped() if cropping else picture
-    if len(decoded) != len(units):
-        raise CodecError(f"the stream has {len(units)} pictures, {len(decoded)} came out of the decoder")
+    return Coded(bytes(data), nal.bits_without_hash(bytes(data)), count, encoder_version(), f"{command} preset={preset}", seconds)
 
 
 @cache
@@ -174,10 +123,10 @@ def libraries() -> list[Path]:
         mapped = {line.split(maxsplit=5)[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
     except OSError:
         mapped = set()
-    found = sorted(Path(name) for name in mapped if re.search(r"/lib(avcodec|x265)[^/]*\.so[^/]*$", name))
-    if not any("avcodec" in path.name for path in found):
+    loaded = sorted(Path(name) for name in mapped if re.search(r"/lib(avcodec|x265)[^/]*\.so[^/]*$", name))
+    if not any("avcodec" in path.name for path in loaded):
         raise CodecError("cannot tell which FFmpeg library codes here: /proc/self/maps does not name it")
-    return found
+    return loaded
 
 
 def _context(width: int, height: int, pixel_format: str, rate: Fraction, options: dict[str, str]) -> av.VideoCodecContext:
@@ -193,14 +142,53 @@ def _context(width: int, height: int, pixel_format: str, rate: Fraction, options
     return context
 
 
-def _check_hash(picture: Picture, hashes: list[bytes], index: int) -> None:
-    if len(hashes) != 1:
-        raise CodecError(f"picture {index} carries {len(hashes) or 'no'} picture hashes instead of one")
-    if hashes[0][:1] != bytes([nal.MD5]):
-        raise CodecError(f"picture {index} carries a picture hash other than MD5, which cannot be checked")
-    # Clause D.3.19.
-    found = [hashlib.md5(sample_bytes(plane)).digest() for plane in picture.planes]
-    stated = [hashes[0][1 + 16 * k : 17 + 16 * k] for k in range(len(found))]
-    wrong = [name for name, a, b in zip("YUV", found, stated, strict=False) if a != b]
-    if wrong or len(hashes[0]) != 1 + 16 * len(found):
-        raise CodecError(f"picture {index} does not match its MD5 picture hash ({', '.join(wrong) or 'wrong length'})")
+class X265(Codec):
+    """x265 as it comes with PyAV: it knows nothing of the filter."""
+
+    name = "x265"
+    origin = "through PyAV"
+    inside = False
+    variants = ("anchor", "none", "integer", "float", "choice")
+    default_variants = ("anchor", "none", "integer")
+    configurations = ("ai",)
+    cropped = False
+
+    def check(self, configuration: str) -> None:
+        """Nothing: the library is loaded when it is wanted."""
+
+    def programs(self, request: Request) -> Programs:
+        """PyAV's libraries."""
+        return Programs(encoder_version(), {path.name: file_hash(path) for path in libraries()})
+
+    def loop_options(self, loop: Loop) -> tuple[str, ...]:
+        """As x265's program is told it. Raises CodecError for networks, and for SAO without deblocking."""
+        if loop not in (ORDINARY, NO_SAO, OFF):
+            raise CodecError("x265 through PyAV has deblocking and SAO, deblocking, or no filters in the loop")
+        return (*(() if loop.deblocking else ("--no-deblock",)), *(() if loop.sao else ("--no-sao",)))
+
+    def arguments(self, request: Request) -> list[str]:
+        """Preset and parameters."""
+        return ["preset", request.preset, "x265-params", x265_params(request.qp, request.loop.deblocking, request.loop.sao)]
+
+    def code(self, request: Request, pictures: Iterable[Picture]) -> Coded:
+        """Code with the library in this process."""
+        filters, sao = request.loop.deblocking, request.loop.sao
+        return encode(pictures, request.qp, filters=filters, sao=sao, rate=request.rate, preset=request.preset)
+
+    def decode(self, request: Request, coded: Coded, watch: Watch = iter) -> Decoded:
+        """Decode with FFmpeg. The encoder gives no reconstruction: its MD5 of each picture stands for it."""
+        start = perf_counter()
+        pictures = list(watch(self.decode_plain(coded.data, coded.pictures)))
+        return Decoded(pictures, perf_counter() - start)
+
+    def lagrangian(self, qp: int, bit_depth: int) -> float:
+        """x265's, for fixed QPs."""
+        return lagrangian(qp, bit_depth)
+
+
+CODEC = X265
+
+
+def lagrangian(qp: int, bit_depth: int) -> float:
+    """Squared error that a bit is worth to x265."""
+    return 0.038 * math.exp(0.234 * qp) * float(4 ** (bit_depth - 8))

@@ -1,24 +1,19 @@
 """Bit-consistency: oracle = C library = filtered decoder output, or the first layer, channel and sample that differ."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge.bitstream.sideinfo import Sideinfo
+from codec_bridge.codecs.gates import Inconsistency, compare_sides
 from codec_bridge.filter import Filter
 from codec_bridge.video.picture import Picture
 from vrcnn_int import integer
-from vrcnn_int.errors import VrcnnError
 
 UNIT = 64
 """Side of the squares in which the decoder's side is filtered: the other side filters whole pictures."""
-
-
-class Inconsistency(VrcnnError):
-    """Two implementations that must agree do not; the message says where first."""
 
 
 @dataclass(frozen=True)
@@ -104,22 +99,6 @@ def check_picture(
     return int(plane.size)
 
 
-def compare_sides(encoder_side: Picture, other_side: Picture, name: str, other: str = "decoder") -> None:
-    """Raise Inconsistency, naming plane and sample, if two pictures that must be equal are not. other: the word for the second."""
-    if len(encoder_side.planes) != len(other_side.planes):
-        raise Inconsistency(f"{name}: {len(encoder_side.planes)} planes on the encoder's side, {len(other_side.planes)} on the {other}'s")
-    for plane, left, right in zip("YUV", encoder_side.planes, other_side.planes, strict=False):
-        if left.shape != right.shape:
-            raise Inconsistency(f"{name}: plane {plane} is {left.shape} on the encoder's side, {right.shape} on the {other}'s")
-        unequal = np.argwhere(left != right)
-        if len(unequal):
-            y, x = (int(i) for i in unequal[0])
-            raise Inconsistency(
-                f"{name}: encoder and {other} differ in plane {plane} at sample ({x}, {y}): "
-                f"{left[y, x]} and {right[y, x]}; {len(unequal)} samples differ"
-            )
-
-
 def replay(filter_: Filter, side: Sideinfo | None, unfiltered: Picture, deblocked: Picture, anchor: Picture) -> Picture:
     """What a decoder makes of an all-intra picture, from its reconstructions with other filters (c/SPECIFICATION.md, section 8).
 
@@ -134,42 +113,3 @@ def replay(filter_: Filter, side: Sideinfo | None, unfiltered: Picture, deblocke
     return anchor.with_luma(
         filter_.filter_units(luma, source.bit_depth, side.indices, side.units, side.unit_size, side.scale, background.planes[0])
     )
-
-
-def compare_coded(recon: Sequence[Picture], decoded: Sequence[Picture], verdicts: Sequence[tuple[int, str]]) -> int:
-    """Raise Inconsistency unless every hash was OK and the decoder's output is the encoder's; returns the luma samples compared."""
-    wrong = [f"POC {poc} ({verdict})" for poc, verdict in verdicts if verdict != "OK"]
-    if wrong:
-        raise Inconsistency(f"the decoder finds {len(wrong)} of {len(verdicts)} picture hashes missing or wrong: {', '.join(wrong[:3])}")
-    if not len(recon) == len(decoded) == len(verdicts):
-        raise Inconsistency(f"{len(recon)} pictures coded, {len(decoded)} decoded, {len(verdicts)} hashes verified")
-    for number, (left, right) in enumerate(zip(recon, decoded, strict=True)):
-        compare_sides(left, right, f"picture {number}")
-    return sum(picture.planes[0].size for picture in recon)
-
-
-def compare_decisions(decided: Sequence[str | None], side: Sequence[Sideinfo | None]) -> None:
-    """Raise Inconsistency unless the stream says of each picture, in coding order, what its encoder printed."""
-    found = [None if information is None else information.mode for information in side]
-    if list(decided) != found:
-        at = next((i for i, (a, b) in enumerate(zip(decided, found, strict=False)) if a != b), min(len(decided), len(found)))
-        pair = [words[at] if at < len(words) else "no picture" for words in (decided, found)]
-        raise Inconsistency(f"picture {at} in coding order: the encoder decided {pair[0]}, the stream says {pair[1]}")
-
-
-def compare_modes(decided: Mapping[str, int], side: Sequence[Sideinfo | None]) -> None:
-    """Raise Inconsistency unless the stream has as many pictures of each mode as its encoder printed."""
-    found = Counter("none" if information is None else information.mode for information in side)
-    if dict(found) != dict(decided):
-        raise Inconsistency(f"the encoder decided {dict(decided)}, the stream says {dict(found)}")
-
-
-def compare_model(side: Sequence[Sideinfo | None], identity: str) -> None:
-    """Raise Inconsistency if the side information names another model set than ``identity`` (hexadecimal)."""
-    named = {information.identity.hex() for information in side if information is not None and information.identity}
-    others = sorted(named - {identity[:8]})
-    if others:
-        raise Inconsistency(
-            f"the encoder filters with model set {', '.join(others)}, this evaluation is of {identity[:16]}: "
-            "build the codec again with this libvrcnn, or give --model"
-        )

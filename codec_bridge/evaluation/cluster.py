@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
-from codec_bridge.evaluation.jobs import Job, Task, expanding, groups, in_order, read, run
+from codec_bridge.evaluation.jobs import Job, expanding, groups, in_order
 from codec_bridge.evaluation.plan import Plan
+from codec_bridge.evaluation.settings import EvaluationError
+from codec_bridge.evaluation.sources import Pictures
 from codec_bridge.evaluation.store import LOCK, DamagedError, Result, Store
-from codec_bridge.evaluation.work import STOP, EvaluationError
+from codec_bridge.evaluation.worker import Shared, Task, run
 from codec_bridge.figures.row import Row
 from codec_bridge.video.picture import Picture
 from vrcnn_int.models import builtin_path
@@ -48,19 +50,23 @@ class Place:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The rows of all jobs of a plan, in its order, and what report.py's docstring calls timing."""
+    """The rows of all jobs of a plan, in its order, and what a document's provenance calls timing."""
 
     jobs: list[Job]
     rows: list[Row]
     timing: dict[str, Any]
 
 
-def evaluate(plan: Plan, store: Store, place: Place = Place(), listen: Listener = lambda _: None) -> Evaluation:
+def evaluate(
+    plan: Plan, store: Store, place: Place = Place(), listen: Listener = lambda _: None, pictures: Pictures | None = None
+) -> Evaluation:
     """Do the jobs of a plan that the store does not hold. listen: called, from several threads, with an event at each turn of a job.
 
+    pictures: keeps what was read for other evaluations of the same sequences. Several evaluations may run in one process.
     A job that fails gives a flagged row; the others go on. Raises VrcnnError if there is nowhere to run.
     """
     start = time.perf_counter()
+    shared = Shared(pictures or Pictures())
     rows_of: dict[str, Row] = {}
     expanded: list[list[Job]] = []
     taken: set[str] = set()
@@ -69,14 +75,14 @@ def evaluate(plan: Plan, store: Store, place: Place = Place(), listen: Listener 
     def tasks() -> Iterator[list[Job]]:
         """What is to be done, while sequences are still being read."""
         nonlocal cached
-        for jobs in expanding(plan):
+        for jobs in expanding(plan, shared.pictures):
             expanded.append(jobs)
-            found, missing = look_up(jobs, store, listen)
+            kept, missing = look_up(jobs, store, listen)
             missing = [job for job in missing if job.key not in taken]
             taken.update(job.key for job in missing)
-            rows_of.update(found)
-            cached += len(found)
-            event = {"event": "planned", "sequence": jobs[0].source.sequence.name, "jobs": len(jobs), "cached": len(found)}
+            rows_of.update(kept)
+            cached += len(kept)
+            event = {"event": "planned", "sequence": jobs[0].source.sequence.name, "jobs": len(jobs), "cached": len(kept)}
             listen(event | {"cost": sum(job.cost for job in missing)})
             for job in jobs:
                 if job.source.problem:
@@ -88,8 +94,8 @@ def evaluate(plan: Plan, store: Store, place: Place = Place(), listen: Listener 
         wanted = tasks()
         listen({"event": "start", "jobs": len(plan.sequences) * sum(len(run.variants) * len(run.qps) for run in plan.runs)})
         for first in wanted:
-            with connect(plan, place) as client:
-                busy, workers = _run(client, plan, place, chain([first], wanted), store, rows_of, listen)
+            with connect(plan, place, shared) as client:
+                busy, workers = _run(client, plan, place, shared.pictures, chain([first], wanted), store, rows_of, listen)
         jobs = in_order(plan, expanded)
     wall = time.perf_counter() - start
     rows = [job.flagged(job.source.problem) if job.source.problem else job.renamed(rows_of[job.key]) for job in jobs]
@@ -127,6 +133,7 @@ def _run(
     client: "Client",
     plan: Plan,
     place: Place,
+    pictures: Pictures,
     waiting: Iterator[list[Job]],
     store: Store,
     rows: dict[str, Row],
@@ -141,20 +148,20 @@ def _run(
     sources: dict[str | None, Any] = {}
     unfinished = Counter[str | None]()
     busy, threads = 0.0, 1
-    done = as_completed()
+    done = as_completed(loop=client.loop)
 
     def submit(jobs: list[Job]) -> None:
-        first, folder, pictures, model = jobs[0], None, None, None
+        first, folder, originals, model = jobs[0], None, None, None
         if uploads:
             md5 = first.source.md5
             if md5 not in sources:
-                sources[md5] = client.submit(_same, read(first.source.sequence, first.source.pictures)[0], key=f"pictures-{md5}")
-            pictures, model = sources[md5], (first.settings.model or builtin_path()).read_bytes()
+                sources[md5] = client.submit(_same, pictures.read(first.source.sequence, first.source.pictures)[0], key=f"pictures-{md5}")
+            originals, model = sources[md5], (first.settings.model or builtin_path()).read_bytes()
         else:
             folder = store.folder.resolve()
         task = Task(tuple(jobs), plan.keep_streams, model)
         unfinished[first.source.md5] += 1
-        future = client.submit(_work, task, folder, pictures, key=f"{first}-{first.key}", pure=False)
+        future = client.submit(_work, task, folder, originals, key=f"{first}-{first.key}", pure=False)
         running[future.key] = jobs
         done.add(future)
 
@@ -202,13 +209,19 @@ def _work(task: Task, folder: Path | None, originals: list[Picture] | None) -> l
         raise EvaluationError(f'worker {worker.name} does not have the results folder; set transfer = "upload" in the plan')
     # Dask adds the worker's address, as "worker".
     say = partial(_say, worker, task.jobs[0].event | {"variant": ", ".join(job.variant for job in task.jobs), "name": str(worker.name)})
-    results = run(task, say, originals)
+    results = run(task, say, originals, _shared(worker))
     if folder:
         store = Store(folder)
         for result in results:
             store.save(result)
             result.files, result.log = {}, ""
     return results
+
+
+def _shared(worker: Any, shared: Shared | None = None) -> Shared:
+    """What the jobs on a worker share: the evaluation's own for workers in its process, elsewhere the worker's."""
+    kept: Shared = vars(worker).setdefault("vrcnn_shared", shared or Shared())
+    return kept
 
 
 def _say(worker: Any, names: dict[str, Any], step: str) -> None:
@@ -222,13 +235,12 @@ def _one_thread_each() -> None:
 
 
 @contextmanager
-def connect(plan: Plan, place: Place) -> "Iterator[Client]":
+def connect(plan: Plan, place: Place, shared: Shared) -> "Iterator[Client]":
     """A client of the cluster that the jobs run on. On the way out after an error, jobs in flight are given up."""
     from distributed import Client, LocalCluster
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
-    STOP.clear()
     with ExitStack() as stack:
         if place.slurm:
             cluster: Any = stack.enter_context(slurm_cluster(plan))
@@ -238,6 +250,8 @@ def connect(plan: Plan, place: Place) -> "Iterator[Client]":
             threads = place.workers or os.cpu_count() or 1
             local = LocalCluster(n_workers=1, threads_per_worker=threads, processes=False, dashboard_address="127.0.0.1:0", memory_limit=0)
             cluster = stack.enter_context(local)
+            for worker in cluster.workers.values():
+                _shared(worker, shared)
         try:
             client = stack.enter_context(Client(place.scheduler or cluster, timeout=WAIT))
             if place.scheduler:
@@ -247,17 +261,8 @@ def connect(plan: Plan, place: Place) -> "Iterator[Client]":
         try:
             yield client
         except BaseException:
-            give_up()
+            shared.stop.set()  # jobs end at their next picture, programs at once
             raise
-
-
-def give_up() -> None:
-    """Make the jobs of this process end at their next picture, and programs that it runs at once."""
-    import psutil
-
-    STOP.set()
-    for child in psutil.Process().children(recursive=True):
-        child.terminate()
 
 
 def slurm_cluster(plan: Plan) -> Any:

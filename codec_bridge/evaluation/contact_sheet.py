@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from codec_bridge.codecs import pyav as x265
+from codec_bridge.codecs import decoder, pyav
 from codec_bridge.figures.metrics import psnr
 from codec_bridge.filter import Filter
 from codec_bridge.video.catalogue import Sequence as VideoSequence
@@ -51,7 +51,7 @@ def make(out: Path, sequences: Sequence[VideoSequence], qp: int, model: Path | N
             (picture,) = sequence.open(1)
             if picture.bit_depth != 8:
                 raise VrcnnError(f"{sequence.name} has {picture.bit_depth} bits; the sheet shows 8-bit pictures")
-            (plain,), (ordinary,) = (x265.decode(x265.encode([picture], qp, filters=on).data, cropping=False) for on in (False, True))
+            (plain,), (ordinary,) = (decoder.decode(pyav.encode([picture], qp, filters=on).data, cropping=False) for on in (False, True))
             filtered = filter_.filter_picture(plain, qp=qp).cropped().planes[0]
             original, before, anchor = (some.planes[0] for some in (picture.cropped(), plain.cropped(), ordinary.cropped()))
             y, x = best_crop(original, before, filtered)
@@ -64,9 +64,7 @@ def make(out: Path, sequences: Sequence[VideoSequence], qp: int, model: Path | N
                     axes.set_title(COLUMNS[column], fontsize=9)
                 said = sequence.name if column == 0 else f"{psnr(plane, original, 8):.2f} dB" if column < 4 else ""
                 axes.text(0.5, -0.02, said, ha="center", va="top", fontsize=8, transform=axes.transAxes, parse_math=False)
-        figure.supxlabel(
-            f"luma, x265 all-intra at QP {qp}; PSNR of the whole picture; the crop in which the network gains most; model set "
-            f"{filter_.identity[:16]}", fontsize=7, color="0.4", parse_math=False,
-        )  # fmt: skip
+        text = f"luma, x265 all-intra at QP {qp}; PSNR of the whole picture; the crop in which the network gains most; model set "
+        figure.supxlabel(text + filter_.identity[:16], fontsize=7, color="0.4", parse_math=False)
     with replacing(out) as temporary:
         figure.savefig(temporary, format="png", dpi=120)

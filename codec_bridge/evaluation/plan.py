@@ -4,7 +4,7 @@ A plan file; everything but ``sequences`` has the default that is shown::
 
     sequences = ["ctc:D", "clips"]      # sets, names, folders, files; folders and files relative to the plan's folder
     qps = [22, 27, 32, 37]
-    codecs = ["x265"]                   # x265, hm, x265-loop
+    codecs = ["x265"]                   # of codecs.CODECS
     configurations = ["ai"]             # ai, ra, ldb, ldp; a table gives each codec its own: { x265 = ["ai"], hm = ["ai", "ra"] }
     variants = ["anchor", "none", "integer"]    # or such a table; each codec has a default of its own
     frames = "auto"                     # or so many pictures of each sequence
@@ -40,8 +40,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from codec_bridge.codecs.base import CODECS
-from codec_bridge.evaluation.work import BY_BACKEND, DEFAULT_VARIANTS, Settings, check_settings
+from codec_bridge import codecs
+from codec_bridge.evaluation.settings import BY_BACKEND, Settings, check_settings
 from codec_bridge.figures.bd_rate import METHODS, MIN_POINTS
 from codec_bridge.video.catalogue import Sequence, resolve
 from vrcnn_int.errors import VrcnnError
@@ -56,7 +56,7 @@ class PlanError(VrcnnError):
 @dataclass(frozen=True)
 class Plan:
     """Sequences, and one Settings for each codec and configuration. apart: names of sequences that are in no mean. file: the plan file's
-    name, "" without one."""
+    name, "" without one. What contradicts itself is refused at once, what is not there by ``check``."""
 
     sequences: tuple[Sequence, ...]
     runs: tuple[Settings, ...]
@@ -91,6 +91,11 @@ class Plan:
         if self.transfer not in TRANSFERS:
             raise PlanError(f"unknown transfer {self.transfer!r}; there are {', '.join(TRANSFERS)}")
         for settings in self.runs:
+            settings.refuse()
+
+    def check(self) -> None:
+        """Raise VrcnnError for what the plan cannot be carried out with here: programs, model sets and libraries are looked for."""
+        for settings in self.runs:
             check_settings(settings)
 
     def check_curves(self) -> None:
@@ -113,7 +118,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 
 
 def load(path: Path) -> Plan:
-    """Read a plan file. Raises PlanError, with the file's name and the key, for one that is no plan."""
+    """Read a plan file, and check it. Raises PlanError, with the file's name and the key, for one that is no plan."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -121,7 +126,9 @@ def load(path: Path) -> Plan:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PlanError(f"{path} is not TOML: {error}") from None
     try:
-        return _from_values(values, path.parent, path.name)
+        plan = _from_values(values, path.parent, path.name)
+        plan.check()
+        return plan
     except VrcnnError as error:
         raise PlanError(f"{path}: {error}") from None
 
@@ -131,12 +138,12 @@ def _from_values(values: dict[str, Any], folder: Path, name: str) -> Plan:
     words = take.texts("sequences", [])
     if not words:
         raise PlanError("sequences: name at least one set, sequence, folder or file")
-    qps, codecs = take.numbers("qps", [22, 27, 32, 37]), take.texts("codecs", ["x265"])
-    for codec in codecs:
-        if codec not in CODECS:
-            raise PlanError(f"codecs: there is no {codec!r}; there are {', '.join(CODECS)}")
-    configurations = take.by_codec("configurations", codecs, {codec: ["ai"] for codec in codecs})
-    variants = take.by_codec("variants", codecs, {codec: DEFAULT_VARIANTS[codec].split(",") for codec in codecs})
+    qps, names = take.numbers("qps", [22, 27, 32, 37]), take.texts("codecs", [codecs.DEFAULT])
+    for codec in names:
+        if codec not in codecs.CODECS:
+            raise PlanError(f"codecs: there is no {codec!r}; there are {', '.join(codecs.CODECS)}")
+    configurations = take.by_codec("configurations", names, {codec: ["ai"] for codec in names})
+    variants = take.by_codec("variants", names, {codec: list(codecs.find(codec).default_variants) for codec in names})
     frames = take.value("frames", (str, int), "auto")
     if frames != "auto" and (not isinstance(frames, int) or frames < 1):
         raise PlanError(f'frames: {frames!r} is neither "auto" nor a number of pictures')
@@ -149,9 +156,9 @@ def _from_values(values: dict[str, Any], folder: Path, name: str) -> Plan:
     search_path = [folder / path for path in take.texts("search_path", [])] or None
     stream_cache = take.path("stream_cache", folder)
     slurm, apart = take.value("slurm", dict, {}), tuple(take.texts("apart", []))
-    folders = _Taker(take.value("programs", dict, {}), "programs.")
-    hm, anchor_hm, programs = (folders.path(key, folder) for key in ("hm", "anchor_hm", "codecs"))
-    folders.finish()
+    programs = _Taker(take.value("programs", dict, {}), "programs.")
+    places = {key: programs.path(key, folder) for codec in codecs.every() for key in codec.settings}
+    programs.finish()
     take.finish()
     sequences = [
         sequence
@@ -160,7 +167,7 @@ def _from_values(values: dict[str, Any], folder: Path, name: str) -> Plan:
     ]
     number = None if frames == "auto" else frames
     # Codecs without such variants have no use for the backend; if none has, the first run's refusal says so.
-    served = [codec for codec in codecs if set(variants[codec]) & set(BY_BACKEND)] or codecs
+    served = [codec for codec in names if set(variants[codec]) & set(BY_BACKEND)] or names
     runs = [
         Settings(
             codec,
@@ -173,13 +180,11 @@ def _from_values(values: dict[str, Any], folder: Path, name: str) -> Plan:
             preset,
             check,
             configuration,
-            hm,
-            anchor_hm,
-            programs,
+            {key: path for key, path in places.items() if path},
             stream_cache,
             backend if codec in served else "c",
         )
-        for codec in codecs
+        for codec in names
         for configuration in configurations[codec]
     ]
     return Plan(tuple(sequences), tuple(runs), method, transfer, keep_streams, slurm, name, apart)

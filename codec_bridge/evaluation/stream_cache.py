@@ -1,7 +1,7 @@
 """Streams without a network, kept between evaluations: another model set does not code them again.
 
 A folder with two files for each stream, KEY.hevc and KEY.json; KEY is the hash of all that determines the stream. Only streams that
-passed the gates (evaluate.py) are kept, and each time the decoder verifies every picture hash again.
+passed the gates (streams.py) are kept, and each time the decoder verifies every picture hash again.
 """
 
 import hashlib
@@ -9,14 +9,14 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from codec_bridge.codecs.base import Encoded
+from codec_bridge.codecs.base import Coded
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a stream beside its bytes: as in Encoded, and the CPU seconds of the program where it tells."""
+    """What is known of a stream beside its bytes: as in Coded."""
 
     bits: int
     pictures: int
@@ -36,8 +36,8 @@ class StreamCache:
         except OSError as error:
             raise VrcnnError(f"cannot use {folder} for streams: {error.strerror or error}") from None
 
-    def load(self, key: str) -> tuple[Encoded, Facts] | None:
-        """A stream, None if it is not kept. Raises VrcnnError if its files are not what was written."""
+    def load(self, key: str) -> Coded | None:
+        """A stream, without its reconstruction; None if it is not kept. Raises VrcnnError if its files are not what was written."""
         path = self.folder / f"{key}.json"
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -49,13 +49,13 @@ class StreamCache:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise VrcnnError(f"{path} or the stream beside it is damaged ({error}); delete both to have it coded again") from None
-        return Encoded(data, facts.bits, facts.pictures, facts.encoder, facts.command, facts.seconds), facts
+        return Coded(data, **asdict(facts))
 
-    def save(self, key: str, encoded: Encoded, cpu_seconds: float | None) -> None:
+    def save(self, key: str, coded: Coded) -> None:
         """Keep a stream; the JSON file, which tells of it, comes last."""
         path = self.folder / f"{key}.json"
-        facts = Facts(encoded.bits, encoded.pictures, encoded.encoder, encoded.command, encoded.seconds, cpu_seconds)
+        facts = Facts(coded.bits, coded.pictures, coded.encoder, coded.command, coded.seconds, coded.cpu_seconds)
         with replacing(path.with_suffix(".hevc")) as temporary:
-            temporary.write_bytes(encoded.data)
+            temporary.write_bytes(coded.data)
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps({**asdict(facts), "sha256": hashlib.sha256(encoded.data).hexdigest()}, indent=1) + "\n")
+            temporary.write_text(json.dumps({**asdict(facts), "sha256": hashlib.sha256(coded.data).hexdigest()}, indent=1) + "\n")

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from codec_bridge.evaluation import cluster
-from codec_bridge.evaluation import work as evaluate
 from codec_bridge.evaluation.plan import Plan
+from codec_bridge.evaluation.settings import Settings
+from codec_bridge.evaluation.sources import Pictures
 from codec_bridge.evaluation.store import Store
 from codec_bridge.filter import Filter, kernels
 from codec_bridge.provenance import provenance
@@ -68,7 +69,7 @@ def bd_rates(
     folder: Path,
     rows: Sequence[tuple[Path, Row]],
     sequences: Sequence[VideoSequence],
-    settings: evaluate.Settings,
+    settings: Settings,
     warn: Callable[[str], None] = lambda _: None,
 ) -> dict[str, list[float]]:
     """Luma BD-rate (percent) of each method, one a seed: its networks of all QPs as one model set, filtering decoded all-intra pictures.
@@ -77,7 +78,7 @@ def bd_rates(
     curves warn of (an outlier among the sequences) counts, and goes to ``warn``; raises VrcnnError where there is no figure.
     """
     found: dict[str, list[float]] = {}
-    store = Store(folder / "evaluation")
+    store, pictures = Store(folder / "evaluation"), Pictures()
     for method, seed in sorted({(row["method"], row["seed"]) for _, row in rows}):
         mine = [(place, row) for place, row in rows if (row["method"], row["seed"]) == (method, seed)]
         if any(row["runs_in"] != "C library" for _, row in mine):
@@ -87,8 +88,9 @@ def bd_rates(
         models.save(path)
         own = replace(settings, variants=("anchor", "integer"), model=path, stream_cache=folder / "streams")
         plan = Plan(tuple(sequences), (own,))
+        plan.check()
         plan.check_curves()
-        summary = summarise(cluster.evaluate(plan, store).rows)
+        summary = summarise(cluster.evaluate(plan, store, pictures=pictures).rows)
         for flag in summary.flags:
             text = f"{method}, seed {seed}: {flag}"
             if flag.severity == "error":
@@ -105,7 +107,7 @@ def columns(
     folder: Path,
     held_out: Sequence[pairs.PairFile],
     sequences: Sequence[VideoSequence] = (),
-    settings: evaluate.Settings | None = None,
+    settings: Settings | None = None,
     progress: Callable[[str], None] = lambda _: None,
     warn: Callable[[str], None] = lambda _: None,
 ) -> tuple[list[Row], dict[str, dict[str, str]]]:
@@ -124,7 +126,7 @@ def columns(
         exact[method] = f"NO: {', '.join(differing)}" if differing else f"yes: {len(entries[0]['kernels'])} kernels, {samples} samples"
     more = {"exact": exact}
     if sequences:
-        settings = settings or evaluate.Settings()
+        settings = settings or Settings()
         rates = bd_rates(folder, rows, sequences, settings, warn)
         facts = {"sequences": [sequence.name for sequence in sequences], "qps": list(settings.qps), "codec": settings.codec}
         write(folder / RATES, {**facts, "rates": rates, "provenance": provenance()})

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from codec_bridge import pairs as training_pairs
 from codec_bridge.cli.app import app
-from codec_bridge.codecs import pyav as x265
+from codec_bridge.codecs import decoder, pyav
 from codec_bridge.codecs.hm import run as hm
 from codec_bridge.video import catalogue
 from codec_bridge.video.files import write_y4m
@@ -91,7 +91,7 @@ def test_coding_a_folder_makes_pairs_and_goes_on(images: Path, tmp_path: Path) -
         for recon, original, sequence in zip(found.recon, found.original, catalogue.resolve(images, rate=1), strict=False):
             (picture,) = sequence.open()
             np.testing.assert_array_equal(original, picture.planes[0])
-            (coded,) = x265.decode(x265.encode([picture], qp, filters=False).data, cropping=True)
+            (coded,) = decoder.decode(pyav.encode([picture], qp, filters=False).data, cropping=True)
             np.testing.assert_array_equal(recon, coded.planes[0])
     parts = sorted((tmp_path / "out/parts").rglob("*.npz"))
     assert len(parts) == 4
@@ -108,19 +108,19 @@ def test_position_and_downscaling(images: Path, tmp_path: Path) -> None:
     (picture,) = catalogue.resolve(images, rate=1)[0].open()
     small = picture.planes[0][:64, :48].reshape(32, 2, 24, 2).mean(axis=(1, 3))
     np.testing.assert_array_equal(found.original[0], np.floor(small + 0.5))
-    (coded,) = x265.decode(x265.encode([training_pairs.downscaled(picture, 2)], 37).data, cropping=True)
+    (coded,) = decoder.decode(pyav.encode([training_pairs.downscaled(picture, 2)], 37).data, cropping=True)
     np.testing.assert_array_equal(found.recon[0], coded.planes[0])
     with pytest.raises(VrcnnError, match="too small to be downscaled by 4"):
         training_pairs.code(images, [37], tmp_path / "small", "after_sao", downscale=4)
 
 
 def test_coding_with_hm(images: Path, tmp_path: Path) -> None:
-    with pytest.raises(VrcnnError, match="unknown codec 'x264'; pictures are coded with x265 or hm"):
+    with pytest.raises(VrcnnError, match="unknown codec 'x264'; known: x265, hm"):
         training_pairs.code(images, [37], tmp_path / "out", "before_deblocking", codec="x264")
     stub_tools.install(tmp_path / "nothing")
     (tmp_path / f"nothing/cfg/{stub_tools.CONFIGURATION}.cfg").unlink()
     with pytest.raises(VrcnnError, match=r"configuration file .*encoder_intra_main\.cfg is not there"):
-        training_pairs.code(images, [37], tmp_path / "out", "before_deblocking", codec="hm", hm_folder=tmp_path / "nothing")
+        training_pairs.code(images, [37], tmp_path / "out", "before_deblocking", codec="hm", folders={"hm": tmp_path / "nothing"})
     try:
         tools = hm.find_tools()
     except VrcnnError:

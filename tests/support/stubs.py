@@ -42,7 +42,7 @@ def planted_in(data: bytes) -> Path:
 
 
 def encode(words: list[str]) -> int:
-    from codec_bridge.codecs import pyav as x265
+    from codec_bridge.codecs import decoder, pyav
     from codec_bridge.video.files import write_yuv
     from codec_bridge.video.open import open_video
 
@@ -59,8 +59,8 @@ def encode(words: list[str]) -> int:
     if planted == "encoder kills its worker":
         os.kill(os.getppid(), 9)
     coarse = 30 if planted == "coarse" else 0
-    data = x265.encode(pictures, qp + coarse, filters=filters, preset="ultrafast").data
-    recon = list(x265.decode(data, cropping=True))
+    data = pyav.encode(pictures, qp + coarse, filters=filters, preset="ultrafast").data
+    recon = list(decoder.decode(data, cropping=True))
     if planted == "wrong reconstruction":
         recon[-1].planes[0][5, 7] ^= 1
     if planted == "picture missing in the reconstruction":
@@ -75,12 +75,12 @@ def encode(words: list[str]) -> int:
 
 
 def decode(words: list[str]) -> int:
-    from codec_bridge.codecs import pyav as x265
+    from codec_bridge.codecs import decoder
     from codec_bridge.video.files import write_yuv
 
     data = Path(option(words, "-b")).read_bytes()
     planted = planted_in(data).read_text()
-    pictures = list(x265.decode(data, cropping=True))
+    pictures = list(decoder.decode(data, cropping=True))
     if planted == "decoder loses a picture":
         pictures.pop()
     verdicts = ["(OK)"] * len(pictures)

@@ -1,26 +1,22 @@
-"""HM, the HEVC reference software, built by the user: its encoder and decoder as programs, and what they print.
+"""HM's encoder and decoder, built by the user, as programs, and what they print.
 
 The encoder and the decoder are those of a checkout with the adapter in it (`codec-bridge hm install`); with ``--VRCNN=0`` the encoder
 is the unchanged one to the bit, so the anchor needs no second build.
 """
 
-import logging
 import os
 import re
-import shlex
-import subprocess
 import tempfile
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
+from threading import Event
 
-from codec_bridge.bitstream import nal, slices
+from codec_bridge.bitstream import nal
 from codec_bridge.bitstream.errors import CodecError
-from codec_bridge.bitstream.sideinfo import SequenceReader, Sideinfo
-from codec_bridge.codecs.base import Encoded, Format
+from codec_bridge.codecs import programs
+from codec_bridge.codecs.base import Coded, Decoded, Format
 from codec_bridge.video.files import write_yuv
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture
@@ -32,8 +28,6 @@ CONFIGURATIONS = {
     "ldp": "encoder_lowdelay_P_main",
 }
 """The configurations of the common test conditions, by their usual abbreviations; files for 10 bits end with 10."""
-
-_logger = logging.getLogger(__name__)  # command lines and what the programs print
 
 _PICTURE = re.compile(
     r"^POC\s+(?P<poc>-?\d+).*?\(\s*(?P<type>\w)-SLICE.*?(?P<bits>\d+) bits "
@@ -48,12 +42,16 @@ _TOTAL = re.compile(r"^ Total Time:\s+([\d.]+) sec", re.M)
 
 @dataclass(frozen=True)
 class Tools:
-    """The programs, the folder with HM's configuration files, and the encoder for anchors (the same one, with the filter off)."""
+    """The programs, the folder with HM's configuration files, and the encoder for anchors (the same one, with the filter off).
+
+    stop: set where they are to end.
+    """
 
     encoder: Path
     decoder: Path
     configurations: Path
     anchor: Path
+    stop: Event = field(default_factory=Event, compare=False)
 
     def configuration(self, name: str, bit_depth: int) -> Path:
         """The file of one of CONFIGURATIONS. Raises CodecError."""
@@ -77,51 +75,27 @@ class CodedPicture:
     filter_seconds: float
 
 
-@dataclass(frozen=True)
-class Coded(Encoded):
-    """A coded sequence and the encoder's side of it.
-
-    recon: the encoder's reconstruction, cropped, in output order. log: of its pictures, in coding order. cpu_seconds: what
-    the encoder says that it took. kernel: that the filter ran on, None with the filter off.
-    """
-
-    recon: list[Picture]
-    log: list[CodedPicture]
-    cpu_seconds: float
-    kernel: str | None
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """The decoder's output, cropped, in output order; by POC in decoding order whether the hash was OK, wrong or missing."""
-
-    pictures: list[Picture]
-    verdicts: list[tuple[int, str]]
-    seconds: float
-    cpu_seconds: float
-
-
-def find_tools(hm: Path | None = None, anchor: Path | None = None) -> Tools:
+def find_tools(hm: Path | None = None, anchor: Path | None = None, stop: Event | None = None) -> Tools:
     """The programs of the checkout ``hm``; None: of environment variable HM_ROOT. HM_ENCODER and HM_DECODER come first.
 
     anchor: checkout of an unchanged HM for anchors. Raises CodecError for what is not there.
     """
     root = hm or (Path(os.environ["HM_ROOT"]) if os.environ.get("HM_ROOT") else None)
-    programs = []
+    paths = []
     for word, variable in (("Encoder", "HM_ENCODER"), ("Decoder", "HM_DECODER")):
         if hm is None and os.environ.get(variable):
             program = Path(os.environ[variable])
             if not os.access(program, os.X_OK) or program.is_dir():
                 raise CodecError(f"{variable}: there is no program {program}")
-            programs.append(program)
+            paths.append(program)
         elif root is None:
             raise CodecError(f"give HM's folder with --hm, or in HM_ROOT (or the program in {variable})")
         else:
-            programs.append(_program(root, word))
-    configurations = (root / "cfg") if root else next((p / "cfg" for p in programs[0].resolve().parents if (p / "cfg").is_dir()), None)
+            paths.append(_program(root, word))
+    configurations = (root / "cfg") if root else next((p / "cfg" for p in paths[0].resolve().parents if (p / "cfg").is_dir()), None)
     if configurations is None or not configurations.is_dir():
         raise CodecError("HM's folder of configuration files (cfg) is not found; give HM's folder with --hm or HM_ROOT")
-    return Tools(programs[0], programs[1], configurations, _program(anchor, "Encoder") if anchor else programs[0])
+    return Tools(paths[0], paths[1], configurations, _program(anchor, "Encoder") if anchor else paths[0], stop or Event())
 
 
 def _program(root: Path, word: str) -> Path:
@@ -134,31 +108,10 @@ def _program(root: Path, word: str) -> Path:
 
 def version(encoder: Path) -> str:
     """HM's name and version, as the program prints them. Raises CodecError."""
-    return _version(encoder, encoder.stat().st_mtime_ns if encoder.exists() else 0)
-
-
-@cache
-def _version(encoder: Path, _time: int) -> str:
-    found = re.search(r"HM software: Encoder Version \[([^\]]+)\]", _run([str(encoder)], "HM", ok=(0, 1))[0])
-    if not found:
+    stated = re.search(r"HM software: Encoder Version \[([^\]]+)\]", programs.run([str(encoder)], "HM", ok=(0, 1), quiet=True).out)
+    if not stated:
         raise CodecError(f"{encoder} is not HM's encoder")
-    return f"HM {found[1]}"
-
-
-def _run(command: list[str], what: str, ok: tuple[int, ...] = (0,)) -> tuple[str, float]:
-    """Standard output and wall time; both streams' last lines go into the error. Raises CodecError."""
-    start = time.perf_counter()
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
-    except OSError as error:
-        raise CodecError(f"cannot run {command[0]}: {error.strerror}") from None
-    if len(command) > 1:  # not where only the version is asked for
-        _logger.info("$ %s\n%s%s", shlex.join(command), done.stdout, done.stderr)
-    if done.returncode not in ok or re.search("^VRCNN: ", done.stderr, re.M):
-        said = [line for line in (done.stderr.strip() or done.stdout.strip()).splitlines() if line.strip(" *")]
-        ended = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-        raise CodecError(f"{what} failed ({ended}): {said[-1].strip() if said else 'it said nothing'}")
-    return done.stdout, time.perf_counter() - start
+    return f"HM {stated[1]}"
 
 
 def arguments(
@@ -181,7 +134,7 @@ def arguments(
 
 def encode(
     tools: Tools,
-    pictures: Sequence[Picture],
+    pictures: Iterable[Picture],
     qp: int,
     *,
     configuration: str = "ai",
@@ -193,9 +146,9 @@ def encode(
 
     network: --VRCNN=1 in the encoder with the adapter; otherwise the anchor's encoder runs. Raises CodecError.
     """
+    pictures = [picture.cropped() for picture in pictures]
     if not pictures:
         raise CodecError("there are no pictures to code")
-    pictures = [picture.cropped() for picture in pictures]
     first = pictures[0]
     program = tools.encoder if network else tools.anchor
     settings = arguments(first, len(pictures), qp, rate, network, options)
@@ -204,18 +157,26 @@ def encode(
         source, stream, recon = (Path(folder) / file for file in ("source.yuv", "stream.bin", "recon.yuv"))
         write_yuv(source, pictures)
         command = ["-c", str(name), "-i", str(source), "-b", str(stream), "-o", str(recon), "-d", "0", *settings]
-        log, seconds = _run([str(program), *command], "HM's encoder")
+        ran = programs.run([str(program), *command], "HM's encoder", tools.stop)
         data = stream.read_bytes()
         output = list(open_video(recon, (first.width, first.height), first.pixel_format))
-    found = parse_encoder_log(log)
-    if len(found) != len(pictures) or len(output) != len(pictures):
-        raise CodecError(f"HM's encoder was given {len(pictures)} pictures, its log has {len(found)} and its reconstruction {len(output)}")
-    total = _TOTAL.search(log)
-    said = f"{name.name} {' '.join(settings)}"
-    bits = nal.bits_without_hash(data)
-    kernel = _KERNEL.search(log)
-    cpu = float(total[1]) if total else seconds
-    return Coded(data, bits, len(pictures), version(program), said, seconds, output, found, cpu, kernel[1] if kernel else None)
+    log = parse_encoder_log(ran.out)
+    if len(log) != len(pictures) or len(output) != len(pictures):
+        raise CodecError(f"HM's encoder was given {len(pictures)} pictures, its log has {len(log)} and its reconstruction {len(output)}")
+    total, kernel = _TOTAL.search(ran.out), _KERNEL.search(ran.out)
+    return Coded(
+        data,
+        nal.bits_without_hash(data),
+        len(pictures),
+        version(program),
+        f"{name.name} {' '.join(settings)}",
+        ran.seconds,
+        float(total[1]) if total else ran.seconds,
+        output,
+        [picture.decided for picture in log],
+        sum(picture.filter_seconds for picture in log),
+        kernel[1] if kernel else None,
+    )
 
 
 def decode(tools: Tools, data: bytes, like: Picture | None = None, options: Sequence[str] = ()) -> Decoded:
@@ -227,42 +188,24 @@ def decode(tools: Tools, data: bytes, like: Picture | None = None, options: Sequ
         stream, output = Path(folder) / "stream.bin", Path(folder) / "output.yuv"
         stream.write_bytes(data)
         write = ["-o", str(output), "-d", "0"] if like else []
-        log, seconds = _run([str(tools.decoder), "-b", str(stream), *write, *options], "HM's decoder", ok=(0, 1))
-        found = [(int(match["poc"]), match["verdict"].strip("*")) for match in _VERDICT.finditer(log)]
-        if not found:
+        ran = programs.run([str(tools.decoder), "-b", str(stream), *write, *options], "HM's decoder", tools.stop, ok=(0, 1))
+        verdicts = [(int(match["poc"]), match["verdict"].strip("*")) for match in _VERDICT.finditer(ran.out)]
+        if not verdicts:
             raise CodecError("HM's decoder found no picture in the stream")
         pictures = []
         if like:
             like = like.cropped()
             pictures = list(open_video(output, (like.width, like.height), like.pixel_format))
-    total = _TOTAL.search(log)
-    return Decoded(pictures, found, seconds, float(total[1]) if total else seconds)
+    total = _TOTAL.search(ran.out)
+    return Decoded(pictures, ran.seconds, float(total[1]) if total else ran.seconds, verdicts)
 
 
 def parse_encoder_log(text: str) -> list[CodedPicture]:
     """The pictures of an encoder's log, in coding order."""
     decided = {int(match["poc"]): (match["mode"], float(match["seconds"])) for match in _DECIDED.finditer(text)}
-    found = []
+    pictures = []
     for match in _PICTURE.finditer(text):
         psnr = tuple(float(match[plane]) for plane in "yuv" if match[plane] is not None)
         mode, seconds = decided.get(int(match["poc"]), (None, 0.0))
-        found.append(CodedPicture(int(match["poc"]), match["type"], int(match["bits"]), psnr, mode, seconds))
-    return found
-
-
-def side_information(data: bytes) -> list[Sideinfo | None]:
-    """The side information of each picture in decoding order, parsed without the C library; None for pictures without.
-
-    Raises CodecError or SideinfoError for a damaged stream.
-    """
-    reader = SequenceReader()
-    found = []
-    for picture in slices.pictures(data):
-        first = picture[0]
-        found.append(reader.read(first.extension if first.first_in_picture else None, first.is_irap, first.width, first.height))
-    return found
-
-
-def side_information_bits(data: bytes) -> int:
-    """Bits of all slice header extensions, their lengths included."""
-    return sum(segment.extension_bits for segment in slices.segments(data))
+        pictures.append(CodedPicture(int(match["poc"]), match["type"], int(match["bits"]), psnr, mode, seconds))
+    return pictures

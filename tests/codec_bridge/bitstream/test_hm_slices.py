@@ -8,7 +8,7 @@ import pytest
 from codec_bridge.bitstream import slices
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.sideinfo import SequenceReader
-from codec_bridge.codecs import pyav as x265
+from codec_bridge.codecs import pyav
 from codec_bridge.video.picture import Picture
 from tests.support.hm_streams import BitWriter, escaped, unit, with_extension
 
@@ -68,7 +68,7 @@ def test_a_real_encoder_s_headers_are_understood() -> None:
     rng = np.random.default_rng(3)
     noise = [rng.integers(0, 256, (64, 96)).astype(np.uint8) for _ in range(3)]
     pictures = [Picture((plane, plane[::2, ::2].copy(), plane[::2, ::2].copy()), 8, "420") for plane in noise]
-    stream = x265.encode(pictures, 32, rate=Fraction(25)).data
+    stream = pyav.encode(pictures, 32, rate=Fraction(25)).data
     found = slices.segments(stream)
     assert [(s.first_in_picture, s.width, s.height, s.extension, s.extension_bits, s.is_irap) for s in found] == [
         (True, 96, 64, b"", 0, True)

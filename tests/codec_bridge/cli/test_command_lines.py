@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from codec_bridge.bitstream import nal
-from codec_bridge.codecs.base import get_codec
+from codec_bridge.codecs import decoder, pyav
 from codec_bridge.figures.metrics import picture_psnr
 from codec_bridge.video.files import write_y4m, write_yuv
 from codec_bridge.video.open import open_video
@@ -70,7 +70,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stream(clip: Path) -> Path:
     with open_video(clip) as video:
         path = clip.with_suffix(".hevc")
-        path.write_bytes(get_codec("x265").encode(list(video), 32, filters=False).data)
+        path.write_bytes(pyav.encode(list(video), 32, filters=False).data)
     return path
 
 
@@ -102,8 +102,8 @@ def test_bdrate_writes_rows_means_and_provenance(clip: Path, tmp_path: Path) -> 
     for index, qp in enumerate((22, 27, 32, 37)):
         coded = {}
         for variant, filters in (("anchor", True), ("none", False)):
-            encoded = get_codec("x265").encode(originals, qp, filters=filters)
-            coded[variant] = list(get_codec("x265").decode(encoded.data))
+            encoded = pyav.encode(originals, qp, filters=filters)
+            coded[variant] = list(decoder.decode(encoded.data))
             assert by_variant[variant, qp]["bits"] == encoded.bits
         recon = coded["none"]
         coded["integer"] = [p.with_luma(filter_plane(models.networks[index], p.planes[0], 8)) for p in recon]

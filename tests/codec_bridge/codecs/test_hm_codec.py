@@ -13,13 +13,16 @@ import pytest
 
 from codec_bridge.bitstream import nal, slices
 from codec_bridge.bitstream.errors import CodecError
-from codec_bridge.bitstream.sideinfo import Sideinfo
-from codec_bridge.codecs import pyav as x265
+from codec_bridge.bitstream.sideinfo import Sideinfo, side_information, side_information_bits
+from codec_bridge.codecs import decoder, gates
+from codec_bridge.codecs.base import NO_SAO, OFF, ORDINARY, Coded
 from codec_bridge.codecs.hm import run as hm
+from codec_bridge.codecs.hm.codec import Hm
 from codec_bridge.evaluation import check, cluster
-from codec_bridge.evaluation import work as evaluation
 from codec_bridge.evaluation.plan import Plan
+from codec_bridge.evaluation.settings import EvaluationError, Settings
 from codec_bridge.evaluation.store import Store
+from codec_bridge.filter import Filter
 from codec_bridge.video.catalogue import resolve
 from codec_bridge.video.files import write_y4m
 from codec_bridge.video.picture import Picture
@@ -109,28 +112,28 @@ def test_verdicts_and_differences_are_found() -> None:
     left = pictures(2)
     right = [left[0], left[1].with_luma(left[1].planes[0] ^ np.uint8(1))]
     fine = [(0, "OK"), (1, "OK")]
-    assert check.compare_coded(left, left, fine) == 2 * left[0].planes[0].size
-    with pytest.raises(check.Inconsistency, match="picture 1: encoder and decoder differ in plane Y"):
-        check.compare_coded(left, right, fine)
-    with pytest.raises(check.Inconsistency, match=r"1 of 2 picture hashes missing or wrong: POC 1 \(unk\)"):
-        check.compare_coded(left, left, [(0, "OK"), (1, "unk")])
-    with pytest.raises(check.Inconsistency, match="2 pictures coded, 1 decoded"):
-        check.compare_coded(left, left[:1], fine)
+    assert gates.compare_coded(left, left, fine) == 2 * left[0].planes[0].size
+    with pytest.raises(gates.Inconsistency, match="picture 1: encoder and decoder differ in plane Y"):
+        gates.compare_coded(left, right, fine)
+    with pytest.raises(gates.Inconsistency, match=r"1 of 2 picture hashes missing or wrong: POC 1 \(unk\)"):
+        gates.compare_coded(left, left, [(0, "OK"), (1, "unk")])
+    with pytest.raises(gates.Inconsistency, match="2 pictures coded, 1 decoded"):
+        gates.compare_coded(left, left[:1], fine)
     side = [Sideinfo(b"abcd", "off"), None]
-    check.compare_decisions(["off", None], side)
-    with pytest.raises(check.Inconsistency, match="picture 1 in coding order: the encoder decided all, the stream says None"):
-        check.compare_decisions(["off", "all"], side)
-    with pytest.raises(check.Inconsistency, match="the encoder decided no picture"):
-        check.compare_decisions(["off"], side)
+    gates.compare_decisions(["off", None], side)
+    with pytest.raises(gates.Inconsistency, match="picture 1 in coding order: the encoder decided all, the stream says None"):
+        gates.compare_decisions(["off", "all"], side)
+    with pytest.raises(gates.Inconsistency, match="the encoder decided no picture"):
+        gates.compare_decisions(["off"], side)
 
 
 def test_settings_that_fit_no_codec(tmp_path: Path) -> None:
     write_y4m(tmp_path / "clip.y4m", pictures(1), 25)
     (source,) = resolve(tmp_path / "clip.y4m")
-    with pytest.raises(evaluation.EvaluationError, match="all-intra only"):
-        Plan((source,), (evaluation.Settings(configuration="ra"),))
-    with pytest.raises(evaluation.EvaluationError, match="hm has anchor, none, integer, float, choice, picture, map"):
-        Plan((source,), (evaluation.Settings(codec="hm", variants=("after",)),))
+    with pytest.raises(EvaluationError, match="all-intra only"):
+        Plan((source,), (Settings(configuration="ra"),))
+    with pytest.raises(EvaluationError, match="hm has anchor, none, integer, float, choice, picture, map"):
+        Plan((source,), (Settings(codec="hm", variants=("after",)),))
 
 
 # ---- with a built HM ----
@@ -159,9 +162,9 @@ def clip() -> list[Picture]:
 
 
 @pytest.fixture(scope="module")
-def intra(tools: hm.Tools, clip: list[Picture]) -> hm.Coded:
+def intra(tools: hm.Tools, clip: list[Picture]) -> Coded:
     coded = hm.encode(tools, clip[:2], 37, network=True)
-    assert all(picture.decided in ("all", "map") for picture in coded.log)
+    assert all(mode in ("all", "map") for mode in coded.decided)
     return coded
 
 
@@ -182,9 +185,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 def test_decoder_has_the_encoder_s_pictures(tools: hm.Tools, clip: list[Picture], configuration: str, words: tuple[str, ...]) -> None:
     coded = hm.encode(tools, clip, 37, configuration=configuration, network=True, options=words)
     decoded = hm.decode(tools, coded.data, clip[0])
-    check.compare_coded(coded.recon, decoded.pictures, decoded.verdicts)
-    side = hm.side_information(coded.data)
-    check.compare_decisions([picture.decided for picture in coded.log], side)
+    gates.compare_coded(coded.recon, decoded.pictures, decoded.verdicts)
+    side = side_information(coded.data)
+    gates.compare_decisions(coded.decided, side)
     assert side[0] is not None
     assert side[0].identity == bytes.fromhex(shipped().identity[:8])
     assert all(not segment.extension for segment in slices.segments(coded.data) if not segment.first_in_picture)
@@ -200,7 +203,7 @@ def test_evaluation_with_offline_replay(tmp_path: Path, clip: list[Picture], bit
     deep = [Picture(tuple(plane.astype(np.uint16) << shift for plane in p.planes), 10, "420") for p in clip] if shift else clip
     write_y4m(tmp_path / "clip.y4m", deep[:2], 25)
     (source,) = resolve(tmp_path / "clip.y4m")
-    settings = evaluation.Settings(codec="hm", qps=(32,), variants=("anchor", "picture", "map"), frames=2, check=True)
+    settings = Settings(codec="hm", qps=(32,), variants=("anchor", "picture", "map"), frames=2, check=True)
     found = as_json(cluster.evaluate(Plan((source,), (settings,)), Store(tmp_path / "results")).rows)
     assert [row["flag"] for row in found] == [None, None, None]
     assert [sum(row[f"checked_{what}"] for row in found) for what in ("pictures", "samples")] == [4, 4 * 92 * 140]
@@ -211,17 +214,17 @@ def test_evaluation_with_offline_replay(tmp_path: Path, clip: list[Picture], bit
     assert rows["map"]["psnr_u"] == rows["anchor"]["psnr_u"]
 
 
-def test_a_planted_difference_is_found(tools: hm.Tools, clip: list[Picture], intra: hm.Coded) -> None:
+def test_a_planted_difference_is_found(tools: hm.Tools, clip: list[Picture], intra: Coded) -> None:
     """The replay sees a side information that is not the encoder's."""
-    side = hm.side_information(intra.data)[0]
+    side = side_information(intra.data)[0]
     assert side is not None
-    streams = [hm.encode(tools, clip[:2], 37, options=what).data for what in (evaluation.HM_FILTERS_OFF, evaluation.HM_SAO_OFF, ())]
-    recons = [next(x265.decode(data)) for data in streams]
-    with evaluation.Filter(shipped()) as filter_:
-        check.compare_sides(intra.recon[0], check.replay(filter_, side, *recons).cropped(), "same")
+    streams = [hm.encode(tools, clip[:2], 37, options=what).data for what in (Hm().loop_options(loop) for loop in (OFF, NO_SAO, ORDINARY))]
+    recons = [next(decoder.decode(data)) for data in streams]
+    with Filter(shipped()) as filter_:
+        gates.compare_sides(intra.recon[0], check.replay(filter_, side, *recons).cropped(), "same")
         other = replace(side, scale=side.scale % 10 + 1)
-        with pytest.raises(check.Inconsistency, match="encoder and decoder differ in plane Y"):
-            check.compare_sides(intra.recon[0], check.replay(filter_, other, *recons).cropped(), "other")
+        with pytest.raises(gates.Inconsistency, match="encoder and decoder differ in plane Y"):
+            gates.compare_sides(intra.recon[0], check.replay(filter_, other, *recons).cropped(), "other")
 
 
 WRONG = {
@@ -241,7 +244,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("change", "said"), WRONG.values(), ids=WRONG)
-def test_wrong_side_information_stops_the_decoder(tools: hm.Tools, intra: hm.Coded, tmp_path: Path, change: object, said: str) -> None:
+def test_wrong_side_information_stops_the_decoder(tools: hm.Tools, intra: Coded, tmp_path: Path, change: object, said: str) -> None:
     assert callable(change)
     extension = slices.pictures(intra.data)[0][0].extension
     stream = tmp_path / "stream.bin"
@@ -255,7 +258,7 @@ def test_wrong_side_information_stops_the_decoder(tools: hm.Tools, intra: hm.Cod
     assert not (tmp_path / "out.yuv").exists() or (tmp_path / "out.yuv").stat().st_size == 0
 
 
-def test_lost_side_information_of_a_later_picture(tools: hm.Tools, intra: hm.Coded) -> None:
+def test_lost_side_information_of_a_later_picture(tools: hm.Tools, intra: Coded) -> None:
     irap = [picture[0].is_irap for picture in slices.pictures(intra.data)]
     with pytest.raises(CodecError, match="VRCNN: POC 1"):
         hm.decode(tools, with_extension(intra.data, 1, b"XY" if not irap[1] else b"VN"))
@@ -272,7 +275,7 @@ def test_a_lost_first_segment(tools: hm.Tools, clip: list[Picture], dependent: b
         hm.decode(tools, left)
 
 
-def test_somebody_else_s_extensions_are_ignored(tools: hm.Tools, intra: hm.Coded) -> None:
+def test_somebody_else_s_extensions_are_ignored(tools: hm.Tools, intra: Coded) -> None:
     data = with_extension(with_extension(intra.data, 0, b"XYZ"), 1, b"\xff" * 256)
     verdicts = hm.decode(tools, data).verdicts
     assert verdicts == [(0, "ERROR"), (1, "ERROR")]  # decoded, without the filter
@@ -307,7 +310,7 @@ def test_luma_sao_and_a_network_before_deblocking_contradict(tools: hm.Tools, cl
     model = tmp_path / "random.vrcnn"
     model.write_bytes(ModelSet((random_network(np.random.default_rng(5)),)).to_bytes())
     coded = hm.encode(tools, clip[:1], 37, network=True, options=(f"--VRCNNModel={model}", "--VRCNNMap=0"))
-    assert coded.log[0].decided == "off"
+    assert coded.decided[0] == "off"
     with pytest.raises(CodecError, match="both luma SAO and a network before deblocking"):
         hm.decode(tools, with_extension(coded.data, 0, everywhere(True, 0)))
     assert hm.decode(tools, with_extension(coded.data, 0, everywhere(True, 1))).verdicts == [(0, "ERROR")]
@@ -315,7 +318,7 @@ def test_luma_sao_and_a_network_before_deblocking_contradict(tools: hm.Tools, cl
 
 def test_filter_off_leaves_nothing_in_the_stream(tools: hm.Tools, clip: list[Picture]) -> None:
     coded = hm.encode(replace(tools, anchor=tools.encoder), clip[:1], 37, options=("--VRCNN=0",))
-    assert hm.side_information_bits(coded.data) == 0
+    assert side_information_bits(coded.data) == 0
     assert coded.kernel is None
 
 
@@ -324,11 +327,11 @@ def test_position_after_sao_and_a_model_from_a_file(tools: hm.Tools, clip: list[
     model.write_bytes(ModelSet(tuple(replace(network, position="after_sao") for network in shipped().networks)).to_bytes())
     words = (f"--VRCNNModel={model}", "--VRCNNPosition=1")
     coded = hm.encode(tools, clip, 42, network=True, options=words)
-    side = [information for information in hm.side_information(coded.data) if information and information.mode != "off"]
+    side = [information for information in side_information(coded.data) if information and information.mode != "off"]
     assert side
     assert all(information.position == "after_sao" for information in side)
     decoded = hm.decode(tools, coded.data, clip[0], words[:1])
-    check.compare_coded(coded.recon, decoded.pictures, decoded.verdicts)
+    gates.compare_coded(coded.recon, decoded.pictures, decoded.verdicts)
     with pytest.raises(CodecError, match="name its file with --VRCNNModel"):
         hm.decode(tools, coded.data)
 

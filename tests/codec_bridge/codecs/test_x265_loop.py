@@ -14,12 +14,13 @@ import pytest
 
 from codec_bridge.bitstream import nal, slices
 from codec_bridge.bitstream.errors import CodecError
-from codec_bridge.bitstream.sideinfo import parse
-from codec_bridge.codecs.hm import run as hm
+from codec_bridge.bitstream.sideinfo import parse, side_information, side_information_bits
+from codec_bridge.codecs import gates, programs
 from codec_bridge.codecs.x265 import run as x265_loop
-from codec_bridge.evaluation import check, cluster
-from codec_bridge.evaluation import work as evaluation
+from codec_bridge.evaluation import cluster
+from codec_bridge.evaluation.given import check_inside
 from codec_bridge.evaluation.plan import Plan
+from codec_bridge.evaluation.settings import EvaluationError, Settings, check_settings
 from codec_bridge.evaluation.store import Store
 from codec_bridge.filter import Filter, FilterError
 from codec_bridge.library.decider import Decider
@@ -83,24 +84,24 @@ def test_programs_that_are_not_there_or_fail(tmp_path: Path) -> None:
         x265_loop.encode(fake, moving(1), 32, configuration="ldb")
     with pytest.raises(CodecError, match="no pictures"):
         x265_loop.encode(fake, [], 32)
-    with pytest.raises(evaluation.EvaluationError, match="unknown configuration"):
-        evaluation.check_settings(evaluation.Settings("x265-loop", variants=("map",), configuration="ldb", codecs=tmp_path))
+    with pytest.raises(EvaluationError, match="unknown configuration"):
+        check_settings(Settings("x265-loop", variants=("map",), configuration="ldb", folders={"codecs": tmp_path}))
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell how much processor time a process used")
 def test_a_program_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("x265", "x265-10bit", "dec265"):
         script(tmp_path / name, "exec sleep 1000")
-    monkeypatch.setattr(x265_loop, "STALLED", 0.2)
+    monkeypatch.setattr(programs, "STALLED", 0.2)
     with pytest.raises(CodecError, match=r"dec265 hangs: it has used no processor time for 0\.2 s"):
         x265_loop.decode(x265_loop.find_tools(tmp_path), b"")
 
 
 def test_compare_modes() -> None:
     side = [None]
-    check.compare_modes(Counter({"none": 1}), side)
-    with pytest.raises(check.Inconsistency, match="the stream says"):
-        check.compare_modes(Counter({"map": 1}), side)
+    gates.compare_modes(Counter({"none": 1}), side)
+    with pytest.raises(gates.Inconsistency, match="the stream says"):
+        gates.compare_modes(Counter({"map": 1}), side)
 
 
 def test_decision_is_what_its_side_information_says() -> None:
@@ -133,15 +134,15 @@ def test_decision_is_what_its_side_information_says() -> None:
 def test_closed_loop(tools: x265_loop.Tools, configuration: str, bit_depth: int) -> None:
     originals = moving(9, bit_depth)
     coded = x265_loop.encode(tools, originals, 35, configuration=configuration, options=["--vrcnn"])
-    assert coded.decided["map"] + coded.decided["all"] > 0
-    side = hm.side_information(coded.data)
-    check.compare_modes(coded.decided, side)
+    assert coded.decided.count("map") + coded.decided.count("all") > 0
+    side = side_information(coded.data)
+    gates.compare_modes(Counter(map(str, coded.decided)), side)
     for threads in ("0", "2"):
         decoded = x265_loop.decode(tools, coded.data, originals[0], ["-t", threads])
-        assert check.compare_coded(coded.recon, decoded.pictures, [(n, "OK") for n in range(decoded.count)]) == 9 * 176 * 152
+        assert gates.compare_coded(coded.recon, decoded.pictures, decoded.verdicts) == 9 * 176 * 152
         assert decoded.filtered == sum(information is not None and information.mode != "off" for information in side)
     plain = x265_loop.encode(tools, originals, 35, configuration=configuration)
-    assert hm.side_information_bits(plain.data) == 0
+    assert side_information_bits(plain.data) == 0
     assert x265_loop.decode(tools, plain.data).filtered == 0
     assert any(not np.array_equal(a.planes[0], b.planes[0]) for a, b in zip(coded.recon, plain.recon, strict=True))
 
@@ -166,8 +167,8 @@ def test_settings_of_the_encoder(tools: x265_loop.Tools, options: tuple[str, ...
     originals = moving(5)
     coded = x265_loop.encode(tools, originals, 35, configuration="ra", options=["--vrcnn", *options])
     decoded = x265_loop.decode(tools, coded.data, originals[0])
-    check.compare_coded(coded.recon, decoded.pictures, [(n, "OK") for n in range(decoded.count)])
-    check.compare_modes(coded.decided, hm.side_information(coded.data))
+    gates.compare_coded(coded.recon, decoded.pictures, decoded.verdicts)
+    gates.compare_modes(Counter(map(str, coded.decided)), side_information(coded.data))
 
 
 def test_the_position_after_sao_and_the_decoder_s_model(tools: x265_loop.Tools, tmp_path: Path) -> None:
@@ -178,10 +179,10 @@ def test_the_position_after_sao_and_the_decoder_s_model(tools: x265_loop.Tools, 
     # The networks were trained on unfiltered pictures: without the ordinary filters they have something to win.
     options = ["--vrcnn", "--vrcnn-position", "1", "--vrcnn-model", str(model), "--no-deblock", "--no-sao"]
     coded = x265_loop.encode(tools, originals, 37, configuration="ldp", options=options)
-    side = hm.side_information(coded.data)
+    side = side_information(coded.data)
     assert any(information is not None and information.position == "after_sao" for information in side)
     decoded = x265_loop.decode(tools, coded.data, originals[0], ["--vrcnn-model", str(model)])
-    check.compare_coded(coded.recon, decoded.pictures, [(n, "OK") for n in range(decoded.count)])
+    gates.compare_coded(coded.recon, decoded.pictures, decoded.verdicts)
     with pytest.raises(CodecError, match="needs the model set"):
         x265_loop.decode(tools, coded.data)
 
@@ -235,7 +236,7 @@ def test_a_codec_built_with_another_model_set_gives_no_figures(tools: x265_loop.
     stale.save(tmp_path / "stale.vrcnn")
     for name in ("x265", "x265-10bit", "dec265"):
         script(tmp_path / name, f'exec "{tools.decoder.parent / name}" --vrcnn-model "{tmp_path / "stale.vrcnn"}" "$@"')
-    settings = evaluation.Settings("x265-loop", (37,), ("anchor", "map"), 2, codecs=tmp_path)
+    settings = Settings("x265-loop", (37,), ("anchor", "map"), 2, folders={"codecs": tmp_path})
     anchor, network = as_json(cluster.evaluate(Plan(tuple(resolve(clip)), (settings,)), Store(tmp_path / "results")).rows)
     assert anchor["flag"] is None
     said = f"filters with model set {stale.identity[:8]}, this evaluation is of {shipped().identity[:16]}: build the codec again"
@@ -246,8 +247,8 @@ def test_a_codec_built_with_another_model_set_gives_no_figures(tools: x265_loop.
 def test_evaluation(tools: x265_loop.Tools, tmp_path: Path) -> None:
     clip = tmp_path / "moving.y4m"
     write_y4m(clip, moving(4), Fraction(25))
-    settings = evaluation.Settings(
-        "x265-loop", (32, 37), ("anchor", "none", "picture", "map", "after"), 4, check=True, codecs=tools.decoder.parent
+    settings = Settings(
+        "x265-loop", (32, 37), ("anchor", "none", "picture", "map", "after"), 4, check=True, folders={"codecs": tools.decoder.parent}
     )
     rows = as_json(cluster.evaluate(Plan(tuple(resolve(clip)), (settings,)), Store(tmp_path / "results")).rows)
     assert [(row["variant"], row["qp"], row["flag"]) for row in rows] == [(name, qp, None) for name in settings.variants for qp in (32, 37)]
@@ -256,6 +257,6 @@ def test_evaluation(tools: x265_loop.Tools, tmp_path: Path) -> None:
     assert any(row["filtered_share"] > 0 for row in rows if row["variant"] == "map")
     stream = tmp_path / "stream.hevc"
     stream.write_bytes(x265_loop.encode(tools, moving(4), 37, options=["--vrcnn"]).data)
-    count, filtered = evaluation.check_x265_loop_stream(stream, settings)
+    count, filtered = check_inside(stream, settings)
     assert count == 4
     assert filtered > 0

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codec_bridge.codecs import gates
 from codec_bridge.evaluation import check
 from codec_bridge.filter import Filter
 from codec_bridge.video.picture import Picture
@@ -56,7 +57,7 @@ def test_a_difference_in_the_last_layer_is_named() -> None:
     other = ModelSet((changed(network, 3, 0, bias=last.bias + (1 << (last.shift + 3))), *MODELS.networks[1:]))
     with Filter(other) as filter_:
         filtered = filter_.filter_plane(PLANE, 8, 0)
-        with pytest.raises(check.Inconsistency, match=r"picture 7: .*layer 4, channel 0"):
+        with pytest.raises(gates.Inconsistency, match=r"picture 7: .*layer 4, channel 0"):
             check.compare_oracle(filter_, network, PLANE, 8, 0, filtered, "picture 7")
 
 
@@ -70,12 +71,12 @@ def test_regions_are_the_whole_picture() -> None:
 
 def test_sides_that_differ_are_named() -> None:
     picture = Picture((PLANE, PLANE[::2, ::2].copy(), PLANE[::2, ::2].copy()), 8, "420")
-    check.compare_sides(picture, picture, "same")
+    gates.compare_sides(picture, picture, "same")
     chroma = picture.planes[2].copy()
     chroma[3, 7] ^= 1
     other = Picture((PLANE, picture.planes[1], chroma), 8, "420")
-    with pytest.raises(check.Inconsistency, match=r"plane V at sample \(7, 3\).*1 samples differ"):
-        check.compare_sides(picture, other, "clip")
+    with pytest.raises(gates.Inconsistency, match=r"plane V at sample \(7, 3\).*1 samples differ"):
+        gates.compare_sides(picture, other, "clip")
 
 
 def test_first_difference_is_the_first() -> None:
@@ -85,7 +86,7 @@ def test_first_difference_is_the_first() -> None:
     found = check.first_difference(a, b, 2)
     assert found == check.Difference(2, 1, 3, 4, 0, 9)
     assert "layer 2, channel 1, sample (4, 3): 0 expected, 9 found" in str(found)
-    with pytest.raises(check.Inconsistency, match="shape"):
+    with pytest.raises(gates.Inconsistency, match="shape"):
         check.first_difference(a, b[:2], 2)
 
 

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codec_bridge.codecs import pyav as x265
+from codec_bridge.codecs import decoder, pyav
+from codec_bridge.codecs.base import OFF
 from codec_bridge.evaluation import cluster, jobs
-from codec_bridge.evaluation import work as evaluate
+from codec_bridge.evaluation.offline import squared_error
 from codec_bridge.evaluation.plan import Plan, PlanError
+from codec_bridge.evaluation.settings import Settings, check_settings
 from codec_bridge.evaluation.store import Store
-from codec_bridge.evaluation.work import Settings, encoder_options
 from codec_bridge.filter import Filter
 from codec_bridge.library.decider import Decider
 from codec_bridge.video.catalogue import resolve
@@ -73,15 +74,15 @@ def test_a_decision_is_never_worse_than_one_network_everywhere(name: str, qp: in
     (picture,) = resolve(name)[0].open(1)
     truth = np.ascontiguousarray(picture.planes[0][:256, :320])
     gray = Picture((truth,), 8, "400")
-    (recon,) = x265.decode(x265.encode([gray], qp, filters=False).data, cropping=True)
+    (recon,) = decoder.decode(pyav.encode([gray], qp, filters=False).data, cropping=True)
     luma = recon.planes[0]
     lam = 0.57 * 2 ** ((qp - 12) / 3)
     with Filter() as filter_, Decider(320, 256) as decider:
         decision = decider.decide(truth, luma, luma, 8, qp=qp, lam=lam, ordinary_cost=1e12)
         wanted = (qp, "before_deblocking")
         candidates = [index for index, network in enumerate(shipped().networks) if (network.qp, network.position) == wanted]
-        errors = [evaluate.squared_error(Picture((filter_.filter_plane(luma, 8, index),), 8, "400"), truth) for index in candidates]
-    found = evaluate.squared_error(Picture((decision.luma,), 8, "400"), truth) + lam * 8 * len(decision.data)
+        errors = [squared_error(Picture((filter_.filter_plane(luma, 8, index),), 8, "400"), truth) for index in candidates]
+    found = squared_error(Picture((decision.luma,), 8, "400"), truth) + lam * 8 * len(decision.data)
     assert found == pytest.approx(decision.cost)
     assert found <= min(errors) + lam * 8 * 2
 
@@ -113,10 +114,10 @@ def test_offline_variants_are_for_all_intra(tmp_path: Path) -> None:
     for name in ("intra", "randomaccess"):
         (tmp_path / f"hm/cfg/encoder_{name}_main.cfg").write_text("")
     for variant in ("integer", "float", "choice"):
-        settings = Settings("hm", variants=("anchor", variant), hm=tmp_path / "hm")
-        assert encoder_options(settings, variant) == evaluate.HM_FILTERS_OFF
+        settings = Settings("hm", variants=("anchor", variant), folders={"hm": tmp_path / "hm"})
+        assert settings.loop(variant) == OFF
         with pytest.raises(VrcnnError, match=f"variant {variant} is for configuration ai only"):
-            evaluate.check_settings(replace(settings, configuration="ra"))
+            check_settings(replace(settings, configuration="ra"))
 
 
 def test_kept_streams_are_not_coded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +131,7 @@ def test_kept_streams_are_not_coded_again(tmp_path: Path, monkeypatch: pytest.Mo
         raise AssertionError("coded again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(x265, "encode", refuse)
+        patch.setattr(pyav, "encode", refuse)
         again = evaluated(clip, tmp_path / "second", stream_cache=cache)
     for key, row in again.items():
         same = [name for name in row if "seconds" not in name or name == "encode_seconds"]

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 
 from codec_bridge.bitstream.errors import CodecError
-from codec_bridge.evaluation import cluster, jobs
+from codec_bridge.codecs import decoder, pyav
+from codec_bridge.codecs.programs import Programs
+from codec_bridge.evaluation import cluster, jobs, keys
 from codec_bridge.evaluation.plan import Plan
+from codec_bridge.evaluation.settings import Settings
 from codec_bridge.evaluation.store import Store
-from codec_bridge.evaluation.work import Settings
 from codec_bridge.provenance import without_paths
 from codec_bridge.report.document import Flag
 from codec_bridge.video.catalogue import resolve
@@ -81,37 +83,37 @@ def test_what_is_done_is_not_done_again(clip: Path, tmp_path: Path) -> None:
 
 
 def test_the_key_holds_what_determines_the_figures(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def keys(plan: Plan) -> dict[str, str]:
+    def keys_of(plan: Plan) -> dict[str, str]:
         return {job.variant: job.key for job in jobs.expand(plan)}
 
-    base = keys(plan_of(clip, qps=(32,)))
+    base = keys_of(plan_of(clip, qps=(32,)))
     assert len(set(base.values())) == 3
-    assert keys(plan_of(clip, qps=(32,))) == base
+    assert keys_of(plan_of(clip, qps=(32,))) == base
     # Its name and place are nothing to a result, its samples are.
     elsewhere = tmp_path / "renamed.y4m"
     shutil.copy(clip, elsewhere)
-    assert keys(plan_of(elsewhere, qps=(32,))) == base
+    assert keys_of(plan_of(elsewhere, qps=(32,))) == base
     write_y4m(elsewhere, [*moving()[:1], *moving()[:1]], 25)
-    changed = keys(plan_of(elsewhere, qps=(32,)))
+    changed = keys_of(plan_of(elsewhere, qps=(32,)))
     assert not set(changed.values()) & set(base.values())
     write_y4m(elsewhere, moving(), 30)
-    assert keys(plan_of(elsewhere, qps=(32,)))["anchor"] != base["anchor"]
+    assert keys_of(plan_of(elsewhere, qps=(32,)))["anchor"] != base["anchor"]
     for change in ({"qps": (33,)}, {"preset": "superfast"}, {"frames": 1}):
-        assert not set(keys(plan_of(clip, **{"qps": (32,), **change})).values()) & set(base.values()), change
+        assert not set(keys_of(plan_of(clip, **{"qps": (32,), **change})).values()) & set(base.values()), change
     model = tmp_path / "turned.vrcnn"
     ModelSet(ModelSet.load(builtin_path()).networks[::-1]).save(model)
     for change in ({"kernel": "scalar"}, {"check": True}, {"model": model}):
-        other = keys(plan_of(clip, **{"qps": (32,), **change}))
+        other = keys_of(plan_of(clip, **{"qps": (32,), **change}))
         assert other["integer"] != base["integer"], change
         assert (other["anchor"], other["none"]) == (base["anchor"], base["none"]), "the network is nothing to them"
     same = tmp_path / "same.vrcnn"
     shutil.copy(builtin_path(), same)
-    assert keys(plan_of(clip, qps=(32,), model=same)) == base, "a model set is its identity, not its path"
-    monkeypatch.setattr(jobs.metrics, "VERSION", 99)
-    assert not set(keys(plan_of(clip, qps=(32,))).values()) & set(base.values())
+    assert keys_of(plan_of(clip, qps=(32,), model=same)) == base, "a model set is its identity, not its path"
+    monkeypatch.setattr(keys.metrics, "VERSION", 99)
+    assert not set(keys_of(plan_of(clip, qps=(32,))).values()) & set(base.values())
     monkeypatch.undo()
-    monkeypatch.setattr(jobs, "programs", lambda *_: {"encoder": "x265", "files": {"libx265.so": "another"}})
-    assert not set(keys(plan_of(clip, qps=(32,))).values()) & set(base.values())
+    monkeypatch.setattr(pyav.X265, "programs", lambda *_: Programs("x265", {"libx265.so": "another"}))
+    assert not set(keys_of(plan_of(clip, qps=(32,))).values()) & set(base.values())
 
 
 def test_damaged_results_are_noticed_named_and_made_again(clip: Path, tmp_path: Path) -> None:
@@ -139,12 +141,10 @@ def test_logs_crops_and_streams_are_kept(clip: Path, tmp_path: Path) -> None:
     found = cluster.evaluate(replace(plan_of(clip, qps=(22, 37)), keep_streams=True), store)
     from PIL import Image
 
-    from codec_bridge.codecs import pyav as x265
-
     for row in as_json(found.rows):
         assert f"qp={row['qp']}" in (store.folder / f"logs/{row['key']}.log").read_text()
         stream = (store.folder / f"streams/{row['key']}.hevc").read_bytes()
-        recon = list(x265.decode(stream, cropping=True))
+        recon = list(decoder.decode(stream, cropping=True))
         crop = row["crop"]
         assert (crop["picture"], crop["width"], crop["height"], crop["units"]) == (1, 80, 64, None)
         shown = np.asarray(Image.open(store.folder / crop["file"]))
@@ -227,7 +227,7 @@ def test_no_gate_lets_a_wrong_stream_through(tmp_path: Path, monkeypatch: pytest
     }
     monkeypatch.setenv(stub_tools.FAULTS, json.dumps(planted))
     tools = stub_tools.install(tmp_path / "hm")
-    plan = plan_of(*clips, codec="hm", hm=tools, variants=("anchor", "none"), qps=(22, 27, 32, 37, 40, 42), frames=3)
+    plan = plan_of(*clips, codec="hm", folders={"hm": tools}, variants=("anchor", "none"), qps=(22, 27, 32, 37, 40, 42), frames=3)
     store = Store(tmp_path / "results")
     found = cluster.evaluate(plan, store)
     rows = {(row["sequence"], row["variant"], row["qp"]): row for row in as_json(found.rows)}
@@ -273,7 +273,7 @@ def test_curves_without_overlap_are_flagged(tmp_path: Path, monkeypatch: pytest.
     write_y4m(clip, moving(1), 25)
     qps = (5, 7, 9, 11)
     monkeypatch.setenv(stub_tools.FAULTS, json.dumps({f"off {qp}": "coarse" for qp in qps}))
-    plan = plan_of(clip, codec="hm", hm=stub_tools.install(tmp_path / "hm"), variants=("anchor", "none"), qps=qps)
+    plan = plan_of(clip, codec="hm", folders={"hm": stub_tools.install(tmp_path / "hm")}, variants=("anchor", "none"), qps=qps)
     rows = as_json(cluster.evaluate(plan, Store(tmp_path / "results")).rows)
     assert [row["flag"] for row in rows] == [None] * 8
     summary = summary_of(rows)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from codec_bridge.evaluation import plan
-from codec_bridge.evaluation.work import Settings
+from codec_bridge.evaluation.settings import Settings
 from codec_bridge.video.files import write_y4m
 from tests.support import media
 from tests.support import stubs as stub_tools
@@ -64,7 +64,7 @@ def test_everything(folder: Path) -> None:
     assert [sequence.name for sequence in found.sequences] == ["chelsea", "cat"]
     common = {
         "qps": (22, 27, 32, 37, 42), "frames": 2, "model": folder / "model.vrcnn", "kernel": "scalar", "preset": "fast", "check": True,
-        "hm": folder / "hm",
+        "folders": {"hm": folder / "hm"},
     }  # fmt: skip
     assert found.runs == (
         Settings("hm", variants=("anchor", "none"), configuration="ai", **common),

@@ -20,9 +20,12 @@ from typer.testing import CliRunner
 from codec_bridge.bench import cuda as bench_cuda
 from codec_bridge.bench import cuda_check
 from codec_bridge.cli import app as cli
-from codec_bridge.evaluation import check, jobs
-from codec_bridge.evaluation import work as evaluate
+from codec_bridge.codecs.gates import Inconsistency
+from codec_bridge.codecs.programs import file_hash
+from codec_bridge.evaluation import check
+from codec_bridge.evaluation.keys import inputs_of
 from codec_bridge.evaluation.plan import PlanError, load
+from codec_bridge.evaluation.settings import BACKENDS, EvaluationError, Settings, check_settings
 from codec_bridge.filter import ErrorCode, Filter, FilterError
 from codec_bridge.library import cuda
 from codec_bridge.video.catalogue import resolve
@@ -275,7 +278,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_bdrate_on_a_gpu_gives_the_same_figures(gpu: Filter, clip: Path, tmp_path: Path) -> None:
     rows = {}
-    for backend in evaluate.BACKENDS:
+    for backend in BACKENDS:
         arguments = ["--sequences", clip, "--check", "--backend", backend, "--json", tmp_path / f"{backend}.json"]
         result = bridge("bdrate", *arguments, "--results", tmp_path / "results")
         assert result.returncode == 0, result.stderr
@@ -296,7 +299,7 @@ def test_check_and_filter_on_a_gpu(gpu: Filter, clip: Path, tmp_path: Path) -> N
     result = bridge("check", "--sequences", clip, "--qp", 32, "--backend", "cuda")
     assert result.returncode == 0, result.stderr
     assert "1 coded pictures, 3456 luma samples: oracle = CUDA library = filtered decoder output" in result.stdout
-    for backend in evaluate.BACKENDS:
+    for backend in BACKENDS:
         result = bridge("filter", clip, tmp_path / f"{backend}.yuv", "--qp", 32, "--backend", backend)
         assert result.returncode == 0, result.stderr
     assert (tmp_path / "c.yuv").read_bytes() == (tmp_path / "cuda.yuv").read_bytes()
@@ -316,7 +319,7 @@ def test_a_gpu_that_differs_is_said_to() -> None:
     expected = integer.filter_plane(network, plane, 8)
     found = expected.copy()
     found[3, 4] ^= 1
-    with pytest.raises(check.Inconsistency, match=r"cat: kernel cuda differs from the oracle: layer 4, channel 0, sample \(4, 3\)"):
+    with pytest.raises(Inconsistency, match=r"cat: kernel cuda differs from the oracle: layer 4, channel 0, sample \(4, 3\)"):
         check.compare_oracle(Wrong(), network, plane, 8, 0, found, "cat")
 
 
@@ -325,17 +328,17 @@ def test_only_rows_of_another_backend_have_another_key(clip: Path, tmp_path: Pat
     library.write_bytes(b"one build")
     monkeypatch.setattr(cuda, "library_path", lambda: library)
     (sequence,) = resolve(clip)
-    settings = evaluate.Settings()
+    settings = Settings()
 
     def inputs(variant: str, backend: str) -> dict[str, Any]:
-        return jobs.inputs_of(sequence, 1, "0" * 32, 32, variant, replace(settings, backend=backend), "f" * 64)
+        return inputs_of(sequence, 1, "0" * 32, 32, variant, replace(settings, backend=backend), "f" * 64)
 
     for variant in ("anchor", "none", "float"):
         assert inputs(variant, "cuda") == inputs(variant, "c")
     ours, theirs = inputs("integer", "c"), inputs("integer", "cuda")
     # Rows of the C library have the key that they had when there was no other backend.
     assert not {"backend", "cuda"} & set(ours)
-    assert theirs == {**ours, "backend": "cuda", "cuda": jobs.file_hash(library)}
+    assert theirs == {**ours, "backend": "cuda", "cuda": file_hash(library)}
 
 
 def test_backends_of_evaluations_that_are_refused(clip: Path, tmp_path: Path) -> None:
@@ -345,8 +348,8 @@ def test_backends_of_evaluations_that_are_refused(clip: Path, tmp_path: Path) ->
         ({"backend": "cuda", "variants": ("anchor", "none")}, "backend cuda is for variant integer, which is not among x265's here"),
         ({"backend": "cuda", "kernel": "scalar"}, "backend cuda has no kernel scalar"),
     ):
-        with pytest.raises(evaluate.EvaluationError, match=said):
-            evaluate.check_settings(replace(evaluate.Settings(), **changes))
+        with pytest.raises(EvaluationError, match=said):
+            check_settings(replace(Settings(), **changes))
     for text, said in (
         ('backend = "gpu"', "unknown backend 'gpu'"),
         ('backend = "cuda"\nvariants = ["anchor", "none"]', "backend cuda is for"),

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 torch = pytest.importorskip("torch", reason="training tests need torch: pip install 'vrcnn-int[train]'")
 
 from codec_bridge.evaluation import cluster
-from codec_bridge.evaluation import work as evaluate
 from codec_bridge.evaluation.plan import Plan
+from codec_bridge.evaluation.settings import Settings
 from codec_bridge.evaluation.store import Store
 from codec_bridge.report.document import Flag, Mean, Means, Summary
 from codec_bridge.report.summary import summarise
@@ -175,7 +175,7 @@ def test_bd_rate_is_that_of_the_methods_networks_as_one_set(tmp_path: Path) -> N
     (tmp_path / "clip").mkdir()
     imsave(tmp_path / "clip/a.png", data.astronaut()[:96, 160:288])
     sequences = resolve(str(tmp_path / "clip"))
-    settings = evaluate.Settings()
+    settings = Settings()
     _, more = exactness.columns(tmp_path / "out", held_out, sequences, settings)
     assert more["exact"]["brelu 8/7"].endswith(f"{4 * 400} samples")
     rates = json.loads((tmp_path / "out" / comparison.RATES).read_text())
@@ -197,15 +197,15 @@ def test_warnings_of_curves_are_passed_on_and_errors_end_it(tmp_path: Path, monk
     flag = Flag("warning", "a", "x265", "ai", "integer", None, "an outlier")
     rate = Mean(bd_rate_y=4.5, sequences=1, encode_time=None, decode_time=None, kmac_per_sample=None, gains_y=[])
     summary = Summary([], [], [Means(None, "x265", "ai", {"integer": rate})], [flag])
-    monkeypatch.setattr(exactness.cluster, "evaluate", lambda *_: SimpleNamespace(rows=[]))
+    monkeypatch.setattr(exactness.cluster, "evaluate", lambda *_, **__: SimpleNamespace(rows=[]))
     monkeypatch.setattr(exactness, "summarise", lambda *_: summary)
     said: list[str] = []
     sequences = resolve(str(tmp_path / "a.png"))
-    assert exactness.bd_rates(tmp_path, rows, sequences, evaluate.Settings(), said.append) == {"tqt 4/7": [4.5]}
+    assert exactness.bd_rates(tmp_path, rows, sequences, Settings(), said.append) == {"tqt 4/7": [4.5]}
     assert said == ["tqt 4/7, seed 1: a, x265 ai, integer: an outlier"]
     summary.flags[0] = replace(flag, severity="error")
     with pytest.raises(VrcnnError, match="tqt 4/7, seed 1: a, x265 ai, integer: an outlier"):
-        exactness.bd_rates(tmp_path, rows, sequences, evaluate.Settings(), said.append)
+        exactness.bd_rates(tmp_path, rows, sequences, Settings(), said.append)
 
 
 def test_sizes_count_the_bits_that_weights_have() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from skimage import io
 
-from codec_bridge.codecs import pyav as x265
+from codec_bridge.codecs import decoder, pyav
 from codec_bridge.video.container import frame_from_picture, picture_from_frame
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import VideoError, picture_from_rgb
@@ -69,12 +69,12 @@ def test_unsupported_container_formats_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", ["hevc", "mkv", "mp4"])
 def test_hevc_with_and_without_cropping(tmp_path: Path, suffix: str) -> None:
     clip = media.pictures(3, 100, 60)
-    coded = x265.encode(clip, 30)
+    coded = pyav.encode(clip, 30)
     if suffix == "hevc":
         path = tmp_path / "a.hevc"
         path.write_bytes(coded.data)
     else:
-        params = x265.x265_params(30, True)
+        params = pyav.x265_params(30, True)
         path = media.write_container(tmp_path / f"a.{suffix}", clip, "libx265", **{"x265-params": params})
     full, inside = open_video(path, cropping=False), open_video(path)
     assert (full.width, full.height) == (104, 64)
@@ -82,13 +82,13 @@ def test_hevc_with_and_without_cropping(tmp_path: Path, suffix: str) -> None:
     pictures = list(full)
     assert [picture.crop for picture in pictures] == 3 * [(0, 0, 4, 4)]
     assert media.equal((picture.cropped() for picture in pictures), inside)
-    # The samples outside the window are the decoder's own: the MD5 hash, which covers them, was checked by x265.decode.
-    assert media.equal(pictures, x265.decode(coded.data))
+    # The samples outside the window are the decoder's own: the MD5 hash, which covers them, was checked by decoder.decode.
+    assert media.equal(pictures, decoder.decode(coded.data))
 
 
 def test_real_960x540_stream_is_544_rows_inside(tmp_path: Path) -> None:
     clip = media.pictures(1, 960, 540)
-    (tmp_path / "a.hevc").write_bytes(x265.encode(clip, 37, preset="ultrafast").data)
+    (tmp_path / "a.hevc").write_bytes(pyav.encode(clip, 37, preset="ultrafast").data)
     (picture,) = open_video(tmp_path / "a.hevc", cropping=False)
     assert (picture.width, picture.height, picture.crop) == (960, 544, (0, 0, 0, 4))
     (inside,) = open_video(tmp_path / "a.hevc")
@@ -122,16 +122,16 @@ def test_real_hm_stream() -> None:
     path = SHARED / "train" / "train_496x496.hm18-ai-nofilters-q37.hevc"
     video = open_video(path, cropping=False)
     assert (video.width, video.height, video.rate) == (496, 496, None)
-    assert media.equal(video, x265.decode(path.read_bytes(), pictures=42))
+    assert media.equal(video, decoder.decode(path.read_bytes(), pictures=42))
 
 
 def test_hevc_stream_rate_is_what_it_says(tmp_path: Path) -> None:
-    (tmp_path / "a.hevc").write_bytes(x265.encode(media.pictures(1, 32, 32), 30, rate=Fraction(60)).data)
+    (tmp_path / "a.hevc").write_bytes(pyav.encode(media.pictures(1, 32, 32), 30, rate=Fraction(60)).data)
     assert open_video(tmp_path / "a.hevc").rate == 60
 
 
 def test_damaged_hevc_stream_is_refused(tmp_path: Path) -> None:
-    data = bytearray(x265.encode(media.pictures(4, 100, 60), 30).data)
+    data = bytearray(pyav.encode(media.pictures(4, 100, 60), 30).data)
     path = tmp_path / "a.hevc"
     for position in (len(data) // 3, len(data) // 2, len(data) - 20):
         data[position] ^= 1

@@ -1,0 +1,180 @@
+"""Codecs' programs: run with time limits and a log, and named by their hashes."""
+
+import hashlib
+import logging
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from threading import Event
+
+import psutil
+
+from codec_bridge.bitstream.errors import CodecError
+
+STALLED = 300.0
+"""Seconds without any processor time after which a program is taken to hang, and ended: x265 3.5 can, in a race of its threads."""
+
+POLL = 0.25
+"""Seconds after which a program ends, at the latest, when it is to."""
+
+_logger = logging.getLogger(__name__)  # command lines and what the programs print
+
+_REFUSAL = re.compile(r"^VRCNN: (?!\d)", re.M)
+_TELLING = re.compile(r"x265 \[error\]|VRCNN: (?!\d)")
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The encoder's name and version, and the SHA-256 of each program, library and configuration file that codes and decodes."""
+
+    encoder: str
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a program printed on its two streams, and the wall time that it took."""
+
+    out: str
+    errors: str
+    seconds: float
+
+    @property
+    def log(self) -> str:
+        """Both streams."""
+        return f"{self.out}\n{self.errors}"
+
+
+def run(command: list[str], what: str, stop: Event | None = None, ok: tuple[int, ...] = (0,), quiet: bool = False) -> Output:
+    """Run a program to its end; ``stop`` set from another thread ends it early. quiet: leave it out of the log.
+
+    Raises CodecError, with the line that tells most, for exit codes other than ``ok``, if the filter refuses, and for a program that hangs.
+    """
+    start = time.perf_counter()
+    try:
+        code, output, errors = _finished(command, what, stop or Event())
+    except OSError as error:
+        raise CodecError(f"cannot run {command[0]}: {error.strerror}") from None
+    if not quiet:
+        _logger.info("$ %s\n%s%s", shlex.join(command), output, errors)
+    if code not in ok or _REFUSAL.search(errors):
+        ended = f"signal {-code}" if code < 0 else f"exit code {code}"
+        raise CodecError(f"{what} failed ({ended}): {_telling_line(output, errors)}")
+    return Output(output, errors, time.perf_counter() - start)
+
+
+def _finished(command: list[str], what: str, stop: Event) -> tuple[int, str, str]:
+    """Exit code and what was printed."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, errors="replace"
+    ) as process:
+        watch = _Hanging(process.pid, what)
+        try:
+            while True:
+                try:
+                    output, errors = process.communicate(timeout=min(POLL, STALLED / 4))
+                    return process.returncode, output, errors
+                except subprocess.TimeoutExpired:
+                    watch.look()
+                    if stop.is_set():
+                        _end(process.pid)
+        except BaseException:
+            _end(process.pid)
+            process.kill()
+            raise
+
+
+class _Hanging:
+    """Knows how much processor time a program and its children have used so far."""
+
+    def __init__(self, pid: int, what: str) -> None:
+        self.pid, self.what = pid, what
+        self.used: float | None = None
+        self.since = self.looked = time.monotonic()
+
+    def look(self) -> None:
+        """Raise CodecError if the program hangs. Never where the system does not tell what it used."""
+        now = time.monotonic()
+        if now - self.looked < STALLED / 4:
+            return
+        before, self.used, self.looked = self.used, _processor_time(self.pid), now
+        if self.used is None or self.used != before:
+            self.since = now
+        elif now - self.since > STALLED:
+            raise CodecError(f"{self.what} hangs: it has used no processor time for {STALLED:g} s and was ended; try again")
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    """A process and what it started."""
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def _processor_time(pid: int) -> float | None:
+    used = None
+    for process in _tree(pid):
+        try:
+            times = process.cpu_times()
+        except psutil.Error:
+            continue
+        used = (used or 0.0) + times.user + times.system
+    return used
+
+
+def _end(pid: int) -> None:
+    for process in _tree(pid):
+        try:
+            process.terminate()
+        except psutil.Error:
+            continue
+
+
+def _telling_line(output: str, errors: str) -> str:
+    """The line that says most about a failure."""
+    lines = [line for line in map(str.strip, (errors.strip() or output).splitlines()) if line.strip(" *")]
+    telling = next((line for line in lines if _TELLING.match(line)), None)
+    return telling or next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "it said nothing")
+
+
+def describe(version: Callable[[Path], str], programs: Mapping[str, Path], files: Mapping[str, Path] | None = None) -> Programs:
+    """Programs by their roles (encoder, decoder, ...), and further files by their names. version: asks the encoder for its own."""
+    hashes = {name: file_hash(path) for name, path in (files or {}).items()}
+    for role, path in programs.items():
+        hashes[role] = file_hash(path)
+        hashes |= {library.name: file_hash(library) for library in _linked(path, hashes[role])}
+    return Programs(_version(version, programs["encoder"], hashes["encoder"]), hashes)
+
+
+@cache
+def _version(version: Callable[[Path], str], encoder: Path, _hash: str) -> str:
+    return version(encoder)
+
+
+@cache
+def _linked(program: Path, _hash: str) -> list[Path]:
+    """The codec's and our own libraries that a program is linked with."""
+    listed = subprocess.run(["ldd", str(program)], capture_output=True, text=True).stdout
+    return [Path(path) for path in re.findall(r"=> (\S*lib(?:vrcnn|x265|de265)\S*)", listed)]
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits. Raises CodecError if it cannot be read."""
+    try:
+        status = path.stat()
+        return _file_hash(path, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise CodecError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+@cache
+def _file_hash(path: Path, _size: int, _time: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

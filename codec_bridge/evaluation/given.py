@@ -1,0 +1,45 @@
+"""Streams that lie in files, checked."""
+
+from itertools import islice
+from pathlib import Path
+
+from codec_bridge import codecs
+from codec_bridge.codecs.base import Network
+from codec_bridge.evaluation import check
+from codec_bridge.evaluation.settings import EvaluationError, Settings, open_filter
+from vrcnn_int.integer import ModelSet
+
+
+def check_inside(path: Path, settings: Settings) -> tuple[int, int]:
+    """Check a stream with the decoder that has the filter inside: every picture hash; returns pictures, and how many are filtered.
+
+    Raises CodecError for a damaged stream, SideinfoError for such side information, gates.Inconsistency for a wrong hash.
+    """
+    codec = codecs.find(settings.codec)(settings.folders)
+    return codec.check_stream(_read(path), Network(settings.position, True, settings.kernel, settings.model))
+
+
+def check_offline(path: Path, qp: int, settings: Settings, models: ModelSet) -> tuple[int, int, str]:
+    """Check a stream with the network for ``qp`` after decoding; returns pictures and luma samples compared, and the kernel.
+
+    Raises CodecError for a damaged stream, gates.Inconsistency if a picture differs.
+    """
+    data = _read(path)
+    codec = codecs.find(settings.codec)(settings.folders)
+    index = models.index_for_qp(qp, settings.position)
+    pictures = samples = 0
+    with open_filter(settings, models) as filter_:
+        sides = zip(codec.decode_plain(data), codec.decode_plain(data), strict=True)
+        for recon, again in islice(sides, settings.frames):
+            filtered = filter_.filter_picture(recon, index=index)
+            name = f"{path}, network {index}, picture {pictures}"
+            samples += check.check_picture(filter_, models.networks[index], index, recon, filtered, again, name)
+            pictures += 1
+        return pictures, samples, filter_.kernel
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise EvaluationError(f"cannot read {path}: {error.strerror}") from None

@@ -1,0 +1,166 @@
+"""What an evaluation runs one codec in one configuration with, and what of it can be refused before anything is coded."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec_bridge import codecs
+from codec_bridge.codecs.base import OFF, ORDINARY, PRESETS, Codec, Loop, Network
+from codec_bridge.figures.row import AFTER_DECODING, ALL_INTRA, INSIDE
+from codec_bridge.filter import Filter
+from codec_bridge.library.engines import ENGINES
+from codec_bridge.video.catalogue import Sequence, auto_frames
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.integer import ModelSet
+from vrcnn_int.models import builtin_path, float_file
+from vrcnn_int.network import POSITIONS, load_float_networks
+
+NETWORKS = (*INSIDE, *AFTER_DECODING)
+"""Variants that a network has a part in."""
+
+BACKENDS = tuple(name for name in ENGINES if name != "oracle")
+BY_BACKEND = ("integer",)
+"""Variants whose pictures the backend filters; the others' filter stands in the codec, in torch, or in an encoder's decision."""
+
+INTER_FRAMES = 16
+"""Pictures a sequence where the rule by size, meant for all-intra coding, does not apply."""
+
+FilterPlane = Callable[[NDArray[np.integer], int], NDArray[np.integer]]
+
+
+class EvaluationError(VrcnnError):
+    """The evaluation asked for cannot be run."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one codec in one configuration runs with.
+
+    ``frames``: pictures a sequence, None for the rule by size (catalogue.auto_frames). ``model``: a model set file, None for the
+    shipped one. ``check``: compare every filtered picture with the oracle, and with filtering a second decode unit by unit.
+    ``configuration``: one of the codec's. ``folders``: where the codecs' programs are, by the names that the codecs give them.
+    ``stream_cache``: folder that keeps the streams without a network, and gives them again. ``backend``: one of BACKENDS, for the
+    variants BY_BACKEND.
+    """
+
+    codec: str = codecs.DEFAULT
+    qps: tuple[int, ...] = (22, 27, 32, 37)
+    variants: tuple[str, ...] = ("anchor", "none", "integer")
+    frames: int | None = None
+    model: Path | None = None
+    kernel: str = "auto"
+    position: str = "before_deblocking"
+    preset: str = "medium"
+    check: bool = False
+    configuration: str = "ai"
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    stream_cache: Path | None = None
+    backend: str = "c"
+
+    def loop(self, variant: str, identity: str = "") -> Loop:
+        """The filters in the loop of a variant's stream; variants of equal loops share it. identity: of the model set."""
+        if variant == "none" or (variant in ALL_INTRA and self.position == "before_deblocking"):
+            return OFF
+        if variant not in INSIDE:
+            return ORDINARY
+        return Loop(network=Network(self.position, variant == "map", self.kernel, self.model, identity))
+
+    def refuse(self) -> None:
+        """Raise VrcnnError for settings that contradict each other or name what there is not; opens nothing."""
+        codec = codecs.find(self.codec)
+        self._refuse_variants(codec)
+        self._refuse_numbers()
+        if self.position not in POSITIONS:
+            raise EvaluationError(f"unknown position {self.position!r}; there are {' and '.join(POSITIONS)}")
+        if self.preset not in PRESETS:
+            raise EvaluationError(f"unknown preset {self.preset!r}; there are {', '.join(PRESETS)}")
+        self._refuse_configuration(codec)
+        self._refuse_backend()
+
+    def _refuse_variants(self, codec: type[Codec]) -> None:
+        for variant in self.variants:
+            if variant not in codec.variants:
+                raise EvaluationError(f"unknown variant {variant!r}; {self.codec} has {', '.join(codec.variants)}")
+
+    def _refuse_numbers(self) -> None:
+        for qp in self.qps:
+            if not 0 <= qp <= 51:
+                raise EvaluationError(f"QP {qp} is not in 0..51")
+        if len(set(self.qps)) != len(self.qps) or len(set(self.variants)) != len(self.variants):
+            raise EvaluationError("a QP or a variant is given twice")
+        if not self.qps or not self.variants:
+            raise EvaluationError("at least one QP and one variant are needed")
+        if self.frames is not None and self.frames < 1:
+            raise EvaluationError("at least one picture a sequence is needed")
+
+    def _refuse_configuration(self, codec: type[Codec]) -> None:
+        if self.configuration not in codec.configurations:
+            if not codec.inside:
+                raise EvaluationError(f"{self.codec} is evaluated all-intra only: its pictures are filtered after decoding")
+            raise EvaluationError(f"unknown configuration {self.configuration!r}; there are {', '.join(codec.configurations)}")
+        offline = [variant for variant in self.variants if variant in ALL_INTRA]
+        if offline and self.configuration != "ai":
+            raise EvaluationError(f"variant {offline[0]} is for configuration ai only: its pictures are filtered after decoding")
+
+    def _refuse_backend(self) -> None:
+        if self.backend not in BACKENDS:
+            raise EvaluationError(f"unknown backend {self.backend!r}; there are {' and '.join(BACKENDS)}")
+        if self.backend != "c" and not set(self.variants) & set(BY_BACKEND):
+            raise EvaluationError(f"backend {self.backend} is for variant {BY_BACKEND[0]}, which is not among {self.codec}'s here")
+        if self.backend == "cuda" and self.kernel != "auto":
+            raise EvaluationError(f"backend cuda has no kernel {self.kernel}: leave the kernel at auto, or use backend c")
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise VrcnnError for settings that no evaluation can run with here: looks for programs, opens model set, library and networks."""
+    settings.refuse()
+    codecs.find(settings.codec)(settings.folders).check(settings.configuration)
+    models = load_models(settings)
+    if set(settings.variants) & set(NETWORKS):
+        for qp in settings.qps:
+            models.index_for_qp(qp, settings.position)
+        open_filter(settings, models).close()
+    if "float" in settings.variants:
+        float_filter(settings.model, models, 0)
+
+
+def frames_of(sequence: Sequence, settings: Settings) -> int:
+    """How many pictures of a sequence are wanted; never more than the catalogue says that it has."""
+    by_rule = auto_frames(sequence.width, sequence.height) if settings.configuration == "ai" else INTER_FRAMES
+    wanted = settings.frames or by_rule
+    return min(wanted, sequence.frames) if sequence.class_name and sequence.frames else wanted
+
+
+def load_models(settings: Settings) -> ModelSet:
+    """The model set of an evaluation."""
+    return ModelSet.load(settings.model or builtin_path())
+
+
+def open_filter(settings: Settings, models: ModelSet) -> Filter:
+    """The C library, or the GPU, with the evaluation's model and kernel.
+
+    Raises EvaluationError if it holds another set than the oracle, FilterError where there is no GPU to use.
+    """
+    filter_ = Filter(settings.model, settings.kernel, settings.backend)
+    if filter_.identity != models.identity:
+        raise EvaluationError(f"the C library filters with model set {filter_.identity}, the oracle with {models.identity}")
+    return filter_
+
+
+def float_filter(model: Path | None, models: ModelSet, index: int) -> FilterPlane:
+    """The float network beside a model set's file (None: the shipped one), as a function of plane and bit depth. Imports torch.
+
+    Raises EvaluationError if torch or the float networks are missing, or belong to another set.
+    """
+    path = float_file(model or builtin_path())
+    networks, meta = load_float_networks(path)
+    if meta.get("set") != models.identity:
+        raise EvaluationError(f"{path} belongs to model set {meta.get('set')}, not to {models.identity}")
+    try:
+        from vrcnn_int.training.module import filter_plane_float
+    except ImportError:
+        raise EvaluationError("the float variant needs torch; install it with: pip install 'vrcnn-int[train]'") from None
+    return lambda plane, bit_depth: filter_plane_float(networks[index], plane, bit_depth)

@@ -1,0 +1,61 @@
+"""Codecs' programs: what is said of those that fail, and that none outlives its evaluation."""
+
+import sys
+from pathlib import Path
+from threading import Event, Timer
+from time import monotonic
+
+import pytest
+
+from codec_bridge.bitstream.errors import CodecError
+from codec_bridge.codecs.programs import describe, file_hash, run
+
+
+def script(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("echo 'x265 [info]: a'; echo 'x265 [error]: b'; echo c; exit 1", r"it failed \(exit code 1\): x265 \[error\]: b"),
+        ("echo 'VRCNN: model set 1'; echo 'no memory' >&2; echo '***' >&2; exit 3", r"it failed \(exit code 3\): no memory"),
+        ("echo 'VRCNN: 3 pictures filtered'; echo 'an Error of mine'; echo bye; exit 1", r"it failed \(exit code 1\): an Error of mine"),
+        ("exit 1", r"it failed \(exit code 1\): it said nothing"),
+        ("echo 'VRCNN: no such model' >&2", r"it failed \(exit code 0\): VRCNN: no such model"),
+        ("kill -9 $$", r"it failed \(signal 9\)"),
+    ],
+)
+def test_the_line_that_says_most_is_quoted(tmp_path: Path, text: str, line: str) -> None:
+    with pytest.raises(CodecError, match=line):
+        run([str(script(tmp_path / "program", text))], "it")
+
+
+def test_what_is_printed_and_what_cannot_be_run(tmp_path: Path) -> None:
+    ran = run([str(script(tmp_path / "program", "echo one; echo two >&2; exit 1"))], "it", ok=(0, 1))
+    assert (ran.out, ran.errors) == ("one\n", "two\n")
+    assert ran.seconds > 0
+    with pytest.raises(CodecError, match=r"cannot run .*nothing: No such file"):
+        run([str(tmp_path / "nothing")], "it")
+
+
+def test_a_program_and_what_it_started_end_with_the_evaluation(tmp_path: Path) -> None:
+    stop, start = Event(), monotonic()
+    Timer(0.3, stop.set).start()
+    with pytest.raises(CodecError, match=r"it failed \("):
+        run([str(script(tmp_path / "program", "sleep 100; exit $?"))], "it", stop)
+    assert monotonic() - start < 60
+
+
+def test_programs_are_known_by_their_hashes(tmp_path: Path) -> None:
+    encoder, settings = script(tmp_path / "encoder", "exit 0"), tmp_path / "ai.cfg"
+    settings.write_text("qp")
+    found = describe(lambda path: f"{path.name} 1.0", {"encoder": encoder}, {"ai.cfg": settings})
+    assert found.encoder == "encoder 1.0"
+    assert found.files == {"ai.cfg": file_hash(settings), "encoder": file_hash(encoder)}
+    linked = describe(lambda _: "", {"encoder": Path(sys.executable)}).files
+    assert linked["encoder"] == file_hash(Path(sys.executable))
+    with pytest.raises(CodecError, match="cannot read"):
+        file_hash(tmp_path / "nothing")
