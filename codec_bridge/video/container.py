@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def frame_from_picture(picture: Picture) -> av.VideoFrame:
 
 
 def open_picture_file(path: Path) -> Video:
+    """A picture file as a video of one picture (picture.picture_from_rgb). VideoError: it cannot be decoded or is transparent."""
     from skimage import io
 
     try:
@@ -60,7 +62,31 @@ def _ffmpeg_text(error: av.FFmpegError) -> str:
     return str(error.strerror or error)
 
 
+@dataclass(frozen=True)
+class _Header:
+    """What a container or stream says of its video. packets, end (seconds): 0 where it does not say."""
+
+    size: tuple[int, int]
+    chroma_format: str
+    bit_depth: int
+    rate: Fraction | None
+    is_hevc: bool
+    raw: bool
+    """A stream without a container."""
+    uncropped: bool
+    crop: tuple[int, int, int, int]
+    packets: int
+    end: Fraction
+
+
 def open_container(path: Path, cropping: bool) -> Video:
+    """Open whatever FFmpeg can decode. cropping: as for open.open_video. Raises VideoError for what cannot be decoded."""
+    header = _read_header(path, cropping)
+    rate = Fraction(header.rate) if header.rate else None
+    return Video(path, header.size, header.bit_depth, header.chroma_format, rate, header.packets or None, lambda: _read(path, header))
+
+
+def _read_header(path: Path, cropping: bool) -> _Header:
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
@@ -76,60 +102,68 @@ def open_container(path: Path, cropping: bool) -> Video:
             chroma_format, bit_depth = parse_pixel_format(context.pix_fmt, f"{path}: pixel format")
             size = context.width, context.height
             crop = (0, 0, 0, 0)
-            if is_hevc and not cropping:
+            uncropped = is_hevc and not cropping
+            if uncropped:
                 sps = nal.find_sps(context.extradata or b"")
                 size, crop = (sps.width, sps.height), sps.window
             plane_shapes(*size, chroma_format)
-            expected_packets = stream.frames  # 0 where the container does not say
-            expected_end = _header_end(container, stream)
+            end = _header_end(container, stream)
+            return _Header(size, chroma_format, bit_depth, rate, is_hevc, raw, uncropped, crop, stream.frames, end)
     except CodecError as error:
         raise VideoError(f"cannot read {path}: {error}") from None
     except av.FFmpegError as error:
         raise VideoError(f"cannot read {path} as a video: {_ffmpeg_text(error)}") from None
 
-    def read() -> Iterator[Picture]:
-        count = packets = 0
-        end: int | Fraction = 0
-        hashed: bool | None = None
-        try:
-            with av.open(str(path)) as container:
-                stream = container.streams.video[0]
-                context = stream.codec_context
-                # FFmpeg's frame threads drop damaged HEVC pictures without an error, even with "explode".
-                context.thread_count = 1
-                context.options = {"err_detect": "crccheck+explode"}
-                if is_hevc and not cropping:
-                    context.options |= {"apply_cropping": "0"}
-                for packet in container.demux(stream):
-                    if packet.is_corrupt:
-                        raise VideoError(f"{path} is truncated: coded picture {packets} is incomplete")
-                    if raw and is_hevc and packet.size:
-                        # FFmpeg takes the picture of a stream that ends within it for whole; its hash is what is missing.
-                        has_hash = bool(nal.picture_hashes(nal.split(bytes(packet))))
-                        hashed = has_hash if hashed is None else hashed
-                        if hashed and not has_hash:
-                            raise CodecError(f"picture {packets} lacks its hash")
-                    packets += packet.size > 0
-                    if packet.pts is not None and packet.time_base is not None:
-                        end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
-                    for frame in packet.decode():
-                        layout = (frame.width, frame.height), parse_pixel_format(frame.format.name)
-                        if layout != (size, (chroma_format, bit_depth)):
-                            found = f"{frame.width}x{frame.height} {frame.format.name}"
-                            raise VideoError(f"{path}: picture {count} is {found}, unlike what its header says")
-                        yield picture_from_frame(frame, crop)
-                        count += 1
-        except CodecError as error:
-            raise VideoError(f"cannot decode {path} after picture {count}: {error}") from None
-        except av.FFmpegError as error:
-            raise VideoError(f"cannot decode {path} after picture {count}: {_ffmpeg_text(error)}") from None
-        if packets < expected_packets:
-            raise VideoError(f"{path} is truncated: {expected_packets} pictures were expected, it has {packets}")
-        if rate and expected_end and expected_end - end > Fraction(1, 2) / rate:
-            expected = f"{float(expected_end):.3f} s ({round(expected_end * rate)} pictures) were expected"
-            raise VideoError(f"{path} is truncated: {expected}, it has {count} pictures")
 
-    return Video(path, size, bit_depth, chroma_format, Fraction(rate) if rate else None, expected_packets or None, read)
+def _read(path: Path, header: _Header) -> Iterator[Picture]:
+    count = packets = 0
+    end: int | Fraction = 0
+    try:
+        with av.open(str(path)) as container:
+            for packet in _packets(path, header, container):
+                packets += packet.size > 0
+                if packet.pts is not None and packet.time_base is not None:
+                    end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+                for frame in packet.decode():
+                    layout = (frame.width, frame.height), parse_pixel_format(frame.format.name)
+                    if layout != (header.size, (header.chroma_format, header.bit_depth)):
+                        kind = f"{frame.width}x{frame.height} {frame.format.name}"
+                        raise VideoError(f"{path}: picture {count} is {kind}, unlike what its header says")
+                    yield picture_from_frame(frame, header.crop)
+                    count += 1
+    except CodecError as error:
+        raise VideoError(f"cannot decode {path} after picture {count}: {error}") from None
+    except av.FFmpegError as error:
+        raise VideoError(f"cannot decode {path} after picture {count}: {_ffmpeg_text(error)}") from None
+    if packets < header.packets:
+        raise VideoError(f"{path} is truncated: {header.packets} pictures were expected, it has {packets}")
+    if header.rate and header.end and header.end - end > Fraction(1, 2) / header.rate:
+        expected = f"{float(header.end):.3f} s ({round(header.end * header.rate)} pictures) were expected"
+        raise VideoError(f"{path} is truncated: {expected}, it has {count} pictures")
+
+
+def _packets(path: Path, header: _Header, container: av.container.InputContainer) -> "Iterator[av.Packet[av.VideoStream]]":
+    """The packets of the video. Raises VideoError for one that is cut off, CodecError for a picture without the hash that others have."""
+    stream = container.streams.video[0]
+    context = stream.codec_context
+    # FFmpeg's frame threads drop damaged HEVC pictures without an error, even with "explode".
+    context.thread_count = 1
+    context.options = {"err_detect": "crccheck+explode"}
+    if header.uncropped:
+        context.options |= {"apply_cropping": "0"}
+    count = 0
+    hashed: bool | None = None
+    for packet in container.demux(stream):
+        if packet.is_corrupt:
+            raise VideoError(f"{path} is truncated: coded picture {count} is incomplete")
+        if header.raw and header.is_hevc and packet.size:
+            # FFmpeg takes the picture of a stream that ends within it for whole; its hash is what is missing.
+            has_hash = bool(nal.picture_hashes(nal.split(bytes(packet))))
+            hashed = has_hash if hashed is None else hashed
+            if hashed and not has_hash:
+                raise CodecError(f"picture {count} lacks its hash")
+        count += packet.size > 0
+        yield packet
 
 
 def _header_end(container: av.container.InputContainer, stream: av.VideoStream) -> Fraction:

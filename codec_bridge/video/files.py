@@ -145,6 +145,7 @@ def _read_planes(file: BinaryIO, path: Path, index: int, shapes: list[tuple[int,
 
 
 def open_yuv(path: Path, size: tuple[int, int] | None, pixel_format: str | None) -> Video:
+    """Open planar yuv, which does not say its size and format. Raises VideoError without them, and for a file that is not whole."""
     if size is None or pixel_format is None:
         wanted = (("its size", size), ("its pixel format (such as yuv420p)", pixel_format))
         missing = " and ".join(word for word, value in wanted if value is None)
@@ -177,6 +178,7 @@ def _number(text: str) -> int:
 
 
 def open_y4m(path: Path) -> Video:
+    """Open Y4M. Raises VideoError for what is not progressive, not supported or not whole."""
     with path.open("rb") as file:
         header = file.readline(4096)
         fields = header.decode("ascii", "replace").split()
