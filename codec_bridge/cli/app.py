@@ -22,9 +22,9 @@ app = command_line(
             "Training pairs for `vrcnn-int train`.",
             {"make": pairs.make_pairs, "code": pairs.code_pairs, "upscale": research.upscale_pairs, "pack": pairs.pack_pairs},
         ),
-        "hm": codecs.source_tree(HM, "--hm", {"inspect": codecs.hm_inspect}),
-        "x265": codecs.source_tree(X265),
-        "libde265": codecs.source_tree(LIBDE265),
+        HM.name.lower(): codecs.source_tree(HM, "--hm", {"inspect": codecs.hm_inspect}),
+        X265.name: codecs.source_tree(X265),
+        LIBDE265.name: codecs.source_tree(LIBDE265),
     },
 )
 

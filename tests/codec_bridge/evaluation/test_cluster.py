@@ -171,7 +171,7 @@ def test_two_evaluations_in_one_process_know_nothing_of_each_other(tmp_path: Pat
         with pytest.raises(InterruptedError):
             first.result()
         rows = second.result().rows
-    assert [row["flag"] for row in rows] == [None] * 2
+    assert [row.flag for row in rows] == [None] * 2
 
 
 def test_nobody_to_run_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheduler: str) -> None:
