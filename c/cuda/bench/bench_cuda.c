@@ -5,14 +5,15 @@
  *
  * smoke: tiny pictures, few of them, to see that it works.
  *
- * The library's source is part of this program, so that its two kernels can be timed apart.
+ * The library's bands.c is part of this program, so that its two kernels can be timed apart.
  *
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #define _POSIX_C_SOURCE 200809L
 
-#include "../vrcnn_cuda.c" /* NOLINT(bugprone-suspicious-include) */
+#include "../bands.c" /* NOLINT(bugprone-suspicious-include) */
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 enum { REPEATS = 100, SETS = 8, STREAM_PICTURES = 64, STREAM_REPEATS = 5, MACS = 54512, NETWORK = 2 /* QP 32 */ };
@@ -173,7 +174,7 @@ static void time_device(VrcnnCudaMethod method, int first, int second, size_t ma
     const int bytes = bit_depth > 8 ? 2 : 1;
     const size_t size = (size_t)width * (size_t)height * (size_t)bytes;
     uint8_t *picture = take(size);
-    check(enter(c), "enter");
+    check(vrcnn_gpu_enter(c), "enter");
     driver_check(c->driver.create_stream(&stream, CU_STREAM_NON_BLOCKING), "stream");
     for (int s = 0; s < SETS; s++)
         for (int i = 0; i < batch; i++) {
@@ -200,7 +201,7 @@ static void time_device(VrcnnCudaMethod method, int first, int second, size_t ma
             for (int j = 0; j < 2; j++)
                 driver_check(c->driver.free(memory[s][i][j]), "free");
     driver_check(c->driver.destroy_stream(stream), "stream");
-    check(leave(c, 0), "leave");
+    check(vrcnn_gpu_leave(c, 0), "leave");
     vrcnn_cuda_close(c);
     free(picture);
 }
