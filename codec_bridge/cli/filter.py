@@ -1,26 +1,25 @@
 """codec-bridge filter: a decoded video, filtered."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from codec_bridge.cli.options import Kernel, ModelFile, PixelFormat, Size
+from codec_bridge.evaluation.filtering import filtered, measured, plane_filter
 from codec_bridge.evaluation.plan import parse_size
-from codec_bridge.evaluation.settings import Settings, check_settings, float_filter, load_models
-from codec_bridge.figures.metrics import picture_psnr
-from codec_bridge.filter import BACKENDS, Filter
+from codec_bridge.evaluation.settings import Settings, check_settings, load_models
 from codec_bridge.video.files import Video, write_y4m, write_yuv
 from codec_bridge.video.open import open_video
-from codec_bridge.video.picture import Picture, VideoError
-from vrcnn_int import integer
+from codec_bridge.video.picture import Picture
 from vrcnn_int.console import console
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.integer import ModelSet
 from vrcnn_int.network import POSITIONS
+
+WRITTEN = (".yuv", ".y4m")
 
 
 def filter_video(
@@ -45,52 +44,55 @@ def filter_video(
     """Filter a decoded video (luma; chroma passes through). HEVC streams are filtered uncropped, then cropped."""
     if (qp is None) == (index is None):
         raise VrcnnError("give either --qp or --index, to choose the network")
-    if out.suffix.lower() not in (".yuv", ".y4m"):
+    if out.suffix.lower() not in WRITTEN:
         raise VrcnnError(f"the output is .yuv or .y4m, not {out.name!r}")
     settings = Settings(model=model, kernel=kernel, position=position)
     check_settings(settings)
     models = load_models(settings)
-    number = models.index_for_qp(qp, position) if index is None else index  # type: ignore[arg-type]
-    if number >= len(models.networks):
-        raise VrcnnError(f"the model set has no network {number}; it has 0 to {len(models.networks) - 1}")
-    try:
-        given_rate = Fraction(rate) if rate else None
-    except (ValueError, ZeroDivisionError):
-        raise VrcnnError(f"{rate!r} is not a rate such as 30 or 30000/1001") from None
-
-    if backend not in (*BACKENDS, "float"):
-        raise VrcnnError(f"unknown backend {backend!r}; there are {', '.join(BACKENDS)} and float")
-    if backend == "float":
-        if scale != integer.UNIT_SCALE:
-            raise VrcnnError("the float network has no output scale")
-        apply = float_filter(model, models, number)
-    else:
-        filter_ = Filter(model, kernel, backend, threads)
-
-        def apply(plane: NDArray[np.integer], bit_depth: int) -> NDArray[np.integer]:
-            return filter_.filter_plane(plane, bit_depth, number, scale)
-
-    def results(video: Video, reference: Iterator[Picture] | None) -> Iterator[Picture]:
-        for count, picture in enumerate(video):
-            before, after = picture.cropped(), picture.with_luma(apply(picture.planes[0], picture.bit_depth)).cropped()
-            if reference is not None:
-                truth = next(reference, None)
-                if truth is None:
-                    raise VideoError(f"{original} ends after {count} pictures, {source} goes on")
-                psnrs = zip("YUV", picture_psnr(before, truth), picture_psnr(after, truth), strict=False)
-                figures = ", ".join(f"{plane} {a:.3f} -> {b:.3f} dB" for plane, a, b in psnrs)
-                console.print(f"picture {count}: {figures}", highlight=False, soft_wrap=True)
-            yield after
-
-    raw = source.suffix.lower() == ".yuv"
-    dimensions = parse_size(size)
-    with open_video(source, dimensions if raw else None, pixel_format if raw else None, given_rate, frames, cropping=False) as video:
-        reference = None
+    number = choose_network(models, qp, index, position)
+    pictures_a_second = parse_rate(rate)
+    apply = plane_filter(model, models, number, scale, backend, kernel, threads)
+    with open_any(source, size, pixel_format, pictures_a_second, frames, cropping=False) as video:
+        pictures = filtered(video, apply)
         if original is not None:
-            is_yuv = original.suffix.lower() == ".yuv"
-            reference = iter(open_video(original, dimensions if is_yuv else None, pixel_format if is_yuv else None))
-        pictures = results(video, reference)
-        count = write_yuv(out, pictures) if out.suffix.lower() == ".yuv" else write_y4m(out, pictures, video.rate)
+            pictures = measured(pictures, video, open_any(original, size, pixel_format), say_psnr)
+        count = write(out, (after for _, after in pictures), video.rate)
     console.print(
         f"wrote {out}: {count} pictures, network {number} of set {models.identity[:16]}, {backend}", soft_wrap=True, highlight=False
     )
+
+
+def choose_network(models: ModelSet, qp: int | None, index: int | None, position: str) -> int:
+    """The number of the network for a QP, or the number that was given. Raises VrcnnError if the set has no such network."""
+    number = models.index_for_qp(qp, position) if qp is not None else index
+    if number is None or number >= len(models.networks):
+        raise VrcnnError(f"the model set has no network {number}; it has 0 to {len(models.networks) - 1}")
+    return number
+
+
+def parse_rate(text: str | None) -> Fraction | None:
+    """'30000/1001' -> that fraction."""
+    try:
+        return Fraction(text) if text else None
+    except (ValueError, ZeroDivisionError):
+        raise VrcnnError(f"{text!r} is not a rate such as 30 or 30000/1001") from None
+
+
+def open_any(
+    path: Path, size: str | None, pixel_format: str | None, rate: Fraction | None = None, frames: int | None = None, cropping: bool = True
+) -> Video:
+    """A video whose size and format were given for the case that it does not say them itself."""
+    raw = path.suffix.lower() == ".yuv"
+    dimensions = parse_size(size)
+    return open_video(path, dimensions if raw else None, pixel_format if raw else None, rate, frames, cropping)
+
+
+def write(path: Path, pictures: Iterable[Picture], rate: Fraction | None) -> int:
+    """Write pictures as the file's name wants it; returns how many."""
+    return write_yuv(path, pictures) if path.suffix.lower() == ".yuv" else write_y4m(path, pictures, rate)
+
+
+def say_psnr(number: int, before: tuple[float, ...], after: tuple[float, ...]) -> None:
+    """One line on a picture."""
+    figures = ", ".join(f"{plane} {a:.3f} -> {b:.3f} dB" for plane, a, b in zip("YUV", before, after, strict=False))
+    console.print(f"picture {number}: {figures}", highlight=False, soft_wrap=True)
