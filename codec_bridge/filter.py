@@ -13,8 +13,8 @@ from codec_bridge.library.cuda import LEGACY_STREAM
 from codec_bridge.library.engines import ENGINES
 from codec_bridge.library.engines.base import Engine
 from codec_bridge.library.errors import ErrorCode, FilterError, refuse
-from codec_bridge.library.native import MAX_CHOICES, MAX_SIZE, MAX_THREADS, Model, NetworkInfo, Plane, Region, Units, kernel_number, kernels
-from vrcnn_int.integer import UNIT_SCALE, ModelSet
+from codec_bridge.library.native import MAX_CHOICES, MAX_SIZE, MAX_THREADS, Model, NetworkInfo, Region, Units, kernel_number, kernels
+from vrcnn_int.integer import UNIT_SCALE, ModelSet, Plane
 from vrcnn_int.models import builtin_path
 from vrcnn_int.network import POSITIONS
 

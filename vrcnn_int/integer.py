@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -18,6 +19,9 @@ from vrcnn_int.requant import pre_shift, requantize
 
 SIGNATURE = b"VRCNNINT"
 VERSION = 1
+Plane = NDArray[Any]
+"""Samples of a plane, [height, width]: uint8 at bit depth 8, uint16 at 9 and 10."""
+
 UNIT_SCALE = 8
 """The output scale c that leaves the residual as trained."""
 

@@ -12,8 +12,8 @@ from codec_bridge.codecs.base import ORDINARY
 from codec_bridge.evaluation.settings import Settings, float_filter, open_filter
 from codec_bridge.evaluation.streams import Streams, Verified
 from codec_bridge.library.decider import Decider, Decision
-from codec_bridge.video.picture import Picture, Plane
-from vrcnn_int.integer import UNIT_SCALE, ModelSet
+from codec_bridge.video.picture import Picture
+from vrcnn_int.integer import UNIT_SCALE, ModelSet, Plane
 from vrcnn_int.models import builtin_path
 
 SIDE_INFORMATION_BITS = 16

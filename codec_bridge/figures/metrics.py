@@ -5,11 +5,9 @@ from importlib import import_module
 from typing import Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vrcnn_int.errors import VrcnnError
-
-Plane = NDArray[np.integer]
+from vrcnn_int.integer import Plane
 
 VERSION = 1  # of what is measured; results of another version are not reused
 IDENTICAL = 999.99  # what HM prints where there is no error

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from codec_bridge.library._vrcnn import ffi, lib
 from codec_bridge.library.errors import ErrorCode, FilterError, check
-from codec_bridge.library.native import Context, Model, Plane, describe, describe_const
+from codec_bridge.library.native import Context, Model, describe, describe_const
+from vrcnn_int.integer import Plane
 from vrcnn_int.network import POSITIONS
 
 _MODES = ("off", "all", "map")

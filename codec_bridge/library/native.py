@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from codec_bridge.library._vrcnn import ffi, lib
 from codec_bridge.library.errors import ErrorCode, FilterError, check
+from vrcnn_int.integer import Plane
 from vrcnn_int.network import POSITIONS
-
-Plane = NDArray[Any]  # uint8 or uint16, two dimensions
 
 MAX_SIZE = int(lib.VRCNN_MAX_SIZE)
 MAX_THREADS = int(lib.VRCNN_MAX_THREADS)

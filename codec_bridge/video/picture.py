@@ -4,14 +4,13 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.integer import Plane
 
-Plane = NDArray[Any]  # uint8 or uint16, two dimensions
 _STEPS = {"400": (1, 1), "420": (2, 2), "422": (2, 1), "444": (1, 1)}  # luma samples per chroma sample, across and down
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge.library.errors import ErrorCode, FilterError
-from codec_bridge.library.native import Plane, Region, Units
+from codec_bridge.library.native import Region, Units
+from vrcnn_int.integer import Plane
 
 
 class Engine(ABC):

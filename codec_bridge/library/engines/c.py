@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge.library.engines.base import Engine
-from codec_bridge.library.native import Context, Model, Plane, Region, Units
+from codec_bridge.library.native import Context, Model, Region, Units
+from vrcnn_int.integer import Plane
 
 
 class CEngine(Engine):

@@ -6,7 +6,8 @@ import numpy as np
 
 from codec_bridge.library.cuda import Cuda
 from codec_bridge.library.engines.base import Engine
-from codec_bridge.library.native import Model, Plane, Region
+from codec_bridge.library.native import Model, Region
+from vrcnn_int.integer import Plane
 
 
 class CudaEngine(Engine):

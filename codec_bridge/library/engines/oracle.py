@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge.library.engines.base import Engine
-from codec_bridge.library.native import Model, Plane, Region
+from codec_bridge.library.native import Model, Region
 from vrcnn_int import integer
+from vrcnn_int.integer import Plane
 
 
 class OracleEngine(Engine):
