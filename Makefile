@@ -10,6 +10,8 @@ BUILT_FROM := pyproject.toml setup.py constraints.txt codec_bridge/library/_buil
 
 C_FILES := $(wildcard c/src/*.[ch] c/src/*/*.[ch] c/include/vrcnn/*.h c/tools/*.c c/research/*.c c/tests/*.[ch] c/bench/*.[ch] \
 	c/fuzz/*.[ch] c/cuda/*.[ch] c/cuda/*/*.[ch] c/cuda/*.cu c/cuda/*.cuh c/cuda/tests/*.cpp)
+# Their format alone is checked: what they include is of their codecs.
+ADAPTERS := $(wildcard codec_bridge/codecs/hm/adapter/* codec_bridge/codecs/x265/adapter/*)
 # The compiler flags of one C file on this machine.
 KERNEL_FLAGS = $$(awk -v file="$${file\#c/}" -v machine=$$(uname -m) '$$1 == file && $$2 == machine { $$1 = $$2 = ""; print }' c/kernel_flags.txt)
 
@@ -73,7 +75,7 @@ lint: $(VENV)/.dev ## ruff, mypy, clang-format and clang-tidy; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
+	$(BIN)/clang-format --dry-run --Werror $(C_FILES) $(ADAPTERS)
 	$(MAKE) -s -C c build/vrcnn_intra.inc
 	for file in $(filter %.c,$(C_FILES)); do \
 	$(BIN)/clang-tidy --quiet $$file -- -std=c99 -Ic/include -Ic/src -Ic/build -Ic/tests -Ic/cuda -DVRCNN_CUDA_COMPILER=0 $(KERNEL_FLAGS) || exit 1; done
@@ -81,7 +83,7 @@ lint: $(VENV)/.dev ## ruff, mypy, clang-format and clang-tidy; changes nothing
 format: $(VENV)/.dev ## put Python and C sources into the format that lint wants
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $(C_FILES)
+	$(BIN)/clang-format -i $(C_FILES) $(ADAPTERS)
 
 codecs: $(VENV)/.runtime ## x265 and libde265 with the filter inside, into build/codecs/bin, from Debian's source packages
 	CODEC_BRIDGE=$(BIN)/codec-bridge X265_SOURCE="$(X265_SOURCE)" LIBDE265_SOURCE="$(LIBDE265_SOURCE)" sh codec_bridge/codecs/build.sh

@@ -269,8 +269,8 @@ void VrcnnX265::decide(FrameFilter &filter)
 
     static const char *const words[] = {"off", "all", "map"};
     x265_log(m_param, X265_LOG_DEBUG, "vrcnn: POC %d %s networks %d scale %d units %d [%d bytes] [%.3f s]\n", slice.m_poc,
-             words[m_decision.info.mode], m_decision.info.networks, m_decision.info.scale, m_decision.info.unit_size,
-             (int)m_decision.size, seconds);
+             words[m_decision.info.mode], m_decision.info.networks, m_decision.info.scale, m_decision.info.unit_size, (int)m_decision.size,
+             seconds);
 }
 
 bool VrcnnX265::defers(FrameFilter &filter, int row)

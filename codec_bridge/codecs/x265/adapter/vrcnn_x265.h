@@ -6,18 +6,21 @@
 
 #include <vector>
 
-#include "common.h"
+#include "common.h" /* first: the others do not include it */
+
 #include "bitstream.h"
 #include "entropy.h"
 #include "vrcnn/vrcnn.h"
 
-namespace X265_NS {
+namespace X265_NS
+{
 class Frame;
 class FrameFilter;
 class PicYuv;
 
-class VrcnnX265 {
-public:
+class VrcnnX265
+{
+  public:
     VrcnnX265();
     ~VrcnnX265();
 
@@ -28,7 +31,10 @@ public:
 
     /* Does nothing if the filter is off. False after a line on the log: the encoder cannot be opened. */
     bool open(const x265_param *param, int width, int height);
-    bool on() const { return m_context != NULL; }
+    bool on() const
+    {
+        return m_context != NULL;
+    }
 
     /* A picture begins; the state of the arithmetic coder at its start serves to count bits. */
     void start(const Entropy &state);
@@ -42,7 +48,7 @@ public:
     /* The slice segment header extension, after the entry points as the standard has it. */
     void writeExtension(Bitstream &bitstream) const;
 
-private:
+  private:
     VrcnnModel *m_model;
     VrcnnContext *m_context;
     VrcnnDecider *m_decider;
@@ -67,6 +73,6 @@ private:
     const uint8_t *lossless(Frame &frame);
     void decide(FrameFilter &filter);
 };
-}
+} // namespace X265_NS
 
 #endif
