@@ -20,7 +20,7 @@ SMALL = Codec(
     name="small",
     version=("version.txt", r"^version (\S+)"),
     tested=("1.0",),
-    package="codec_bridge.codecs.libde265.places",
+    package="codec_bridge.codecs.libde265",
     adapter={"vrcnn_de265.h": "src"},
     edits=(
         Edit("src/a.cc", r"^\s*run\(\);", ("  before();",), "A::go"),
