@@ -6,6 +6,8 @@
 #include <unistd.h>
 #endif
 
+#include <string.h>
+
 #include "conv.h"
 
 #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
@@ -67,6 +69,17 @@ const char *vrcnn_kernel_name(int kernel)
 {
     static const char names[][12] = {"auto", "scalar", "avx2", "avxvnni", "avx512vnni", "amx", "neon_dot", "neon_i8mm", "cuda"};
     return kernel < 0 || kernel >= (int)(sizeof names / sizeof names[0]) ? NULL : names[kernel];
+}
+
+int vrcnn_kernel_by_name(const char *name)
+{
+    const char *word;
+    if (!name)
+        return VRCNN_ERROR_ARGUMENT;
+    for (int kernel = 0; (word = vrcnn_kernel_name(kernel)) != NULL; kernel++)
+        if (!strcmp(word, name))
+            return kernel;
+    return VRCNN_ERROR_KERNEL_UNKNOWN;
 }
 
 /* Linux lets a process use the AMX tile registers only after it has asked; the answer holds for the whole process, and asking again is

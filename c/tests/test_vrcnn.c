@@ -67,9 +67,14 @@ static void test_small_things(void)
             check(strcmp(vrcnn_strerror(i), vrcnn_strerror(j)) != 0, __FILE__, __LINE__, "errors %d and %d have one text", i, j);
     CHECK(!strcmp(vrcnn_strerror(VRCNN_ERROR_SIDEINFO_SPACE - 1), vrcnn_strerror(1)));
     for (; vrcnn_kernel_name(count); count++)
-        CHECK(count < 9 && !strcmp(vrcnn_kernel_name(count), words[count]));
+        CHECK(count < 9 && !strcmp(vrcnn_kernel_name(count), words[count]) && vrcnn_kernel_by_name(words[count]) == count);
     CHECK(count == 9);
     CHECK(!vrcnn_kernel_name(-1));
+    CHECK_ERROR(vrcnn_kernel_by_name(NULL), VRCNN_ERROR_ARGUMENT);
+    CHECK_ERROR(vrcnn_kernel_by_name(""), VRCNN_ERROR_KERNEL_UNKNOWN);
+    CHECK_ERROR(vrcnn_kernel_by_name("avx"), VRCNN_ERROR_KERNEL_UNKNOWN);
+    CHECK_ERROR(vrcnn_kernel_by_name("AVX2"), VRCNN_ERROR_KERNEL_UNKNOWN);
+    CHECK_ERROR(vrcnn_kernel_by_name("avx2 "), VRCNN_ERROR_KERNEL_UNKNOWN);
     CHECK(vrcnn_kernel_supported(VRCNN_KERNEL_AUTO) && vrcnn_kernel_supported(VRCNN_KERNEL_SCALAR));
     CHECK(!vrcnn_kernel_supported(VRCNN_KERNEL_CUDA) && !vrcnn_kernel_supported(-1) && !vrcnn_kernel_supported(9));
     CHECK(vrcnn_cpu_flags() == vrcnn_cpu_flags());

@@ -222,9 +222,7 @@ static VrcnnContext *try_context(const VrcnnModel *model, int kernel, int thread
 static VrcnnContext *open_context(const VrcnnModel *model, const char *word, int threads)
 {
     VrcnnError error;
-    int kernel = 0;
-    while (vrcnn_kernel_name(kernel) && strcmp(vrcnn_kernel_name(kernel), word) != 0)
-        kernel++;
+    const int kernel = vrcnn_kernel_by_name(word); /* what is none of the kernels is refused as such */
     VrcnnContext *context = try_context(model, kernel, threads, &error);
     if (!context)
         fail("--kernel %s, --threads %d: %s", word, threads, vrcnn_strerror(error));

@@ -59,7 +59,7 @@ typedef enum VrcnnError {
     VRCNN_ERROR_OVERFLOW = -9,            /* model: an accumulator could leave 32 bits */
     VRCNN_ERROR_POSITION = -10,           /* no such position, or no network (no built-in set) for it */
     VRCNN_ERROR_QP = -11,                 /* QP outside -12..51 */
-    VRCNN_ERROR_KERNEL_UNKNOWN = -12,     /* not one of VrcnnKernel */
+    VRCNN_ERROR_KERNEL_UNKNOWN = -12,     /* not one of VrcnnKernel, or not the word for one */
     VRCNN_ERROR_KERNEL_UNSUPPORTED = -13, /* this build or this CPU has no such kernel */
     VRCNN_ERROR_INDEX = -14,              /* no network of this index in the set */
     VRCNN_ERROR_LAYER = -15,              /* the network has no hidden layer of this number */
@@ -171,6 +171,9 @@ VRCNN_API unsigned vrcnn_cpu_flags(void);
 
 /* The word for a kernel ("auto", "scalar", ...), a constant string; NULL if there is none: count up from 0 to list them all. */
 VRCNN_API const char *vrcnn_kernel_name(int kernel);
+
+/* The kernel of a word, so that vrcnn_kernel_name gives the word again. VRCNN_ERROR_ARGUMENT; VRCNN_ERROR_KERNEL_UNKNOWN. */
+VRCNN_API int vrcnn_kernel_by_name(const char *name);
 
 /* 1 if a context with this kernel can be opened here, 0 if not or if there is no such kernel. Asking for AMX (by name here, or with auto in
  * vrcnn_open) asks the operating system for the tile registers, once for the whole process; Linux then wants larger alternate signal
