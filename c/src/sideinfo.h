@@ -1,0 +1,11 @@
+/* Whose side information it is.
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRCNN_SRC_SIDEINFO_H
+#define VRCNN_SRC_SIDEINFO_H
+
+#include "vrcnn/vrcnn.h"
+
+/* 1 if the extension of an IRAP picture's first slice segment is ours, of whatever version. data may be NULL if size is 0. */
+int vrcnn_sideinfo_has_magic(const uint8_t *data, size_t size);
+
+#endif
