@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply.h"
 #include "integers.h"
 #include "model.h"
 #include "plane.h"
@@ -140,24 +141,13 @@ static void copy_unit(const VrcnnDecider *d, uint16_t *dst, const VrcnnConstPlan
         vrcnn_read_row(dst + (size_t)y * (size_t)d->width + left, src, left, y, smaller(grid->size, d->width - left));
 }
 
-/* Lossless and PCM blocks keep the samples of the network's input. */
-static void restore(const VrcnnDecider *d, uint16_t *samples, const VrcnnDecisionInput *in)
-{
-    const VrcnnGrid blocks = vrcnn_grid(d->width, d->height, VRCNN_KEPT_BLOCK);
-    for (int i = 0; in->kept && i < blocks.count; i++)
-        if (in->kept[i])
-            copy_unit(d, samples, &in->source, &blocks, i);
-}
-
 /* ---- networks and sums ---- */
 
 static VrcnnError run(VrcnnDecider *d, VrcnnContext *context, int k, const VrcnnDecisionInput *in)
 {
     const VrcnnPlane dst = plane_of(d, d->result[k], in->source.bit_depth);
-    const VrcnnError error = vrcnn_filter_picture(context, d->network[k], VRCNN_SCALE_TRAINED, &dst, &in->source);
-    if (!error)
-        restore(d, d->result[k], in);
-    return error;
+    const VrcnnSideinfo all = {.mode = VRCNN_MODE_ALL, .networks = 1, .index = {d->network[k]}, .scale = VRCNN_SCALE_TRAINED};
+    return vrcnn_apply(context, &all, NULL, in->kept, &dst, &in->source);
 }
 
 /* The candidates: the network for the QP, others of the position with the same nominal QP by index, and while there is room the first
@@ -385,7 +375,6 @@ static VrcnnError filter(VrcnnDecider *d, VrcnnContext *context, const VrcnnDeci
     const VrcnnPlane dst = plane_of(d, d->final, in->source.bit_depth);
     const int whole = info->mode == VRCNN_MODE_ALL;
     const VrcnnGrid units = vrcnn_grid(d->width, d->height, whole ? CELL : info->unit_size);
-    VrcnnError error = VRCNN_OK;
     if (!whole)
         for (int y = 0; y < d->height; y++)
             vrcnn_read_row(d->final + (size_t)y * (size_t)d->width, &in->base, 0, y, d->width);
@@ -400,16 +389,7 @@ static VrcnnError filter(VrcnnDecider *d, VrcnnContext *context, const VrcnnDeci
         }
         return VRCNN_OK;
     }
-    if (whole) {
-        error = vrcnn_filter_picture(context, info->index[0], info->scale, &dst, &in->source);
-    } else {
-        VrcnnUnits map = {info->unit_size, info->networks, {0}, info->scale, d->best.unit};
-        memcpy(map.index, info->index, sizeof map.index);
-        error = vrcnn_filter_units(context, &map, &dst, &in->source);
-    }
-    if (!error)
-        restore(d, d->final, in);
-    return error;
+    return vrcnn_apply(context, info, d->best.unit, in->kept, &dst, &in->source);
 }
 
 /* Gives back units that lose after all: at another scale than the trained one the choice was an estimate. Returns the squared error. */

@@ -120,7 +120,7 @@ static void put_coded(Writer *writer, const VrcnnMap *map, const uint8_t *unit)
     Encoder encoder = {writer, 0, FULL_RANGE};
     Contexts contexts = initial_contexts;
     for (int i = 0; i < map->grid.count && writer->at <= MAX_BITS; i++)
-        for (int bin = 0; bin < map->networks && unit[i] >= bin; bin++)
+        for (int bin = 0; bin < VRCNN_MAX_CHOICES && bin < map->networks && unit[i] >= bin; bin++)
             encode(&encoder, context_of(&contexts, map, unit, i, bin), unit[i] > bin);
     finish(&encoder);
 }

@@ -12,6 +12,7 @@
 #include "plane.h"
 #include "pool.h"
 #include "schedule.h"
+#include "settings.h"
 #include "units.h"
 
 enum { ALIGNMENT = 64 };
@@ -84,6 +85,9 @@ const char *vrcnn_strerror(int error)
     case VRCNN_ERROR_SIDEINFO_TRUNCATED: return "the side information is missing or cut off";
     case VRCNN_ERROR_SIDEINFO_SYNTAX: return "the side information contradicts itself";
     case VRCNN_ERROR_SIDEINFO_SPACE: return "the side information does not fit into a slice header extension";
+    case VRCNN_ERROR_SIDEINFO_LOST: return "the first slice segment of a picture, which has the side information, is lost";
+    case VRCNN_ERROR_SIDEINFO_MODEL: return "the stream's model set is neither built in nor the one given";
+    case VRCNN_ERROR_SIDEINFO_SAO: return "the picture has both luma SAO and a network before deblocking";
     default: return "unknown error";
     }
 }
@@ -100,7 +104,7 @@ VrcnnError vrcnn_default_settings(VrcnnSettings *settings, size_t size)
 }
 
 /* A caller compiled against a later version may have more fields, as long as it leaves them 0. */
-static VrcnnError read_settings(VrcnnSettings *known, const VrcnnSettings *given)
+VrcnnError vrcnn_read_settings(VrcnnSettings *known, const VrcnnSettings *given)
 {
     if (!given)
         return vrcnn_default_settings(known, sizeof *known);
@@ -110,6 +114,10 @@ static VrcnnError read_settings(VrcnnSettings *known, const VrcnnSettings *given
         if (((const uint8_t *)given)[i])
             return VRCNN_ERROR_ARGUMENT;
     *known = *given;
+    known->size = sizeof *known;
+    if (known->threads < 0 || known->threads > VRCNN_MAX_THREADS)
+        return VRCNN_ERROR_THREADS;
+    known->threads = larger(known->threads, 1);
     return VRCNN_OK;
 }
 
@@ -186,11 +194,9 @@ VrcnnError vrcnn_open(VrcnnContext **out, const VrcnnModel *model, const VrcnnSe
         *out = NULL;
     if (!out || !model)
         return VRCNN_ERROR_ARGUMENT;
-    if ((error = read_settings(&known, settings)) || (error = vrcnn_kernel_table(&table, known.kernel)))
+    if ((error = vrcnn_read_settings(&known, settings)) || (error = vrcnn_kernel_table(&table, known.kernel)))
         return error;
-    if (known.threads < 0 || known.threads > VRCNN_MAX_THREADS)
-        return VRCNN_ERROR_THREADS;
-    const int threads = known.threads ? known.threads : 1;
+    const int threads = known.threads;
     lay_out(&arena, &table, model, threads, &plan);
     void *block = arena.overflow ? NULL : malloc(arena.used + ALIGNMENT);
     if (!block)

@@ -39,6 +39,9 @@ class ErrorCode(IntEnum):
     SIDEINFO_TRUNCATED = lib.VRCNN_ERROR_SIDEINFO_TRUNCATED
     SIDEINFO_SYNTAX = lib.VRCNN_ERROR_SIDEINFO_SYNTAX
     SIDEINFO_SPACE = lib.VRCNN_ERROR_SIDEINFO_SPACE
+    SIDEINFO_LOST = lib.VRCNN_ERROR_SIDEINFO_LOST
+    SIDEINFO_MODEL = lib.VRCNN_ERROR_SIDEINFO_MODEL
+    SIDEINFO_SAO = lib.VRCNN_ERROR_SIDEINFO_SAO
     SAMPLE = 1  # a sample is larger than the bit depth allows: the C library would clip it, here it is taken for a mistake
     BACKEND = 2  # there is no such backend
     FILE = 3  # the model file cannot be read

@@ -6,8 +6,8 @@
  *  - Pointers may not be NULL unless the comment says so; a NULL is answered with VRCNN_ERROR_ARGUMENT.
  *  - The library has no mutable global state. A VrcnnModel may be read by any number of threads at once. A VrcnnContext serves one
  *    call at a time; use one for each thread.
- *  - A child process (fork) has a copy of its parent's models, contexts and deciders. Those that no call was using at the moment of the
- *    fork may be used and closed there; a context then works in the calling thread alone. New ones can be opened as anywhere.
+ *  - A child process (fork) has a copy of its parent's models, contexts, deciders and receivers. Those that no call was using at the
+ *    moment of the fork may be used and closed there; they then work in the calling thread alone. New ones can be opened as anywhere.
  *  - Samples and model files need no alignment in memory.
  *  - A program runs with every library of the SOVERSION (libvrcnn.so.N) that it was linked with, of the same VRCNN_VERSION or a later one.
  *    Whatever takes away or changes a function, a constant or a struct raises SOVERSION, whatever adds one VRCNN_VERSION_MINOR. A struct
@@ -75,7 +75,10 @@ typedef enum VrcnnError {
     VRCNN_ERROR_SIDEINFO_VERSION = -25,   /* side information: a version that this library does not know */
     VRCNN_ERROR_SIDEINFO_TRUNCATED = -26, /* side information: it ends early (or is missing altogether) */
     VRCNN_ERROR_SIDEINFO_SYNTAX = -27,    /* side information: a field out of range, or bytes left over */
-    VRCNN_ERROR_SIDEINFO_SPACE = -28      /* side information: it does not fit into a slice header extension; take larger units */
+    VRCNN_ERROR_SIDEINFO_SPACE = -28,     /* side information: it does not fit into a slice header extension; take larger units */
+    VRCNN_ERROR_SIDEINFO_LOST = -29,      /* side information: the first slice segment of a picture, which has it, is lost */
+    VRCNN_ERROR_SIDEINFO_MODEL = -30,     /* side information: its model set is neither built in nor the one that was given */
+    VRCNN_ERROR_SIDEINFO_SAO = -31        /* side information: a network before deblocking in a picture with luma SAO */
 } VrcnnError;
 
 /* Sets of kernels, numbered from 0 without gaps. Every one of them gives the same bits. */
@@ -322,6 +325,60 @@ VRCNN_API void vrcnn_decider_close(VrcnnDecider *decider);
  * different bit depths), BIT_DEPTH, INDEX (the context is of another model); dst and *decision are untouched after any of them. */
 VRCNN_API VrcnnError vrcnn_decide(VrcnnDecider *decider, VrcnnContext *context, const VrcnnDecisionInput *input, const VrcnnPlane *dst,
                                   VrcnnDecision *decision);
+
+/* A decoder's side: what the side information in a stream does to each of its pictures, SPECIFICATION.md sections 6 to 8. */
+
+/* What is known of a stream, and all that filtering its pictures needs. Serves one call at a time. An error of the stream stays: each call
+ * for a picture gives it again up to the next IRAP picture, since none of them may be output. */
+typedef struct VrcnnReceiver VrcnnReceiver;
+
+/* Of a slice segment header. */
+typedef struct VrcnnSegment {
+    int is_first;             /* first_slice_segment_in_pic_flag */
+    int nal_unit_type;        /* 0..31 */
+    int poc;                  /* picture order count of its picture, or as many of its lower bits as tell neighbours apart */
+    int address;              /* of its first CTU, counted in decoding order: with tiles in tile scan */
+    const uint8_t *extension; /* slice_segment_header_extension_data_byte; NULL is allowed if size is 0 */
+    size_t size;
+} VrcnnSegment;
+
+/* file: a model set file in memory, which may be freed afterwards; the streams' sets are looked for in it first and then among those that
+ * are built in. NULL, with size 0: these only. settings may be NULL (defaults). A context is opened only when a picture needs one. The
+ * caller closes *out with vrcnn_receiver_close. Errors: those of vrcnn_model_load and vrcnn_open. */
+VRCNN_API VrcnnError vrcnn_receiver_open(VrcnnReceiver **out, const VrcnnSettings *settings, const void *file, size_t size);
+
+/* NULL is allowed. No call may be using the receiver. */
+VRCNN_API void vrcnn_receiver_close(VrcnnReceiver *receiver);
+
+/* Forgets the stream: the next picture is the first of another one. The model set in use stays open. NULL is allowed. */
+VRCNN_API void vrcnn_receiver_reset(VrcnnReceiver *receiver);
+
+/* Called for every slice segment in the stream's order, maybe ahead of its picture's other calls, it finds pictures whose first slice
+ * segment, and with it the side information, is missing. VRCNN_ERROR_ARGUMENT; VRCNN_ERROR_SIDEINFO_LOST: it is, and the picture might
+ * have to be filtered. */
+VRCNN_API VrcnnError vrcnn_receiver_segment(VrcnnReceiver *receiver, const VrcnnSegment *segment);
+
+/* Instead, for a slice segment whose header cannot be used; is_irap: its NAL unit is of an IRAP picture. Errors as there. */
+VRCNN_API VrcnnError vrcnn_receiver_lost(VrcnnReceiver *receiver, int is_irap);
+
+/* A picture of width x height begins. extension: of its first slice segment; NULL is allowed if size is 0. *info says what applies to it:
+ * mode off also for pictures without side information. At an IRAP picture with another model set than before, looks for that and opens a
+ * context; allocates nothing otherwise. *info is untouched after an error, but not after SIDEINFO_MODEL and INDEX: there it is what the
+ * side information says. VRCNN_ERROR_ARGUMENT; of the stream: SIDEINFO_LOST, SIDEINFO_VERSION, SIDEINFO_TRUNCATED, SIDEINFO_SYNTAX,
+ * SIDEINFO_MODEL, INDEX (the set has no such network), PLANE (width or height outside 1..16384), and what vrcnn_open finds. */
+VRCNN_API VrcnnError vrcnn_receiver_picture(VrcnnReceiver *receiver, const uint8_t *extension, size_t size, int is_irap, int width,
+                                            int height, VrcnnSideinfo *info);
+
+/* Does it, which is nothing if the mode is off. luma_sao: slice_sao_luma_flag is 1 in a slice of the picture. kept: as in
+ * VrcnnDecisionInput. src: the samples that the network reads, from before deblocking or after SAO; dst: those after SAO, which become the
+ * picture's. They do not overlap. Allocates nothing. VRCNN_ERROR_ARGUMENT; of the stream: SIDEINFO_SAO, BIT_DEPTH, and those of
+ * vrcnn_receiver_picture; PLANE (also: not the picture's size), OVERLAP. dst is untouched after any of them. */
+VRCNN_API VrcnnError vrcnn_receiver_filter(VrcnnReceiver *receiver, int luma_sao, const uint8_t *kept, const VrcnnPlane *dst,
+                                           const VrcnnConstPlane *src);
+
+/* The context and the model set in use, to ask about; they are the receiver's. NULL before there was a picture with side information. */
+VRCNN_API const VrcnnContext *vrcnn_receiver_context(const VrcnnReceiver *receiver);
+VRCNN_API const VrcnnModel *vrcnn_receiver_model(const VrcnnReceiver *receiver);
 
 #ifdef __cplusplus
 }
