@@ -159,8 +159,8 @@ def find_library(prefix: Path | None = None) -> Library:
     advice = f"install the C library with: make install PREFIX={prefix or '/usr/local'}"
     if not header.is_file():
         raise InsertionError(f"there is no {header}; {advice}")
-    if "vrcnn_decide" not in header.read_text(encoding="utf-8"):
-        raise InsertionError(f"{header} is of an earlier version, without the encoder's decision; {advice}")
+    if "vrcnn_receiver_open" not in header.read_text(encoding="utf-8"):
+        raise InsertionError(f"{header} is of an earlier version, without the decoder's side; {advice}")
     for name, more in (("libvrcnn.a", ()), ("libvrcnn.so", (f"-Wl,-rpath,{folder}",))):
         if (folder / name).is_file():
             return Library(include, (str(folder / name), *more, "-lpthread"))

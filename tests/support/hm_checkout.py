@@ -56,7 +56,7 @@ def make_checkout(folder: Path, version: str = "18.0", build: str = "cmake", new
 def make_library(prefix: Path, shared: bool = False) -> Path:
     """Write what looks like an installed libvrcnn."""
     (prefix / "include/vrcnn").mkdir(parents=True)
-    (prefix / "include/vrcnn/vrcnn.h").write_text("int vrcnn_decide(void);\n")
+    (prefix / "include/vrcnn/vrcnn.h").write_text("int vrcnn_receiver_open(void);\n")
     (prefix / "lib").mkdir()
     (prefix / ("lib/libvrcnn.so" if shared else "lib/libvrcnn.a")).write_bytes(b"")
     return prefix

@@ -33,14 +33,14 @@ LIBDE265 = Codec(
         Edit(
             f"{DECODER}/decctx.cc",
             r"^\s*if \(!continueDecoding\) \{",
-            ("    err = vrcnn.lost(nal_hdr.nal_unit_type, err);",),
+            ("    err = vrcnn.lost(nal_hdr.nal_unit_type, err, num_worker_threads);",),
             "decoder_context::read_slice_NAL",
             after=True,
         ),
         Edit(
             f"{DECODER}/decctx.cc",
             r"^\s*if \(img\s*!=\s*NULL\) img->integrity = INTEGRITY_NOT_DECODED;",
-            ("      err = vrcnn.lost(nal_hdr.nal_unit_type, err);",),
+            ("      err = vrcnn.lost(nal_hdr.nal_unit_type, err, num_worker_threads);",),
             "decoder_context::read_slice_NAL",
             after=True,
         ),
@@ -48,7 +48,7 @@ LIBDE265 = Codec(
             f"{DECODER}/decctx.cc",
             r"\badd_slice_segment_header\s*\(\s*shdr\s*\)",
             (
-                "  err = vrcnn.slice(*shdr, nal_hdr.nal_unit_type);",
+                "  err = vrcnn.slice(*shdr, nal_hdr.nal_unit_type, num_worker_threads);",
                 "  if (err != DE265_OK) { nal_parser.free_NAL_unit(nal); return err; }",
             ),
             "decoder_context::read_slice_NAL",
@@ -65,7 +65,7 @@ LIBDE265 = Codec(
         Edit(
             f"{DECODER}/decctx.cc",
             r"^\s*if \(img->decctx->num_worker_threads\)",
-            ("    vrcnn.before_deblocking(*imgunit, num_worker_threads);",),
+            ("    vrcnn.before_deblocking(*imgunit);",),
             "decoder_context::decode_some",
         ),
         Edit(

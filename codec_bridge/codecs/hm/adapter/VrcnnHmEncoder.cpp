@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "SyntaxElementWriter.h"
 #include "TEncSbac.h"
 #include "TLibCommon/TComBitCounter.h"
 #include "TLibCommon/TComPic.h"
 
-VrcnnHmEncoder::VrcnnHmEncoder() : m_decider(NULL), m_position(VRCNN_BEFORE_DEBLOCKING), m_pictures(0), m_filtered(0), m_seconds(0)
+VrcnnHmEncoder::VrcnnHmEncoder()
+    : m_model(NULL), m_context(NULL), m_decider(NULL), m_position(VRCNN_BEFORE_DEBLOCKING), m_pictures(0), m_filtered(0), m_seconds(0)
 {
 }
 
@@ -16,8 +18,21 @@ VrcnnHmEncoder::~VrcnnHmEncoder()
 {
     if (m_pictures)
         printf("\nVRCNN: %d of %d pictures filtered, %.3f sec. for filter and decisions (kernels %s, %d threads)\n", m_filtered, m_pictures,
-               m_seconds, m_filter.kernel(), m_filter.threads());
+               m_seconds, vrcnn_kernel_name(vrcnn_context_kernel(m_context)), vrcnn_context_threads(m_context));
     vrcnn_decider_close(m_decider);
+    vrcnn_close(m_context);
+    vrcnn_model_free(m_model);
+}
+
+void VrcnnHmEncoder::open(const VrcnnHmOptions &options)
+{
+    const std::vector<char> file = vrcnnHmModelFile(options);
+    const VrcnnSettings settings = vrcnnHmSettings(options);
+    m_position = (VrcnnPosition)options.position;
+    const VrcnnError error =
+        file.empty() ? vrcnn_model_builtin(&m_model, m_position) : vrcnn_model_load(&m_model, &file[0], file.size(), NULL);
+    vrcnnHmCheckOpened(error, options);
+    vrcnnHmCheckOpened(vrcnn_open(&m_context, m_model, &settings), options);
 }
 
 void VrcnnHmEncoder::initPps(TComPPS &pps, const TComSPS &sps)
@@ -33,21 +48,27 @@ void VrcnnHmEncoder::initPps(TComPPS &pps, const TComSPS &sps)
     if (bitDepth < 8 || bitDepth > 10)
         vrcnnHmFail("the filter works on 8 to 10 bits of luma, not on %d: change --InternalBitDepth", bitDepth);
     pps.setSliceHeaderExtensionPresentFlag(true);
-    VrcnnHmFilter().open(options, (VrcnnPosition)options.position);
+    VrcnnHmEncoder().open(options);
 }
+
+/* HM's own writer of syntax elements, which is for classes that derive from it. */
+struct VrcnnHmWriter : SyntaxElementWriter {
+    VrcnnHmWriter(TComBitIf &bitstream)
+    {
+        setBitstream(&bitstream);
+    }
+    void write(const VrcnnHmExtension &extension)
+    {
+        xWriteUvlc((UInt)extension.size());
+        for (size_t i = 0; i < extension.size(); i++)
+            xWriteCode(extension.data()[i], 8);
+    }
+};
 
 void VrcnnHmEncoder::writeExtension(TComOutputBitstream &bitstream, const TComSlice &slice)
 {
-    if (!VrcnnHmOptions::get().enabled)
-        return;
-    const VrcnnHmExtension &extension = slice.vrcnnExtension;
-    const UInt code = (UInt)extension.size() + 1;
-    UInt bits = 1;
-    while (code >> bits)
-        bits++;
-    bitstream.write(code, 2 * bits - 1); /* ue(v) */
-    for (size_t i = 0; i < extension.size(); i++)
-        bitstream.write(extension.data()[i], 8);
+    if (VrcnnHmOptions::get().enabled)
+        VrcnnHmWriter(bitstream).write(slice.vrcnnExtension);
 }
 
 void VrcnnHmEncoder::beforeDeblocking(TComPic *picture)
@@ -55,15 +76,16 @@ void VrcnnHmEncoder::beforeDeblocking(TComPic *picture)
     const VrcnnHmOptions &options = VrcnnHmOptions::get();
     if (!options.enabled)
         return;
-    if (!m_filter.model()) {
-        m_position = (VrcnnPosition)options.position;
-        m_filter.open(options, m_position);
-        printf("VRCNN: model set %02x%02x%02x%02x, %s, kernels %s, %d threads\n", m_filter.identity()[0], m_filter.identity()[1],
-               m_filter.identity()[2], m_filter.identity()[3], m_position == VRCNN_AFTER_SAO ? "after SAO" : "before deblocking",
-               m_filter.kernel(), m_filter.threads());
+    if (!m_model) {
+        uint8_t identity[VRCNN_ID_SIZE];
+        open(options);
+        vrcnn_model_id(m_model, identity);
+        printf("VRCNN: model set %02x%02x%02x%02x, %s, kernels %s, %d threads\n", identity[0], identity[1], identity[2], identity[3],
+               m_position == VRCNN_AFTER_SAO ? "after SAO" : "before deblocking", vrcnn_kernel_name(vrcnn_context_kernel(m_context)),
+               vrcnn_context_threads(m_context));
         const TComPicYuv &reconstruction = *picture->getPicYuvRec();
         const int width = reconstruction.getWidth(COMPONENT_Y), height = reconstruction.getHeight(COMPONENT_Y);
-        const VrcnnError error = vrcnn_decider_open(&m_decider, m_filter.model(), width, height);
+        const VrcnnError error = vrcnn_decider_open(&m_decider, m_model, width, height);
         if (error)
             vrcnnHmFail("%dx%d pictures: %s", width, height, vrcnn_strerror(error));
     }
@@ -166,7 +188,7 @@ void VrcnnHmEncoder::afterSao(TComPic *picture, TEncSbac *counter)
     if (before)
         input.ordinary_cost += input.lambda * (saoBits(*picture, *counter, true) - saoBits(*picture, *counter, false));
     VrcnnDecision decision;
-    const VrcnnError error = vrcnn_decide(m_decider, m_filter.context(), &input, &reconstruction, &decision);
+    const VrcnnError error = vrcnn_decide(m_decider, m_context, &input, &reconstruction, &decision);
     if (error)
         vrcnnHmFail("POC %d: %s", slice.getPOC(), vrcnn_strerror(error));
     const VrcnnSideinfo &info = decision.info;

@@ -30,7 +30,8 @@ class VrcnnHmEncoder
     void afterSao(TComPic *picture, TEncSbac *counter);
 
   private:
-    VrcnnHmFilter m_filter;
+    VrcnnModel *m_model;
+    VrcnnContext *m_context;
     VrcnnDecider *m_decider;
     VrcnnPosition m_position;
     VrcnnHmLuma m_source, m_base; /* before deblocking and after it */
@@ -40,6 +41,7 @@ class VrcnnHmEncoder
 
     VrcnnHmEncoder(const VrcnnHmEncoder &);
     VrcnnHmEncoder &operator=(const VrcnnHmEncoder &);
+    void open(const VrcnnHmOptions &options);
 };
 
 #endif

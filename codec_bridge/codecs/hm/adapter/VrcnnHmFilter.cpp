@@ -1,7 +1,6 @@
 /* Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include "VrcnnHmFilter.h"
 
-#include <algorithm>
 #include <chrono>
 #include <cstdarg>
 #include <cstdio>
@@ -96,177 +95,93 @@ bool vrcnnHmKept(TComPic &picture, std::vector<uint8_t> &kept)
 
 /* ---- the library ---- */
 
-VrcnnHmFilter::VrcnnHmFilter() : m_model(NULL), m_context(NULL)
-{
-    memset(m_identity, 0, sizeof m_identity);
-}
-
-VrcnnHmFilter::~VrcnnHmFilter()
-{
-    close();
-}
-
-void VrcnnHmFilter::close()
-{
-    vrcnn_close(m_context);
-    vrcnn_model_free(m_model);
-    m_context = NULL;
-    m_model = NULL;
-}
-
-void VrcnnHmFilter::load(const std::string &file)
-{
-    std::ifstream stream(file.c_str(), std::ios::binary);
-    const std::vector<char> data((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
-    if (!stream.is_open() || stream.bad() || data.empty())
-        vrcnnHmFail("cannot read model set %s", file.c_str());
-    const VrcnnError error = vrcnn_model_load(&m_model, &data[0], data.size(), NULL);
-    if (error)
-        vrcnnHmFail("%s: %s", file.c_str(), vrcnn_strerror(error));
-}
-
-void VrcnnHmFilter::openContext(const VrcnnHmOptions &options)
+VrcnnSettings vrcnnHmSettings(const VrcnnHmOptions &options)
 {
     VrcnnSettings settings;
-    int kernel = 0;
-    vrcnn_default_settings(&settings, sizeof settings);
-    while (vrcnn_kernel_name(kernel) && options.kernel != vrcnn_kernel_name(kernel))
-        kernel++;
-    if (!vrcnn_kernel_name(kernel))
+    const int kernel = vrcnn_kernel_by_name(options.kernel.c_str());
+    if (kernel < 0)
         vrcnnHmFail("--VRCNNKernel: there is no %s", options.kernel.c_str());
+    vrcnn_default_settings(&settings, sizeof settings);
     settings.kernel = (VrcnnKernel)kernel;
     settings.threads = options.threads;
-    const VrcnnError error = vrcnn_open(&m_context, m_model, &settings);
+    return settings;
+}
+
+std::vector<char> vrcnnHmModelFile(const VrcnnHmOptions &options)
+{
+    if (options.model == "builtin")
+        return std::vector<char>();
+    std::ifstream stream(options.model.c_str(), std::ios::binary);
+    const std::vector<char> data((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+    if (!stream.is_open() || stream.bad() || data.empty())
+        vrcnnHmFail("cannot read model set %s", options.model.c_str());
+    return data;
+}
+
+void vrcnnHmCheckOpened(VrcnnError error, const VrcnnHmOptions &options)
+{
     if (error == VRCNN_ERROR_THREADS)
         vrcnnHmFail("--VRCNNThreads=%d: %s", options.threads, vrcnn_strerror(error));
-    if (error)
+    if (error == VRCNN_ERROR_KERNEL_UNSUPPORTED || error == VRCNN_ERROR_KERNEL_REFUSED)
         vrcnnHmFail("--VRCNNKernel=%s: %s", options.kernel.c_str(), vrcnn_strerror(error));
-    vrcnn_model_id(m_model, m_identity);
-}
-
-void VrcnnHmFilter::open(const VrcnnHmOptions &options, VrcnnPosition position)
-{
-    close();
-    if (options.model == "builtin") {
-        const VrcnnError error = vrcnn_model_builtin(&m_model, position);
-        if (error)
-            vrcnnHmFail("--VRCNNModel=builtin --VRCNNPosition=%d: %s", (int)position, vrcnn_strerror(error));
-    } else {
-        load(options.model);
-    }
-    openContext(options);
-}
-
-void VrcnnHmFilter::openIdentity(const VrcnnHmOptions &options, const uint8_t identity[VRCNN_SIDEINFO_ID_SIZE])
-{
-    static const VrcnnPosition positions[] = {VRCNN_BEFORE_DEBLOCKING, VRCNN_AFTER_SAO};
-    if (m_context && !memcmp(m_identity, identity, VRCNN_SIDEINFO_ID_SIZE))
-        return;
-    for (size_t i = options.model == "builtin" ? 1 : 0; i <= sizeof positions / sizeof positions[0]; i++) {
-        close();
-        if (i == 0)
-            load(options.model);
-        else if (vrcnn_model_builtin(&m_model, positions[i - 1]))
-            continue;
-        vrcnn_model_id(m_model, m_identity);
-        if (!memcmp(m_identity, identity, VRCNN_SIDEINFO_ID_SIZE)) {
-            openContext(options);
-            return;
-        }
-    }
-    vrcnnHmFail("the stream needs the model set %02x%02x%02x%02x..., which is not built in; name its file with --VRCNNModel", identity[0],
-                identity[1], identity[2], identity[3]);
-}
-
-const char *VrcnnHmFilter::kernel() const
-{
-    return vrcnn_kernel_name(vrcnn_context_kernel(m_context));
-}
-
-int VrcnnHmFilter::threads() const
-{
-    return vrcnn_context_threads(m_context);
-}
-
-void VrcnnHmFilter::filterPicture(int index, int scale, const VrcnnPlane &dst, const VrcnnConstPlane &src)
-{
-    const VrcnnError error = vrcnn_filter_picture(m_context, index, scale, &dst, &src);
     if (error)
-        vrcnnHmFail("%dx%d picture of %d bits, network %d: %s", src.width, src.height, src.bit_depth, index, vrcnn_strerror(error));
-}
-
-void VrcnnHmFilter::filterUnits(const VrcnnUnits &units, const VrcnnPlane &dst, const VrcnnConstPlane &src)
-{
-    const VrcnnError error = vrcnn_filter_units(m_context, &units, &dst, &src);
-    if (error)
-        vrcnnHmFail("%dx%d picture of %d bits: %s", src.width, src.height, src.bit_depth, vrcnn_strerror(error));
+        vrcnnHmFail("%s: %s", options.model.c_str(), vrcnn_strerror(error));
 }
 
 /* ---- decoder ---- */
 
-VrcnnHmDecoder::VrcnnHmDecoder() : m_active(false), m_pictures(0), m_seconds(0)
+VrcnnHmDecoder::VrcnnHmDecoder() : m_receiver(NULL), m_pictures(0), m_seconds(0)
 {
     memset(&m_info, 0, sizeof m_info);
 }
 
 VrcnnHmDecoder::~VrcnnHmDecoder()
 {
+    const VrcnnContext *context = vrcnn_receiver_context(m_receiver);
     if (m_pictures)
-        printf("\nVRCNN: %d pictures filtered in %.3f sec. (kernels %s, %d threads)\n", m_pictures, m_seconds, m_filter.kernel(),
-               m_filter.threads());
+        printf("\nVRCNN: %d pictures filtered in %.3f sec. (kernels %s, %d threads)\n", m_pictures, m_seconds,
+               vrcnn_kernel_name(vrcnn_context_kernel(context)), vrcnn_context_threads(context));
+    vrcnn_receiver_close(m_receiver);
 }
 
 void VrcnnHmDecoder::init()
 {
     const VrcnnHmOptions &options = VrcnnHmOptions::get();
-    if (options.model != "builtin" || options.kernel != "auto" || options.threads != 1)
-        m_filter.open(options, VRCNN_BEFORE_DEBLOCKING);
+    const VrcnnSettings settings = vrcnnHmSettings(options);
+    const std::vector<char> file = vrcnnHmModelFile(options);
+    vrcnn_receiver_close(m_receiver);
+    vrcnnHmCheckOpened(vrcnn_receiver_open(&m_receiver, &settings, file.empty() ? NULL : &file[0], file.size()), options);
 }
 
-void VrcnnHmDecoder::parse(TComPic &picture)
+void VrcnnHmDecoder::fail(VrcnnError error, int poc) const
 {
-    const TComSlice &slice = *picture.getSlice(0);
-    const VrcnnHmExtension &extension = slice.vrcnnExtension;
-    const TComPicYuv &reconstruction = *picture.getPicYuvRec();
-    const bool irap = slice.isIRAP();
-    VrcnnError error;
-    memset(&m_info, 0, sizeof m_info);
-    if (!m_active && !irap)
-        return;
-    m_unit.resize(VRCNN_MAX_UNITS);
-    error = vrcnn_sideinfo_parse(&m_info, &m_unit[0], m_unit.size(), extension.data() ? extension.data() : &m_unit[0], extension.size(),
-                                 irap, reconstruction.getWidth(COMPONENT_Y), reconstruction.getHeight(COMPONENT_Y));
-    if (error == VRCNN_ERROR_SIDEINFO_FOREIGN) {
-        m_active = false;
-        return;
-    }
-    if (error)
-        vrcnnHmFail("POC %d: %s", slice.getPOC(), vrcnn_strerror(error));
-    if (irap)
-        m_filter.openIdentity(VrcnnHmOptions::get(), m_info.identity);
-    m_active = true;
-    for (int i = 0; i < m_info.networks; i++) {
-        VrcnnNetworkInfo network;
-        if (vrcnn_model_network_info(m_filter.model(), m_info.index[i], &network))
-            vrcnnHmFail("POC %d: the side information names network %d, the model set has %d", slice.getPOC(), m_info.index[i],
-                        vrcnn_model_networks(m_filter.model()));
-    }
+    const uint8_t *const identity = m_info.identity;
+    const int networks = vrcnn_model_networks(vrcnn_receiver_model(m_receiver));
+    if (error == VRCNN_ERROR_SIDEINFO_MODEL)
+        vrcnnHmFail("the stream needs the model set %02x%02x%02x%02x..., which is not built in; name its file with --VRCNNModel",
+                    identity[0], identity[1], identity[2], identity[3]);
+    for (int i = 0; i < m_info.networks; i++)
+        if (error == VRCNN_ERROR_INDEX && m_info.index[i] >= networks)
+            vrcnnHmFail("POC %d: the side information names network %d, the model set has %d", poc, m_info.index[i], networks);
+    vrcnnHmFail("POC %d: %s", poc, vrcnn_strerror(error));
 }
 
 void VrcnnHmDecoder::beforeSlice(TComPic *picture)
 {
     const UInt index = picture->getCurrSliceIdx();
     const TComSlice &slice = *picture->getSlice(index);
-    const UInt start = slice.getSliceSegmentCurStartCtuTsAddr();
-    bool lost = index == 0 && start != 0 && (m_active || slice.isIRAP());
+    const TComPicYuv &reconstruction = *picture->getPicYuvRec();
+    const uint8_t *const data = slice.vrcnnExtension.data();
+    const size_t size = slice.vrcnnExtension.size();
+    const int start = (int)slice.getSliceSegmentCurStartCtuTsAddr();
     /* Without its first segment a picture is none to HM: the others are found behind those of the picture before it. */
-    if (index > 0 && m_active)
-        lost =
-            slice.getPOC() != picture->getSlice(0)->getPOC() || start <= picture->getSlice(index - 1)->getSliceSegmentCurStartCtuTsAddr();
-    if (lost)
-        vrcnnHmFail("POC %d: the first slice segment of a picture, which has the side information, is lost", slice.getPOC());
-    if (index == 0)
-        parse(*picture);
+    const VrcnnSegment segment = {start == 0, (int)slice.getNalUnitType(), slice.getPOC(), start, data, size};
+    VrcnnError error = vrcnn_receiver_segment(m_receiver, &segment);
+    if (!error && index == 0)
+        error = vrcnn_receiver_picture(m_receiver, data, size, slice.isIRAP(), reconstruction.getWidth(COMPONENT_Y),
+                                       reconstruction.getHeight(COMPONENT_Y), &m_info);
+    if (error)
+        fail(error, slice.getPOC());
 }
 
 void VrcnnHmDecoder::beforeDeblocking(TComPic *picture)
@@ -275,18 +190,12 @@ void VrcnnHmDecoder::beforeDeblocking(TComPic *picture)
         m_source.copy(*picture->getPicYuvRec());
 }
 
-void VrcnnHmDecoder::restore(TComPic &picture)
+static bool hasLumaSao(TComPic &picture)
 {
-    TComPicYuv &reconstruction = *picture.getPicYuvRec();
-    const int columns = (m_source.width + 7) / 8;
-    if (!vrcnnHmKept(picture, m_kept))
-        return;
-    for (size_t i = 0; i < m_kept.size(); i++) {
-        const int x = (int)(i % columns) * 8, y = (int)(i / columns) * 8;
-        for (int row = y; m_kept[i] && row < std::min(y + 8, m_source.height); row++)
-            memcpy(reconstruction.getAddr(COMPONENT_Y) + (ptrdiff_t)row * reconstruction.getStride(COMPONENT_Y) + x,
-                   &m_source.samples[(size_t)row * m_source.width + x], std::min(8, m_source.width - x) * sizeof(Pel));
-    }
+    for (UInt i = 0; i < picture.getNumAllocatedSlice(); i++)
+        if (picture.getSlice(i)->getSaoEnabledFlag(CHANNEL_TYPE_LUMA) && picture.getSlice(i)->getSPS()->getUseSAO())
+            return true;
+    return false;
 }
 
 void VrcnnHmDecoder::afterSao(TComPic *picture)
@@ -295,22 +204,16 @@ void VrcnnHmDecoder::afterSao(TComPic *picture)
         return;
     const double start = vrcnnHmSeconds();
     TComPicYuv &reconstruction = *picture->getPicYuvRec();
-    const int bitDepth = picture->getSlice(0)->getSPS()->getBitDepth(CHANNEL_TYPE_LUMA);
+    const TComSlice &slice = *picture->getSlice(0);
+    const int bitDepth = slice.getSPS()->getBitDepth(CHANNEL_TYPE_LUMA);
     if (m_info.position == VRCNN_AFTER_SAO)
         m_source.copy(reconstruction);
-    else
-        for (UInt i = 0; i < picture->getNumAllocatedSlice(); i++)
-            if (picture->getSlice(i)->getSaoEnabledFlag(CHANNEL_TYPE_LUMA) && picture->getSlice(i)->getSPS()->getUseSAO())
-                vrcnnHmFail("POC %d: the picture has both luma SAO and a network before deblocking", picture->getSlice(0)->getPOC());
+    const VrcnnPlane target = vrcnnHmPlane(reconstruction, bitDepth);
     const VrcnnConstPlane source = m_source.constPlane(bitDepth);
-    if (m_info.mode == VRCNN_MODE_ALL) {
-        m_filter.filterPicture(m_info.index[0], m_info.scale, vrcnnHmPlane(reconstruction, bitDepth), source);
-    } else {
-        VrcnnUnits units = {m_info.unit_size, m_info.networks, {0}, m_info.scale, &m_unit[0]};
-        memcpy(units.index, m_info.index, sizeof units.index);
-        m_filter.filterUnits(units, vrcnnHmPlane(reconstruction, bitDepth), source);
-    }
-    restore(*picture);
+    const uint8_t *const kept = vrcnnHmKept(*picture, m_kept) ? &m_kept[0] : NULL;
+    const VrcnnError error = vrcnn_receiver_filter(m_receiver, hasLumaSao(*picture), kept, &target, &source);
+    if (error)
+        fail(error, slice.getPOC());
     m_pictures++;
     m_seconds += vrcnnHmSeconds() - start;
 }

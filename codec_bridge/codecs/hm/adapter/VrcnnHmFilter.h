@@ -33,47 +33,12 @@ struct VrcnnHmLuma {
     VrcnnConstPlane constPlane(int bitDepth) const;
 };
 
-/* A model set and the library's context for it. Whatever fails ends the program with a line that says why. */
-class VrcnnHmFilter
-{
-  public:
-    VrcnnHmFilter();
-    ~VrcnnHmFilter();
+/* What the options say, for the library: kernels and threads, and the file of the model set, empty if that is built in. */
+VrcnnSettings vrcnnHmSettings(const VrcnnHmOptions &options);
+std::vector<char> vrcnnHmModelFile(const VrcnnHmOptions &options);
 
-    /* The set that the options name; if that is builtin, the one for a position. */
-    void open(const VrcnnHmOptions &options, VrcnnPosition position);
-    /* The set with an identity that begins with these bytes: that of the options, or a built-in one. */
-    void openIdentity(const VrcnnHmOptions &options, const uint8_t identity[VRCNN_SIDEINFO_ID_SIZE]);
-
-    const VrcnnModel *model() const
-    {
-        return m_model;
-    }
-    const uint8_t *identity() const
-    {
-        return m_identity;
-    }
-    VrcnnContext *context() const
-    {
-        return m_context;
-    }
-    const char *kernel() const;
-    int threads() const;
-
-    void filterPicture(int index, int scale, const VrcnnPlane &dst, const VrcnnConstPlane &src);
-    void filterUnits(const VrcnnUnits &units, const VrcnnPlane &dst, const VrcnnConstPlane &src);
-
-  private:
-    VrcnnModel *m_model;
-    VrcnnContext *m_context;
-    uint8_t m_identity[VRCNN_ID_SIZE];
-
-    VrcnnHmFilter(const VrcnnHmFilter &);
-    VrcnnHmFilter &operator=(const VrcnnHmFilter &);
-    void close();
-    void load(const std::string &file);
-    void openContext(const VrcnnHmOptions &options);
-};
+/* Ends the program, after a line that names the option, if opening with these options has failed. */
+void vrcnnHmCheckOpened(VrcnnError error, const VrcnnHmOptions &options);
 
 /* HM's luma plane as the library's, and the same for reading. */
 VrcnnPlane vrcnnHmPlane(TComPicYuv &picture, int bitDepth);
@@ -101,16 +66,16 @@ class VrcnnHmDecoder
     void afterSao(TComPic *picture);
 
   private:
-    VrcnnHmFilter m_filter;
-    bool m_active; /* the last IRAP picture carried our magic */
+    VrcnnReceiver *m_receiver;
     VrcnnSideinfo m_info;
-    std::vector<uint8_t> m_unit, m_kept;
+    std::vector<uint8_t> m_kept;
     VrcnnHmLuma m_source;
     int m_pictures;
     double m_seconds;
 
-    void parse(TComPic &picture);
-    void restore(TComPic &picture);
+    VrcnnHmDecoder(const VrcnnHmDecoder &);
+    VrcnnHmDecoder &operator=(const VrcnnHmDecoder &);
+    void fail(VrcnnError error, int poc) const;
 };
 
 #endif

@@ -41,13 +41,14 @@ public:
     /* Forgets the stream. */
     void reset();
 
-    /* In the order of the stream. Tells whether a first slice segment is missing before this one; then the decoder has to give up. */
-    de265_error slice(const slice_segment_header &header, int nal_unit_type);
+    /* In the order of the stream. Tells whether a first slice segment is missing before this one; then the decoder has to give up.
+     * threads: of the decoder, here and below. */
+    de265_error slice(const slice_segment_header &header, int nal_unit_type, int threads);
     /* The slice segment of this NAL unit is given up with this error. Returns it, or that of the filter where its picture may need it. */
-    de265_error lost(int nal_unit_type, de265_error error);
+    de265_error lost(int nal_unit_type, de265_error error, int threads);
 
     /* In decoding order: reads the side information of a picture and keeps the samples that the network wants. */
-    void before_deblocking(image_unit &unit, int threads);
+    void before_deblocking(image_unit &unit);
     /* Filters the picture. After any error of it the picture is not output. */
     de265_error after_sao(image_unit &unit);
 
@@ -55,36 +56,26 @@ public:
     const char *statistics(int *pictures, double *seconds) const;
 
 private:
-    VrcnnModel *m_model;
-    VrcnnContext *m_context;
-    uint8_t m_identity[VRCNN_ID_SIZE];
-    std::string m_file, m_kernel;
+    VrcnnReceiver *m_receiver; /* opened once the number of the decoder's threads is known */
+    std::vector<char> m_file;  /* a model set, empty for those that are built in */
+    VrcnnKernel m_kernel;
     int m_threads;
 
-    bool m_active;      /* the last IRAP picture carried the magic */
-    bool m_broken;      /* nothing is output before the next IRAP picture */
-    bool m_signalled;   /* as m_active, but where headers are read, ahead of decoding */
-    bool m_slice_known; /* there is a slice segment before, described by: */
-    int m_slice_type, m_slice_poc, m_slice_address;
-
+    VrcnnError m_error; /* of the current picture */
+    bool m_broken;      /* the error before the current picture is told, and nothing is output before the next IRAP picture */
     VrcnnSideinfo m_info;
-    std::vector<uint8_t> m_unit, m_source;
-    de265_error m_error;
+    std::vector<uint8_t> m_source, m_kept;
     std::string m_message;
     int m_pictures;
     double m_seconds;
 
     vrcnn_decoder(const vrcnn_decoder &);
     vrcnn_decoder &operator=(const vrcnn_decoder &);
-    void close();
-    de265_error fail(int code, int poc);
-    de265_error load(const char *file);
-    de265_error open_context(int threads);
-    de265_error open_identity(const uint8_t identity[VRCNN_SIDEINFO_ID_SIZE], int threads);
-    de265_error parse(image_unit &unit, int threads);
-    de265_error run(image_unit &unit);
+    de265_error fail(VrcnnError error, int poc);
+    VrcnnError open(int threads);
+    VrcnnError run(image_unit &unit);
     void keep(const de265_image &image);
-    void restore(de265_image &image) const;
+    const uint8_t *lossless(const de265_image &image);
 };
 
 #endif

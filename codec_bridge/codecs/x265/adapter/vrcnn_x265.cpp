@@ -94,14 +94,12 @@ bool VrcnnX265::open(const x265_param *param, int width, int height)
     if (!load())
         return false;
     VrcnnSettings settings;
-    int kernel = 0;
     const char *const name = param->vrcnn.kernel[0] ? param->vrcnn.kernel : "auto";
+    const int kernel = vrcnn_kernel_by_name(name);
     vrcnn_default_settings(&settings, sizeof settings);
-    while (vrcnn_kernel_name(kernel) && strcmp(name, vrcnn_kernel_name(kernel)))
-        kernel++;
-    settings.kernel = (VrcnnKernel)kernel;
+    settings.kernel = kernel < 0 ? VRCNN_KERNEL_AUTO : (VrcnnKernel)kernel;
     settings.threads = param->vrcnn.threads;
-    VrcnnError error = vrcnn_open(&m_context, m_model, &settings);
+    VrcnnError error = kernel < 0 ? (VrcnnError)kernel : vrcnn_open(&m_context, m_model, &settings);
     if (error) {
         x265_log(param, X265_LOG_ERROR, "--vrcnn-kernel %s --vrcnn-threads %d: %s\n", name, param->vrcnn.threads, vrcnn_strerror(error));
         return false;
@@ -292,11 +290,9 @@ void VrcnnX265::writeExtension(Bitstream &bitstream) const
 {
     if (!on())
         return;
-    const uint32_t code = (uint32_t)m_decision.size + 1;
-    int bits = 1;
-    while (code >> bits)
-        bits++;
-    bitstream.write(code, 2 * bits - 1); /* ue(v) */
+    SyntaxElementWriter writer;
+    writer.m_bitIf = &bitstream;
+    writer.writeUvlc((uint32_t)m_decision.size);
     for (size_t i = 0; i < m_decision.size; i++)
-        bitstream.write(m_decision.data[i], 8);
+        writer.writeCode(m_decision.data[i], 8);
 }
