@@ -118,12 +118,9 @@ de265_error vrcnn_decoder::slice(const slice_segment_header &header, int nal_uni
     const std::vector<uint8_t> &bytes = header.vrcnn.bytes();
     const std::vector<int> &order = header.pps->CtbAddrRStoTS;
     const size_t address = header.slice_segment_address;
-    const VrcnnSegment segment = {header.first_slice_segment_in_pic_flag,
-                                  nal_unit_type,
-                                  header.slice_pic_order_cnt_lsb,
-                                  address < order.size() ? order[address] : 0,
-                                  bytes.empty() ? NULL : &bytes[0],
-                                  bytes.size()};
+    const VrcnnSegment segment = {header.first_slice_segment_in_pic_flag, nal_unit_type,
+                                  header.slice_pic_order_cnt_lsb,         address < order.size() ? order[address] : 0,
+                                  bytes.empty() ? NULL : &bytes[0],       bytes.size()};
     VrcnnError error = open(threads);
     if (!error)
         error = vrcnn_receiver_segment(m_receiver, &segment);
@@ -173,7 +170,8 @@ void vrcnn_decoder::before_deblocking(image_unit &unit)
 VrcnnError vrcnn_decoder::run(image_unit &unit)
 {
     de265_image &image = *unit.img;
-    const int width = image.get_width(0), height = image.get_height(0), depth = image.get_bit_depth(0), bytes = image.get_bytes_per_pixel(0);
+    const int width = image.get_width(0), height = image.get_height(0), depth = image.get_bit_depth(0),
+              bytes = image.get_bytes_per_pixel(0);
     bool luma_sao = false;
     for (size_t i = 0; i < unit.slice_units.size() && image.get_sps().sample_adaptive_offset_enabled_flag; i++)
         luma_sao = luma_sao || unit.slice_units[i]->shdr->slice_sao_luma_flag;

@@ -15,22 +15,30 @@ class slice_segment_header;
 struct de265_image;
 
 /* The bytes of a slice segment header's extension. They travel with the slice: headers are read ahead of decoding. */
-class vrcnn_extension {
-public:
-    void clear() { m_bytes.clear(); }
+class vrcnn_extension
+{
+  public:
+    void clear()
+    {
+        m_bytes.clear();
+    }
     void append(int byte)
     {
         if (m_bytes.size() <= VRCNN_SIDEINFO_SIZE) /* one byte more tells that there were too many */
             m_bytes.push_back((uint8_t)byte);
     }
-    const std::vector<uint8_t> &bytes() const { return m_bytes; }
+    const std::vector<uint8_t> &bytes() const
+    {
+        return m_bytes;
+    }
 
-private:
+  private:
     std::vector<uint8_t> m_bytes;
 };
 
-class vrcnn_decoder {
-public:
+class vrcnn_decoder
+{
+  public:
     vrcnn_decoder();
     ~vrcnn_decoder();
 
@@ -52,10 +60,13 @@ public:
     /* Filters the picture. After any error of it the picture is not output. */
     de265_error after_sao(image_unit &unit);
 
-    const char *message() const { return m_message.c_str(); }
+    const char *message() const
+    {
+        return m_message.c_str();
+    }
     const char *statistics(int *pictures, double *seconds) const;
 
-private:
+  private:
     VrcnnReceiver *m_receiver; /* opened once the number of the decoder's threads is known */
     std::vector<char> m_file;  /* a model set, empty for those that are built in */
     VrcnnKernel m_kernel;
