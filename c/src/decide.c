@@ -2,40 +2,13 @@
  * with the trained residual tell the cost of every choice at every output scale without filtering again; the winner is filtered for real
  * and has to win with its own samples.
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
-#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "apply.h"
+#include "decide.h"
 #include "integers.h"
-#include "model.h"
 #include "plane.h"
-#include "units.h"
-
-enum { CELL = VRCNN_LEAST_UNIT, SCALES = 10 };
-
-/* Of a cell or unit, against the original: squared error of the network's input and of what takes over without a network; product of
- * each network's residual with the input's error, and its energy. */
-typedef struct Sums {
-    double source, base, product[VRCNN_MAX_CHOICES], energy[VRCNN_MAX_CHOICES];
-} Sums;
-
-typedef struct Choice {
-    VrcnnSideinfo info;
-    uint8_t *unit;
-    double cost;
-} Choice;
-
-struct VrcnnDecider {
-    const VrcnnModel *model;
-    int width, height;
-    VrcnnGrid cells;
-    int networks, network[VRCNN_MAX_CHOICES];
-    Sums *cell, *units;
-    uint16_t *result[VRCNN_MAX_CHOICES], *final; /* planes without gaps */
-    uint8_t *unit;                               /* of the choice that is being tried */
-    Choice best, trained, tried;                 /* trained: the best at the trained scale, whose cost is not estimated */
-};
 
 static void *taken(size_t count, size_t size, VrcnnError *error)
 {
@@ -213,157 +186,14 @@ static void sum_cell(const VrcnnDecider *d, Sums *sums, const VrcnnDecisionInput
     }
 }
 
-static void add(Sums *to, const Sums *from)
-{
-    to->source += from->source;
-    to->base += from->base;
-    for (int k = 0; k < VRCNN_MAX_CHOICES; k++) {
-        to->product[k] += from->product[k];
-        to->energy[k] += from->energy[k];
-    }
-}
-
 /* The cells put together to units; returns how many. */
 static int sum_units(VrcnnDecider *d, int size)
 {
     const VrcnnGrid units = vrcnn_grid(d->width, d->height, size);
     memset(d->units, 0, (size_t)units.count * sizeof *d->units);
     for (int i = 0; i < d->cells.count; i++)
-        add(&d->units[vrcnn_unit_y(&d->cells, i) / size * units.columns + vrcnn_unit_x(&d->cells, i) / size], &d->cell[i]);
+        add_sums(&d->units[vrcnn_unit_y(&d->cells, i) / size * units.columns + vrcnn_unit_x(&d->cells, i) / size], &d->cell[i]);
     return units.count;
-}
-
-/* ---- choices ---- */
-
-/* Estimated from the samples of the trained scale: the residual is taken to be in proportion to the scale. */
-static double estimate(const Sums *sums, int k, int scale)
-{
-    const double c = scale / (double)VRCNN_SCALE_TRAINED;
-    return sums->source - 2 * c * sums->product[k] + c * c * sums->energy[k];
-}
-
-/* The logarithm of x >= 1, digit by digit: the same on every machine, and the library needs no libm. */
-static double log2_of(double x)
-{
-    double result = 0, digit = 1;
-    while (x >= 2) {
-        x /= 2;
-        result += 1;
-    }
-    for (int i = 0; i < 24; i++) {
-        digit /= 2;
-        x *= x;
-        if (x >= 2) {
-            x /= 2;
-            result += digit;
-        }
-    }
-    return result;
-}
-
-/* Bytes of the side information, or a negative error. */
-static int written(const VrcnnDecider *d, const Choice *choice, uint8_t data[VRCNN_SIDEINFO_SIZE])
-{
-    size_t size = 0;
-    const VrcnnError error = vrcnn_sideinfo_write(data, &size, &choice->info, choice->unit, d->width, d->height);
-    return error ? (int)error : (int)size;
-}
-
-static void keep_better(Choice *choice, const Choice *tried, int units)
-{
-    if (tried->cost < choice->cost) {
-        choice->info = tried->info;
-        choice->cost = tried->cost;
-        memcpy(choice->unit, tried->unit, (size_t)units);
-    }
-}
-
-/* What was tried, against the best so far. */
-static void judge(VrcnnDecider *d, int units)
-{
-    keep_better(&d->best, &d->tried, units);
-    if (d->tried.info.scale == VRCNN_SCALE_TRAINED)
-        keep_better(&d->trained, &d->tried, units);
-}
-
-static void try_whole(VrcnnDecider *d, const VrcnnSideinfo *off, const VrcnnDecisionInput *in)
-{
-    uint8_t data[VRCNN_SIDEINFO_SIZE];
-    Sums sums = {0};
-    for (int i = 0; i < d->cells.count; i++)
-        add(&sums, &d->cell[i]);
-    for (int k = 0; k < d->networks; k++) {
-        VrcnnSideinfo *info = &d->tried.info;
-        *info = *off;
-        info->mode = VRCNN_MODE_ALL;
-        info->position = in->position;
-        info->networks = 1;
-        info->index[0] = d->network[k];
-        const double scale = sums.energy[k] > 0 ? VRCNN_SCALE_TRAINED * sums.product[k] / sums.energy[k] + 0.5 : VRCNN_SCALE_TRAINED;
-        const int scales[2] = {VRCNN_SCALE_TRAINED, scale < 1 ? 1 : scale > SCALES ? SCALES : (int)scale};
-        for (int i = 0; i < 2; i++) {
-            info->scale = scales[i];
-            const int size = written(d, &d->tried, data);
-            d->tried.cost = estimate(&sums, k, info->scale) + in->lambda * 8 * size;
-            if (size >= 0)
-                judge(d, 0);
-        }
-    }
-}
-
-/* first, last: the scales that are tried. */
-static void try_map(VrcnnDecider *d, const VrcnnSideinfo *off, const VrcnnDecisionInput *in, int unit_size, int units, unsigned subset,
-                    int first, int last)
-{
-    uint8_t data[VRCNN_SIDEINFO_SIZE];
-    int member[VRCNN_MAX_CHOICES];
-    VrcnnSideinfo *info = &d->tried.info;
-    *info = *off;
-    info->mode = VRCNN_MODE_MAP;
-    info->position = in->position;
-    info->unit_size = unit_size;
-    for (int k = 0; k < d->networks; k++)
-        if (subset >> k & 1) {
-            member[info->networks] = k;
-            info->index[info->networks++] = d->network[k];
-        }
-    const int values = info->networks + 1;
-    double price[VRCNN_MAX_CHOICES + 1] = {0};
-    /* The second pass knows how often each value occurs, and so what it costs. */
-    for (int pass = 0; pass < 2; pass++) {
-        double lowest = DBL_MAX;
-        for (int scale = first; scale <= last; scale++) {
-            double total = 0;
-            for (int i = 0; i < units; i++) {
-                double cost = d->units[i].base + price[0];
-                d->unit[i] = 0;
-                for (int v = 1; v < values; v++) {
-                    const double with = estimate(&d->units[i], member[v - 1], scale) + price[v];
-                    if (with < cost) {
-                        cost = with;
-                        d->unit[i] = (uint8_t)v;
-                    }
-                }
-                total += cost;
-            }
-            if (total < lowest) {
-                lowest = total;
-                info->scale = scale;
-                memcpy(d->tried.unit, d->unit, (size_t)units);
-            }
-        }
-        double count[VRCNN_MAX_CHOICES + 1] = {0}, prices = 0;
-        for (int i = 0; i < units; i++) {
-            count[d->tried.unit[i]]++;
-            prices += price[d->tried.unit[i]];
-        }
-        const int size = written(d, &d->tried, data);
-        d->tried.cost = lowest - prices + in->lambda * 8 * size;
-        if (size >= 0)
-            judge(d, units);
-        for (int v = 0; v < values; v++)
-            price[v] = in->lambda * log2_of((units + 0.5 * values) / (count[v] + 0.5));
-    }
 }
 
 /* ---- the winner ---- */
@@ -381,7 +211,7 @@ static VrcnnError filter(VrcnnDecider *d, VrcnnContext *context, const VrcnnDeci
     if (info->scale == VRCNN_SCALE_TRAINED) {
         for (int i = 0; i < units.count; i++) {
             const int choice = whole ? 1 : d->best.unit[i];
-            for (int k = 0; k < d->networks && choice; k++)
+            for (int k = 0; k < d->networks && k < VRCNN_MAX_CHOICES && choice; k++)
                 if (d->network[k] == info->index[choice - 1]) {
                     const VrcnnConstPlane result = const_plane(d, d->result[k], in->source.bit_depth);
                     copy_unit(d, d->final, &result, &units, i);
@@ -451,7 +281,7 @@ VrcnnError vrcnn_decide(VrcnnDecider *decider, VrcnnContext *context, const Vrcn
     }
     uint8_t data[VRCNN_SIDEINFO_SIZE];
     d->best.info = off;
-    d->best.cost = input->ordinary_cost + input->lambda * 8 * written(d, &d->best, data);
+    d->best.cost = input->ordinary_cost + input->lambda * 8 * vrcnn_write_choice(d, &d->best, data);
     const double off_cost = d->best.cost;
     d->trained.info = off;
     d->trained.cost = off_cost;
@@ -462,12 +292,12 @@ VrcnnError vrcnn_decide(VrcnnDecider *decider, VrcnnContext *context, const Vrcn
         return error;
     for (int i = 0; i < d->cells.count; i++)
         sum_cell(d, &d->cell[i], input, vrcnn_unit_x(&d->cells, i), vrcnn_unit_y(&d->cells, i));
-    try_whole(d, &off, input);
+    vrcnn_try_whole(d, &off, input);
     for (int size = CELL; input->map && size <= 8 * CELL; size *= 2) {
         const int units = sum_units(d, size);
         for (unsigned subset = 1; units > 1 && subset < 1U << d->networks; subset++) {
-            try_map(d, &off, input, size, units, subset, 1, SCALES);
-            try_map(d, &off, input, size, units, subset, VRCNN_SCALE_TRAINED, VRCNN_SCALE_TRAINED);
+            vrcnn_try_map(d, &off, input, size, units, subset, 1, SCALES);
+            vrcnn_try_map(d, &off, input, size, units, subset, VRCNN_SCALE_TRAINED, VRCNN_SCALE_TRAINED);
         }
     }
     double cost = off_cost;
@@ -476,7 +306,7 @@ VrcnnError vrcnn_decide(VrcnnDecider *decider, VrcnnContext *context, const Vrcn
         if (error)
             return error;
         cost = refine(d, input);
-        const int size = written(d, &d->best, data);
+        const int size = vrcnn_write_choice(d, &d->best, data);
         cost += input->lambda * 8 * size;
         if (size >= 0 && cost < off_cost && (again || d->best.info.scale == VRCNN_SCALE_TRAINED || cost <= d->trained.cost))
             break;
@@ -484,10 +314,10 @@ VrcnnError vrcnn_decide(VrcnnDecider *decider, VrcnnContext *context, const Vrcn
         d->best.info = off;
         d->best.cost = cost = off_cost;
         if (!again)
-            keep_better(&d->best, &d->trained, d->cells.count);
+            vrcnn_keep_better(&d->best, &d->trained, d->cells.count);
     }
 
-    const int size = written(d, &d->best, decision->data);
+    const int size = vrcnn_write_choice(d, &d->best, decision->data);
     if (size < 0)
         return (VrcnnError)size;
     decision->info = d->best.info;
