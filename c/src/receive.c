@@ -205,16 +205,14 @@ VrcnnError vrcnn_receiver_picture(VrcnnReceiver *receiver, const uint8_t *extens
     }
     receiver->width = width;
     receiver->height = height;
-    receiver->info = read;
     if (receiver->error)
         return receiver->error;
     if (receiver->is_signalled)
         error = vrcnn_sideinfo_parse(&read, receiver->unit, VRCNN_MAX_UNITS, extension, size, is_irap, width, height);
     if (error)
         return hold(receiver, error);
+    receiver->info = read;
     error = open_networks(receiver, &read);
-    if (!error)
-        receiver->info = read;
     if (!error || error == VRCNN_ERROR_SIDEINFO_MODEL || error == VRCNN_ERROR_INDEX)
         *info = read;
     return hold(receiver, error);

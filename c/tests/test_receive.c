@@ -142,7 +142,9 @@ static void set_wanted(Picture *picture, const Set *set)
             const int at = y * picture->width + x, index = network_at(picture, x, y);
             const int is_kept =
                 picture->info.mode != VRCNN_MODE_OFF && picture->has_kept && picture->kept[y / 8 * grid(picture->width, 8) + x / 8];
-            picture->wanted[at] = is_kept ? picture->source[at] : index < 0 ? picture->base[at] : outputs[index][at];
+            picture->wanted[at] = is_kept     ? (uint16_t)clip(0, (1 << picture->bit_depth) - 1, picture->source[at])
+                                  : index < 0 ? picture->base[at]
+                                              : outputs[index][at];
         }
 }
 
@@ -166,7 +168,8 @@ static Picture *make_picture(const Set *set, int is_irap)
         picture.unit[between(0, grid(picture.width, picture.info.unit_size) * grid(picture.height, picture.info.unit_size) - 1)] = 1;
     write_info(&picture);
     for (int i = 0; i < picture.width * picture.height; i++) {
-        picture.source[i] = (uint16_t)between(0, max);
+        /* Now and then one that is taken for the highest. */
+        picture.source[i] = (uint16_t)(picture.bit_depth > 8 && between(0, 99) == 0 ? between(max, 65535) : between(0, max));
         picture.base[i] = (uint16_t)between(0, max);
     }
     picture.has_kept = between(0, 1) ? picture.kept : NULL;
@@ -608,6 +611,8 @@ static void test_segments(void)
     CHECK_ERROR(segment(receiver, 1, IDR, 0, 0, "VN"), VRCNN_OK);
     CHECK_ERROR(vrcnn_receiver_lost(receiver, 0), lost);
     vrcnn_receiver_reset(receiver);
+    CHECK_ERROR(segment(receiver, 0, IDR, 0, 1, NULL), lost); /* of another stream */
+    vrcnn_receiver_reset(receiver);
     CHECK_ERROR(vrcnn_receiver_lost(receiver, 0), VRCNN_OK);
     CHECK_ERROR(segment(receiver, 0, TRAIL, 0, 1, NULL), VRCNN_OK);
     receive_unsignalled(receiver, 0);
@@ -763,13 +768,16 @@ static void test_no_memory(void)
     for (int set = 0; set <= SETS; set += SETS)
         for (unsigned long n = 0;; n++) {
             VrcnnReceiver *receiver = open_receiver(sets, VRCNN_KERNEL_AUTO, 1);
-            VrcnnSideinfo info;
+            VrcnnSideinfo info, untouched;
+            memset(&info, 0x5a, sizeof info);
+            untouched = info;
             receive(receiver, sets + SETS - set, 1);
             const Picture *picture = make_picture(sets + set, 1);
             allowed = allocations + n;
             const VrcnnError error =
                 vrcnn_receiver_picture(receiver, picture->data, picture->size, 1, picture->width, picture->height, &info);
             allowed = ALL_ALLOWED;
+            CHECK(is_same(&info, error ? &untouched : &picture->info));
             CHECK(filter_picture(receiver, picture, 0, error, error ? picture->base : picture->wanted) == 0);
             if (error)
                 verify_error(receiver, VRCNN_ERROR_MEMORY);
