@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from codec_bridge.evaluation import work
+from codec_bridge.evaluation import settings
 from codec_bridge.filter import BACKENDS, ErrorCode, Filter
 from codec_bridge.library import cuda, native
 from codec_bridge.library.engines import ENGINES
@@ -101,4 +101,4 @@ def test_the_oracle_opens_no_context_of_the_c_library(monkeypatch: pytest.Monkey
 
 def test_backends_are_listed_once() -> None:
     assert BACKENDS == tuple(ENGINES) == ("c", "oracle", "cuda")
-    assert work.BACKENDS == ("c", "cuda")
+    assert settings.BACKENDS == ("c", "cuda")
