@@ -43,8 +43,8 @@ class Ran:
 
 @dataclass(frozen=True)
 class Bench:
-    """folder: empty, of this case alone; commands run in it. programs: the folder that has ``codec-bridge``, ``vrcnn-int`` and ``python`` of the
-    version that is tried. codecs: its folder of hooked x265 and dec265, which need not exist."""
+    """folder: empty, of this case alone; commands run in it. programs: the folder with ``codec-bridge``, ``vrcnn-int`` and ``python``
+    of the version that is tried. codecs: its folder of hooked x265 and dec265, which need not exist."""
 
     folder: Path
     programs: Path
