@@ -18,6 +18,12 @@ from vrcnn_int.files import one_line, replacing
 
 FLOAT_FORMAT = "vrcnn-int float 1"
 POSITIONS = ("before_deblocking", "after_sao")
+KINDS = ("luma", "joint")
+"""What a network filters: the luma plane, or luma and chroma together, a site of 2x2 luma samples and its Cb and Cr at a time."""
+INPUTS = {"luma": 1, "joint": 6}
+"""Channels of the first layer's input."""
+SIZES = ("fast", "best")
+"""What an encoder chooses a network by, beside QP, position and kind."""
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,14 @@ def pre_shift(acc: NDArray[np.int64], shift: int) -> NDArray[np.int64]:
     return saturated
 
 
+def rescale(acc: NDArray[np.int64], shift: int, multiplier: int) -> NDArray[np.int64]:
+    """int64 accumulators of any shape -> -32768 .. 32767: pre-shift and 16-bit rounding multiply."""
+    return (pre_shift(acc, shift) * multiplier + (1 << 14)) >> 15
+
+
 def requantize(acc: NDArray[np.int64], shift: int, multiplier: int) -> NDArray[np.int64]:
-    """int64 accumulators of any shape -> activations 0 .. 127: pre-shift, 16-bit rounding multiply, BReLU's two limits."""
-    values: NDArray[np.int64] = np.clip((pre_shift(acc, shift) * multiplier + (1 << 14)) >> 15, 0, LEVELS)
+    """int64 accumulators of any shape -> activations 0 .. 127 of a layer that adds none: rescale() and BReLU's two limits."""
+    values: NDArray[np.int64] = np.clip(rescale(acc, shift, multiplier), 0, LEVELS)
     return values
 
 

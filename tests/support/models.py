@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vrcnn_int.integer import Branch, IntegerNetwork, ModelSet, accumulate, input_values
+from vrcnn_int.integer import Branch, IntegerNetwork, ModelSet, accumulate
 from vrcnn_int.models import builtin_path
-from vrcnn_int.requant import requantize
+from vrcnn_int.requant import rescale
 
 Shape = Sequence[Sequence[tuple[int, int]]]
 """Layers of branches (kernel size, output channels)."""
@@ -22,13 +22,28 @@ def shipped() -> ModelSet:
     return ModelSet.load(builtin_path())
 
 
-def random_network(rng: np.random.Generator, shape: Shape = VRCNN, qp: int = 32, position: str = "before_deblocking") -> IntegerNetwork:
-    """Random weights, with shifts and multipliers chosen so that activations fill 0..127 and residuals are a few steps."""
-    values = input_values(rng.integers(0, 256, (24, 24)), 8)
-    layers = []
+def random_network(
+    rng: np.random.Generator,
+    shape: Shape = VRCNN,
+    qp: int = 32,
+    position: str = "before_deblocking",
+    added: Sequence[int] = (),
+    heads: int = 0,
+    size: str = "best",
+) -> IntegerNetwork:
+    """Random weights, with shifts and multipliers chosen so that activations fill 0..127 and residuals are a few steps.
+
+    ``heads`` above 0: a network of the kind joint, whose last layer, with the kernel size of ``shape``'s, is given its two branches here.
+    """
+    if heads:
+        kernel = shape[-1][0][0]
+        shape = [*shape[:-1], [(kernel, 4 * heads), (kernel, 2 * heads)]]
+    values = rng.integers(-128, 128, (6 if heads else 1, 24, 24))
+    added = tuple(added) or (0,) * len(shape)
+    layers, outputs = [], list[NDArray[np.int64]]()
     for i, layer in enumerate(shape):
         last = i == len(shape) - 1
-        branches, outputs = [], []
+        branches, products = [], []
         for kernel, channels in layer:
             weights = rng.integers(-127, 128, (channels, values.shape[0], kernel, kernel)).astype(np.int8)
             bias = rng.integers(-2000, 2001, channels).astype(np.int32)
@@ -41,10 +56,11 @@ def random_network(rng: np.random.Generator, shape: Shape = VRCNN, qp: int = 32,
             if not last:
                 multiplier = max(1, min(32767, (127 << 15) // (high >> shift)))
             branches.append(Branch(kernel, shift, multiplier, weights, bias))
-            outputs.append(requantize(total, shift, multiplier))
+            products.append(rescale(total, shift, multiplier))
         layers.append(tuple(branches))
-        values = np.concatenate(outputs)
-    return IntegerNetwork(tuple(layers), qp, position)
+        values = np.clip(np.concatenate(products) + (outputs[i - added[i]] if added[i] else 0), 0, 127)
+        outputs.append(values)
+    return IntegerNetwork(tuple(layers), qp, position, "joint" if heads else "luma", size, max(heads, 1), added)
 
 
 def extreme_network(pattern: str, side: str, shift: int, multiplier: int) -> IntegerNetwork:

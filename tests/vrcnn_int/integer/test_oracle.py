@@ -1,6 +1,5 @@
-"""The oracle, the model format and its limits."""
+"""The oracle."""
 
-import struct
 from dataclasses import replace
 
 import numpy as np
@@ -110,69 +109,6 @@ def test_oracle_is_the_specification_written_with_loops(bit_depth: int, scale: i
     np.testing.assert_array_equal(integer.filter_plane(network, plane, bit_depth, scale), naive_filter(network, plane, bit_depth, scale))
 
 
-def test_set_survives_its_binary_form(shipped: ModelSet) -> None:
-    data = shipped.to_bytes()
-    again = ModelSet.from_bytes(data)
-    assert again.to_bytes() == data
-    assert again.identity == shipped.identity == data[-32:].hex()
-
-
-def test_every_flipped_bit_is_refused() -> None:
-    data = ModelSet((random_network(np.random.default_rng(5)),)).to_bytes()
-    rng = np.random.default_rng(6)
-    for position in [*range(40), *rng.integers(0, len(data), 200).tolist(), len(data) - 1]:
-        damaged = bytearray(data)
-        damaged[position] ^= 1 << int(rng.integers(8))
-        with pytest.raises(ModelError):
-            ModelSet.from_bytes(bytes(damaged))
-
-
-def test_every_truncation_is_refused() -> None:
-    data = ModelSet((random_network(np.random.default_rng(7)),)).to_bytes()
-    for size in [*range(60), *range(60, len(data), 997), len(data) - 1]:
-        with pytest.raises(ModelError, match=r"truncated|not a vrcnn-int"):
-            ModelSet.from_bytes(data[:size])
-
-
-def test_rehashed_damage_is_refused_by_its_field() -> None:
-    """Somebody who computes the hash again still cannot bring in a value outside the limits."""
-    import hashlib
-
-    network = random_network(np.random.default_rng(8))
-    good = ModelSet((network,)).to_bytes()
-
-    def patched(offset: int, layout: str, value: int) -> bytes:
-        body = bytearray(good[:-32])
-        struct.pack_into(layout, body, offset, value)
-        return bytes(body) + hashlib.sha256(body).digest()
-
-    for offset, layout, value, message in [
-        (16, "<b", 60, "nominal QP"),
-        (17, "<B", 2, "position"),
-        (18, "<B", 1, "."),
-        (19, "<B", 1, "reserved"),
-        (20, "<B", 0, "."),
-        (21, "<B", 7, "."),
-        (22, "<B", 16, "shift 16"),
-        (23, "<H", 0, "multiplier 0"),
-        (23, "<H", 32768, "multiplier 32768"),
-        (27, "<H", 1, "reserved"),
-        (29 + 4 * len(network.layers[0][0].bias), "<b", -128, "-128"),
-    ]:
-        with pytest.raises(ModelError, match=message):
-            ModelSet.from_bytes(patched(offset, layout, value))
-
-
-def test_nearest_network_lowest_index_on_ties(shipped: ModelSet) -> None:
-    assert [shipped.index_for_qp(qp) for qp in (-12, 22, 24, 25, 27, 34, 35, 51)] == [0, 0, 0, 1, 1, 2, 3, 3]
-    network = shipped.networks[0]
-    twice = ModelSet((replace(network, qp=30), replace(network, qp=20), replace(network, qp=20)))
-    assert [twice.index_for_qp(qp) for qp in (25, 20, 26)] == [0, 1, 0]
-    assert [shipped.index_for_qp(qp, "after_sao") for qp in (22, 27, 34, 35)] == [12, 13, 14, 15]
-    with pytest.raises(ModelError, match="after_sao"):
-        twice.index_for_qp(22, "after_sao")
-
-
 def test_wrong_planes_are_refused(shipped: ModelSet) -> None:
     network = shipped.networks[0]
     with pytest.raises(ModelError, match="12 bits"):
@@ -187,6 +123,110 @@ def test_wrong_planes_are_refused(shipped: ModelSet) -> None:
         integer.filter_plane(network, np.zeros((8, 8, 3), np.uint8), 8)
 
 
-def test_a_missing_model_is_named(tmp_path) -> None:
-    with pytest.raises(ModelError, match=r"nothing\.vrcnn"):
-        ModelSet.load(tmp_path / "nothing.vrcnn")
+PLANES = [np.random.default_rng(9).integers(0, 256, shape).astype(np.uint8) for shape in ((5, 7), (3, 4), (3, 4))]
+JOINT = [[(3, 16)], [(1, 16)], [(3, 16)], [(3, 1)]]
+
+
+def joint(seed: int, heads: int = 1) -> integer.IntegerNetwork:
+    return random_network(np.random.default_rng(seed), JOINT, added=(0, 1, 2, 0), heads=heads)
+
+
+def test_sites_of_an_odd_picture() -> None:
+    """The samples of the section's table, one by one; outside the picture x is 0, which is the sample 128."""
+    values = integer.site_values(PLANES, (8, 8), "420")
+    assert values.shape == (6, 3, 4)
+    luma = np.full((6, 8), 128)
+    luma[:5, :7] = PLANES[0]
+    for y, x in np.ndindex(3, 4):
+        square = [luma[2 * y, 2 * x], luma[2 * y, 2 * x + 1], luma[2 * y + 1, 2 * x], luma[2 * y + 1, 2 * x + 1]]
+        assert values[:, y, x].tolist() == [int(s) - 128 for s in (*square, PLANES[1][y, x], PLANES[2][y, x])]
+
+
+def test_an_added_layer_is_added_before_the_limits() -> None:
+    network = joint(1)
+    values = integer.site_values(PLANES, (8, 8), "420")
+    one, two, three = integer.joint_layer_outputs(network, PLANES, (8, 8))
+    for layer, source, added, found in ((0, values, 0, one), (1, one, one, two), (2, two, one, three)):
+        branch = network.layers[layer][0]
+        t = pre_shift(integer.accumulate_int64(source, branch), branch.shift)
+        unlimited = ((t * branch.multiplier + 16384) >> 15) + added
+        assert (unlimited < 0).any()
+        assert (unlimited > 127).any()
+        np.testing.assert_array_equal(found, unlimited.clip(0, 127))
+
+
+def test_absent_chroma_is_zero_and_stays() -> None:
+    """Only 4:2:0 with chroma of 8 to 10 bits has a chroma that a joint network reads; luma comes out as with mid-grey chroma planes."""
+    network = joint(2)
+    grey = [PLANES[0], *[np.full((3, 4), 128, np.uint8)] * 2]
+    expected = integer.filter_planes(network, grey, (8, 8))[0]
+    assert (expected != integer.filter_planes(network, PLANES, (8, 8))[0]).any()
+    wide, full, deep = (np.full(shape, 9, np.uint16) for shape in ((5, 4), (5, 7), (3, 4)))
+    for chroma, depths, chroma_format in (
+        ([], (8, 8), "400"),
+        ([wide, wide], (8, 8), "422"),
+        ([full, full], (8, 8), "444"),
+        ([deep, deep], (8, 12), "420"),
+    ):
+        found = integer.filter_planes(network, [PLANES[0], *chroma], depths, chroma_format)
+        np.testing.assert_array_equal(found[0], expected)
+        assert [id(plane) for plane in found[1:]] == [id(plane) for plane in chroma]
+
+
+def test_a_luma_network_changes_luma_only() -> None:
+    network = random_network(np.random.default_rng(3))
+    found = integer.filter_planes(network, PLANES, (8, 8), "420", [5])
+    np.testing.assert_array_equal(found[0], integer.filter_plane(network, PLANES[0], 8, 5))
+    assert [id(plane) for plane in found[1:]] == [id(plane) for plane in PLANES[1:]]
+
+
+def test_heads_are_mixed_by_their_weights() -> None:
+    """One head of weight 8 beside one of weight 0 is that head alone."""
+    network = joint(4, heads=2)
+    luma, chroma = network.layers[-1]
+
+    def alone(head: int) -> integer.IntegerNetwork:
+        parts = [
+            replace(b, weights=b.weights[n * head : n * head + n], bias=b.bias[n * head : n * head + n])
+            for b, n in ((luma, 4), (chroma, 2))
+        ]
+        return replace(network, heads=1, layers=(*network.layers[:-1], tuple(parts)))
+
+    for head, weights in enumerate(((8, 0), (0, 8))):
+        found = integer.filter_planes(network, PLANES, (8, 8), "420", weights, weights)
+        for plane, expected in zip(found, integer.filter_planes(alone(head), PLANES, (8, 8)), strict=True):
+            np.testing.assert_array_equal(plane, expected)
+    mixed = integer.filter_planes(network, PLANES, (8, 8), "420", (-5, 3), (1, -1))
+    assert any((plane != before).any() for plane, before in zip(mixed, PLANES, strict=True))
+
+
+def test_wrong_pictures_and_weights_are_refused() -> None:
+    network, two = joint(5), joint(6, heads=2)
+    luma = random_network(np.random.default_rng(3))
+    for planes, depths, chroma_format, message in (
+        (PLANES[:1], (8, 8), "420", "420 picture of 1 planes"),
+        (PLANES, (8, 8), "400", "400 picture of 3 planes"),
+        (PLANES, (8, 8), "411", "411"),
+        ([PLANES[0], PLANES[0], PLANES[0]], (8, 8), "420", "chroma planes of shapes"),
+        (PLANES, (12, 8), "420", "12 bits"),
+        (PLANES, (8, 10), "420", "does not fit uint8"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            integer.filter_planes(network, planes, depths, chroma_format)
+    for filter_, weights in (
+        (network, (11,)),
+        (network, (0,)),
+        (network, (8, 8)),
+        (two, (8,)),
+        (two, (-6, 8)),
+        (two, (8, 11)),
+        (luma, (0,)),
+    ):
+        with pytest.raises(ModelError, match="luma weights"):
+            integer.filter_planes(filter_, PLANES, (8, 8), "420", weights, (8,) * filter_.heads)
+    with pytest.raises(ModelError, match="chroma weights"):
+        integer.filter_planes(network, PLANES, (8, 8), "420", (8,), (11,))
+    with pytest.raises(ModelError, match="kind joint, not luma"):
+        integer.filter_plane(network, PLANES[0], 8)
+    with pytest.raises(ModelError, match="kind luma, not joint"):
+        integer.joint_layer_outputs(luma, PLANES, (8, 8))
