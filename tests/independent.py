@@ -14,7 +14,7 @@ class Refused(Exception):
 
 
 Branch = namedtuple("Branch", "k s1 m bias weight")  # bias[output channel], weight[output channel][input channel, row, column]
-Network = tuple[int, int, list[list[Branch]]]  # nominal_qp, position, layers
+Network = namedtuple("Network", "nominal_qp position kind size_class heads layers added")  # layers: lists of branches; added: by layer
 
 
 def need(condition: bool, error: str) -> None:
@@ -27,7 +27,7 @@ def read_model(data: bytes) -> list[Network]:
     need(data[:8] == b"VRCNNINT"[: len(data)], "NOT_A_MODEL")
     need(len(data) >= 16, "TRUNCATED")
     version, count, size = struct.unpack_from("<HHI", data, 8)
-    need(version == 1, "VERSION")
+    need(version in (1, 2), "VERSION")
     need(len(data) >= size, "TRUNCATED")
     need(len(data) == size >= 48, "SIZE")
     need(hashlib.sha256(data[:-32]).digest() == data[-32:], "CHECKSUM")
@@ -41,27 +41,36 @@ def read_model(data: bytes) -> list[Network]:
         return struct.unpack_from("<" + layout, data, at - struct.calcsize("<" + layout))
 
     for _ in range(count):
-        nominal_qp, position, layers, zero = take("bBBB")
-        need(-12 <= nominal_qp <= 51 and position <= 1 and 2 <= layers <= 32 and zero == 0, "LIMIT")
-        networks.append((nominal_qp, position, []))
-        inputs = 1
-        for number in range(1, layers + 1):
-            (branches,) = take("B")
-            need(1 <= branches <= (1 if number == layers else 4), "LIMIT")
-            layer = [read_branch(take, inputs, -128 if number == 1 else 0, number == layers) for _ in range(branches)]
-            inputs = sum(len(branch.bias) for branch in layer)
-            need(inputs <= 256, "LIMIT")
-            networks[-1][2].append(layer)
+        qp, position, layers, *more = take("bBBB" if version == 1 else "bBBBBBH")
+        kind, size_class, heads, zero = more if version == 2 else [0, 1, 1, *more]
+        need(-12 <= qp <= 51 and position <= 1 and 2 <= layers <= 32 and kind <= 1 and size_class <= 1 and zero == 0, "LIMIT")
+        need(1 <= heads <= 1 + kind, "LIMIT")
+        networks.append(Network(qp, position, kind, size_class, heads, [], []))
+        channels = [6 if kind else 1]
+        for number in range(layers):
+            branches, added = take("BB") if version == 2 else (*take("B"), 0)
+            final = ([[1], [4 * heads, 2 * heads]][kind]) if number == layers - 1 else []
+            need(added <= (0 if final else min(number, 4)), "LIMIT")
+            need(branches == len(final) if final else 1 <= branches <= (1 if added else 4), "LIMIT")
+            layer = list[Branch]()
+            for j in range(branches):
+                layer.append(read_branch(take, channels[-1], 0 if number else -128, final[j : j + 1]))
+                need(not final or layer[j].k == layer[0].k, "LIMIT")
+            channels.append(sum(len(branch.bias) for branch in layer))
+            need(channels[-1] <= 256 and (not added or channels[-1] == channels[-1 - added]), "LIMIT")
+            networks[-1].layers.append(layer)
+            networks[-1].added.append(added)
     need(at == size - 32, "SIZE")
+    need(version == 1 or any(n.kind or n.size_class == 0 or any(n.added) for n in networks), "LIMIT")
     return networks
 
 
-def read_branch(take: Any, inputs: int, a: int, last: bool) -> Branch:
-    """a: the least input (section 3)."""
+def read_branch(take: Any, inputs: int, a: int, final: list[int]) -> Branch:
+    """a: the least input (section 3); final: the output channels that it must have, if it is of the last layer."""
     k, s1, m, outputs, zero = take("BBHHH")
     need(k in (1, 3, 5) and zero == 0, "LIMIT")
     hidden = s1 <= 15 and 1 <= m <= 32767 and outputs in range(16, 257, 16)
-    need(2 <= s1 <= 15 and 512 <= m <= 1023 and outputs == 1 if last else hidden, "LIMIT")
+    need(2 <= s1 <= 15 and 512 <= m <= 1023 and [outputs] == final if final else hidden, "LIMIT")
     taps = inputs * k * k
     values = take(f"{outputs}i{outputs * taps}b")
     branch = Branch(k, s1, m, values[:outputs], [values[outputs + o * taps : outputs + (o + 1) * taps] for o in range(outputs)])
@@ -72,9 +81,10 @@ def read_branch(take: Any, inputs: int, a: int, last: bool) -> Branch:
     return branch
 
 
-def choose(networks: list[Network], position: int, qp: int) -> int:
+def choose(networks: list[Network], position: int, qp: int, kind: int = 0, size: int = 1) -> int:
     """Section 5."""
-    return min((abs(network[0] - qp), n) for n, network in enumerate(networks) if network[1] == position)[1]
+    found = [(abs(n.nominal_qp - qp), i, n.size_class) for i, n in enumerate(networks) if (n.position, n.kind) == (position, kind)]
+    return min([one for one in found if one[2] == size] or found)[1]
 
 
 def accumulators(branch: Branch, values: list[Plane]) -> list[Plane]:
@@ -95,23 +105,74 @@ def shifted(acc: int, shift: int) -> int:
     return min(max((acc + ((1 << shift) >> 1)) >> shift, -32768), 32767)
 
 
-def hidden_layers(network: Network, s: Plane, depth: int) -> list[list[Plane]]:
-    """v of every hidden layer: [layer][channel][row][column]."""
-    values = [[[(z if depth == 8 else min(255, (z + (1 << (depth - 9))) >> (depth - 8))) - 128 for z in row] for row in s]]
+def reads_chroma(network: Network, depths: list[int], chroma_format: int) -> bool:
+    return network.kind == 1 and chroma_format == 420 and 8 <= depths[1] <= 10
+
+
+def first_input(network: Network, planes: list[Plane], depths: list[int], chroma_format: int) -> list[Plane]:
+    """The input of the first layer: [channel][row][column]."""
+
+    def x(plane: int, row: int, column: int) -> int:
+        s, depth = planes[plane], depths[plane > 0]
+        if row >= len(s) or column >= len(s[0]):
+            return 0
+        return (s[row][column] if depth == 8 else min(255, (s[row][column] + (1 << (depth - 9))) >> (depth - 8))) - 128
+
+    height, width = len(planes[0]), len(planes[0][0])
+    if network.kind == 0:
+        return [[[x(0, row, column) for column in range(width)] for row in range(height)]]
+    across, down, chroma = range((width + 1) // 2), range((height + 1) // 2), reads_chroma(network, depths, chroma_format)
+    luma = [[[x(0, 2 * row + dy, 2 * column + dx) for column in across] for row in down] for dy in (0, 1) for dx in (0, 1)]
+    return luma + [[[x(plane, row, column) if chroma else 0 for column in across] for row in down] for plane in (1, 2)]
+
+
+def hidden_layers(network: Network, values: list[Plane]) -> list[list[Plane]]:
+    """v of every hidden layer, from the input of the first: [layer][channel][row][column]."""
     outputs: list[list[Plane]] = []
-    for layer in network[2][:-1]:
-        acc = [(branch, plane) for branch in layer for plane in accumulators(branch, values)]
-        values = [[[min(max((shifted(z, b.s1) * b.m + 16384) >> 15, 0), 127) for z in row] for row in plane] for b, plane in acc]
-        outputs.append(values)
+    for layer, added in zip(network.layers[:-1], network.added, strict=False):
+        v: list[Plane] = []
+        for b, plane in [(branch, plane) for branch in layer for plane in accumulators(branch, values)]:
+            a = outputs[-added][len(v)] if added else [[0] * len(row) for row in plane]
+            v.append(
+                [
+                    [min(max(((shifted(z, b.s1) * b.m + 16384) >> 15) + n, 0), 127) for z, n in zip(*rows, strict=True)]
+                    for rows in zip(plane, a, strict=True)
+                ]
+            )
+        outputs.append(v)
+        values = v
     return outputs
 
 
+def residuals(branch: Branch, values: list[Plane], depth: int, c: list[int]) -> list[Plane]:
+    """r of the last layer, for each output channel of a head."""
+    q, n, height, width = branch.s1 - (depth - 8), len(branch.bias) // len(c), range(len(values[0])), range(len(values[0][0]))
+    t = [[[shifted(z, q) for z in row] for row in plane] for plane in accumulators(branch, values)]
+
+    def r(i: int, y: int, x: int) -> int:
+        return (sum(t[h * n + i][y][x] * ((branch.m * weight) >> 3) for h, weight in enumerate(c)) + 16384) >> 15
+
+    return [[[r(i, y, x) for x in width] for y in height] for i in range(n)]
+
+
+def filter_planes(network: Network, planes: list[Plane], depths: list[int], chroma_format: int, *c: list[int]) -> list[Plane]:
+    """c: c_h of luma, c_h of chroma."""
+    values = hidden_layers(network, first_input(network, planes, depths, chroma_format))[-1]
+    r, step = residuals(network.layers[-1][0], values, depths[0], c[0]), 1 + network.kind
+    size = [range(len(planes[0])), range(len(planes[0][0]))]
+    found = [[[r[step * (y % step) + x % step][y // step][x // step] for x in size[1]] for y in size[0]]]
+    if reads_chroma(network, depths, chroma_format):
+        found += residuals(network.layers[-1][1], values, depths[1], c[1])
+    out = list(planes)
+    for n, r_plane in enumerate(found):
+        top = (1 << depths[n > 0]) - 1
+        out[n] = [[min(max(a + b, 0), top) for a, b in zip(*rows, strict=True)] for rows in zip(planes[n], r_plane, strict=True)]
+    return out
+
+
 def filter_picture(network: Network, s: Plane, depth: int, c: int) -> Plane:
-    (branch,) = network[2][-1]
-    (acc,) = accumulators(branch, hidden_layers(network, s, depth)[-1])
-    q, m = branch.s1 - (depth - 8), (branch.m * c) >> 3
-    r = [[(shifted(z, q) * m + 16384) >> 15 for z in row] for row in acc]
-    return [[min(max(a + b, 0), (1 << depth) - 1) for a, b in zip(*rows, strict=True)] for rows in zip(s, r, strict=True)]
+    """The luma plane alone."""
+    return filter_planes(network, [s], [depth], 400, [c])[0]
 
 
 class Bits:

@@ -2,13 +2,15 @@
 
 python -m tests.independent_program filter MODEL NETWORK WIDTH HEIGHT DEPTH SCALE INPUT OUTPUT
 python -m tests.independent_program layer MODEL NETWORK WIDTH HEIGHT DEPTH LAYER INPUT OUTPUT
+python -m tests.independent_program joint MODEL NETWORK WIDTH HEIGHT FORMAT DEPTHS WEIGHTS INPUT OUTPUT
+python -m tests.independent_program joint-layer MODEL NETWORK WIDTH HEIGHT FORMAT DEPTHS LAYER INPUT OUTPUT
 python -m tests.independent_program sideinfo WIDTH HEIGHT IRAP INPUT
 """
 
 import sys
 from pathlib import Path
 
-from tests.independent import Refused, filter_picture, hidden_layers, read_model, read_sideinfo
+from tests.independent import Plane, Refused, filter_planes, first_input, hidden_layers, read_model, read_sideinfo
 
 
 def sideinfo(width: int, height: int, irap: bool, data: bytes) -> str:
@@ -21,17 +23,39 @@ def sideinfo(width: int, height: int, irap: bool, data: bytes) -> str:
     return "".join(f"{name} {' '.join(map(str, value if isinstance(value, list) else [value]))}\n" for name, value in info.items())
 
 
-def picture(what: str, model: str, numbers: list[int], source: str, output: str) -> None:
-    index, width, height, depth, number = numbers
-    network = read_model(Path(model).read_bytes())[index]
-    data, size = Path(source).read_bytes(), 2 if depth > 8 else 1
-    samples = [int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size)]
-    s = [samples[y * width : (y + 1) * width] for y in range(height)]
-    if what == "layer":
-        planes, size = hidden_layers(network, s, depth)[number], 1
+def integers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+def planes_of(data: bytes, width: int, height: int, chroma_format: int, depths: list[int]) -> list[Plane]:
+    """The planes in a file, one after the other."""
+    half, low = (width + 1) // 2, (height + 1) // 2
+    chroma = {400: [], 420: [(half, low)], 422: [(half, height)], 444: [(width, height)]}[chroma_format]
+    at, planes = 0, list[Plane]()
+    for n, (across, down) in enumerate([(width, height), *chroma * 2]):
+        size = 2 if depths[n > 0] > 8 else 1
+        s = [int.from_bytes(data[i : i + size], "little") for i in range(at, at + size * across * down, size)]
+        planes.append([s[y * across : (y + 1) * across] for y in range(down)])
+        at += size * across * down
+    return planes
+
+
+def packed(planes: list[Plane], depths: list[int]) -> bytes:
+    sizes = [2 if depths[n > 0] > 8 else 1 for n in range(len(planes))]
+    return b"".join(z.to_bytes(size, "little") for plane, size in zip(planes, sizes, strict=True) for row in plane for z in row)
+
+
+def picture(what: str, model: str, number: str, width: str, height: str, *words: str) -> None:
+    network = read_model(Path(model).read_bytes())[int(number)]
+    chroma_format, *rest = (int(words[0]), *words[1:]) if what.startswith("joint") else (400, *words)
+    depths, weights, source, output = integers(rest[0]), rest[1], *rest[2:]
+    planes = planes_of(Path(source).read_bytes(), int(width), int(height), chroma_format, depths)
+    if what.endswith("layer"):
+        found = hidden_layers(network, first_input(network, planes, depths, chroma_format))[int(weights)]
+        depths = [8, 8]
     else:
-        planes = [filter_picture(network, s, depth, number)]
-    Path(output).write_bytes(b"".join(value.to_bytes(size, "little") for plane in planes for row in plane for value in row))
+        found = filter_planes(network, planes, depths, chroma_format, *map(integers, weights.split("/")))
+    Path(output).write_bytes(packed(found, depths))
 
 
 def main(what: str, *words: str) -> None:
@@ -40,7 +64,7 @@ def main(what: str, *words: str) -> None:
         sys.stdout.write(sideinfo(width, height, irap == 1, Path(words[3]).read_bytes()))
         return
     try:
-        picture(what, words[0], [int(word) for word in words[1:6]], *words[6:])
+        picture(what, *words)
     except Refused as refusal:
         sys.exit(f"error {refusal}")
 

@@ -63,14 +63,17 @@ def random_network(
     return IntegerNetwork(tuple(layers), qp, position, "joint" if heads else "luma", size, max(heads, 1), added)
 
 
-def extreme_network(pattern: str, side: str, shift: int, multiplier: int) -> IntegerNetwork:
+def extreme_network(pattern: str, side: str, shift: int, multiplier: int, heads: int = 0) -> IntegerNetwork:
     """A network at the limits of section 3.
 
     pattern: weights "high" (all 127), "low" (all -127) or "alternating". side: biases as "high" or as "low" as the proof allows,
-    or "zero". shift, multiplier: of the hidden layers; the last layer has them at its own limits.
+    or "zero". shift, multiplier: of the hidden layers; the last layer has them at its own limits. ``heads`` above 0: of the kind joint,
+    with additions of every distance.
     """
     shape: Shape = (((5, 16), (1, 16)), ((3, 16), (5, 32)), ((3, 1),))
-    layers, inputs = [], 1
+    if heads:
+        shape = (*[((kernel, 16),) for kernel in (3, 1, 5, 3, 1, 3)], ((3, 4 * heads), (3, 2 * heads)))
+    layers, inputs = [], 6 if heads else 1
     for i, layer in enumerate(shape):
         last = i == len(shape) - 1
         branches = []
@@ -91,7 +94,8 @@ def extreme_network(pattern: str, side: str, shift: int, multiplier: int) -> Int
             branches.append(Branch(kernel, s1, m, weights, bias.astype(np.int32)))
         layers.append(tuple(branches))
         inputs = sum(channels for _, channels in layer)
-    return IntegerNetwork(tuple(layers), 30, "before_deblocking")
+    kind, added = ("joint", (0, 1, 2, 3, 4, 1, 0)) if heads else ("luma", ())
+    return IntegerNetwork(tuple(layers), 30, "before_deblocking", kind, "best", max(heads, 1), added)
 
 
 def picture(rng: np.random.Generator, content: str, height: int, width: int, bit_depth: int) -> NDArray[Any]:

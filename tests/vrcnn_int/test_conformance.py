@@ -241,8 +241,8 @@ def test_command_line(tmp_path: Path) -> None:
 
 def test_a_planted_rounding_constant_is_found(tmp_path: Path) -> None:
     text = (Path(__file__).parents[1] / "independent.py").read_text()
-    assert text.count("+ 16384) >> 15, 0), 127)") == 1
-    (tmp_path / "independent.py").write_text(text.replace("+ 16384) >> 15, 0), 127)", "+ 16383) >> 15, 0), 127)"))
+    assert text.count("* b.m + 16384) >> 15") == 1
+    (tmp_path / "independent.py").write_text(text.replace("* b.m + 16384) >> 15", "* b.m + 16383) >> 15"))
     program = (Path(__file__).parents[1] / "independent_program.py").read_text().replace("from tests.independent", "from independent")
     (tmp_path / "program.py").write_text(program)
     ties = [vector for vector in SUITE.filter if vector.model == "models/ties.vrcnn" and vector.width == 64]

@@ -1,8 +1,10 @@
 """The independent implementation agrees with the oracle, the C library and both parsers of side information, also in what it refuses."""
 
 import hashlib
+import itertools
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,8 @@ from tests.codec_bridge.bitstream.test_sideinfo import likely_map, random_info, 
 from tests.support.models import extreme_network, picture, random_network, shipped
 from vrcnn_int import integer
 from vrcnn_int.conformance import SideinfoVector, Suite
-from vrcnn_int.integer import ModelError, ModelSet
-from vrcnn_int.network import POSITIONS
+from vrcnn_int.integer import IntegerNetwork, ModelError, ModelSet, Plane
+from vrcnn_int.network import KINDS, POSITIONS, SIZES
 from vrcnn_int.proofs import ProofError, prove
 
 MODEL_ERRORS = {
@@ -34,6 +36,11 @@ MODEL_ERRORS = {
 CONTENTS = ("random", "narrow", "constant", "zero", "max", "checkerboard")
 
 
+def hidden(network: independent.Network, planes: list[Plane], depths: list[int], chroma_format: int) -> list[list[independent.Plane]]:
+    first = independent.first_input(network, [plane.tolist() for plane in planes], depths, chroma_format)
+    return independent.hidden_layers(network, first)
+
+
 def compare(models: ModelSet, rng: np.random.Generator, size: tuple[int, int]) -> int:
     """Every network on one picture and all its layers: independent = oracle = C library. Returns the samples compared."""
     networks = independent.read_model(models.to_bytes())
@@ -45,7 +52,7 @@ def compare(models: ModelSet, rng: np.random.Generator, size: tuple[int, int]) -
             assert found == integer.filter_plane(models.networks[index], plane, depth, scale).tolist()
             assert found == library.filter_plane(plane, depth, index, scale).tolist()
             layers = integer.layer_outputs(models.networks[index], plane, depth)
-            for number, values in enumerate(independent.hidden_layers(network, plane.tolist(), depth)):
+            for number, values in enumerate(hidden(network, [plane], [depth], 400)):
                 assert values == layers[number].tolist() == library.layer(plane, depth, index, number).tolist()
     return len(networks) * size[0] * size[1]
 
@@ -71,9 +78,74 @@ def test_extreme_models(pattern: str, side: str) -> None:
     compare(ModelSet(tuple(extreme_network(pattern, side, shift, m) for shift, m in scales)), rng, (5, 7))
 
 
+def compare_joint(models: ModelSet, rng: np.random.Generator, size: tuple[int, int], chroma_format: int, depths: list[int]) -> int:
+    """Every network on one picture and all its layers: independent = oracle. Returns the samples compared."""
+    height, width = size
+    chroma = {400: [], 420: [((height + 1) // 2, (width + 1) // 2)], 422: [(height, (width + 1) // 2)], 444: [size]}[chroma_format]
+    samples = 0
+    for network, read in zip(models.networks, independent.read_model(models.to_bytes()), strict=True):
+        shapes = zip([size, *chroma * 2], [depths[0], depths[1], depths[1]], strict=False)
+        planes = [picture(rng, str(rng.choice(CONTENTS)), *shape, depth) for shape, depth in shapes]
+        weights = [rng.integers(-5 if network.heads == 2 else 1, 11, network.heads).tolist() for _ in range(2)]
+        given = (depths[0], depths[1]), str(chroma_format)
+        found = independent.filter_planes(read, [plane.tolist() for plane in planes], depths, chroma_format, *weights)
+        assert found == [plane.tolist() for plane in integer.filter_planes(network, planes, *given, *weights)]
+        layers = [values.tolist() for values in integer.joint_layer_outputs(network, planes, *given)]
+        assert hidden(read, planes, depths, chroma_format) == layers
+        samples += sum(plane.size for plane in planes)
+    return samples
+
+
+def random_joint(rng: np.random.Generator, heads: int) -> IntegerNetwork:
+    """Up to six layers, which add any layer that they may, or none."""
+    count = int(rng.integers(1, 7))
+    added = [int(rng.integers(0, min(number, 4) + 1)) for number in range(count)]
+    widths = [16 * int(rng.integers(1, 3)) if back == 0 else 0 for back in added]
+    for number, back in enumerate(added):
+        widths[number] = widths[number] or widths[number - back]
+    shape = [[(int(rng.choice([1, 3, 5])), width)] for width in widths]
+    if rng.random() < 0.3:
+        shape[0] = [(3, widths[0] - 16), (1, 16)] if widths[0] > 16 else shape[0]
+    return random_network(rng, [*shape, [(int(rng.choice([1, 3, 5])), 1)]], added=[*added, 0], heads=heads)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_joint_models(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    models = ModelSet(tuple(random_joint(rng, heads) for heads in (1, 2)))
+    size = [(1, 1), (2, 2), (1, 5), (7, 4)][seed] if seed < 4 else (int(rng.integers(1, 11)), int(rng.integers(1, 11)))
+    depths = rng.integers(8, 11, 2).tolist()
+    assert compare_joint(models, rng, size, (420, 400, 422, 444)[seed % 4 if seed > 8 else 0], depths) >= 2 * size[0] * size[1]
+
+
+@pytest.mark.parametrize("side", ["high", "low", "zero"])
+@pytest.mark.parametrize("pattern", ["high", "low", "alternating"])
+def test_extreme_joint_models(pattern: str, side: str) -> None:
+    rng = np.random.default_rng(2)
+    scales = ((0, 1), (15, 32767), (0, 32767), (15, 1), (7, 20000))
+    networks = tuple(extreme_network(pattern, side, shift, m, 1 + n % 2) for n, (shift, m) in enumerate(scales))
+    compare_joint(ModelSet(networks), rng, (5, 4), 420, [10, 8])
+
+
+def test_chroma_of_other_depths_is_not_read() -> None:
+    rng = np.random.default_rng(3)
+    compare_joint(ModelSet((random_joint(rng, 2),)), rng, (4, 6), 420, [8, 12])
+
+
 def test_choice_of_a_network() -> None:
     networks = independent.read_model(shipped().to_bytes())
     assert [independent.choose(networks, 0, qp) for qp in range(-12, 52)] == [shipped().index_for_qp(qp) for qp in range(-12, 52)]
+
+
+def test_choice_by_kind_and_size() -> None:
+    rng = np.random.default_rng(4)
+    kinds = [(0, "best", 22), (1, "fast", 37), (0, "fast", 27), (1, "fast", 22), (0, "best", 32), (1, "best", 30), (0, "best", 32)]
+    shape = [[(1, 16)], [(1, 1)]]
+    models = ModelSet(tuple(random_network(rng, shape, qp, heads=heads, size=size) for heads, size, qp in kinds))
+    networks = independent.read_model(models.to_bytes())
+    for qp, kind, size in itertools.product(range(-12, 52), (0, 1), (0, 1)):
+        words = POSITIONS[0], KINDS[kind], SIZES[size]
+        assert independent.choose(networks, 0, qp, kind, size) == models.index_for_qp(qp, *words)
 
 
 def outcome(function: Callable[[bytes], object], data: bytes, *refusals: type[Exception]) -> str:
@@ -130,6 +202,24 @@ def test_damaged_models(seed: int) -> None:
         assert in_c(data) == word
         assert in_oracle(data) == ("accepted" if word == "accepted" else "refused")
     assert found >= {"accepted", "NOT_A_MODEL", "VERSION", "SIZE", "LIMIT"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_models_of_format_2(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    plain = random_network(rng, [[(1, 16)], [(3, 16)], [(1, 1)]], added=(0, 1, 0))
+    joint = [random_network(rng, [*[[(1, 16)]] * 4, [(1, 1)]], added=(0, 1, 1, 3, 0), heads=heads) for heads in (1, 2)]
+    networks = [joint[0], replace(plain, size="fast"), joint[1], plain]
+    good = ModelSet(tuple(networks[seed:] + networks[:seed])).to_bytes()
+    found = set()
+    for _ in range(200):
+        body = bytearray(good[:-32])
+        body[8 if rng.random() < 0.05 else rng.integers(8, 45)] = rng.choice([0, 1, 2, 3, 4, 5, 255, rng.integers(256)])
+        data = bytes(body) + hashlib.sha256(body).digest()
+        word = outcome(independent.read_model, data, independent.Refused)
+        found.add(word)
+        assert in_oracle(data) == ("accepted" if word == "accepted" else "refused")
+    assert found >= {"accepted", "VERSION", "SIZE", "LIMIT"}
 
 
 def test_bounds_to_the_unit() -> None:

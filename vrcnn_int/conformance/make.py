@@ -225,7 +225,7 @@ def _refused_models(maker: _Maker) -> None:
         "header-cut": (good[:15], "TRUNCATED"),
         "header-only": (good[:16], "TRUNCATED"),
         "version-0": (patched("<H", 8, 0), "VERSION"),
-        "version-2": (patched("<H", 8, 2), "VERSION"),
+        "version-3": (patched("<H", 8, 3), "VERSION"),
         "cut": (good[:-1], "TRUNCATED"),
         "longer": (good + b"\0", "SIZE"),
         "size-47": (good[:12] + struct.pack("<I", 47) + good[16:47], "SIZE"),
