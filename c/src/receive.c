@@ -18,7 +18,7 @@ struct VrcnnReceiver {
     VrcnnContext *context;
 
     /* Of slice segments, which may be ahead of the pictures. */
-    int are_signalled; /* the last IRAP picture carried the magic */
+    int are_signalled; /* the last IRAP picture whose first segment is known carried the magic */
     int has_segment;   /* there was one, the last of them: */
     int nal_unit_type, poc, address;
 
@@ -152,8 +152,9 @@ VrcnnError vrcnn_receiver_lost(VrcnnReceiver *receiver, int is_irap)
 {
     if (!receiver)
         return VRCNN_ERROR_ARGUMENT;
-    /* Whether a lost IRAP picture carried the magic, nobody knows. */
-    return receiver->are_signalled || is_irap ? hold(receiver, VRCNN_ERROR_SIDEINFO_LOST) : VRCNN_OK;
+    /* An IRAP picture, too: whether a lost one carried the magic nobody knows, so it is taken to be as the one before it. */
+    (void)is_irap;
+    return receiver->are_signalled ? hold(receiver, VRCNN_ERROR_SIDEINFO_LOST) : VRCNN_OK;
 }
 
 /* 1 if the segment is of the same picture as the last one. */

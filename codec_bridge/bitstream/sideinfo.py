@@ -211,16 +211,21 @@ class SequenceReader:
         self.identity: bytes | None = None
         """The first four bytes of the model set's identity; None while pictures are not signalled."""
         self._error: SideinfoError | None = None
+        self._signalled = False  # the last IRAP picture whose first slice segment is there carried the magic
 
     def read(self, data: bytes | None, is_irap: bool, width: int, height: int) -> Sideinfo | None:
         """The side information of the next picture in decoding order; None if it is not a signalled picture.
 
         ``data``: the extension of its first slice segment, b"" if that has none, None if that segment is lost.
-        Raises SideinfoError as ``parse`` does, but never ForeignError; TruncatedError for a lost segment; and the same
-        error again up to the next IRAP picture.
+        Raises SideinfoError as ``parse`` does, but never ForeignError; TruncatedError for a lost segment, an IRAP picture's if the one
+        before it carried the magic; and the same error again up to the next IRAP picture.
         """
         if is_irap:
             self.identity = self._error = None
+            if data is not None:
+                self._signalled = data.startswith(MAGIC)
+            elif not self._signalled:
+                return None
         elif self._error:
             raise self._error
         elif self.identity is None:

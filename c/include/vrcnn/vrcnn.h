@@ -354,11 +354,12 @@ VRCNN_API void vrcnn_receiver_close(VrcnnReceiver *receiver);
 VRCNN_API void vrcnn_receiver_reset(VrcnnReceiver *receiver);
 
 /* Called for every slice segment in the stream's order, maybe ahead of its picture's other calls, it finds pictures whose first slice
- * segment, and with it the side information, is missing. VRCNN_ERROR_ARGUMENT; VRCNN_ERROR_SIDEINFO_LOST: it is, and the picture might
- * have to be filtered. */
+ * segment, and with it the side information, is missing. VRCNN_ERROR_ARGUMENT; VRCNN_ERROR_SIDEINFO_LOST: it is, and the last IRAP picture
+ * before it carried the magic. Never for a stream in which none did: it decodes as without the filter, whatever it lacks. */
 VRCNN_API VrcnnError vrcnn_receiver_segment(VrcnnReceiver *receiver, const VrcnnSegment *segment);
 
-/* Instead, for a slice segment whose header cannot be used; is_irap: its NAL unit is of an IRAP picture. Errors as there. */
+/* Instead, for a slice segment whose header cannot be used; is_irap: its NAL unit is of an IRAP picture, which makes no difference.
+ * Errors as there. */
 VRCNN_API VrcnnError vrcnn_receiver_lost(VrcnnReceiver *receiver, int is_irap);
 
 /* A picture of width x height begins. extension: of its first slice segment; NULL is allowed if size is 0. *info says what applies to it:

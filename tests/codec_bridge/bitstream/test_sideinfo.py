@@ -381,5 +381,14 @@ def test_sequence_reader() -> None:
         reader.read(b"VN\2", True, 64, 64)
     with pytest.raises(VersionError):
         reader.read(b"\0", False, 64, 64)
-    with pytest.raises(TruncatedError):  # lost: nobody knows whether it carried the magic
-        SequenceReader().read(None, True, 64, 64)
+    for _ in range(2):  # lost: taken to be as the last one that is known, which carried the magic
+        with pytest.raises(TruncatedError):
+            reader.read(None, True, 64, 64)
+        with pytest.raises(TruncatedError):
+            reader.read(b"\0", False, 64, 64)
+    for known in ((), (b"",), (b"VN\1abcd\0", b"V")):
+        reader = SequenceReader()
+        for data in known:
+            reader.read(data, True, 64, 64)
+        for data, is_irap in ((None, True), (b"\xff", False), (None, False), (None, True)):
+            assert reader.read(data, is_irap, 64, 64) is None  # an ordinary stream, whatever it lacks

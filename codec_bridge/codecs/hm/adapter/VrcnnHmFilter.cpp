@@ -171,9 +171,10 @@ void VrcnnHmDecoder::beforeSlice(TComPic *picture)
     const UInt index = picture->getCurrSliceIdx();
     const TComSlice &slice = *picture->getSlice(index);
     const TComPicYuv &reconstruction = *picture->getPicYuvRec();
-    const uint8_t *const data = slice.vrcnnExtension.data();
-    const size_t size = slice.vrcnnExtension.size();
     const int start = (int)slice.getSliceSegmentCurStartCtuTsAddr();
+    /* A picture that HM decodes without its first segment: what the others carry is not meant for us. */
+    const uint8_t *const data = start == 0 ? slice.vrcnnExtension.data() : NULL;
+    const size_t size = start == 0 ? slice.vrcnnExtension.size() : 0;
     /* Without its first segment a picture is none to HM: the others are found behind those of the picture before it. */
     const VrcnnSegment segment = {start == 0, (int)slice.getNalUnitType(), slice.getPOC(), start, data, size};
     VrcnnError error = vrcnn_receiver_segment(m_receiver, &segment);
