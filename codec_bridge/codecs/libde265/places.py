@@ -54,6 +54,14 @@ LIBDE265 = Codec(
             "decoder_context::read_slice_NAL",
             after=True,
         ),
+        # A parameter set that is repeated is compared with the one before it, also in flags that the stream need not have; they were never
+        # set. Taken for another one, it would cost the pictures at hand their references.
+        Edit(
+            f"{DECODER}/vps.cc",
+            r"^\s*general\.profile_present_flag\s*=",
+            ("  for (profile_data &layer : sub_layer) layer.profile_present_flag = layer.level_present_flag = 0;",),
+            "profile_tier_level::read",
+        ),
         # A picture is finished when the next one's slice arrives: without this line its errors, wrong hashes among them, are lost.
         Edit(
             f"{DECODER}/decctx.cc",

@@ -18,6 +18,7 @@ from codec_bridge.codecs import decoder, gates
 from codec_bridge.codecs.base import NO_SAO, OFF, ORDINARY, Coded
 from codec_bridge.codecs.hm import run as hm
 from codec_bridge.codecs.hm.codec import Hm
+from codec_bridge.codecs.x265 import run as x265_loop
 from codec_bridge.evaluation import check, cluster
 from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.settings import EvaluationError, Settings
@@ -29,6 +30,7 @@ from codec_bridge.video.picture import Picture
 from tests.support.documents import as_json
 from tests.support.hm_streams import BitWriter, with_extension
 from tests.support.media import pictures
+from tests.support.memory import other_bytes_each_time
 from tests.support.models import random_network, shipped
 from vrcnn_int.integer import ModelSet
 
@@ -195,6 +197,32 @@ def test_decoder_has_the_encoder_s_pictures(tools: hm.Tools, clip: list[Picture]
         assert all(np.array_equal(a.planes[0], b.planes[0]) for a, b in zip(coded.recon, clip, strict=True))
     else:
         assert any(information is not None and information.mode != "off" for information in side)
+
+
+@pytest.mark.parametrize("network", [False, True])
+def test_long_random_access_streams(
+    tools: hm.Tools, clip: list[Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: bool
+) -> None:
+    """HM's in libde265, x265's in HM: parameter sets are repeated before CRA pictures, which RASL pictures follow."""
+    try:
+        others = x265_loop.find_tools()
+    except CodecError as error:
+        pytest.skip(str(error))
+    moving = [
+        Picture(
+            tuple(p[: 64 // s, 2 * at // s : (2 * at + 72) // s] for p, s in zip(clip[at % 3].planes, (1, 2, 2), strict=True)), 8, "420"
+        )
+        for at in (number % 30 for number in range(66))
+    ]
+    theirs = x265_loop.encode(others, moving, 37, configuration="ra", options=["--vrcnn"] * network + ["--open-gop", "--keyint", "16"])
+    decoded = hm.decode(tools, theirs.data, moving[0])
+    gates.compare_coded(theirs.recon, decoded.pictures, decoded.verdicts)
+    ours = hm.encode(replace(tools, anchor=tools.encoder), moving, 37, configuration="ra", network=network)
+    assert sum(picture[0].is_irap for picture in slices.pictures(ours.data)) > 2
+    for name, value in other_bytes_each_time(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    decoded = x265_loop.decode(others, ours.data, moving[0])
+    gates.compare_coded(ours.recon, decoded.pictures, decoded.verdicts)
 
 
 @pytest.mark.parametrize("bit_depth", [8, 10])

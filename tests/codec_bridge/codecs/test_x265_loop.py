@@ -29,6 +29,7 @@ from codec_bridge.video.files import write_y4m
 from codec_bridge.video.picture import Picture
 from tests.support.documents import as_json
 from tests.support.hm_streams import with_extension
+from tests.support.memory import other_bytes_each_time
 from tests.support.models import shipped
 from vrcnn_int.integer import ModelSet
 
@@ -145,6 +146,24 @@ def test_closed_loop(tools: x265_loop.Tools, configuration: str, bit_depth: int)
     assert side_information_bits(plain.data) == 0
     assert x265_loop.decode(tools, plain.data).filtered == 0
     assert any(not np.array_equal(a.planes[0], b.planes[0]) for a, b in zip(coded.recon, plain.recon, strict=True))
+
+
+@pytest.mark.parametrize("words", [(), ("--vrcnn",)])
+def test_repeated_parameter_sets_are_not_new_ones(
+    tools: x265_loop.Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """They stand before CRA pictures; the RASL pictures behind those keep their references, whatever was in memory before."""
+    originals = moving(66, width=72, height=64)
+    gops = ("--open-gop", "--repeat-headers", "--keyint", "16", "--min-keyint", "16", "--bframes", "3", "--b-adapt", "0")
+    coded = x265_loop.encode(tools, originals, 35, configuration="ra", options=[*words, *gops])
+    units = nal.split(coded.data)
+    assert {8, 9, 21} & {unit.type for unit in units} >= {9, 21}
+    assert len({unit.data for unit in units if unit.type == nal.SPS}) == 1
+    assert sum(unit.type == nal.SPS for unit in units) > 3
+    for name, value in other_bytes_each_time(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    decoded = x265_loop.decode(tools, coded.data, originals[0])
+    gates.compare_coded(coded.recon, decoded.pictures, decoded.verdicts)
 
 
 @pytest.mark.parametrize(
