@@ -6,21 +6,17 @@ unless every place was found.
 """
 
 import re
-import stat
+import shlex
 import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from codec_bridge.codecs import together
+from codec_bridge.codecs.together import InsertionError
 
 MARK = "vrcnn-int"
-
-
-class InsertionError(VrcnnError):
-    """The folder is not a source tree that can be changed, or libvrcnn is not there."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +61,8 @@ class Build:
     """A way in which a codec is built, and where libvrcnn is made known there.
 
     name: cmake or make. file: the build file, which tells whether a tree is built this way; ``place`` is the pattern of the line that ours
-    go before. include, link: our lines, with braces where the folder of the headers and the linker's words go, each of them between
-    two ``quote``. more: edits of other build files.
+    go before. include, link: our lines, with braces where the folder of the headers and the linker's words, quoted, go. more: edits of
+    other build files.
     """
 
     name: str
@@ -74,12 +70,13 @@ class Build:
     place: str
     include: str
     link: tuple[str, ...]
-    quote: str = ""
     more: tuple[Edit, ...] = ()
 
     def edits(self, library: Library) -> tuple[Edit, ...]:
         """The lines that name the library."""
-        words = " ".join(f"{self.quote}{word}{self.quote}" for word in library.link)
+        # CMake quotes paths for the shell, but no flags.
+        flags = {word: re.sub(r"(.*,)(.*)", r"\1'\2'", word) for word in library.link if self.name == "cmake" and " " in word}
+        words = " ".join(f'"{flags.get(word, word) if word.startswith("-") else word}"' for word in library.link)
         lines = (self.include.format(library.include), *(line.format(words) for line in self.link))
         return (Edit(self.file, self.place, lines, first=True), *self.more)
 
@@ -90,12 +87,12 @@ class Build:
             pattern = re.escape(line).replace(r"\{\}", "(.*)") + f" # {MARK}$"
             match = re.search(pattern, text.replace("\r", ""), re.M)
             found.append(match[1] if match else "")
-        return Library(Path(found[0]), tuple(word.strip(self.quote or None) for word in found[1].split()))
+        return Library(Path(found[0]), tuple(re.sub("^(-.*,)'(.*)'$", r"\1\2", word) for word in re.findall('"([^"]*)"', found[1])))
 
 
 def cmake(file: str, place: str) -> Build:
     """A tree that is built with CMake."""
-    return Build("cmake", file, place, 'include_directories("{}")', ("link_libraries({})",), '"')
+    return Build("cmake", file, place, 'include_directories("{}")', ("link_libraries({})",))
 
 
 @dataclass(frozen=True)
@@ -152,11 +149,12 @@ def find_library(prefix: Path | None = None) -> Library:
             raise InsertionError(
                 "pkg-config does not know libvrcnn; install it (make install PREFIX=...) and give --vrcnn PREFIX or set PKG_CONFIG_PATH"
             ) from None
-        include, folder = (Path(value).resolve() for value in values)
+        # It writes blanks in paths as a shell wants them.
+        include, folder = (Path(" ".join(shlex.split(value))).resolve() for value in values)
     else:
         include, folder = prefix.resolve() / "include", prefix.resolve() / "lib"
     header = include / "vrcnn" / "vrcnn.h"
-    advice = f"install the C library with: make install PREFIX={prefix or '/usr/local'}"
+    advice = f"install the C library with: make install PREFIX={shlex.quote(str(prefix or '/usr/local'))}"
     if not header.is_file():
         raise InsertionError(f"there is no {header}; {advice}")
     if "vrcnn_receiver_open" not in header.read_text(encoding="utf-8"):
@@ -205,30 +203,28 @@ def install(codec: Codec, source: Path, library: Library, force: bool = False) -
         tested = f"{' and '.join(codec.tested)} {'were' if len(codec.tested) > 1 else 'was'}"
         raise InsertionError(f"{codec.name} {found} was never tested, only {tested}; try it with --force")
     for value in (str(library.include), *library.link):
-        if re.search(r'[\s"$#\\;]', value):
+        if re.search(r'[^\S ]|["$#\\;`]', value):
             raise InsertionError(f"{codec.name}'s build files cannot hold this path: {value!r}")
-    wanted = {file: new for file, old, new in _changes(source, (*codec.edits, *build.edits(library))) if old != new}
+    wanted: dict[str, str | None] = {file: new for file, old, new in _changes(source, (*codec.edits, *build.edits(library))) if old != new}
     for path, text in _adapter(codec).items():
+        if (source / path).is_symlink():
+            raise InsertionError(f"{source / path} is a link, and a file of the adapter goes there; remove it")
         if not (source / path).is_file() or _read(source / path) != text:
             wanted[path] = text
-    return [_write(codec, source, path, text) for path, text in wanted.items()]
+    return _change(codec, source, wanted)
 
 
 def uninstall(codec: Codec, source: Path) -> list[Path]:
     """Take every inserted line and every adapter file out; returns the files that changed. Raises InsertionError."""
     version(codec, source)
-    written = []
+    wanted: dict[str, str | None] = {}
     for file in _files((*codec.edits, *codec.build(source).edits(Library(Path(), ())))):
         if (source / file).is_file():
             old = _read(source / file)
             new = _without_marked(old)
             if old != new:
-                written.append(_write(codec, source, file, new))
-    for path in _adapter(codec):
-        if (source / path).is_file():
-            (source / path).unlink()
-            written.append(source / path)
-    return written
+                wanted[file] = new
+    return _change(codec, source, wanted | {path: None for path in _adapter(codec) if (source / path).is_file()})
 
 
 def _files(edits: Iterable[Edit]) -> list[str]:
@@ -293,15 +289,14 @@ def _adapter(codec: Codec) -> dict[str, str]:
 
 def _read(path: Path) -> str:
     """As it is: undoing is exact, whatever the encoding and line endings."""
-    with path.open(encoding="latin-1", newline="") as file:
-        return file.read()
+    try:
+        return path.read_bytes().decode("latin-1")
+    except OSError as error:
+        raise InsertionError(f"cannot read {path}: {error.strerror or error}") from None
 
 
-def _write(codec: Codec, source: Path, path: str, text: str) -> Path:
-    """A new file gets the mode of the one that states the version."""
-    target = source / path
-    mode = (target if target.exists() else source / codec.version[0]).stat().st_mode
-    with replacing(target) as temporary, temporary.open("w", encoding="latin-1", newline="") as file:
-        file.write(text)
-    target.chmod(stat.S_IMODE(mode))
-    return target
+def _change(codec: Codec, source: Path, texts: dict[str, str | None]) -> list[Path]:
+    """All of them or none; None: the file goes. A new file is like the one that states the version."""
+    files = {source / path: None if text is None else text.encode("latin-1") for path, text in texts.items()}
+    together.change(files, source / codec.version[0])
+    return list(files)

@@ -8,7 +8,7 @@ MAKE = Build(
     "make",
     "build/linux/common/makefile.base",
     r"^ifeq \(\$\(HIGHBITDEPTH\), 1\)",
-    "CPPFLAGS += -I{}",
+    'CPPFLAGS += -I"{}"',
     ("STAT_RELEASE_LIBS += {}", "STAT_DEBUG_LIBS += {}"),
     more=tuple(
         Edit(f"build/linux/lib/{folder}/makefile", r"^MAKE_FILE_NAME\b", (f"OBJS += $(OBJ_DIR)/{name}.o",))

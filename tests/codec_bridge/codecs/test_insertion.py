@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,13 +108,94 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(InsertionError, match="not a source tree of small"):
         insertion.status(SMALL, tmp_path)
     with pytest.raises(InsertionError, match="cannot hold this path"):
-        insertion.install(SMALL, tree, replace(library, include=Path("/with space")), force=True)
+        insertion.install(SMALL, tree, replace(library, include=Path('/with "')), force=True)
     with pytest.raises(InsertionError, match="make install PREFIX"):
         find_library(tmp_path)
     (tmp_path / "prefix/include/vrcnn/vrcnn.h").write_text("int vrcnn_open(void);\n")
     with pytest.raises(InsertionError, match="earlier version"):
         find_library(tmp_path / "prefix")
     assert "-Wl,-rpath" in " ".join(find_library(make_library(tmp_path / "other", shared=True)).link)
+
+
+def kinds(folder: Path) -> dict[str, tuple[str | bytes, int]]:
+    """Every entry of a tree: a link's target, a file's bytes, and its mode."""
+    return {
+        str(path.relative_to(folder)): (os.readlink(path) if path.is_symlink() else path.read_bytes(), path.lstat().st_mode)
+        for path in sorted(folder.rglob("*"))
+        if path.is_symlink() or not path.is_dir()
+    }
+
+
+def test_links_stay(tmp_path: Path) -> None:
+    """What they lead to is changed, and restored, in the tree and out of it."""
+    library = find_library(make_library(tmp_path / "prefix"))
+    tree = make_tree(tmp_path / "both/tree")
+    (tmp_path / "both/kept").mkdir()
+    for name, place in (("src/a.cc", "../../kept/a.cc"), ("src/a.h", "real.h")):
+        (tree / name).rename(tree / "src" / place)
+        (tree / name).symlink_to(place)
+    (tree / "src/real.h").chmod(0o640)
+    before = kinds(tmp_path / "both")
+    insertion.install(SMALL, tree, library)
+    assert (tree / "src/a.cc").is_symlink()
+    assert (tree / "src/a.h").is_symlink()
+    assert "vrcnn-int" in (tmp_path / "both/kept/a.cc").read_text()
+    assert insertion.status(SMALL, tree).state == "installed"
+    insertion.uninstall(SMALL, tree)
+    assert kinds(tmp_path / "both") == before
+    (tree / "src/vrcnn_de265.h").symlink_to("real.h")
+    with pytest.raises(InsertionError, match=r"vrcnn_de265.h is a link"):
+        insertion.install(SMALL, tree, library)
+    (tree / "src/vrcnn_de265.h").unlink()
+    (tree / "CMakeLists.txt").rename(tree / "src/a.txt")
+    (tree / "CMakeLists.txt").symlink_to("src/a.txt")
+    twins = replace(SMALL, edits=(*SMALL.edits, Edit("src/a.txt", r"^project", ("# here",))))
+    with pytest.raises(InsertionError, match="links to one; nothing was changed"):
+        insertion.install(twins, tree, library)
+    assert not any("vrcnn-int" in str(path) for path in tree.rglob("*"))
+
+
+@pytest.mark.parametrize("undo", [False, True])
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_all_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undo: bool, error: BaseException) -> None:
+    """Whatever fails of it, and whenever."""
+    library = find_library(make_library(tmp_path / "prefix"))
+    tree = make_tree(tmp_path / "tree")
+    if undo:
+        insertion.install(SMALL, tree, library)
+    before = kinds(tree)
+    for name, module in (("mkdtemp", tempfile), ("chmod", Path), ("replace", os)):
+        for allowed in range(4 - (undo and name == "chmod")):
+            with monkeypatch.context() as patch:
+                left, real = [allowed], getattr(module, name)
+
+                def fails(*words: object, _left: list[int] = left, _real: Callable[..., object] = real, **named: object) -> object:
+                    _left[0] -= 1
+                    if _left[0] == -1:
+                        raise error
+                    return _real(*words, **named)
+
+                patch.setattr(module, name, fails)
+                with pytest.raises((InsertionError, KeyboardInterrupt)) as raised:
+                    insertion.uninstall(SMALL, tree) if undo else insertion.install(SMALL, tree, library)
+            assert isinstance(raised.value, KeyboardInterrupt) or str(raised.value).endswith("nothing was changed")
+            assert kinds(tree) == before
+            assert not list(tree.rglob(".vrcnn-int.*"))
+    insertion.uninstall(SMALL, tree) if undo else insertion.install(SMALL, tree, library)
+    assert insertion.status(SMALL, tree).state == ("not installed" if undo else "installed")
+
+
+def test_blanks_in_paths(tmp_path: Path) -> None:
+    library = find_library(make_library(tmp_path / "a b/c d", shared=True))
+    tree = make_tree(tmp_path / "my tree")
+    insertion.install(SMALL, tree, library)
+    folder = tmp_path / "a b/c d"
+    assert (tree / "CMakeLists.txt").read_text().splitlines()[1:3] == [
+        f'include_directories("{folder}/include") # vrcnn-int',
+        f'link_libraries("{folder}/lib/libvrcnn.so" "-Wl,-rpath,\'{folder}/lib\'" "-lpthread") # vrcnn-int',
+    ]
+    assert insertion.status(SMALL, tree) == insertion.Status("1.0", "cmake", "installed", f"{folder}/lib/libvrcnn.so")
+    insertion.uninstall(SMALL, tree)
 
 
 def test_changed_or_partly_installed_trees_are_told(tmp_path: Path) -> None:
