@@ -69,7 +69,8 @@ cuda-check: ## test and time libvrcnn_cuda on this machine's GPU: up to 8 minute
 	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m codec_bridge.bench.cuda_check --json $(or $(JSON),build/cuda-check.json)
 
 install: ## install the C library, its header, its pkg-config file and vrcnn_filter: make install PREFIX=/usr/local
-	$(MAKE) -C c install PREFIX="$(abspath $(PREFIX))" DESTDIR="$(DESTDIR)"
+	absolute() { case $$1 in ''|/*) printf '%s' "$$1" ;; *) printf '%s' "$$PWD/$$1" ;; esac; }; \
+	$(MAKE) -C c install PREFIX="$$(absolute "$(PREFIX)")" DESTDIR="$$(absolute "$(DESTDIR)")"
 
 lint: $(VENV)/.dev ## ruff, mypy, clang-format and clang-tidy; changes nothing
 	$(BIN)/ruff check .

@@ -12,7 +12,8 @@ cd "$(dirname "$0")/../.."
 OUT=${OUT:-build/codecs}
 DEBIAN_MIRROR=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 CODEC_BRIDGE=${CODEC_BRIDGE:-.venv/bin/codec-bridge}
-JOBS=${JOBS:-$(getconf _NPROCESSORS_ONLN)}
+# As many as this process may use: nproc respects its affinity.
+JOBS=${JOBS:-$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)}
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
 fail() {
@@ -49,16 +50,16 @@ if [ -z "${X265_SOURCE:-}" ] || [ -z "${LIBDE265_SOURCE:-}" ]; then
     apt=$OUT/apt
     mkdir -p "$apt/preferences.d" "$apt/state/lists/partial" "$apt/cache/archives/partial" "$OUT/packages"
     echo "deb-src [signed-by=$KEYRING] $DEBIAN_MIRROR bookworm main" >"$apt/sources.list"
-    options="-o Dir::Etc::SourceList=$apt/sources.list -o Dir::Etc::SourceParts=/dev/null -o Dir::Etc::Preferences=/dev/null
-        -o Dir::Etc::PreferencesParts=$apt/preferences.d -o Dir::State=$apt/state -o Dir::Cache=$apt/cache -o APT::Sandbox::User=
-        -o Acquire::Languages=none"
+    set -- -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null -o Dir::Etc::Preferences=/dev/null \
+        -o Dir::Etc::PreferencesParts="$apt/preferences.d" -o Dir::State="$apt/state" -o Dir::Cache="$apt/cache" -o APT::Sandbox::User= \
+        -o Acquire::Languages=none
     rm -rf "$OUT/packages"
     mkdir "$OUT/packages"
     echo "source packages of x265 and libde265 from $DEBIAN_MIRROR"
     otherwise=lacks
-    quietly "$OUT/apt.log" apt-get $options --error-on=any update
+    quietly "$OUT/apt.log" apt-get "$@" --error-on=any update
     cd "$OUT/packages"
-    quietly "$OUT/apt-source.log" apt-get $options source --only-source x265 libde265
+    quietly "$OUT/apt-source.log" apt-get "$@" source --only-source x265 libde265
     cd "$OLDPWD"
     otherwise=fail
     X265_SOURCE=${X265_SOURCE:-$(echo "$OUT"/packages/x265-*/)}
@@ -92,7 +93,9 @@ if [ -n "${CACHE:-}" ]; then
     fi
 fi
 
-quietly "$OUT/vrcnn.log" make -C c BUILD="$OUT/vrcnn" PREFIX="$OUT/prefix" install
+# make cannot name targets with blanks in them: then the library is built in c/.
+case $OUT in *[[:space:]]*) library=build/codecs ;; *) library=$OUT/vrcnn ;; esac
+quietly "$OUT/vrcnn.log" make -C c BUILD="$library" PREFIX="$OUT/prefix" install
 for codec in x265 libde265; do
     [ $codec = x265 ] && source=$X265_SOURCE || source=$LIBDE265_SOURCE
     rm -rf "${OUT:?}/$codec"
