@@ -121,7 +121,10 @@ X265 = Codec(
             "struct PPS",
         ),
         Edit(
-            f"{ENCODER}/encoder.cpp", r"^\s*pps->chromaQpOffset\[0\]", ("    pps->vrcnn = !!m_param->vrcnn.bEnable;",), "Encoder::initPPS"
+            f"{ENCODER}/encoder.cpp",
+            r"^\s*pps->chromaQpOffset\[0\]",
+            ("    pps->vrcnn = !!m_param->vrcnn.bEnable;", "    if (pps->vrcnn) VrcnnX265::warn(m_param);"),
+            "Encoder::initPPS",
         ),
         Edit(
             f"{ENCODER}/entropy.cpp",

@@ -83,6 +83,7 @@ void VrcnnHmEncoder::beforeDeblocking(TComPic *picture)
         printf("VRCNN: model set %02x%02x%02x%02x, %s, kernels %s, %d threads\n", identity[0], identity[1], identity[2], identity[3],
                m_position == VRCNN_AFTER_SAO ? "after SAO" : "before deblocking", vrcnn_kernel_name(vrcnn_context_kernel(m_context)),
                vrcnn_context_threads(m_context));
+        printf("VRCNN: the stream conforms to no profile: decoders without the filter show pictures that drift\n");
         const TComPicYuv &reconstruction = *picture->getPicYuvRec();
         const int width = reconstruction.getWidth(COMPONENT_Y), height = reconstruction.getHeight(COMPONENT_Y);
         const VrcnnError error = vrcnn_decider_open(&m_decider, m_model, width, height);

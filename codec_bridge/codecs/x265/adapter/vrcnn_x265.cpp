@@ -59,6 +59,11 @@ bool VrcnnX265::refuses(const x265_param *param)
     return objection || !VrcnnX265().open(param, X265_MAX(param->sourceWidth, 1), X265_MAX(param->sourceHeight, 1));
 }
 
+void VrcnnX265::warn(const x265_param *param)
+{
+    x265_log(param, X265_LOG_WARNING, "vrcnn: the stream conforms to no profile: decoders without the filter show pictures that drift\n");
+}
+
 bool VrcnnX265::load()
 {
     const char *const file = m_param->vrcnn.model;

@@ -28,6 +28,8 @@ class VrcnnX265
     static bool copy(char *field, size_t size, const char *value);
     /* Of parameters that do not go together says one line on the log; false if there is no such line. */
     static bool refuses(const x265_param *param);
+    /* Says one line on the log: what the streams are not. */
+    static void warn(const x265_param *param);
 
     /* Does nothing if the filter is off. False after a line on the log: the encoder cannot be opened. */
     bool open(const x265_param *param, int width, int height);
