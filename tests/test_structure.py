@@ -110,7 +110,9 @@ def test_the_filter_needs_numpy_and_cffi_alone() -> None:
     assert not [name for name in loaded if name.startswith(("codec_bridge.video", "vrcnn_int.training"))]
 
 
-@pytest.mark.parametrize("module", ["codec_bridge.filter", "codec_bridge.cli.app", "vrcnn_int.cli.app", "vrcnn_int.quantize.plan"])
+@pytest.mark.parametrize(
+    "module", ["codec_bridge.filter", "codec_bridge.cli.commands", "vrcnn_int.cli.commands", "vrcnn_int.quantize.plan"]
+)
 def test_importing_does_not_load_torch(module: str) -> None:
     code = f"import {module}, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,18 +1,66 @@
 """What every command line here has in common: errors are one line, interruptions are said, exit codes are non-zero."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from io import StringIO
+from pathlib import Path
 
 import typer
-from rich.console import Console
+from rich.console import Console, HighlighterType, JustifyMethod, OverflowMethod
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
 
+from vrcnn_int import process
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import is_standard_output
+from vrcnn_int.text import plain
 
-# No markup: file names may hold brackets.
-console = Console(markup=False)
-notices = Console(stderr=True, markup=False)
+ENDLESS = 10_000
+"""Characters a line, where it is no terminal that shows it."""
+
+
+class _Console(Console):
+    """Shows strings as they are: no markup, no smileys, no highlights, and nothing that controls a terminal. Not wrapped in a pipe."""
+
+    def __init__(self, stderr: bool = False) -> None:
+        wide = "COLUMNS" not in os.environ and not os.isatty(2 if stderr else 1)
+        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False, width=ENDLESS if wide else None)
+
+    def render_str(
+        self,
+        text: str,
+        *,
+        style: str | Style = "",
+        justify: JustifyMethod | None = None,
+        overflow: OverflowMethod | None = None,
+        emoji: bool | None = None,
+        markup: bool | None = None,
+        highlight: bool | None = None,
+        highlighter: HighlighterType | None = None,
+    ) -> Text:
+        """A string as it is shown, in print and in the cells of tables."""
+        return super().render_str(plain(text), style=style, justify=justify, overflow=overflow, emoji=False, markup=False, highlight=False)
+
+
+console = _Console()
+notices = _Console(stderr=True)
+
+
+def console_beside(*outputs: Path | None) -> Console:
+    """Where a command that writes these files says things: on standard error where one of them is standard output itself."""
+    return notices if any(path is not None and is_standard_output(path) for path in outputs) else console
+
+
+def show_table(table: Table, to: Console = console) -> None:
+    """Print a table with all that its cells hold, wider than the terminal if it must be."""
+    needed = to.measure(table, options=to.options.update(max_width=ENDLESS)).maximum
+    if needed > to.width:
+        table.width = needed
+    to.print(table, crop=False)
 
 
 def command_line(help: str, commands: Mapping[str, Callable[..., None] | typer.Typer]) -> typer.Typer:
@@ -32,36 +80,56 @@ def progress_bar(*more: ProgressColumn) -> Progress:
     return Progress(*columns, *more, console=notices, transient=True, disable=not notices.is_terminal)
 
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+READER_GONE = 128 + signal.SIGPIPE
+"""Exit code, as of any program in a pipe whose reader has seen enough."""
 
 
 def run(app: typer.Typer) -> None:
-    """Run a typer application: VrcnnError -> `error: ...` and exit code 1, interruption -> a line and exit code 130.
+    """Run a typer application: VrcnnError -> `error: ...` and exit code 1, a signal -> a line and 128 with its number.
 
-    Being terminated or hung up unwinds too, so that no temporary file stays behind.
+    Signals unwind, so that no temporary file stays behind. Whoever stops reading what is printed ends the command without a word.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda received, _: sys.exit(128 + received))
+    process.run_until_signals()
     try:
-        code = app(standalone_mode=False)  # typer returns the code of its own Exit, also of the one it makes of Ctrl-C
+        code = _code_of(app)
+        sys.stdout.flush()
+    except process.ReaderGone:
+        code = READER_GONE
+    except OSError as error:  # of the last line
+        code = _fail(f"{error.filename}: {error.strerror}")
+    sys.exit(code)
+
+
+def _code_of(app: typer.Typer) -> int:
+    """The exit code of a command; what it ended with has been said."""
+    try:
+        code: int = app(standalone_mode=False)  # typer returns the code of its own Exit, also of the one it makes of Ctrl-C
     except VrcnnError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        return _fail(str(error))
     except OSError as error:
-        # A full disk, a file where a folder should be, a closed pipe: the system's own words say it.
+        # A file where a folder should be, no memory: the system's own words say it.
         place = f"{error.filename}: " if error.filename else ""
-        print(f"error: {place}{error.strerror or error}", file=sys.stderr)
-        sys.exit(1)
+        return _fail(f"{place}{error.strerror or error}")
     except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
+        code = 128 + signal.SIGINT
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
     except Exception as error:
         # click's own usage errors know how to show themselves; everything else is a fault of ours and keeps its traceback.
         show = getattr(error, "show", None)
         if show is None:
             raise
-        show()
-        code = getattr(error, "exit_code", 2)
-    if code == INTERRUPTED:
-        print("interrupted", file=sys.stderr)
-    sys.exit(code)
+        shown = StringIO()
+        show(file=shown)
+        for line in shown.getvalue().splitlines():
+            print(plain(line), file=sys.stderr)
+        return int(getattr(error, "exit_code", 2))
+    for number, text in process.SIGNALS.items():
+        if code == 128 + number:
+            print(text, file=sys.stderr)
+    return code
+
+
+def _fail(text: str) -> int:
+    print(f"error: {plain(text)}", file=sys.stderr)
+    return 1

@@ -192,6 +192,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
             _write_through(place, temporary)
         return
     temporary = Path(_create(place))
+    _unfinished.add(temporary)
     try:
         with _naming(place, temporary):
             yield temporary
@@ -199,6 +200,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
                 temporary.chmod(place.status.st_mode & 0o777)
             os.replace(temporary, place.real)
     finally:
+        temporary.unlink(missing_ok=True)
+        _unfinished.discard(temporary)
+
+
+_unfinished: set[Path] = set()
+
+
+def remove_unfinished() -> None:
+    """Delete what this process is still writing: for a process that ends at once."""
+    for temporary in list(_unfinished):
         temporary.unlink(missing_ok=True)
 
 

@@ -1,9 +1,9 @@
 """Documents as tables: in the terminal, and rows as CSV."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from codec_bridge.figures.row import KEYS, Row
 from codec_bridge.report.document import PLANES, BdFigures, Document, Mean
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+T = TypeVar("T")
 Line = tuple[str, str, Mapping[str, BdFigures]]
 """A sequence, its pictures, and the figures of its variants."""
 
@@ -56,40 +57,49 @@ def _print_bd_rates(
 ) -> None:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
+
+    from vrcnn_int.console import show_table
 
     texts = [("sequence", "pictures"), *(line[:2] for line in (*lines, *sums, *apart))]
     widths = [max(map(len, column)) + 1 for column in zip(*texts, strict=True)]
-    together = max(1, (console.width - sum(widths) - 1) // (3 * 8))
-    for some in (variants[k : k + together] for k in range(0, len(variants), together)):
+    for some in _fitting(variants, console.width - sum(widths), 3 * 8):
         table = Table(title=title, box=box.SIMPLE_HEAD, padding=0)
         table.add_column("sequence", no_wrap=True)
         table.add_column("pictures", justify="right", no_wrap=True)
         for variant in some:
             for plane in PLANES[:3]:
-                table.add_column(f"{variant}\n{plane.upper()}", justify="right", no_wrap=True, min_width=7)
+                table.add_column(Text(f"{variant}\n{plane.upper()}"), justify="right", no_wrap=True, min_width=7)
         for group, style in ((lines, None), (sums, "bold"), (apart, "dim")):
             for name, size, results in group:
                 rates = [results[variant].bd_rate(plane) if variant in results else None for variant in some for plane in PLANES[:3]]
                 table.add_row(name, size, *map(_figure, rates), style=style)
             table.add_section()
-        console.print(table)
+        show_table(table, console)
 
 
 def _print_gains(means: Mapping[str, Mean], console: "Console") -> None:
     from rich import box
     from rich.table import Table
 
+    from vrcnn_int.console import show_table
+
     gains = {variant: dict(mean.gains_y) for variant, mean in means.items() if mean.gains_y}
-    if not gains:
-        return
-    qps = list(next(iter(gains.values())))
-    table = Table(title="luma PSNR above the anchor's at the same QP (dB), means", box=box.SIMPLE_HEAD, padding=0)
-    table.add_column("variant", no_wrap=True)
-    for qp in qps:
-        table.add_column(f"QP {qp}", justify="right", no_wrap=True, min_width=9)
-    for variant, values in gains.items():
-        table.add_row(variant, *(f"{values[qp]:+.4f}" for qp in qps))
-    console.print(table)
+    qps = list(dict.fromkeys(qp for values in gains.values() for qp in values))
+    for some in _fitting(qps, console.width - max(map(len, ("variant", *gains))) - 1, 10):
+        table = Table(title="luma PSNR above the anchor's at the same QP (dB), means", box=box.SIMPLE_HEAD, padding=0)
+        table.add_column("variant", no_wrap=True)
+        for qp in some:
+            table.add_column(f"QP {qp}", justify="right", no_wrap=True, min_width=9)
+        for variant, values in gains.items():
+            table.add_row(variant, *(f"{values[qp]:+.4f}" if qp in values else "-" for qp in some))
+        show_table(table, console)
+
+
+def _fitting(columns: Sequence[T], room: int, width: int) -> Iterator[Sequence[T]]:
+    """As many columns beside each other as fit into a line that has this room for them, at least one. width: of each, its gap included."""
+    together = max(1, (room - 1) // width)
+    return (columns[start : start + together] for start in range(0, len(columns), together))
 
 
 def _figure(value: float | None) -> "Text":

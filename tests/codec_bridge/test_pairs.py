@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from codec_bridge import pairs as training_pairs
-from codec_bridge.cli.app import app
+from codec_bridge.cli.commands import app
 from codec_bridge.codecs import decoder, pyav
 from codec_bridge.codecs.hm import run as hm
 from codec_bridge.video import catalogue

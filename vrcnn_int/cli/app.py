@@ -1,33 +1,12 @@
-"""vrcnn-int: train, quantize, export and inspect integer in-loop filters."""
+"""Where the command vrcnn-int begins. It loads what its commands need only when signals can end it at any moment."""
 
-from vrcnn_int.cli import conformance, model, research, train
-from vrcnn_int.console import command_line, run
-
-app = command_line(
-    __doc__,
-    {
-        "train": train.train,
-        "teach": train.teach,
-        "quantize": model.quantize,
-        "reproduce": train.reproduce,
-        "export": model.export,
-        "ablate": research.ablate,
-        "compare": research.compare,
-        "paper-table": research.show_paper_table,
-        "residual": research.residual,
-        "inspect": model.inspect,
-        "conformance": command_line(
-            "Models, pictures and side information with what every implementation must make of them.",
-            {"make": conformance.make_suite, "verify": conformance.verify_implementation},
-        ),
-        "classify": command_line(
-            "ResNet-18 with integers only, on a folder that has a folder of pictures for each label.",
-            {"train": research.classify_train, "evaluate": research.classify_evaluate},
-        ),
-    },
-)
+from vrcnn_int import process
 
 
 def main() -> None:
     """Entry point of the command `vrcnn-int`."""
+    process.begin()
+    from vrcnn_int.cli.commands import app
+    from vrcnn_int.console import run
+
     run(app)

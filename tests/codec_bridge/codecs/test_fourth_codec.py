@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from codec_bridge import codecs
-from codec_bridge.cli.app import app
+from codec_bridge.cli.commands import app
 from codec_bridge.codecs.base import Codec, Coded, Decoded, Loop, Request, Watch
 from codec_bridge.codecs.gates import compare_coded
 from codec_bridge.codecs.programs import Programs

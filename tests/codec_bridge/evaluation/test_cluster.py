@@ -218,5 +218,5 @@ def test_plan_and_options_contradict(tmp_path: Path) -> None:
 
 
 def test_dask_is_loaded_when_it_is_needed() -> None:
-    code = "import codec_bridge.cli.app, sys; assert not {'dask', 'distributed', 'tornado'} & set(sys.modules)"
+    code = "import codec_bridge.cli.commands, sys; assert not {'dask', 'distributed', 'tornado'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from typer.testing import CliRunner
 
-from codec_bridge.cli.app import app
+from codec_bridge.cli.commands import app
 from codec_bridge.evaluation.contact_sheet import CROP, best_crop
 from codec_bridge.video.files import write_y4m
 from tests.codec_bridge.evaluation.test_jobs import moving

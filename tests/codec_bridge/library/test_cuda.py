@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from codec_bridge.bench import cuda as bench_cuda
 from codec_bridge.bench import cuda_check
-from codec_bridge.cli import app as cli
+from codec_bridge.cli import commands as cli
 from codec_bridge.codecs.gates import Inconsistency
 from codec_bridge.codecs.programs import file_hash
 from codec_bridge.evaluation import check

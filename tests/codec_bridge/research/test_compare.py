@@ -24,7 +24,7 @@ from codec_bridge.video.catalogue import resolve
 from tests.support.models import random_network, shipped
 from tests.vrcnn_int.training.test_train import TINY, pair_file  # noqa: F401
 from vrcnn_int import pairs
-from vrcnn_int.cli.app import app
+from vrcnn_int.cli.commands import app
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import IntegerNetwork, ModelSet, filter_plane
 from vrcnn_int.models import builtin_path, float_path

@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="training tests need torch: pip install 'vrcnn-int[train]'")
 
-from codec_bridge.cli import app as cli
+from codec_bridge.cli import commands as cli
 from codec_bridge.filter import Filter, kernels
 from codec_bridge.research import super_resolution
 from tests.support.models import picture, random_network
 from tests.vrcnn_int.training.test_train import TINY
 from vrcnn_int import integer, pairs
-from vrcnn_int.cli.app import app
+from vrcnn_int.cli.commands import app
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import IntegerNetwork, ModelSet
 from vrcnn_int.network import VDSR, halo, macs_per_sample

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 torch = pytest.importorskip("torch", reason="training tests need torch: pip install 'vrcnn-int[train]'")
 datasets = pytest.importorskip("sklearn.datasets", reason="the digits are scikit-learn's")
 
-from vrcnn_int.cli.app import app
+from vrcnn_int.cli.commands import app
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.research import classify, resnet
 from vrcnn_int.research.papers import paper_table

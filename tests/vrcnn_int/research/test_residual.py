@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from codec_bridge.filter import ErrorCode, Filter
 from tests.support.errors import refused_as
-from vrcnn_int.cli.app import app
+from vrcnn_int.cli.commands import app
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelError, ModelSet
 from vrcnn_int.requant import QuantizationError

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 torch = pytest.importorskip("torch", reason="training tests need torch: pip install 'vrcnn-int[train]'")
 
 from vrcnn_int import integer, pairs
-from vrcnn_int.cli.app import app
+from vrcnn_int.cli.commands import app
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.models import builtin_path, float_path

@@ -1,0 +1,136 @@
+"""What command lines show and how they end: names are harmless, signals and pipes end quietly, tables lose nothing."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.table import Table
+
+from vrcnn_int.console import _Console, show_table
+from vrcnn_int.text import plain
+
+SEQUENCE = "\x1b[31m:bomb:[red]\x9b2J\u202e\udcff\r\n"
+SHOWN = r"\x1b[31m:bomb:[red]\x9b2J\u202e\udcff\r\n"
+
+PROGRAM = """
+from vrcnn_int import process
+process.begin()
+{before}
+import time
+from vrcnn_int.console import command_line, console, run
+from vrcnn_int.errors import VrcnnError
+def work(name: str = "") -> None:
+{work}
+run(command_line("", {{"work": work, "other": work}}))
+"""
+
+
+def program(work: str, before: str = "") -> list[str]:
+    body = "\n".join("    " + line for line in work.splitlines())
+    return [sys.executable, "-c", PROGRAM.format(work=body, before=before), "work"]
+
+
+def test_what_comes_from_outside_is_one_harmless_line() -> None:
+    assert plain(SEQUENCE) == SHOWN
+    assert plain("Größe, 大小 😀") == "Größe, 大小 😀"
+
+
+def test_the_console_shows_strings_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table(title=SEQUENCE)
+    table.add_column(SEQUENCE)
+    table.add_row(SEQUENCE)
+    console = _Console()
+    console.print(SEQUENCE, soft_wrap=True)
+    show_table(table, console)
+    shown = capsys.readouterr().out
+    assert shown.count(SHOWN) == 4
+    assert not any(letter < " " and letter != "\n" for letter in shown)
+
+
+def test_tables_lose_nothing_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    table = Table()
+    for number in range(12):
+        table.add_column(f"head{number}", no_wrap=True)
+    table.add_row(*(f"value{number}" for number in range(12)))
+    show_table(table, _Console())
+    shown = capsys.readouterr().out
+    assert all(f"head{number}" in shown and f"value{number}" in shown for number in range(12))
+
+
+@pytest.mark.parametrize(("number", "line"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated"), (signal.SIGHUP, "hung up")])
+@pytest.mark.parametrize("when", ["loading", "working"])
+def test_a_signal_is_a_line_and_its_exit_code(number: signal.Signals, line: str, when: str) -> None:
+    waits = "import sys, time; print('now', flush=True); time.sleep(60)"
+    command = program(waits) if when == "working" else program("pass", before=waits)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors.strip()) == (128 + number, line)
+
+
+def test_a_second_signal_ends_what_cleans_up_too_long(tmp_path: Path) -> None:
+    work = (
+        "from vrcnn_int.files import replacing\n"
+        f"with replacing({str(tmp_path / 'a')!r}):\n"
+        "    try:\n        print('now', flush=True); time.sleep(60)\n    finally:\n        print('cleaning', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(program(work), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.stdout.readline()
+        begin = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors.strip()) == (130, "interrupted")
+    assert time.monotonic() - begin < 5
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_stops_reading_ends_the_command_quietly() -> None:
+    for work in (
+        "while True: console.print('x' * 1000)",
+        "import threading\nthreading.Thread(target=lambda: print('x', flush=True)).start()",
+    ):
+        endless = work + "\ntime.sleep(60)"
+        with subprocess.Popen(program(endless), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            process.stdout.close()
+            assert process.stderr is not None
+            assert process.stderr.read() == ""
+            assert process.wait(20) == 141
+
+
+def test_standard_output_that_is_full_is_named_once() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(program("console.print('x')"), stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "error: standard output: No space left on device\n")
+
+
+def test_closed_streams_are_no_fault() -> None:
+    assert subprocess.run(["sh", "-c", '"$@" >&- 2>&- <&-', "sh", *program("console.print('x')")]).returncode == 0
+
+
+def test_names_that_an_encoding_lacks_are_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    done = subprocess.run(program("console.print('gr\\u00fcn')\nraise VrcnnError('\\u00fc\\x1b')"), capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ("gr\\xfcn\n", "error: \\xfc\\x1b\n", 1)
+
+
+def test_usage_errors_are_harmless() -> None:
+    done = subprocess.run([*program("pass"), "--\x1b[31m"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "\\x1b[31m" in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_nothing_heavy_is_loaded_before_signals_are_heard() -> None:
+    code = "import sys; before = set(sys.modules); import codec_bridge.cli.app, vrcnn_int.cli.app; print(set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert not {"numpy", "typer", "rich", "tempfile", "typing"} & set(eval(done.stdout))

@@ -1,0 +1,114 @@
+"""What a command line makes of its process: signals end it with a line, standard streams show all they are given and say what fails.
+
+Loaded before all else, so it loads next to nothing itself: until `begin`, Ctrl-C ends in a traceback.
+"""
+
+import io
+import os
+import signal
+import sys
+from types import FrameType
+
+TYPE_CHECKING = False  # as in typing, which takes longer to load than everything here
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from _typeshed import ReadableBuffer
+
+SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
+"""Those that end a command, and what is said then. Exit codes are 128 and the signal's number, as shells have it."""
+
+GRACE = 0.5
+"""Seconds that are left to clean up after a second signal."""
+
+
+class ReaderGone(BaseException):
+    """Whoever read standard output or error has closed it, as `head` does: there is no use in going on, and nothing to complain of."""
+
+
+class _Stream(io.FileIO):
+    """Standard output or error."""
+
+    def __init__(self, number: int, name: str) -> None:
+        super().__init__(number, "w", closefd=False)
+        self._name, self.failed, self.unread = name, False, False
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        """Raises ReaderGone, in the main thread, and OSError that names the stream; once: what comes afterwards is dropped."""
+        if not self.failed:
+            try:
+                return super().write(data) or 0
+            except BrokenPipeError:
+                self.failed = self.unread = True
+                _wake_main_thread()
+            except OSError as error:
+                self.failed = True
+                raise OSError(error.errno, error.strerror, self._name) from None
+        return memoryview(data).nbytes
+
+
+def _wake_main_thread() -> None:
+    import threading
+
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGPIPE)
+
+
+def begin() -> None:
+    """Before anything else is loaded: signals end the process at once, and the standard streams are prepared."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and background jobs of shells want it
+            signal.signal(number, _leave)
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # closed: the next file that is opened would take its place
+            os.open(os.devnull, os.O_RDWR)
+    streams = _Stream(1, "standard output"), _Stream(2, "standard error")
+
+    def end_unread(_number: int, _frame: FrameType | None) -> None:
+        """Any pipe that breaks comes here; the others are their writers' business."""
+        if any(stream.unread for stream in streams):
+            signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+            raise ReaderGone
+
+    signal.signal(signal.SIGPIPE, end_unread)
+    sys.stdout, sys.stderr = _text(streams[0], sys.stdout), _text(streams[1], sys.stderr)
+
+
+def _text(stream: _Stream, before: "TextIO | None") -> io.TextIOWrapper:
+    """A text stream with the encoding of the one before it, which shows what that encoding lacks as escapes."""
+    encoding = getattr(before, "encoding", None)
+    buffer = io.BufferedWriter(stream)
+    return io.TextIOWrapper(buffer, encoding, errors="backslashreplace", line_buffering=stream.fileno() == 2 or stream.isatty())
+
+
+def run_until_signals() -> None:
+    """While a command runs, a signal unwinds it, so that no temporary file stays; another one leaves it GRACE seconds for that."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _unwind)
+
+
+def _unwind(number: int, _frame: FrameType | None) -> None:
+    for other in SIGNALS:
+        if signal.getsignal(other) is not signal.SIG_IGN:
+            signal.signal(other, _leave_soon)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(128 + number)
+
+
+def _leave_soon(number: int, _frame: FrameType | None) -> None:
+    import threading
+
+    timer = threading.Timer(GRACE, _leave, (number, None))
+    timer.daemon = True
+    timer.start()
+    signal.signal(number, _leave)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    if files := sys.modules.get("vrcnn_int.files"):
+        files.remove_unfinished()
+    os.write(2, SIGNALS[signal.Signals(number)].encode() + b"\n")
+    os._exit(128 + number)

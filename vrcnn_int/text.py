@@ -1,0 +1,9 @@
+"""What comes from outside, as text that can be shown: names of files, headers, what other programs say."""
+
+
+def plain(text: str) -> str:
+    """One line that does nothing to a terminal or a document: control characters, line ends, those that turn the direction of writing,
+    and bytes of names that are no Unicode, are shown as escapes such as \\x1b."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text)
