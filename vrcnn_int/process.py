@@ -13,8 +13,6 @@ TYPE_CHECKING = False  # as in typing, which takes longer to load than everythin
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from _typeshed import ReadableBuffer
-
 SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
 """Those that end a command, and what is said then. Exit codes are 128 and the signal's number, as shells have it."""
 
@@ -26,25 +24,39 @@ class ReaderGone(BaseException):
     """Whoever read standard output or error has closed it, as `head` does: there is no use in going on, and nothing to complain of."""
 
 
-class _Stream(io.FileIO):
-    """Standard output or error."""
+class _Stream(io.TextIOWrapper):
+    """Standard output or error. It shows what its encoding lacks as escapes.
 
-    def __init__(self, number: int, name: str) -> None:
-        super().__init__(number, "w", closefd=False)
-        self._name, self.failed, self.unread = name, False, False
+    Raises ReaderGone, in the main thread, and OSError that names the stream; once: what comes afterwards is dropped.
+    """
 
-    def write(self, data: "ReadableBuffer", /) -> int:
-        """Raises ReaderGone, in the main thread, and OSError that names the stream; once: what comes afterwards is dropped."""
-        if not self.failed:
-            try:
-                return super().write(data) or 0
-            except BrokenPipeError:
-                self.failed = self.unread = True
-                _wake_main_thread()
-            except OSError as error:
-                self.failed = True
-                raise OSError(error.errno, error.strerror, self._name) from None
-        return memoryview(data).nbytes
+    def __init__(self, number: int, name: str, before: "TextIO | None") -> None:
+        file = io.FileIO(number, "w", closefd=False)
+        encoding, lines = getattr(before, "encoding", None), number == 2 or file.isatty()
+        super().__init__(io.BufferedWriter(file), encoding, errors="backslashreplace", line_buffering=lines)
+        self._number, self._what, self.unread = number, name, False
+
+    def write(self, text: str, /) -> int:
+        try:
+            return super().write(text)
+        except OSError as error:
+            self._fail(error)
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._number)
+        os.close(nowhere)
+        if not isinstance(error, BrokenPipeError):
+            raise OSError(error.errno, error.strerror, self._what) from None
+        self.unread = True
+        _wake_main_thread()
 
 
 def _wake_main_thread() -> None:
@@ -63,7 +75,7 @@ def begin() -> None:
             os.fstat(descriptor)
         except OSError:  # closed: the next file that is opened would take its place
             os.open(os.devnull, os.O_RDWR)
-    streams = _Stream(1, "standard output"), _Stream(2, "standard error")
+    streams = _Stream(1, "standard output", sys.stdout), _Stream(2, "standard error", sys.stderr)
 
     def end_unread(_number: int, _frame: FrameType | None) -> None:
         """Any pipe that breaks comes here; the others are their writers' business."""
@@ -72,14 +84,7 @@ def begin() -> None:
             raise ReaderGone
 
     signal.signal(signal.SIGPIPE, end_unread)
-    sys.stdout, sys.stderr = _text(streams[0], sys.stdout), _text(streams[1], sys.stderr)
-
-
-def _text(stream: _Stream, before: "TextIO | None") -> io.TextIOWrapper:
-    """A text stream with the encoding of the one before it, which shows what that encoding lacks as escapes."""
-    encoding = getattr(before, "encoding", None)
-    buffer = io.BufferedWriter(stream)
-    return io.TextIOWrapper(buffer, encoding, errors="backslashreplace", line_buffering=stream.fileno() == 2 or stream.isatty())
+    sys.stdout, sys.stderr = streams
 
 
 def run_until_signals() -> None:
