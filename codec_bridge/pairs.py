@@ -1,6 +1,5 @@
 """Training pairs: the luma planes of coded pictures beside their originals, packed for vrcnn_int.training."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -19,6 +18,7 @@ from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture, plane_shapes, samples_md5
 from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.machine import cores
 
 
 def pictures_of(
@@ -122,7 +122,7 @@ def code(
         return names
 
     sequences = resolve(images, rate=Fraction(1))
-    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
+    pool = ThreadPoolExecutor(workers or cores())
     try:
         names = list(chain.from_iterable(pool.map(code_file, sequences)))
     finally:

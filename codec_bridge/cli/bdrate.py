@@ -37,6 +37,7 @@ from codec_bridge.cli.options import (
 from codec_bridge.cli.outputs import Outputs
 from codec_bridge.evaluation import cluster, jobs
 from codec_bridge.evaluation import plan as planning
+from codec_bridge.evaluation.dask import slurm_cluster
 from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.progress import json_line
 from codec_bridge.evaluation.settings import Settings, load_models
@@ -124,7 +125,7 @@ def bdrate(
         plan = Plan(chosen, (settings,), method, keep_streams=keep_streams, apart=tuple(apart or ()))
         plan.check()
     plan.check_curves()
-    if scheduler and slurm:
+    if scheduler is not None and slurm:
         raise VrcnnError("give either --scheduler or --slurm")
     outputs = Outputs(json_file, csv_file, html, markdown, plot)
     outputs.prepare()
@@ -214,5 +215,5 @@ def list_jobs(plan: Plan, store: Store, place: cluster.Place, json_lines: bool) 
     tasks = len(jobs.groups(missing))
     console.print(f"{len(wanted)} jobs, {len(done)} of them done; {len(missing)} need {tasks} streams", highlight=False)
     if place.slurm:
-        with cluster.slurm_cluster(plan) as slurm:
+        with slurm_cluster(plan) as slurm:
             console.print(slurm.job_script(), highlight=False, soft_wrap=True)

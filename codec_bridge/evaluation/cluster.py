@@ -1,51 +1,49 @@
-"""Jobs on Dask: threads of this process, the workers of a scheduler that runs already, or Slurm jobs.
+"""A plan's jobs, done by whoever is there: this process, processes of this machine, a Dask scheduler's workers, Slurm jobs.
 
-What is done is kept at once. A worker that dies costs what it was working on: Dask gives its tasks to others, up to three times each.
+What is done is kept at once.
 """
 
-import logging
-import os
 import time
-import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cache, partial
 from itertools import chain, islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from threadpoolctl import threadpool_limits
-
+from codec_bridge.evaluation.crew import Crew
+from codec_bridge.evaluation.dask import connected
 from codec_bridge.evaluation.jobs import Job, expanding, groups, in_order
+from codec_bridge.evaluation.local import Here, processes
 from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.settings import EvaluationError
 from codec_bridge.evaluation.sources import Pictures
-from codec_bridge.evaluation.store import LOCK, DamagedError, Result, Store
-from codec_bridge.evaluation.worker import Shared, Task, run
+from codec_bridge.evaluation.store import DamagedError, Store
 from codec_bridge.figures.row import Row
-from codec_bridge.video.picture import Picture
-from vrcnn_int.models import builtin_path
-
-if TYPE_CHECKING:
-    from distributed import Client
-
-TOPIC = "vrcnn-int"
-WAIT = 30
-"""Seconds for a scheduler to answer and a first worker to be there."""
+from vrcnn_int.machine import cores
 
 Listener = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where jobs run. workers: threads of this process, None for one a core. scheduler: the address of one that runs already.
-    slurm: the plan's Slurm jobs."""
+    """Where jobs run. workers: processes of this machine, None for one a core; 1 is this process itself. scheduler: the address of one
+    that runs already. slurm: the plan's Slurm jobs."""
 
     workers: int | None = None
     scheduler: str | None = None
     slurm: bool = False
+
+    def __post_init__(self) -> None:
+        if self.scheduler == "":
+            raise EvaluationError("--scheduler needs an address, such as tcp://host:8786")
+
+    @property
+    def here(self) -> int:
+        """Workers on this machine."""
+        return self.workers or cores()
+
+
+THIS_PROCESS = Place(1)
 
 
 @dataclass(frozen=True)
@@ -58,15 +56,16 @@ class Evaluation:
 
 
 def evaluate(
-    plan: Plan, store: Store, place: Place = Place(), listen: Listener = lambda _: None, pictures: Pictures | None = None
+    plan: Plan, store: Store, place: Place = THIS_PROCESS, listen: Listener = lambda _: None, pictures: Pictures | None = None
 ) -> Evaluation:
-    """Do the jobs of a plan that the store does not hold. listen: called, from several threads, with an event at each turn of a job.
+    """Do the jobs of a plan that the store does not hold. listen: called with an event at each turn of a job, on Dask from several threads.
 
     pictures: keeps what was read for other evaluations of the same sequences. Several evaluations may run in one process.
+    A program that asks for several workers has ``if __name__ == "__main__"`` around what it does, as for every process of its own.
     A job that fails gives a flagged row; the others go on. Raises VrcnnError if there is nowhere to run.
     """
     start = time.perf_counter()
-    shared = Shared(pictures or Pictures())
+    known = pictures or Pictures()
     rows_of: dict[str, Row] = {}
     expanded: list[list[Job]] = []
     taken: set[str] = set()
@@ -75,7 +74,7 @@ def evaluate(
     def tasks() -> Iterator[list[Job]]:
         """What is to be done, while sequences are still being read."""
         nonlocal cached
-        for jobs in expanding(plan, shared.pictures):
+        for jobs in expanding(plan, known):
             expanded.append(jobs)
             kept, missing = look_up(jobs, store, listen)
             missing = [job for job in missing if job.key not in taken]
@@ -90,12 +89,12 @@ def evaluate(
             yield from groups(missing)
 
     with store.locked():
-        busy, workers = 0.0, place.workers or os.cpu_count() or 1
+        busy, workers = 0.0, place.here
         wanted = tasks()
         listen({"event": "start", "jobs": len(plan.sequences) * sum(len(run.variants) * len(run.qps) for run in plan.runs)})
         for first in wanted:
-            with connect(plan, place, shared) as client:
-                busy, workers = _run(client, plan, place, shared.pictures, chain([first], wanted), store, rows_of, listen)
+            with connect(plan, place, store, known, listen) as crew:
+                busy, workers = _run(crew, chain([first], wanted), store, rows_of, listen)
         jobs = in_order(plan, expanded)
     wall = time.perf_counter() - start
     rows = [job.flagged(job.source.problem) if job.source.problem else job.renamed(rows_of[job.key]) for job in jobs]
@@ -129,65 +128,18 @@ def look_up(jobs: list[Job], store: Store, listen: Listener = lambda _: None) ->
     return rows, missing
 
 
-def _run(
-    client: "Client",
-    plan: Plan,
-    place: Place,
-    pictures: Pictures,
-    waiting: Iterator[list[Job]],
-    store: Store,
-    rows: dict[str, Row],
-    listen: Listener,
-) -> tuple[float, int]:
-    """Fill ``rows``; returns the seconds that workers spent in encoders, decoders, filters and metrics, and how many threads worked."""
-    from distributed import as_completed
-
-    uploads = plan.transfer == "upload"
-    client.subscribe_topic(TOPIC, lambda event: listen(event[1]))
-    running: dict[Any, list[Job]] = {}
-    sources: dict[str | None, Any] = {}
-    unfinished = Counter[str | None]()
-    busy, threads = 0.0, 1
-    done = as_completed(loop=client.loop)
-
-    def submit(jobs: list[Job]) -> None:
-        first, folder, originals, model = jobs[0], None, None, None
-        if uploads:
-            md5 = first.source.md5
-            if md5 not in sources:
-                sources[md5] = client.submit(_same, pictures.read(first.source.sequence, first.source.pictures)[0], key=f"pictures-{md5}")
-            originals, model = sources[md5], (first.settings.model or builtin_path()).read_bytes()
-        else:
-            folder = store.folder.resolve()
-        task = Task(tuple(jobs), plan.keep_streams, model)
-        unfinished[first.source.md5] += 1
-        future = client.submit(_work, task, folder, originals, key=f"{first}-{first.key}", pure=False)
-        running[future.key] = jobs
-        done.add(future)
-
-    # Here twice as many tasks as threads, so that none waits while a sequence is read. Elsewhere no more than threads: Dask blames a
-    # worker's death on all tasks that it had, and one that only waited there must not be given up for it.
-    at_once = 1 if place.scheduler or place.slurm else 2
+def _run(crew: Crew, waiting: Iterator[list[Job]], store: Store, rows: dict[str, Row], listen: Listener) -> tuple[float, int]:
+    """Fill ``rows``; returns the seconds that workers spent in encoders, decoders, filters and metrics, and how many worked."""
+    busy, workers = 0.0, 1
     while True:
-        threads = max(threads, sum(client.nthreads().values()))
-        for jobs in islice(waiting, max(0, at_once * threads - len(running))):
-            submit(jobs)
-        if not running:
-            return busy, threads
-        future = next(done)
-        jobs = running.pop(future.key)
-        unfinished[jobs[0].source.md5] -= 1
-        if not unfinished[jobs[0].source.md5]:
-            sources.pop(jobs[0].source.md5, None)
-        if future.status == "finished":
-            results: list[Result] = future.result()
-        elif future.status == "error":
-            why = f"it could not be run: {str(future.exception()).split('. ')[0]}"
-            results = [Result(job.key, job.inputs, job.flagged(why), why) for job in jobs]
-        else:
-            raise EvaluationError("the scheduler is gone; the same command goes on where this run ended")
+        workers = max(workers, crew.workers)
+        for jobs in islice(waiting, max(0, crew.room)):
+            crew.submit(jobs)
+        if crew.is_idle:
+            return busy, workers
+        jobs, results = crew.finished()
         for job, result in zip(jobs, results, strict=True):
-            if uploads or future.status == "error":
+            if not result.kept:
                 store.save(result)
             busy += result.busy
             rows[job.key] = result.row
@@ -195,84 +147,10 @@ def _run(
             listen({"event": event, "text": result.row.flag, "cost": job.cost, **job.event})
 
 
-def _same(pictures: list[Picture]) -> list[Picture]:
-    return pictures
-
-
-def _work(task: Task, folder: Path | None, originals: list[Picture] | None) -> list[Result]:
-    """On a worker: do a task; keep the results in the shared folder, or return all of them."""
-    from distributed import get_worker
-
-    _one_thread_each()
-    worker = get_worker()
-    if folder and not (folder / LOCK).exists():
-        raise EvaluationError(f'worker {worker.name} does not have the results folder; set transfer = "upload" in the plan')
-    # Dask adds the worker's address, as "worker".
-    say = partial(_say, worker, task.jobs[0].event | {"variant": ", ".join(job.variant for job in task.jobs), "name": str(worker.name)})
-    results = run(task, say, originals, _shared(worker))
-    if folder:
-        store = Store(folder)
-        for result in results:
-            store.save(result)
-            result.files, result.log = {}, ""
-    return results
-
-
-def _shared(worker: Any, shared: Shared | None = None) -> Shared:
-    """What the jobs on a worker share: the evaluation's own for workers in its process, elsewhere the worker's."""
-    kept: Shared = vars(worker).setdefault("vrcnn_shared", shared or Shared())
-    return kept
-
-
-def _say(worker: Any, names: dict[str, Any], step: str) -> None:
-    worker.log_event(TOPIC, {"event": "step", "step": step, **names})
-
-
-@cache
-def _one_thread_each() -> None:
-    """Matrix products with threads of their own would only wait for each other: one job a core."""
-    threadpool_limits(1, "blas")
-
-
-@contextmanager
-def connect(plan: Plan, place: Place, shared: Shared) -> "Iterator[Client]":
-    """A client of the cluster that the jobs run on. On the way out after an error, jobs in flight are given up."""
-    from distributed import Client, LocalCluster
-
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
-    with ExitStack() as stack:
-        if place.slurm:
-            cluster: Any = stack.enter_context(slurm_cluster(plan))
-            cluster.scale(jobs=plan.slurm.get("jobs", 1))
-        elif not place.scheduler:
-            # Threads: encoders are programs or leave the interpreter alone, and so does the C library; no second start-up, no copies.
-            threads = place.workers or os.cpu_count() or 1
-            local = LocalCluster(n_workers=1, threads_per_worker=threads, processes=False, dashboard_address="127.0.0.1:0", memory_limit=0)
-            cluster = stack.enter_context(local)
-            for worker in cluster.workers.values():
-                _shared(worker, shared)
-        try:
-            client = stack.enter_context(Client(place.scheduler or cluster, timeout=WAIT))
-            if place.scheduler:
-                client.wait_for_workers(1, timeout=WAIT)
-        except (OSError, TimeoutError, ValueError) as error:
-            raise EvaluationError(f"no workers at the scheduler {place.scheduler}: {error or 'it does not answer'}") from None
-        try:
-            yield client
-        except BaseException:
-            shared.stop.set()  # jobs end at their next picture, programs at once
-            raise
-
-
-def slurm_cluster(plan: Plan) -> Any:
-    """A cluster whose workers are Slurm jobs, as the plan's table slurm says; nothing is submitted yet. Raises EvaluationError."""
-    try:
-        from dask_jobqueue.slurm import SLURMCluster
-    except ImportError:
-        raise EvaluationError("Slurm needs dask-jobqueue; install it with: pip install 'vrcnn-int[cluster]'") from None
-    options = {name: value for name, value in plan.slurm.items() if name != "jobs"}
-    try:
-        return SLURMCluster(**options)
-    except (TypeError, ValueError) as error:
-        raise EvaluationError(f"the plan's table slurm: {' '.join(str(error).split())}") from None
+def connect(plan: Plan, place: Place, store: Store, pictures: Pictures, listen: Listener) -> AbstractContextManager[Crew]:
+    """Those who do the jobs. On the way out after an error, jobs in flight are given up."""
+    if place.scheduler is not None or place.slurm:
+        return connected(plan, place.scheduler, store, pictures, listen)
+    if place.here == 1:
+        return nullcontext(Here(plan.keep_streams, pictures, listen))
+    return processes(place.here, plan.keep_streams, listen)

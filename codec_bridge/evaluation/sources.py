@@ -8,7 +8,7 @@ from codec_bridge.video.picture import Picture, samples_md5
 from vrcnn_int.errors import VrcnnError
 
 KEPT_BYTES = 1 << 30
-"""Of luma samples, that are kept of the sequences read last."""
+"""Of luma samples, that a machine keeps of the sequences read last."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,11 @@ class Source:
 class Pictures:
     """The first pictures of sequences, cropped, and the MD5 of their samples; those of the last sequences stay in memory.
 
-    For several threads at once.
+    For several threads at once. kept_bytes: so many, and never less than one sequence.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
+        self._most = kept_bytes
         self._kept: dict[tuple[Sequence, int, int, int], tuple[list[Picture], str]] = {}
         self._lock = Lock()
 
@@ -50,7 +51,7 @@ class Pictures:
             known = pictures, samples_md5(pictures)
         with self._lock:
             self._kept[key] = known
-            while len(self._kept) > 1 and self._bytes() > KEPT_BYTES:
+            while len(self._kept) > 1 and self._bytes() > self._most:
                 del self._kept[next(iter(self._kept))]
         return known
 

@@ -37,7 +37,8 @@ def digest(value: Any) -> str:
 @dataclass
 class Result:
     """What a job gave. row: figures, or their absence with a flag. busy: seconds in encoder, decoder, filter, metrics and checks,
-    counted once for jobs that share a stream. files: by name inside the results folder, each the same whoever writes it."""
+    counted once for jobs that share a stream. files: by name inside the results folder, each the same whoever writes it. kept: by whoever
+    did the job, in the results folder."""
 
     key: str
     inputs: Mapping[str, Any]
@@ -45,6 +46,7 @@ class Result:
     log: str
     busy: float = 0.0
     files: dict[str, bytes] = field(default_factory=dict)
+    kept: bool = False
 
 
 class Store:

@@ -5,12 +5,11 @@ import logging
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 from codec_bridge.bitstream.errors import CodecError
@@ -19,20 +18,12 @@ from codec_bridge.evaluation.jobs import Job
 from codec_bridge.evaluation.keys import inputs_of
 from codec_bridge.evaluation.settings import Settings, load_models
 from codec_bridge.evaluation.sources import Pictures
-from codec_bridge.evaluation.steps import Steps, Stopped
+from codec_bridge.evaluation.steps import Steps
 from codec_bridge.evaluation.store import Result
 from codec_bridge.evaluation.work import Work
 from codec_bridge.provenance import git_revision
 from codec_bridge.video.picture import Picture, samples_md5
 from vrcnn_int.errors import VrcnnError
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What the jobs on one machine share. stop: set where they are to end early."""
-
-    pictures: Pictures = field(default_factory=Pictures)
-    stop: Event = field(default_factory=Event)
 
 
 @dataclass(frozen=True)
@@ -44,15 +35,20 @@ class Task:
     model: bytes | None = None
 
 
+def step_event(jobs: Sequence[Job], step: str, name: str) -> dict[str, Any]:
+    """What progress says of jobs that share a stream at a step. name: of the worker."""
+    return {"event": "step", "step": step, **jobs[0].event, "variant": ", ".join(job.variant for job in jobs), "name": name}
+
+
 def run(
-    task: Task, say: Callable[[str], None] = lambda _: None, originals: list[Picture] | None = None, shared: Shared | None = None
+    task: Task, say: Callable[[str], None] = lambda _: None, originals: list[Picture] | None = None, pictures: Pictures | None = None
 ) -> list[Result]:
     """Do the jobs of a task. originals: None to read them from the sequence's path. say: called with a word at each step.
 
-    What fails gives a flagged row. Raises Stopped where the evaluation ends early.
+    What fails gives a flagged row. pictures: keeps what was read for other tasks.
     """
-    shared = shared or Shared()
-    steps = Steps(say, shared.stop)
+    pictures = pictures or Pictures()
+    steps = Steps(say)
     results = []
     work: Work | None = None
     md5 = ""
@@ -63,15 +59,13 @@ def run(
             files: dict[str, bytes] = {}
             try:
                 if work is None:
-                    work, md5 = _begin(job, settings, steps, shared.pictures, originals)
+                    work, md5 = _begin(job, settings, steps, pictures, originals)
                 _compare(job, settings, work, md5)
                 measured = work.measure(job.variant)
                 files, crop = crops_of(job, measured, work.originals)
                 row = job.row(measured.figures, crop, git_revision())
                 if task.keep_streams:
                     files[f"streams/{job.key}.hevc"] = measured.stream
-            except Stopped:
-                raise
             except (VrcnnError, OSError) as error:
                 row = job.flagged(str(error))
             except Exception as error:

@@ -90,7 +90,7 @@ def bd_rates(
         plan = Plan(tuple(sequences), (own,))
         plan.check()
         plan.check_curves()
-        summary = summarise(cluster.evaluate(plan, store, pictures=pictures).rows)
+        summary = summarise(cluster.evaluate(plan, store, cluster.Place(), pictures=pictures).rows)
         for flag in summary.flags:
             text = f"{method}, seed {seed}: {flag}"
             if flag.severity == "error":
