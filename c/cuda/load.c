@@ -62,6 +62,8 @@ static int load_weights(VrcnnCuda *c, const VrcnnModel *model, VrcnnCudaMethod m
 {
     for (int n = 0; n < model->networks; n++) {
         VrcnnGpuNetwork *to = c->network + n;
+        if (!vrcnn_is_plain(model->network + n))
+            return VRCNN_ERROR_KIND;
         to->layers = model->network[n].layers;
         memcpy(to->layer, model->network[n].layer, sizeof to->layer);
         for (int l = 0; l + 1 < to->layers; l++)

@@ -29,21 +29,34 @@ enum {
 
 typedef struct VrcnnConv {
     int kernel_size; /* 1, 3, 5 */
-    int outputs;     /* 1 in the last layer, else a multiple of 16 */
+    int outputs;     /* a multiple of 16; in the last layer 1, of a joint network 4 * heads (luma) and 2 * heads (chroma) */
     int shift;       /* s1, 0..15 */
     int multiplier;  /* m, 1..32767 */
 } VrcnnConv;
 
 /* One layer of a network, ready for the kernels that packed it. */
 typedef struct VrcnnConvLayer {
-    int inputs;  /* 1 in the first layer, else a multiple of 16, at most 256 */
+    int inputs;  /* 1 in the first layer, 6 in a joint network's, else a multiple of 16, at most 256 */
     int outputs; /* of all branches together */
     int radius;  /* of the widest kernel: 0, 1, 2 */
     int branches;
+    int heads;    /* of a joint network's last layer, 0 elsewhere */
+    int added;    /* hidden layers: how many layers before it the one is whose output it adds; 0: none */
     int src_pitch, dst_pitch; /* bytes from one sample to the next; dst_pitch is 0 in the last layer */
     VrcnnConv conv[VRCNN_MAX_BRANCHES];
     const void *packed; /* 64-byte aligned, as pack wrote it; everything that the kernels need of weights and biases */
 } VrcnnConvLayer;
+
+enum {
+    VRCNN_JOINT_PITCH = 8,  /* bytes from one site to the next in a joint network's input: six inputs and two bytes of anything */
+    VRCNN_JOINT_OUTPUTS = 8 /* values from one site to the next in its residuals: four of luma, Cb, Cr, and two of anything */
+};
+
+/* How a joint network's last layer mixes its heads: for luma [0] and chroma [1] the shift q (0..15), and for each head (m * c_h) >> 3. */
+typedef struct VrcnnMix {
+    int shift[2];
+    int multiplier[2][VRCNN_MAX_HEADS];
+} VrcnnMix;
 
 /* A set of kernels. In each call:
  *
@@ -52,7 +65,7 @@ typedef struct VrcnnConvLayer {
  * also write anything into columns up to the next multiple of VRCNN_COLUMNS, and into the bytes between a sample's channels and its pitch,
  * but nothing else. It may read VRCNN_SLACK columns before column 0 and after the last one, rounded up: whatever it finds there, and in the
  * bytes between channels and pitch, must not matter. Samples are aligned to 64 bytes where the pitch is a multiple of 64, else to 16; rows
- * of the first layer's input and conv_last's dst to nothing more than their type. scratch: 64-byte aligned, scratch_size bytes, one for
+ * of the first layer's input (a joint network's: to VRCNN_JOINT_PITCH) and the last layer's dst to nothing more than their type. scratch: 64-byte aligned, scratch_size bytes, one for
  * each thread; nothing in it survives from call to call. */
 typedef struct VrcnnKernelTable {
     VrcnnKernel kernel;
@@ -71,10 +84,17 @@ typedef struct VrcnnKernelTable {
 
     /* The first layer; never the last as well. */
     void (*conv_first)(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch);
-    void (*conv_hidden)(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch);
+    /* added: NULL, or, if the layer adds another one, column 0 of the rows that are added to those of dst; they have dst_pitch, and the
+     * memory after and between them is like src's. */
+    void (*conv_hidden)(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
+                        const VrcnnConvLayer *layer, void *scratch);
     /* The last layer: r of SPECIFICATION.md, with shift q (0..15) and multiplier (m * c) >> 3 instead of the branch's own. */
     void (*conv_last)(int16_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, int shift, int multiplier,
                       void *scratch);
+    /* A joint network's last layer: r of SPECIFICATION.md, VRCNN_JOINT_OUTPUTS for each site. NULL: the kernels serve luma networks
+     * without additions only. */
+    void (*conv_joint)(int16_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, const VrcnnMix *mix,
+                       void *scratch);
 } VrcnnKernelTable;
 
 /* Each fills the whole table. The file of each is compiled with flags of its own (kernel_flags.txt); only cpu.c decides whether the

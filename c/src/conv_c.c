@@ -20,7 +20,7 @@ typedef struct Shape {
 static Shape shape_of(int kernel_size, int inputs)
 {
     Shape s;
-    if (inputs == 1) {
+    if (inputs == 1) { /* a joint network's first layer has six, and is like a hidden one */
         s.segments = 1;
         s.length = (kernel_size * kernel_size + 7) & ~7;
         s.sample_step = s.length;
@@ -73,7 +73,7 @@ static void pack_c(void *packed, const VrcnnConvLayer *layer, const int8_t *cons
                     sum += w[i * area + tap];
                 }
             /* The first layer is fed x + 128. */
-            *bias_out++ = bias[b][o] - (layer->inputs == 1 ? 128 * sum : 0);
+            *bias_out++ = bias[b][o] - (layer->inputs < 16 ? 128 * sum : 0);
             out += s.segments * s.length;
             w += layer->inputs * area;
         }
@@ -86,8 +86,8 @@ static size_t scratch_size_c(const VrcnnConvLayer *layer, int columns)
     (void)columns;
     for (int b = 0; b < layer->branches; b++) {
         const VrcnnConv *conv = layer->conv + b;
-        const size_t size =
-            (size_t)SAMPLES * (size_t)conv->outputs * sizeof(int32_t) + window_values(conv->kernel_size, layer->inputs) * sizeof(int16_t);
+        const int outputs = layer->heads ? layer->outputs : conv->outputs;
+        const size_t size = (size_t)SAMPLES * (size_t)outputs * sizeof(int32_t) + window_values(conv->kernel_size, layer->inputs) * sizeof(int16_t);
         most = size > most ? size : most;
     }
     return most;
@@ -168,17 +168,20 @@ static void dot_4x1(int32_t sums[4], const int16_t *windows, const int16_t *weig
     sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
 }
 
-static void requant_samples(uint8_t *restrict dst, int pitch, const int32_t *restrict sums, int count, const VrcnnConv *conv,
-                            const int32_t *restrict bias)
+/* added: of the first sample, or NULL. */
+static void requant_samples(uint8_t *restrict dst, int pitch, const int32_t *restrict sums, const uint8_t *added, int count,
+                            const VrcnnConv *conv, const int32_t *restrict bias)
 {
     const int outputs = conv->outputs, shift = conv->shift;
     const int32_t multiplier = conv->multiplier;
     for (int n = 0; n < count; n++)
         for (int o = 0; o < outputs; o++)
-            dst[n * pitch + o] = vrcnn_requant_hidden(sums[n * outputs + o] + bias[o], shift, multiplier);
+            dst[n * pitch + o] =
+                vrcnn_requant_hidden(sums[n * outputs + o] + bias[o], shift, multiplier, added ? added[n * pitch + o] : 0);
 }
 
-static void conv_hidden_c(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch)
+static void conv_hidden_c(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
+                          const VrcnnConvLayer *layer, void *scratch)
 {
     const int32_t *bias = layer->packed;
     const int16_t *weights = (const int16_t *)(bias + layer->outputs);
@@ -201,7 +204,8 @@ static void conv_hidden_c(uint8_t *const *dst, const uint8_t *const *src, int co
                         memcpy(sums + n * outputs + o, d, 4 * sizeof *d);
                         memcpy(sums + (n + 1) * outputs + o, d + 4, 4 * sizeof *d);
                     }
-                requant_samples(dst[y] + (ptrdiff_t)x * layer->dst_pitch + channel, layer->dst_pitch, sums, count, conv, bias + channel);
+                const ptrdiff_t at = (ptrdiff_t)x * layer->dst_pitch + channel;
+                requant_samples(dst[y] + at, layer->dst_pitch, sums, added ? added[y] + at : NULL, count, conv, bias + channel);
             }
         channel += outputs;
         weights += weight_values(conv, layer->inputs);
@@ -229,6 +233,48 @@ static void conv_last_c(int16_t *const *dst, const uint8_t *const *src, int colu
         }
 }
 
+static void conv_first_c(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch)
+{
+    conv_hidden_c(dst, src, NULL, columns, layer, scratch);
+}
+
+/* The residual of a sample: the mixed outputs of its heads, whose accumulators are `step` values apart. */
+static int16_t mix_heads(const int32_t *acc, const int32_t *bias, int step, int heads, int shift, const int *multiplier)
+{
+    int32_t sum = INT32_C(1) << 14;
+    for (int head = 0; head < heads; head++)
+        sum += vrcnn_preshift(acc[head * step * SAMPLES] + bias[head * step], shift) * multiplier[head];
+    return (int16_t)(sum >> 15);
+}
+
+static void conv_joint_c(int16_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, const VrcnnMix *mix,
+                         void *scratch)
+{
+    const int32_t *bias = layer->packed;
+    const int16_t *weights = (const int16_t *)(bias + layer->outputs);
+    const int heads = layer->heads;
+    const Shape s = shape_of(layer->conv[0].kernel_size, layer->inputs);
+    int32_t *sums = scratch; /* [output][SAMPLES] */
+    int16_t *windows = (int16_t *)(sums + SAMPLES * layer->outputs);
+    for (int y = 0; y < VRCNN_ROWS; y++)
+        for (int x = 0; x < columns; x += SAMPLES) {
+            const int count = columns - x < SAMPLES ? columns - x : SAMPLES;
+            load_windows(windows, src + y, (ptrdiff_t)(x - layer->radius) * layer->src_pitch, layer->src_pitch, count,
+                         layer->conv[0].kernel_size, layer->inputs);
+            for (int o = 0; o < layer->outputs; o++)
+                for (int n = 0; n < count; n += 4)
+                    dot_4x1(sums + o * SAMPLES + n, windows + n * s.sample_step, weights + (ptrdiff_t)o * s.segments * s.length, &s);
+            for (int n = 0; n < count; n++) {
+                int16_t *to = dst[y] + (x + n) * VRCNN_JOINT_OUTPUTS;
+                for (int o = 0; o < 4; o++)
+                    to[o] = mix_heads(sums + o * SAMPLES + n, bias + o, 4, heads, mix->shift[0], mix->multiplier[0]);
+                for (int o = 0; o < 2; o++)
+                    to[4 + o] = mix_heads(sums + (4 * heads + o) * SAMPLES + n, bias + 4 * heads + o, 2, heads, mix->shift[1],
+                                          mix->multiplier[1]);
+            }
+        }
+}
+
 void vrcnn_conv_init_c(VrcnnKernelTable *table)
 {
     memset(table, 0, sizeof *table);
@@ -237,7 +283,8 @@ void vrcnn_conv_init_c(VrcnnKernelTable *table)
     table->packed_size = packed_size_c;
     table->pack = pack_c;
     table->scratch_size = scratch_size_c;
-    table->conv_first = conv_hidden_c;
+    table->conv_first = conv_first_c;
     table->conv_hidden = conv_hidden_c;
     table->conv_last = conv_last_c;
+    table->conv_joint = conv_joint_c;
 }

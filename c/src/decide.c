@@ -136,7 +136,7 @@ static VrcnnError list_networks(VrcnnDecider *d, const VrcnnDecisionInput *in)
     d->network[d->networks++] = nearest;
     for (int i = 0; i < d->model->networks; i++) {
         const VrcnnNetwork *network = &d->model->network[i];
-        if (network->position != (int)in->position || i == nearest)
+        if (network->kind != VRCNN_LUMA || network->position != (int)in->position || i == nearest)
             continue;
         if (network->nominal_qp == qp) {
             if (d->networks < VRCNN_MAX_CHOICES)

@@ -5,7 +5,11 @@
  * its kernel's radius. No feature map ever exists, so memory does not grow with the height of the picture, and what a layer reads has just
  * been written. What is needed around the rectangle is computed again by its neighbours.
  *
- * Stage 0 fetches samples, stage i runs layer i - 1; "ring i" is between stage i and stage i + 1: the inputs of layer i.
+ * Stage 0 fetches samples, stage i runs layer i - 1; "ring i" is between stage i and stage i + 1: the inputs of layer i. A layer that adds
+ * an earlier one's output finds it in the ring of that one's successor, which has the rows for it.
+ *
+ * Networks of the kind joint run on sites of 2x2 luma samples with their chroma: fetching gathers six planes' worth of samples into one
+ * row, and the last step scatters the residuals again. Rows, columns and regions are of sites then.
  *
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include "engine.h"
@@ -13,6 +17,7 @@
 #include <string.h>
 
 #include "integers.h"
+#include "samples.h"
 
 #ifndef VRCNN_WIDEST_STRIP /* tests make it less, to have many strips in small pictures */
 #define VRCNN_WIDEST_STRIP 656
@@ -24,6 +29,17 @@ enum {
     WIDEST_STRIP = VRCNN_WIDEST_STRIP, /* wider ones gain nothing */
     NARROWEST_IN_HALO = 16             /* but at least so many times the network's halo, or too much is computed twice */
 };
+
+/* What one site is wide and high in luma samples. */
+static int site(const VrcnnPipeline *pipeline)
+{
+    return pipeline->is_joint ? 2 : 1;
+}
+
+static int sites_in(const VrcnnPipeline *pipeline, int samples)
+{
+    return (samples + site(pipeline) - 1) / site(pipeline);
+}
 
 /* How far the layers first .. end - 1 reach together. */
 static int reach(const VrcnnPipeline *pipeline, int first, int end)
@@ -49,7 +65,11 @@ void vrcnn_pipeline_plan(VrcnnPipeline *pipeline, const VrcnnKernelTable *table)
     pipeline->heaviest = 0;
     for (int i = 0; i < pipeline->layers; i++) {
         const VrcnnConvLayer *layer = pipeline->layer + i;
-        pipeline->ring_rows[i] = VRCNN_ROWS + 2 * layer->radius;
+        int lag = 2 * layer->radius; /* of the oldest row that is needed behind the newest group */
+        for (int j = i; j < pipeline->layers && j < i + VRCNN_MOST_ADDED; j++)
+            if (pipeline->layer[j].added && j + 1 - pipeline->layer[j].added == i)
+                lag = larger(lag, reach(pipeline, i, j + 1));
+        pipeline->ring_rows[i] = VRCNN_ROWS + lag;
         column_bytes += (size_t)pipeline->ring_rows[i] * (size_t)layer->src_pitch;
         if (macs(layer) > macs(pipeline->layer + pipeline->heaviest))
             pipeline->heaviest = i;
@@ -71,8 +91,11 @@ void vrcnn_pipeline_plan(VrcnnPipeline *pipeline, const VrcnnKernelTable *table)
             pipeline->zeros = larger_size(pipeline->zeros, row);
         scratch = larger_size(scratch, table->scratch_size(layer, pipeline->columns));
     }
+    const size_t columns = (size_t)pipeline->columns;
+    pipeline->planes_at = at;
+    at += pipeline->is_joint ? size_to_multiple(4 * columns * sizeof(int16_t), ALIGNMENT) : 0;
     pipeline->residual_at = at;
-    at += size_to_multiple(VRCNN_ROWS * (size_t)pipeline->columns * sizeof(int16_t), ALIGNMENT);
+    at += size_to_multiple(VRCNN_ROWS * columns * sizeof(int16_t) * (pipeline->is_joint ? VRCNN_JOINT_OUTPUTS : 1), ALIGNMENT);
     pipeline->scratch_at = at;
     pipeline->memory = at + size_to_multiple(scratch, ALIGNMENT);
 }
@@ -89,70 +112,6 @@ int vrcnn_strip_width(const VrcnnPipeline *pipeline, VrcnnRegion region)
     return smaller(width, pipeline->strip_columns);
 }
 
-static int sample_at(const uint8_t *row, int x, const VrcnnConstPlane *plane)
-{
-    uint16_t sample;
-    if (plane->bytes_per_sample == 1)
-        return row[x];
-    memcpy(&sample, row + 2 * (size_t)x, sizeof sample);
-    return smaller(sample, (1 << plane->bit_depth) - 1);
-}
-
-/* The columns begin .. end - 1 of row y as x + 128; 128 outside the picture. */
-static void fetch_row(uint8_t *to, const VrcnnConstPlane *src, int y, int begin, int end)
-{
-    if (y < 0 || y >= src->height) {
-        memset(to, 128, (size_t)(end - begin));
-        return;
-    }
-    const uint8_t *row = (const uint8_t *)src->data + y * src->stride;
-    const int first = larger(begin, 0), last = smaller(end, src->width);
-    memset(to, 128, (size_t)(first - begin));
-    to += first - begin;
-    if (src->bytes_per_sample == 1) {
-        memcpy(to, row + first, (size_t)(last - first));
-    } else {
-        const int down = src->bit_depth - 8, half = (1 << down) >> 1;
-        for (int x = first; x < last; x++)
-            to[x - first] = (uint8_t)smaller((sample_at(row, x, src) + half) >> down, 255);
-    }
-    memset(to + (last - first), 128, (size_t)(end - last));
-}
-
-/* out = clip(s + r) for the columns begin .. end - 1 of row y. 16 bits are enough: |r| <= 10 * 1023 / 8 rounded up. */
-static void add_residual(const VrcnnPlane *dst, const VrcnnConstPlane *src, int y, int begin, int end, const int16_t *restrict residual)
-{
-    const int in_bytes = src->bytes_per_sample, out_bytes = dst->bytes_per_sample, count = end - begin;
-    const uint8_t *restrict in = (const uint8_t *)src->data + y * src->stride + (ptrdiff_t)begin * in_bytes;
-    uint8_t *restrict out = (uint8_t *)dst->data + y * dst->stride + (ptrdiff_t)begin * out_bytes;
-    const int16_t max = (int16_t)((1 << src->bit_depth) - 1);
-    /* Loops of their own for what is usual, so that the compiler makes vectors of them. */
-    if (in_bytes == 1 && out_bytes == 1) {
-        for (int i = 0; i < count; i++) {
-            int16_t sum = (int16_t)(in[i] + residual[i]);
-            sum = sum < 0 ? 0 : sum;
-            out[i] = (uint8_t)(sum > 255 ? 255 : sum);
-        }
-    } else if (in_bytes == 2 && out_bytes == 2) {
-        for (int i = 0; i < count; i++) {
-            uint16_t sample;
-            memcpy(&sample, in + 2 * (size_t)i, sizeof sample);
-            int16_t sum = (int16_t)((sample > max ? max : sample) + residual[i]);
-            sum = sum < 0 ? 0 : sum;
-            sum = sum > max ? max : sum;
-            memcpy(out + 2 * (size_t)i, &sum, sizeof sum);
-        }
-    } else {
-        for (int i = 0; i < count; i++) {
-            const int16_t sum = (int16_t)larger(smaller(sample_at(in, i, src) + residual[i], max), 0);
-            if (out_bytes == 1)
-                out[i] = (uint8_t)sum;
-            else
-                memcpy(out + 2 * (size_t)i, &sum, sizeof sum);
-        }
-    }
-}
-
 /* One stage on one rectangle: the rows and columns of the picture that it must produce, and where it stands. */
 typedef struct Stage {
     int top, bottom, left, right; /* needed by later stages, clipped to the picture (stage 0: not clipped) */
@@ -166,6 +125,7 @@ typedef struct Run {
     int layers; /* that are run */
     uint8_t *memory;
     const uint8_t *zeros;
+    int width, height; /* of the picture, in sites for joint networks */
     Stage stage[VRCNN_MAX_LAYERS + 1];
     int slot[VRCNN_MAX_LAYERS]; /* in ring i, of the first row of stage i's group */
 } Run;
@@ -195,46 +155,121 @@ static void find_sources(const Run *run, int i, int x, const uint8_t **src)
     for (int row = 0; row < VRCNN_ROWS + 2 * layer->radius; row++) {
         /* Ring i's current group begins where layer i's rows end, but for the radius. */
         const int below = first + row - run->stage[i].row;
-        src[row] = i > 0 && (first + row < 0 || first + row >= run->work->src->height)
+        src[row] = i > 0 && (first + row < 0 || first + row >= run->height)
                        ? run->zeros + (size_t)VRCNN_SLACK * (size_t)layer->src_pitch
                        : in_ring(run, i, below, x);
+    }
+}
+
+/* The rows that layer i adds to those of its next group, at column x; what lies outside the picture is of no account. */
+static void find_added(const Run *run, int i, int x, const uint8_t **added)
+{
+    const int ring = i + 1 - run->pipeline->layer[i].added;
+    for (int row = 0; row < VRCNN_ROWS; row++)
+        added[row] = in_ring(run, ring, run->stage[i + 1].row + row - run->stage[ring].row, x);
+}
+
+/* The columns begin .. end - 1 of hidden layer i's next group, into ring i + 1. */
+static void run_hidden(Run *run, int i, const uint8_t *const *src, int begin, int end)
+{
+    const VrcnnKernelTable *table = run->work->table;
+    const VrcnnConvLayer *layer = run->pipeline->layer + i;
+    const Stage *stage = run->stage + (i + 1);
+    void *scratch = run->memory + run->pipeline->scratch_at;
+    const uint8_t *added[VRCNN_ROWS];
+    uint8_t *dst[VRCNN_ROWS];
+    for (int row = 0; row < VRCNN_ROWS; row++)
+        dst[row] = in_ring(run, i + 1, row, begin);
+    if (layer->added)
+        find_added(run, i, begin, added);
+    if (i == 0)
+        table->conv_first(dst, src, end - begin, layer, scratch);
+    else
+        table->conv_hidden(dst, src, layer->added ? added : NULL, end - begin, layer, scratch);
+    /* The call may have written beyond the picture's edge, where the next layer must find zeros. */
+    if (end == stage->right && end == run->width)
+        clear_columns(run, i + 1, VRCNN_ROWS, end, run->pipeline->layer[i + 1].radius);
+}
+
+/* What hidden layer i has just computed, to whom it is wanted by. */
+static void copy_values(const Run *run, int i, int begin, int end)
+{
+    const VrcnnWork *work = run->work;
+    const Stage *stage = run->stage + (i + 1);
+    const int outputs = run->pipeline->layer[i].outputs;
+    for (int row = 0; row < VRCNN_ROWS; row++)
+        for (int x = begin; x < end && stage->row + row >= stage->top && stage->row + row < stage->bottom; x++)
+            memcpy(work->values + (stage->row + row - work->y) * work->values_stride + (ptrdiff_t)(x - work->x) * outputs,
+                   in_ring(run, i + 1, row, x), (size_t)outputs);
+}
+
+/* The residuals of row y of sites, begin .. end - 1, to the planes that they belong to. */
+static void add_sites(const Run *run, int y, int begin, int end, const int16_t *residual)
+{
+    const VrcnnWork *work = run->work;
+    int16_t *row = (int16_t *)(run->memory + run->pipeline->planes_at);
+    if (work->writes_luma && work->dst[0].data)
+        vrcnn_add_luma_sites(work->dst, work->src, y, begin, end, residual, row);
+    for (int plane = 1; plane < 3 && work->writes_chroma; plane++)
+        if (work->dst[plane].data)
+            vrcnn_add_chroma_sites(work->dst + plane, work->src + plane, y, begin, end, residual + 3 + plane, row);
+}
+
+/* (m * c) >> 3: the specification's flooring shift. */
+static int weighted(int multiplier, int weight)
+{
+    return (multiplier * weight) >> 3;
+}
+
+/* The last layer, for the columns begin .. end - 1 of its next group. */
+static void run_last(Run *run, const uint8_t *const *src, int begin, int end)
+{
+    const VrcnnWork *work = run->work;
+    const VrcnnPipeline *pipeline = run->pipeline;
+    const VrcnnConvLayer *layer = pipeline->layer + (run->layers - 1);
+    const VrcnnConv *luma = layer->conv;
+    const Stage *stage = run->stage + run->layers;
+    const int luma_shift = luma->shift - (work->src->bit_depth - 8), step = pipeline->is_joint ? VRCNN_JOINT_OUTPUTS : 1;
+    void *scratch = run->memory + pipeline->scratch_at;
+    int16_t *residual[VRCNN_ROWS];
+    for (int row = 0; row < VRCNN_ROWS; row++)
+        residual[row] = (int16_t *)(run->memory + pipeline->residual_at) + row * pipeline->columns * step;
+    if (pipeline->is_joint) {
+        /* Without chroma its residuals are dropped; any depth serves. */
+        const VrcnnConv *chroma = layer->conv + 1;
+        VrcnnMix mix = {{luma_shift, chroma->shift - ((work->src[1].data ? work->src[1].bit_depth : 8) - 8)}, {{0}}};
+        for (int head = 0; head < layer->heads; head++) {
+            mix.multiplier[0][head] = weighted(luma->multiplier, work->weights->luma[head]);
+            mix.multiplier[1][head] = weighted(chroma->multiplier, work->weights->chroma[head]);
+        }
+        work->table->conv_joint(residual, src, end - begin, layer, &mix, scratch);
+    } else {
+        work->table->conv_last(residual, src, end - begin, layer, luma_shift, weighted(luma->multiplier, work->weights->luma[0]), scratch);
+    }
+    for (int row = 0; row < VRCNN_ROWS; row++) {
+        const int y = stage->row + row;
+        if (y < stage->top || y >= stage->bottom)
+            continue;
+        if (pipeline->is_joint)
+            add_sites(run, y, begin, end, residual[row]);
+        else
+            vrcnn_add_residual(work->dst, work->src, y, begin, end, residual[row]);
     }
 }
 
 /* Runs stage i on the columns up to `end` of its current group. */
 static void advance(Run *run, int i, int end)
 {
-    const VrcnnWork *work = run->work;
-    const VrcnnPipeline *pipeline = run->pipeline;
-    const VrcnnConvLayer *layer = pipeline->layer + (i - 1);
-    Stage *stage = run->stage + i;
-    const int begin = stage->column;
+    const int begin = run->stage[i].column;
     const uint8_t *src[VRCNN_ROWS + 2 * 2];
-    void *scratch = run->memory + pipeline->scratch_at;
     find_sources(run, i - 1, begin, src);
-    if (i < run->layers || work->values) {
-        uint8_t *dst[VRCNN_ROWS];
-        for (int row = 0; row < VRCNN_ROWS; row++)
-            dst[row] = in_ring(run, i, row, begin);
-        (i == 1 ? work->table->conv_first : work->table->conv_hidden)(dst, src, end - begin, layer, scratch);
-        /* The call may have written beyond the picture's edge, where the next layer must find zeros. */
-        if (end == stage->right && end == work->src->width)
-            clear_columns(run, i, VRCNN_ROWS, end, pipeline->layer[i].radius);
-        if (i == run->layers)
-            for (int row = 0; row < VRCNN_ROWS; row++)
-                for (int x = begin; x < end && stage->row + row >= stage->top && stage->row + row < stage->bottom; x++)
-                    memcpy(work->values + (stage->row + row - work->y) * work->values_stride + (ptrdiff_t)(x - work->x) * layer->outputs,
-                           in_ring(run, i, row, x), (size_t)layer->outputs);
+    if (i == run->layers && !run->work->values) {
+        run_last(run, src, begin, end);
         return;
     }
-    int16_t *residual[VRCNN_ROWS];
-    for (int row = 0; row < VRCNN_ROWS; row++)
-        residual[row] = (int16_t *)(run->memory + pipeline->residual_at) + row * pipeline->columns;
-    work->table->conv_last(residual, src, end - begin, layer, layer->conv[0].shift - (work->src->bit_depth - 8),
-                           (layer->conv[0].multiplier * work->scale) >> 3, scratch);
-    for (int row = 0; row < VRCNN_ROWS; row++)
-        if (stage->row + row >= stage->top && stage->row + row < stage->bottom)
-            add_residual(work->dst, work->src, stage->row + row, begin, end, residual[row]);
+    run_hidden(run, i - 1, src, begin, end);
+    if (i == run->layers)
+        copy_values(run, i - 1, begin, end);
 }
 
 static int is_needed(const Stage *stage)
@@ -248,9 +283,13 @@ static void step(Run *run)
 {
     const VrcnnWork *work = run->work;
     Stage *fetch = run->stage;
-    if (is_needed(fetch))
-        for (int row = 0; row < VRCNN_ROWS; row++)
-            fetch_row(in_ring(run, 0, row, fetch->left), work->src, fetch->row + row, fetch->left, fetch->right);
+    for (int row = 0; row < VRCNN_ROWS && is_needed(fetch); row++) {
+        uint8_t *to = in_ring(run, 0, row, fetch->left);
+        if (run->pipeline->is_joint)
+            vrcnn_fetch_sites(to, work->src, fetch->row + row, fetch->left, fetch->right, run->memory + run->pipeline->planes_at);
+        else
+            vrcnn_fetch_row(to, work->src, fetch->row + row, fetch->left, fetch->right);
+    }
     for (int i = 1; i <= run->layers; i++)
         run->stage[i].column = run->stage[i].left;
     for (int complete = 0; !complete;) {
@@ -286,6 +325,8 @@ void vrcnn_engine_run(const VrcnnWork *work, uint8_t *memory, const uint8_t *zer
     if (layers < 1 || layers > VRCNN_MAX_LAYERS) /* cannot be; but this is for whoever reads the loops, compilers among them */
         return;
     Run run = {.work = work, .pipeline = pipeline, .layers = layers, .memory = memory, .zeros = zeros};
+    run.width = sites_in(pipeline, work->src->width);
+    run.height = sites_in(pipeline, work->src->height);
     for (int i = 0; i <= layers; i++) {
         Stage *stage = run.stage + i;
         const int margin = reach(pipeline, i, layers);
@@ -295,9 +336,9 @@ void vrcnn_engine_run(const VrcnnWork *work, uint8_t *memory, const uint8_t *zer
         stage->right = region.x + region.width + margin;
         if (i > 0) {
             stage->top = larger(stage->top, 0);
-            stage->bottom = smaller(stage->bottom, work->src->height);
+            stage->bottom = smaller(stage->bottom, run.height);
             stage->left = larger(stage->left, 0);
-            stage->right = smaller(stage->right, work->src->width);
+            stage->right = smaller(stage->right, run.width);
         }
     }
     /* The heaviest layer's groups begin exactly where its rows do; the others' follow from the lags. Then back to a group of stage 0 that

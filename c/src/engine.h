@@ -5,6 +5,7 @@
 
 #include "conv.h"
 
+/* Of a picture's luma samples, or of its sites; which, is the network's kind. */
 typedef struct VrcnnRegion {
     int x, y, width, height;
 } VrcnnRegion;
@@ -12,6 +13,7 @@ typedef struct VrcnnRegion {
 /* A network made ready for a set of kernels. */
 typedef struct VrcnnPipeline {
     int layers;
+    int is_joint;
     int heaviest;      /* the layer with most multiplications: rows and columns are cut so that none of its work is wasted */
     int strip_columns; /* the widest strip that the rings are laid out for */
     int columns;       /* of a ring's row, margins included */
@@ -20,6 +22,7 @@ typedef struct VrcnnPipeline {
     size_t row_bytes[VRCNN_MAX_LAYERS]; /* row_bytes[i], ring_rows[i], ring_at[i]: the ring of layer i's inputs */
     int ring_rows[VRCNN_MAX_LAYERS];
     size_t ring_at[VRCNN_MAX_LAYERS]; /* in the worker's memory */
+    size_t planes_at; /* of joint networks: rows of samples or residuals of single planes */
     size_t residual_at, scratch_at;
     size_t memory; /* that a worker needs */
     size_t zeros;  /* bytes of the longest row of zeros */
@@ -29,10 +32,11 @@ typedef struct VrcnnPipeline {
 typedef struct VrcnnWork {
     const VrcnnKernelTable *table;
     const VrcnnPipeline *pipeline;
-    const VrcnnConstPlane *src;
-    VrcnnRegion region; /* inside the picture, at most strip_columns wide */
-    int scale;          /* output scale c */
-    const VrcnnPlane *dst;
+    const VrcnnConstPlane *src; /* three planes: luma, Cb, Cr; those of chroma may be without data */
+    const VrcnnPlane *dst;      /* likewise; a plane without data is not written */
+    int writes_luma, writes_chroma; /* 0: as if the planes of dst were without data */
+    VrcnnRegion region;             /* inside the picture, at most strip_columns wide */
+    const VrcnnWeights *weights;
     /* Instead of dst, the outputs of hidden layer `layer`: values[0] belongs to the sample (x, y) of the picture. */
     uint8_t *values; /* NULL: filter to dst */
     ptrdiff_t values_stride;

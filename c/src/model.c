@@ -7,14 +7,22 @@
 
 #include "sha256.h"
 
-enum { HEADER_SIZE = 16, NETWORK_HEADER_SIZE = 4, BRANCH_HEADER_SIZE = 8 };
+enum { HEADER_SIZE = 16, BRANCH_HEADER_SIZE = 8 };
 
 static const uint8_t file_magic[8] = {'V', 'R', 'C', 'N', 'N', 'I', 'N', 'T'};
 
 typedef struct Reader {
     const uint8_t *at, *end; /* end: where the identity begins */
     VrcnnFault *fault;
+    unsigned version;
 } Reader;
+
+/* Where a layer stands in its network. */
+typedef struct Place {
+    int is_first, is_last;
+    int branch; /* of the layer */
+    const VrcnnNetwork *network;
+} Place;
 
 static uint32_t read_u16(const uint8_t *p)
 {
@@ -103,8 +111,20 @@ static VrcnnError prove_branch(Reader *reader, const VrcnnBranch *branch, int is
     return VRCNN_OK;
 }
 
-static VrcnnError read_branch(Reader *reader, VrcnnBranch *branch, int is_first, int is_last)
+/* How many outputs a branch may have. */
+static VrcnnError check_outputs(Reader *reader, const VrcnnBranch *branch, const Place *place)
 {
+    const int heads = place->network->heads, is_joint = place->network->kind == VRCNN_JOINT;
+    const int last = !is_joint ? 1 : place->branch ? 2 * heads : 4 * heads;
+    const int low = place->is_last ? last : 16, high = place->is_last ? last : VRCNN_MAX_CHANNELS;
+    if (branch->outputs < low || branch->outputs > high || (!place->is_last && branch->outputs % 16))
+        return refuse(reader, VRCNN_ERROR_LIMIT, "output_channels", branch->outputs);
+    return VRCNN_OK;
+}
+
+static VrcnnError read_branch(Reader *reader, VrcnnBranch *branch, const Place *place)
+{
+    const int is_first = place->is_first, is_last = place->is_last;
     VrcnnError error;
     if (bytes_left(reader) < BRANCH_HEADER_SIZE)
         return VRCNN_ERROR_SIZE;
@@ -118,11 +138,8 @@ static VrcnnError read_branch(Reader *reader, VrcnnBranch *branch, int is_first,
         return refuse(reader, VRCNN_ERROR_LIMIT, "kernel_size", branch->kernel_size);
     if ((error = in_range(reader, "s1", branch->shift, is_last ? 2 : 0, 15)) ||
         (error = in_range(reader, "m", branch->multiplier, is_last ? 512 : 1, is_last ? 1023 : 32767)) ||
-        (error = in_range(reader, "output_channels", branch->outputs, is_last ? 1 : 16, is_last ? 1 : VRCNN_MAX_CHANNELS)) ||
-        (error = in_range(reader, "reserved_zero", read_u16(header + 6), 0, 0)))
+        (error = check_outputs(reader, branch, place)) || (error = in_range(reader, "reserved_zero", read_u16(header + 6), 0, 0)))
         return error;
-    if (!is_last && branch->outputs % 16)
-        return refuse(reader, VRCNN_ERROR_LIMIT, "output_channels", branch->outputs);
 
     const size_t bias_size = 4 * (size_t)branch->outputs, weights_size = (size_t)branch->outputs * weights_per_output(branch);
     if (bytes_left(reader) < bias_size + weights_size)
@@ -133,64 +150,117 @@ static VrcnnError read_branch(Reader *reader, VrcnnBranch *branch, int is_first,
     return prove_branch(reader, branch, is_first);
 }
 
-static VrcnnError read_layer(Reader *reader, VrcnnLayer *layer, int inputs, int is_first, int is_last)
+/* How many branches the layer has, and which layer it adds. */
+static VrcnnError read_layer_header(Reader *reader, VrcnnLayer *layer, int number, const Place *place)
 {
     VrcnnError error;
-    if (bytes_left(reader) < 1)
+    const size_t size = reader->version == 1 ? 1 : 2;
+    const int is_joint = place->network->kind == VRCNN_JOINT, last = is_joint ? 2 : 1;
+    if (bytes_left(reader) < size)
         return VRCNN_ERROR_SIZE;
-    layer->branches = *reader->at++;
-    if ((error = in_range(reader, "branch_count", layer->branches, 1, is_last ? 1 : VRCNN_MAX_BRANCHES)))
+    layer->branches = reader->at[0];
+    layer->added = reader->version == 1 ? 0 : reader->at[1];
+    reader->at += size;
+    if ((error = in_range(reader, "branch_count", layer->branches, place->is_last ? last : 1, place->is_last ? last : VRCNN_MAX_BRANCHES)) ||
+        (error = in_range(reader, "added", layer->added, 0, place->is_last ? 0 : number < VRCNN_MOST_ADDED ? number : VRCNN_MOST_ADDED)))
         return error;
-    layer->inputs = inputs;
+    return layer->added ? in_range(reader, "branch_count", layer->branches, 1, 1) : VRCNN_OK;
+}
+
+/* layer: one of the network's, with its inputs set; number: its own. */
+static VrcnnError read_layer(Reader *reader, VrcnnLayer *layer, int number, const VrcnnNetwork *network)
+{
+    VrcnnError error;
+    Place place = {number == 0, number == network->layers - 1, 0, network};
+    if ((error = read_layer_header(reader, layer, number, &place)))
+        return error;
     for (int i = 0; i < layer->branches; i++) {
         VrcnnBranch *branch = layer->branch + i;
-        branch->inputs = inputs;
+        branch->inputs = layer->inputs;
         reader->fault->branch = i;
-        if ((error = read_branch(reader, branch, is_first, is_last)))
+        place.branch = i;
+        if ((error = read_branch(reader, branch, &place)))
             return error;
+        if (place.is_last && i > 0 && branch->kernel_size != layer->branch[0].kernel_size)
+            return refuse(reader, VRCNN_ERROR_LIMIT, "kernel_size", branch->kernel_size);
         layer->outputs += branch->outputs;
         if (branch->kernel_size / 2 > layer->margin)
             layer->margin = branch->kernel_size / 2;
     }
     reader->fault->branch = -1;
+    if (layer->added && layer->outputs != (layer - layer->added)->outputs)
+        return refuse(reader, VRCNN_ERROR_LIMIT, "output channels of the layer", layer->outputs);
     return in_range(reader, "output channels of the layer", layer->outputs, 1, VRCNN_MAX_CHANNELS);
+}
+
+static VrcnnError read_network_header(Reader *reader, VrcnnNetwork *network)
+{
+    VrcnnError error;
+    const uint8_t *at = reader->at;
+    const size_t size = reader->version == 1 ? 4 : 8;
+    if (bytes_left(reader) < size)
+        return VRCNN_ERROR_SIZE;
+    network->nominal_qp = read_i8(at[0]);
+    network->position = at[1];
+    network->layers = at[2];
+    network->kind = reader->version == 1 ? VRCNN_LUMA : at[3];
+    network->size = reader->version == 1 ? VRCNN_BEST : at[4];
+    network->heads = reader->version == 1 ? 1 : at[5];
+    const unsigned zero = reader->version == 1 ? at[3] : read_u16(at + 6);
+    reader->at += size;
+    if ((error = in_range(reader, "nominal_qp", network->nominal_qp, -12, 51)) ||
+        (error = in_range(reader, "position", network->position, 0, 1)) ||
+        (error = in_range(reader, "layer_count", network->layers, 2, VRCNN_MAX_LAYERS)) ||
+        (error = in_range(reader, "kind", network->kind, VRCNN_LUMA, VRCNN_JOINT)) ||
+        (error = in_range(reader, "size_class", network->size, VRCNN_FAST, VRCNN_BEST)) ||
+        (error = in_range(reader, "heads", network->heads, 1, network->kind == VRCNN_JOINT ? VRCNN_MAX_HEADS : 1)))
+        return error;
+    return in_range(reader, "reserved_zero", zero, 0, 0);
 }
 
 static VrcnnError read_network(Reader *reader, VrcnnNetwork *network)
 {
-    VrcnnError error;
-    int inputs = 1;
-    if (bytes_left(reader) < NETWORK_HEADER_SIZE)
-        return VRCNN_ERROR_SIZE;
-    network->nominal_qp = read_i8(reader->at[0]);
-    network->position = reader->at[1];
-    network->layers = reader->at[2];
-    if ((error = in_range(reader, "nominal_qp", network->nominal_qp, -12, 51)) ||
-        (error = in_range(reader, "position", network->position, 0, 1)) ||
-        (error = in_range(reader, "layer_count", network->layers, 2, VRCNN_MAX_LAYERS)) ||
-        (error = in_range(reader, "reserved_zero", reader->at[3], 0, 0)))
-        return error;
-    reader->at += NETWORK_HEADER_SIZE;
-    for (int i = 0; i < network->layers; i++) {
+    VrcnnError error = read_network_header(reader, network);
+    int inputs = network->kind == VRCNN_JOINT ? VRCNN_JOINT_INPUTS : 1;
+    for (int i = 0; !error && i < network->layers; i++) {
         reader->fault->layer = i;
-        if ((error = read_layer(reader, network->layer + i, inputs, i == 0, i == network->layers - 1)))
-            return error;
+        network->layer[i].inputs = inputs;
+        error = read_layer(reader, network->layer + i, i, network);
         inputs = network->layer[i].outputs;
     }
-    reader->fault->layer = -1;
-    return VRCNN_OK;
+    if (!error)
+        reader->fault->layer = -1;
+    return error;
+}
+
+int vrcnn_is_plain(const VrcnnNetwork *network)
+{
+    int added = 0;
+    for (int i = 0; i < network->layers; i++)
+        added |= network->layer[i].added;
+    return network->kind == VRCNN_LUMA && network->size == VRCNN_BEST && !added;
+}
+
+/* A set has the lowest version that can hold it. */
+static VrcnnError check_version(Reader *reader, const VrcnnModel *model)
+{
+    for (int i = 0; i < model->networks; i++)
+        if (reader->version == 1 || !vrcnn_is_plain(model->network + i))
+            return VRCNN_OK;
+    reader->fault->network = -1;
+    return refuse(reader, VRCNN_ERROR_LIMIT, "version", reader->version);
 }
 
 /* Everything that can be said before the networks are looked at. */
 static VrcnnError check_envelope(const uint8_t *file, size_t size, VrcnnFault *fault)
 {
-    Reader reader = {file, file, fault};
+    Reader reader = {file, file, fault, 0};
     uint8_t digest[VRCNN_ID_SIZE];
     if (memcmp(file, file_magic, size < sizeof file_magic ? size : sizeof file_magic) != 0)
         return VRCNN_ERROR_NOT_A_MODEL;
     if (size < HEADER_SIZE)
         return VRCNN_ERROR_TRUNCATED;
-    if (read_u16(file + 8) != 1)
+    if (read_u16(file + 8) != 1 && read_u16(file + 8) != 2)
         return VRCNN_ERROR_VERSION;
     const size_t stated = read_u32(file + 12);
     if (size < stated)
@@ -230,13 +300,15 @@ VrcnnError vrcnn_model_load(VrcnnModel **out, const void *data, size_t size, Vrc
     model->file = file;
     model->size = size;
 
-    Reader reader = {file + HEADER_SIZE, file + (size - VRCNN_ID_SIZE), fault};
+    Reader reader = {file + HEADER_SIZE, file + (size - VRCNN_ID_SIZE), fault, read_u16(file + 8)};
     for (int i = 0; i < networks && !error; i++) {
         fault->network = i;
         error = read_network(&reader, model->network + i);
     }
     if (!error && bytes_left(&reader))
         error = VRCNN_ERROR_SIZE;
+    if (!error)
+        error = check_version(&reader, model);
     if (error != VRCNN_ERROR_LIMIT && error != VRCNN_ERROR_OVERFLOW)
         *fault = none;
     if (error)
@@ -286,25 +358,62 @@ VrcnnError vrcnn_model_network_info(const VrcnnModel *model, int index, VrcnnNet
     info->position = (VrcnnPosition)network->position;
     info->layers = network->layers;
     for (int i = 0; i < network->layers; i++) {
-        info->halo += network->layer[i].margin;
+        info->halo += network->layer[i].margin * (network->kind == VRCNN_JOINT ? 2 : 1);
         info->channels[i] = network->layer[i].outputs;
     }
     return VRCNN_OK;
 }
 
-int vrcnn_model_index_for_qp(const VrcnnModel *model, VrcnnPosition position, int qp)
+int vrcnn_model_network_kind(const VrcnnModel *model, int index)
 {
-    int best = VRCNN_ERROR_POSITION, best_distance = 0;
     if (!model)
         return VRCNN_ERROR_ARGUMENT;
-    if (qp < -12 || qp > 51)
-        return VRCNN_ERROR_QP;
+    return index < 0 || index >= model->networks ? (int)VRCNN_ERROR_INDEX : model->network[index].kind;
+}
+
+int vrcnn_model_network_size(const VrcnnModel *model, int index)
+{
+    if (!model)
+        return VRCNN_ERROR_ARGUMENT;
+    return index < 0 || index >= model->networks ? (int)VRCNN_ERROR_INDEX : model->network[index].size;
+}
+
+int vrcnn_model_network_heads(const VrcnnModel *model, int index)
+{
+    if (!model)
+        return VRCNN_ERROR_ARGUMENT;
+    return index < 0 || index >= model->networks ? (int)VRCNN_ERROR_INDEX : model->network[index].heads;
+}
+
+/* The nearest of those that `size` allows: one size, or any if it is negative. */
+static int nearest(const VrcnnModel *model, VrcnnPosition position, int kind, int size, int qp)
+{
+    int best = VRCNN_ERROR_POSITION, best_distance = 0;
     for (int i = 0; i < model->networks; i++) {
-        const int distance = abs(model->network[i].nominal_qp - qp);
-        if (model->network[i].position == (int)position && (best < 0 || distance < best_distance)) {
+        const VrcnnNetwork *network = model->network + i;
+        const int distance = abs(network->nominal_qp - qp);
+        if (network->position == (int)position && network->kind == kind && (size < 0 || network->size == size) &&
+            (best < 0 || distance < best_distance)) {
             best = i;
             best_distance = distance;
         }
     }
     return best;
+}
+
+int vrcnn_model_find(const VrcnnModel *model, VrcnnPosition position, VrcnnKind kind, VrcnnSize size, int qp)
+{
+    if (!model)
+        return VRCNN_ERROR_ARGUMENT;
+    if (qp < -12 || qp > 51)
+        return VRCNN_ERROR_QP;
+    const int of_size = nearest(model, position, (int)kind, (int)size, qp);
+    return of_size >= 0 ? of_size : nearest(model, position, (int)kind, -1, qp);
+}
+
+int vrcnn_model_index_for_qp(const VrcnnModel *model, VrcnnPosition position, int qp)
+{
+    if (!model)
+        return VRCNN_ERROR_ARGUMENT;
+    return qp < -12 || qp > 51 ? (int)VRCNN_ERROR_QP : nearest(model, position, VRCNN_LUMA, -1, qp);
 }

@@ -190,6 +190,8 @@ static VrcnnError open_networks(VrcnnReceiver *receiver, const VrcnnSideinfo *in
     for (int i = 0; i < VRCNN_MAX_CHOICES && i < info->networks && !error; i++)
         if (info->index[i] >= receiver->model->networks)
             error = VRCNN_ERROR_INDEX;
+        else if (receiver->model->network[info->index[i]].kind != VRCNN_LUMA)
+            error = VRCNN_ERROR_KIND; /* version 1 knows luma only */
     return error;
 }
 

@@ -21,10 +21,10 @@ static inline int32_t vrcnn_round_multiply(int32_t t, int32_t multiplier)
     return (t * multiplier + (INT32_C(1) << 14)) >> 15;
 }
 
-/* A hidden layer's output, 0..127. */
-static inline uint8_t vrcnn_requant_hidden(int32_t acc, int shift, int32_t multiplier)
+/* A hidden layer's output, 0..127; added: of the layer that it adds. */
+static inline uint8_t vrcnn_requant_hidden(int32_t acc, int shift, int32_t multiplier, int32_t added)
 {
-    const int32_t v = vrcnn_round_multiply(vrcnn_preshift(acc, shift), multiplier);
+    const int32_t v = vrcnn_round_multiply(vrcnn_preshift(acc, shift), multiplier) + added;
     return (uint8_t)(v < 0 ? 0 : v > 127 ? 127 : v);
 }
 

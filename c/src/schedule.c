@@ -8,15 +8,18 @@
 
 enum { MIN_BAND_ROWS = 32 }; /* lower bands would compute more again than they share */
 
-/* 0 outside the map. */
+/* Luma's filter, 0..3, and four times chroma's; 0 outside the maps. */
 static int unit_at(const VrcnnSchedule *schedule, int column, int row)
 {
     const VrcnnGrid *grid = &schedule->grid;
-    const int is_inside = row >= 0 && row < grid->rows && column >= 0 && column < grid->columns;
-    return is_inside ? schedule->units->unit[row * grid->columns + column] : 0;
+    const VrcnnChoices *choices = schedule->choices;
+    const int unit = row * grid->columns + column;
+    if (row < 0 || row >= grid->rows || column < 0 || column >= grid->columns)
+        return 0;
+    return (choices->luma ? choices->luma[unit] : 0) + 4 * (choices->chroma ? choices->chroma[unit] : 0);
 }
 
-/* How many units of one network follow each other from this one on; 0 if a run does not begin here. */
+/* How many units of the same filters follow each other from this one on; 0 if a run does not begin here. */
 static int run_length(const VrcnnSchedule *schedule, int column, int row)
 {
     const int unit = unit_at(schedule, column, row);
@@ -44,11 +47,11 @@ static int next_rectangle(VrcnnSchedule *schedule)
             const int unit = unit_at(schedule, column, row);
             int end = row + 1;
             schedule->column += length ? length : 1;
-            if (unit < 1 || !length || is_below_its_like(schedule, column, row, length))
+            if (!unit || !length || is_below_its_like(schedule, column, row, length))
                 continue;
             while (run_length(schedule, column, end) == length && is_below_its_like(schedule, column, end, length))
                 end++;
-            schedule->index = schedule->units->index[unit - 1];
+            schedule->code = unit;
             schedule->rectangle.x = column * size;
             schedule->rectangle.y = row * size;
             schedule->rectangle.width = smaller((column + length) * size, schedule->width) - schedule->rectangle.x;
@@ -58,62 +61,83 @@ static int next_rectangle(VrcnnSchedule *schedule)
     return 0;
 }
 
-/* As many bands as the rectangle's share of all samples is worth threads. */
-static void start_rectangle(VrcnnSchedule *schedule)
+/* Begins with what is left of the rectangle's filters: the one for luma, and for chroma too if it is the same there; then chroma's. 0 if
+ * nothing is. */
+static int start_filter(VrcnnSchedule *schedule)
 {
-    const VrcnnRegion rectangle = schedule->rectangle;
-    const int64_t samples = (int64_t)rectangle.width * rectangle.height;
-    int bands = (int)((samples * schedule->threads + schedule->samples - 1) / schedule->samples);
-    bands = smaller(bands, (rectangle.height + MIN_BAND_ROWS - 1) / MIN_BAND_ROWS);
-    const int rows = (rectangle.height + bands - 1) / bands;
-    schedule->band_rows = up_to_multiple(rows, VRCNN_ROWS);
-    schedule->rest = rectangle;
-    schedule->rest.height = smaller(schedule->band_rows, rectangle.height);
+    VrcnnPiece *piece = &schedule->piece;
+    const int luma = schedule->code % 4, chroma = schedule->code / 4, code = luma ? luma : chroma;
+    if (!code)
+        return 0;
+    piece->filter = code - 1;
+    piece->writes_luma = luma > 0;
+    piece->writes_chroma = chroma == code;
+    schedule->code -= (piece->writes_luma ? luma : 0) + (piece->writes_chroma ? 4 * chroma : 0);
+    return 1;
 }
 
-void vrcnn_schedule_start(VrcnnSchedule *schedule, const VrcnnPipeline *pipelines, int threads, int index, VrcnnRegion region,
-                          const VrcnnUnits *units, int width, int height)
+/* As many bands as the rectangle's share of all samples is worth threads. */
+static void start_bands(VrcnnSchedule *schedule)
+{
+    const VrcnnRegion rectangle = schedule->rectangle;
+    const int site = schedule->pipelines[schedule->choices->index[schedule->piece.filter]].is_joint ? 2 : 1;
+    const VrcnnRegion sites = {rectangle.x / site, rectangle.y / site, (rectangle.width + site - 1) / site,
+                               (rectangle.height + site - 1) / site};
+    const int64_t samples = (int64_t)rectangle.width * rectangle.height;
+    int bands = (int)((samples * schedule->threads + schedule->samples - 1) / schedule->samples);
+    bands = smaller(bands, (sites.height + MIN_BAND_ROWS - 1) / MIN_BAND_ROWS);
+    const int rows = (sites.height + bands - 1) / bands;
+    schedule->band_rows = up_to_multiple(rows, VRCNN_ROWS);
+    schedule->piece.region = sites;
+    schedule->rest = sites;
+    schedule->rest.height = smaller(schedule->band_rows, sites.height);
+}
+
+void vrcnn_schedule_start(VrcnnSchedule *schedule, const VrcnnPipeline *pipelines, int threads, const VrcnnChoices *choices, int width,
+                          int height)
 {
     memset(schedule, 0, sizeof *schedule);
     schedule->pipelines = pipelines;
     schedule->threads = threads;
-    schedule->units = units;
+    schedule->choices = choices;
     schedule->width = width;
     schedule->height = height;
-    if (!units) {
-        schedule->index = index;
-        schedule->rectangle = region;
-        schedule->samples = (int64_t)region.width * region.height;
-        start_rectangle(schedule);
+    if (!choices->unit_size) {
+        schedule->rectangle = choices->region;
+        schedule->samples = (int64_t)choices->region.width * choices->region.height;
+        schedule->code = 1 + 4;
+        start_filter(schedule);
+        start_bands(schedule);
         return;
     }
-    schedule->grid = vrcnn_grid(width, height, units->unit_size);
+    schedule->grid = vrcnn_grid(width, height, choices->unit_size);
     while (next_rectangle(schedule))
         schedule->samples += (int64_t)schedule->rectangle.width * schedule->rectangle.height;
     schedule->column = 0;
     schedule->row = 0;
+    schedule->code = 0;
     memset(&schedule->rectangle, 0, sizeof schedule->rectangle);
 }
 
-int vrcnn_schedule_next(VrcnnSchedule *schedule, VrcnnRegion *piece, int *index)
+int vrcnn_schedule_next(VrcnnSchedule *schedule, VrcnnPiece *piece)
 {
-    const VrcnnRegion *rectangle = &schedule->rectangle;
+    const VrcnnRegion *sites = &schedule->piece.region;
     VrcnnRegion *rest = &schedule->rest;
     if (!rest->width) {
-        rest->x = rectangle->x;
-        rest->width = rectangle->width;
+        rest->x = sites->x;
+        rest->width = sites->width;
         rest->y += rest->height;
-        rest->height = smaller(schedule->band_rows, rectangle->y + rectangle->height - rest->y);
+        rest->height = smaller(schedule->band_rows, sites->y + sites->height - rest->y);
     }
     if (rest->height <= 0) {
-        if (!schedule->units || !next_rectangle(schedule))
+        if (!start_filter(schedule) && !(schedule->choices->unit_size && next_rectangle(schedule) && start_filter(schedule)))
             return 0;
-        start_rectangle(schedule);
+        start_bands(schedule);
     }
-    *piece = *rest;
-    piece->width = vrcnn_strip_width(schedule->pipelines + schedule->index, *rest);
-    *index = schedule->index;
-    rest->x += piece->width;
-    rest->width -= piece->width;
+    *piece = schedule->piece;
+    piece->region = *rest;
+    piece->region.width = vrcnn_strip_width(schedule->pipelines + schedule->choices->index[piece->filter], *rest);
+    rest->x += piece->region.width;
+    rest->width -= piece->region.width;
     return 1;
 }

@@ -1,34 +1,16 @@
-/* Contexts: checks what callers give, holds the memory, and has the threads run the engine on the pieces of a picture.
+/* Contexts: a model set made ready for kernels, and all memory that filtering needs.
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include "vrcnn/vrcnn.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "conv.h"
-#include "engine.h"
+#include "context.h"
 #include "integers.h"
 #include "model.h"
-#include "plane.h"
-#include "pool.h"
-#include "schedule.h"
 #include "settings.h"
-#include "units.h"
 
 enum { ALIGNMENT = 64 };
-
-struct VrcnnContext {
-    void *block; /* as malloc gave it: the context and all that it points to */
-    size_t memory;
-    VrcnnKernelTable table;
-    int networks;
-    VrcnnPipeline *pipeline;
-    uint8_t *zeros;
-    uint8_t *worker_memory; /* of all threads */
-    size_t worker_bytes;    /* of each */
-    VrcnnPool pool;
-    pthread_mutex_t mutex; /* of the schedule of the picture in work */
-};
 
 /* Hands out one block of memory piece by piece; without a block it only counts. */
 typedef struct Arena {
@@ -72,7 +54,7 @@ const char *vrcnn_strerror(int error)
     case VRCNN_ERROR_KERNEL_UNSUPPORTED: return "this kernel is not available in this build or on this CPU";
     case VRCNN_ERROR_INDEX: return "the model set has no network of this index";
     case VRCNN_ERROR_LAYER: return "the network has no hidden layer of this number";
-    case VRCNN_ERROR_SCALE: return "the output scale is outside 1..10";
+    case VRCNN_ERROR_SCALE: return "the output scale is outside 1..10, or a weight of two heads outside -5..10";
     case VRCNN_ERROR_BIT_DEPTH: return "the bit depth is outside 8..10";
     case VRCNN_ERROR_PLANE: return "a plane has an impossible size, stride or sample size, or dst and src do not match";
     case VRCNN_ERROR_REGION: return "the region is empty or not inside the picture";
@@ -88,6 +70,7 @@ const char *vrcnn_strerror(int error)
     case VRCNN_ERROR_SIDEINFO_LOST: return "the first slice segment of a picture, which has the side information, is lost";
     case VRCNN_ERROR_SIDEINFO_MODEL: return "the stream's model set is neither built in nor the one given";
     case VRCNN_ERROR_SIDEINFO_SAO: return "the picture has both luma SAO and a network before deblocking";
+    case VRCNN_ERROR_KIND: return "the network is of another kind (luma, joint) than the call filters with";
     default: return "unknown error";
     }
 }
@@ -121,15 +104,21 @@ VrcnnError vrcnn_read_settings(VrcnnSettings *known, const VrcnnSettings *given)
     return VRCNN_OK;
 }
 
-/* The layers of one network; their weights are packed once there is memory. biases: room for VRCNN_MAX_CHANNELS of each branch. */
-static void open_layer(VrcnnConvLayer *to, const VrcnnKernelTable *table, const VrcnnLayer *from, Arena *arena, int32_t *biases)
+/* A layer; its weights are packed once there is memory. heads: of a joint network's last layer, else 0. biases: room for VRCNN_MAX_CHANNELS
+ * of each branch. */
+static void open_layer(VrcnnConvLayer *to, const VrcnnKernelTable *table, const VrcnnLayer *from, int is_last, int heads, Arena *arena,
+                       int32_t *biases)
 {
     to->inputs = from->inputs;
     to->outputs = from->outputs;
     to->radius = from->margin;
     to->branches = from->branches;
-    to->src_pitch = from->inputs == 1 ? 1 : up_to_multiple(from->inputs, table->channel_multiple);
-    to->dst_pitch = from->outputs == 1 ? 0 : up_to_multiple(from->outputs, table->channel_multiple);
+    to->added = from->added;
+    to->heads = heads;
+    to->src_pitch = from->inputs == 1                    ? 1
+                    : from->inputs == VRCNN_JOINT_INPUTS ? VRCNN_JOINT_PITCH
+                                                         : up_to_multiple(from->inputs, table->channel_multiple);
+    to->dst_pitch = is_last ? 0 : up_to_multiple(from->outputs, table->channel_multiple);
     for (int b = 0; b < from->branches; b++) {
         const VrcnnBranch *branch = from->branch + b;
         const VrcnnConv conv = {branch->kernel_size, branch->outputs, branch->shift, branch->multiplier};
@@ -161,8 +150,11 @@ static VrcnnContext *lay_out(Arena *arena, const VrcnnKernelTable *table, const 
         const VrcnnNetwork *from = model->network + n;
         VrcnnPipeline *pipeline = pipelines ? pipelines + n : plan;
         pipeline->layers = from->layers;
-        for (int i = 0; i < from->layers; i++)
-            open_layer(pipeline->layer + i, table, from->layer + i, arena, biases);
+        pipeline->is_joint = from->kind == VRCNN_JOINT;
+        for (int i = 0; i < from->layers; i++) {
+            const int is_last = i == from->layers - 1;
+            open_layer(pipeline->layer + i, table, from->layer + i, is_last, is_last && pipeline->is_joint ? from->heads : 0, arena, biases);
+        }
         vrcnn_pipeline_plan(pipeline, table);
         memory = larger_size(memory, pipeline->memory);
         zeros = larger_size(zeros, pipeline->zeros);
@@ -172,6 +164,8 @@ static VrcnnContext *lay_out(Arena *arena, const VrcnnKernelTable *table, const 
     if (context) {
         context->table = *table;
         context->networks = model->networks;
+        for (int n = 0; n < model->networks; n++)
+            context->heads[n] = model->network[n].heads;
         context->pipeline = pipelines;
         context->zeros = no_samples;
         context->worker_memory = worker_memory;
@@ -181,6 +175,16 @@ static VrcnnContext *lay_out(Arena *arena, const VrcnnKernelTable *table, const 
         memset(worker_memory, 0, memory * (size_t)threads);
     }
     return context;
+}
+
+/* Whether a network is joint or has layers that add. */
+static int needs_joint(const VrcnnModel *model)
+{
+    for (int n = 0; n < model->networks; n++)
+        for (int i = 0; i < model->network[n].layers; i++)
+            if (model->network[n].kind == VRCNN_JOINT || model->network[n].layer[i].added)
+                return 1;
+    return 0;
 }
 
 VrcnnError vrcnn_open(VrcnnContext **out, const VrcnnModel *model, const VrcnnSettings *settings)
@@ -197,6 +201,8 @@ VrcnnError vrcnn_open(VrcnnContext **out, const VrcnnModel *model, const VrcnnSe
     if ((error = vrcnn_read_settings(&known, settings)) || (error = vrcnn_kernel_table(&table, known.kernel)))
         return error;
     const int threads = known.threads;
+    if (!table.conv_joint && needs_joint(model))
+        return VRCNN_ERROR_KERNEL_UNSUPPORTED;
     lay_out(&arena, &table, model, threads, &plan);
     void *block = arena.overflow ? NULL : malloc(arena.used + ALIGNMENT);
     if (!block)
@@ -242,162 +248,4 @@ int vrcnn_context_threads(const VrcnnContext *context)
 size_t vrcnn_context_memory(const VrcnnContext *context)
 {
     return context ? context->memory : 0;
-}
-
-static int is_inside(VrcnnRegion region, const VrcnnConstPlane *plane)
-{
-    return region.x >= 0 && region.y >= 0 && region.width >= 1 && region.height >= 1 && region.x < plane->width &&
-           region.y < plane->height && region.width <= plane->width - region.x && region.height <= plane->height - region.y;
-}
-
-/* What the threads of a context do together. */
-typedef struct Job {
-    VrcnnContext *context;
-    VrcnnWork work; /* what all pieces share */
-    VrcnnSchedule schedule;
-} Job;
-
-static void run_job(void *argument, int worker)
-{
-    Job *job = argument;
-    VrcnnContext *context = job->context;
-    VrcnnWork work = job->work;
-    int index;
-    if (context->table.begin)
-        context->table.begin();
-    for (;;) {
-        pthread_mutex_lock(&context->mutex);
-        const int more = vrcnn_schedule_next(&job->schedule, &work.region, &index);
-        pthread_mutex_unlock(&context->mutex);
-        if (!more)
-            break;
-        work.pipeline = context->pipeline + index;
-        vrcnn_engine_run(&work, context->worker_memory + (size_t)worker * context->worker_bytes, context->zeros);
-    }
-    if (context->table.end)
-        context->table.end();
-}
-
-/* Either units, or `index` on the region; work->src and where the results go are set. */
-static void run(VrcnnContext *context, const VrcnnWork *work, int index, VrcnnRegion region, const VrcnnUnits *units)
-{
-    Job job;
-    job.context = context;
-    job.work = *work;
-    job.work.table = &context->table;
-    vrcnn_schedule_start(&job.schedule, context->pipeline, context->pool.threads, index, region, units, work->src->width,
-                         work->src->height);
-    vrcnn_pool_run(&context->pool, run_job, &job);
-}
-
-/* What filtering a picture needs, whatever its part. */
-static VrcnnError check_picture(VrcnnExtent *written, const VrcnnPlane *dst, const VrcnnConstPlane *src, int scale)
-{
-    VrcnnError error;
-    VrcnnExtent read;
-    if (scale < 1 || scale > 10)
-        return VRCNN_ERROR_SCALE;
-    const VrcnnConstPlane dst_to_read = vrcnn_reading(dst);
-    if ((error = vrcnn_check_plane(&read, src)) || (error = vrcnn_check_plane(written, &dst_to_read)))
-        return error;
-    if (!vrcnn_is_alike(&dst_to_read, src))
-        return VRCNN_ERROR_PLANE;
-    return vrcnn_overlap(read, *written) ? VRCNN_ERROR_OVERLAP : VRCNN_OK;
-}
-
-static VrcnnError filter(VrcnnContext *context, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src,
-                         const VrcnnRegion *wanted)
-{
-    VrcnnWork work = {0};
-    VrcnnError error;
-    VrcnnExtent written;
-    if (!context || !dst || !src)
-        return VRCNN_ERROR_ARGUMENT;
-    if (index < 0 || index >= context->networks)
-        return VRCNN_ERROR_INDEX;
-    if ((error = check_picture(&written, dst, src, scale)))
-        return error;
-    const VrcnnRegion whole = {0, 0, src->width, src->height}, region = wanted ? *wanted : whole;
-    if (!is_inside(region, src))
-        return VRCNN_ERROR_REGION;
-    work.src = src;
-    work.dst = dst;
-    work.scale = scale;
-    run(context, &work, index, region, NULL);
-    return VRCNN_OK;
-}
-
-VrcnnError vrcnn_filter_picture(VrcnnContext *context, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src)
-{
-    return filter(context, index, scale, dst, src, NULL);
-}
-
-VrcnnError vrcnn_filter_region(VrcnnContext *context, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src, int x, int y,
-                               int width, int height)
-{
-    const VrcnnRegion region = {x, y, width, height};
-    return filter(context, index, scale, dst, src, &region);
-}
-
-VrcnnError vrcnn_filter_units(VrcnnContext *context, const VrcnnUnits *units, const VrcnnPlane *dst, const VrcnnConstPlane *src)
-{
-    const VrcnnRegion none = {0, 0, 0, 0};
-    VrcnnWork work = {0};
-    VrcnnError error;
-    VrcnnExtent written;
-    if (!context || !units || !units->unit || !dst || !src)
-        return VRCNN_ERROR_ARGUMENT;
-    if (vrcnn_unit_size_index(units->unit_size) < 0 || units->networks < 1 || units->networks > VRCNN_MAX_CHOICES)
-        return VRCNN_ERROR_UNITS;
-    for (int i = 0; i < units->networks; i++)
-        if (units->index[i] < 0 || units->index[i] >= context->networks)
-            return VRCNN_ERROR_INDEX;
-    if ((error = check_picture(&written, dst, src, units->scale)))
-        return error;
-    const VrcnnGrid grid = vrcnn_grid(src->width, src->height, units->unit_size);
-    const uintptr_t first = (uintptr_t)units->unit;
-    const VrcnnExtent map = {first, first + (size_t)grid.count};
-    if (vrcnn_overlap(written, map))
-        return VRCNN_ERROR_OVERLAP;
-    for (int i = 0; i < grid.count; i++)
-        if (units->unit[i] > units->networks)
-            return VRCNN_ERROR_UNITS;
-    work.src = src;
-    work.dst = dst;
-    work.scale = units->scale;
-    run(context, &work, 0, none, units);
-    return VRCNN_OK;
-}
-
-VrcnnError vrcnn_filter_layer(VrcnnContext *context, int index, int layer, uint8_t *dst, ptrdiff_t dst_stride, const VrcnnConstPlane *src,
-                              int x, int y, int width, int height)
-{
-    const VrcnnRegion region = {x, y, width, height};
-    VrcnnWork work = {0};
-    VrcnnError error;
-    VrcnnExtent read, written;
-    if (!context || !dst || !src)
-        return VRCNN_ERROR_ARGUMENT;
-    if (index < 0 || index >= context->networks)
-        return VRCNN_ERROR_INDEX;
-    const VrcnnPipeline *pipeline = context->pipeline + index;
-    if (layer < 0 || layer >= pipeline->layers - 1)
-        return VRCNN_ERROR_LAYER;
-    if ((error = vrcnn_check_plane(&read, src)))
-        return error;
-    if (!is_inside(region, src))
-        return VRCNN_ERROR_REGION;
-    const size_t channels = (size_t)pipeline->layer[layer].outputs;
-    if ((error = vrcnn_find_extent(&written, dst, dst_stride, (size_t)width * channels, height)))
-        return error;
-    if (vrcnn_overlap(read, written))
-        return VRCNN_ERROR_OVERLAP;
-    work.src = src;
-    work.values = dst;
-    work.values_stride = dst_stride;
-    work.layer = layer;
-    work.x = x;
-    work.y = y;
-    run(context, &work, index, region, NULL);
-    return VRCNN_OK;
 }

@@ -594,8 +594,10 @@ static int check_call(Kernel *kernel, const Case *c, const VrcnnConvLayer *layer
 
     if (c->is_last)
         table->conv_last(residual, src, columns, layer, c->shift, c->multiplier, scratch);
+    else if (c->is_first)
+        table->conv_first(dst, src, columns, layer, scratch);
     else
-        (c->is_first ? table->conv_first : table->conv_hidden)(dst, src, columns, layer, scratch);
+        table->conv_hidden(dst, src, NULL, columns, layer, scratch);
 
     kernel->calls++;
     kernel->values += (unsigned long long)VRCNN_ROWS * (unsigned)columns * (unsigned)layer->outputs;

@@ -72,10 +72,11 @@ static void conv_first(uint8_t *const *dst, const uint8_t *const *src, int colum
     spoil_rows(dst, columns, layer);
 }
 
-static void conv_hidden(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch)
+static void conv_hidden(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
+                        const VrcnnConvLayer *layer, void *scratch)
 {
     watch_sources(src, columns, layer);
-    scalar.conv_hidden(dst, src, columns, layer, scratch);
+    scalar.conv_hidden(dst, src, added, columns, layer, scratch);
     spoil_rows(dst, columns, layer);
 }
 
@@ -168,7 +169,8 @@ static void check_network(const TNetwork *n, int width, int height, int block_co
     uint16_t *samples = make_samples(width, height, 8, RANDOM_SAMPLES), *wanted = get((size_t)(width * height) * sizeof *wanted);
     uint16_t *got = get((size_t)(width * height) * sizeof *got);
     const VrcnnPlane dst = {got, (ptrdiff_t)width * 2, width, height, 8, 2}, from = {samples, (ptrdiff_t)width * 2, width, height, 8, 2};
-    const VrcnnConstPlane src = constant(&from);
+    const VrcnnConstPlane src[3] = {constant(&from), {0}, {0}};
+    const VrcnnWeights weights = {{8}, {0}};
     pipeline = &p;
     memory = work_memory;
     zeros = no_samples;
@@ -184,7 +186,8 @@ static void check_network(const TNetwork *n, int width, int height, int block_co
         while (rest.width > 0) {
             VrcnnRegion strip = rest;
             strip.width = vrcnn_strip_width(&p, rest);
-            const VrcnnWork work = {.table = &table, .pipeline = &p, .src = &src, .region = strip, .scale = 8, .dst = &dst};
+            const VrcnnWork work = {
+                .table = &table, .pipeline = &p, .src = src, .dst = &dst, .writes_luma = 1, .region = strip, .weights = &weights};
             vrcnn_engine_run(&work, work_memory, no_samples);
             rest.x += strip.width;
             rest.width -= strip.width;

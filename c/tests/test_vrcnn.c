@@ -65,7 +65,7 @@ static void test_small_things(void)
     for (int i = 0; i >= VRCNN_ERROR_SIDEINFO_SAO; i--)
         for (int j = i + 1; j <= 1; j++)
             check(strcmp(vrcnn_strerror(i), vrcnn_strerror(j)) != 0, __FILE__, __LINE__, "errors %d and %d have one text", i, j);
-    CHECK(!strcmp(vrcnn_strerror(VRCNN_ERROR_SIDEINFO_SAO - 1), vrcnn_strerror(1)));
+    CHECK(!strcmp(vrcnn_strerror(VRCNN_ERROR_KIND - 1), vrcnn_strerror(1)));
     for (; vrcnn_kernel_name(count); count++)
         CHECK(count < 9 && !strcmp(vrcnn_kernel_name(count), words[count]) && vrcnn_kernel_by_name(words[count]) == count);
     CHECK(count == 9);
@@ -238,7 +238,7 @@ static void test_model_refusals(void)
     for (int i = 0; i < 8; i++)
         REFUSE((size_t)i, f.data[i] ^ 1u, 1, VRCNN_ERROR_NOT_A_MODEL, "");
     REFUSE(8, 0, 2, VRCNN_ERROR_VERSION, "");
-    REFUSE(8, 2, 2, VRCNN_ERROR_VERSION, "");
+    REFUSE(8, 3, 2, VRCNN_ERROR_VERSION, "");
     REFUSE(8, 257, 2, VRCNN_ERROR_VERSION, "");
     REFUSE(10, 0, 2, VRCNN_ERROR_LIMIT, "network_count");
     REFUSE(10, 33, 2, VRCNN_ERROR_LIMIT, "network_count");

@@ -1,4 +1,4 @@
-/* vrcnn-int: integer-only CNN in-loop filter for HEVC luma. What is computed: SPECIFICATION.md.
+/* vrcnn-int: integer-only CNN in-loop filter for HEVC. What is computed: SPECIFICATION.md.
  *
  * Rules that hold for every function:
  *  - Nothing here prints, aborts or exits. A function that can fail returns VRCNN_OK or a negative VrcnnError, and on failure has
@@ -44,6 +44,7 @@ extern "C" {
 #define VRCNN_MAX_THREADS 64     /* threads of a context */
 #define VRCNN_MAX_CHOICES 3      /* networks that the units of one picture may choose from */
 #define VRCNN_MAX_UNITS 65536    /* units of a map: the largest picture in the smallest units */
+#define VRCNN_MAX_HEADS 2        /* residuals that a joint network may give for each sample */
 #define VRCNN_SCALE_TRAINED 8    /* the output scale that leaves the residual as it was trained */
 
 typedef enum VrcnnError {
@@ -78,7 +79,8 @@ typedef enum VrcnnError {
     VRCNN_ERROR_SIDEINFO_SPACE = -28,     /* side information: it does not fit into a slice header extension; take larger units */
     VRCNN_ERROR_SIDEINFO_LOST = -29,      /* side information: the first slice segment of a picture, which has it, is lost */
     VRCNN_ERROR_SIDEINFO_MODEL = -30,     /* side information: its model set is neither built in nor the one that was given */
-    VRCNN_ERROR_SIDEINFO_SAO = -31        /* side information: a network before deblocking in a picture with luma SAO */
+    VRCNN_ERROR_SIDEINFO_SAO = -31,       /* side information: a network before deblocking in a picture with luma SAO */
+    VRCNN_ERROR_KIND = -32                /* the network is of another kind than the call filters with */
 } VrcnnError;
 
 /* Sets of kernels, numbered from 0 without gaps. Every one of them gives the same bits. */
@@ -97,6 +99,12 @@ typedef enum VrcnnKernel {
 /* Where in the codec a network's input samples are taken. */
 typedef enum VrcnnPosition { VRCNN_BEFORE_DEBLOCKING = 0, VRCNN_AFTER_SAO = 1 } VrcnnPosition;
 
+/* What a network filters: luma by itself, or luma and 4:2:0 chroma together. */
+typedef enum VrcnnKind { VRCNN_LUMA = 0, VRCNN_JOINT = 1 } VrcnnKind;
+
+/* What a network costs, in words. */
+typedef enum VrcnnSize { VRCNN_FAST = 0, VRCNN_BEST = 1 } VrcnnSize;
+
 /* Bits of vrcnn_cpu_flags. */
 enum {
     VRCNN_CPU_AVX2 = 1 << 0,
@@ -113,7 +121,7 @@ typedef struct VrcnnModel VrcnnModel;
 /* A model set made ready for one kind of kernel, with all the memory that filtering needs. */
 typedef struct VrcnnContext VrcnnContext;
 
-/* A luma plane. data points to the sample at the top left; row y begins y * stride bytes on (stride may be negative, and odd).
+/* A plane of samples. data points to the sample at the top left; row y begins y * stride bytes on (stride may be negative, and odd).
  * Samples of two bytes are in the machine's byte order. |stride| is at least width * bytes_per_sample unless height is 1. */
 typedef struct VrcnnPlane {
     void *data;
@@ -148,6 +156,22 @@ typedef struct VrcnnUnits {
     const uint8_t *unit;          /* in raster scan, ceil(width / unit_size) a row: 0 no network, n: index[n - 1] */
 } VrcnnUnits;
 
+/* c_h of SPECIFICATION.md for luma and for chroma: one for each head of the network, the rest is ignored. 1..10 if it has one head
+ * (VRCNN_SCALE_TRAINED: as trained), -5..10 if it has two. */
+typedef struct VrcnnWeights {
+    int luma[VRCNN_MAX_HEADS], chroma[VRCNN_MAX_HEADS];
+} VrcnnWeights;
+
+/* Maps of square units for luma and for chroma, each with its filter or none. */
+typedef struct VrcnnPlaneUnits {
+    int unit_size;                           /* luma samples: 64, 128, 256 or 512 */
+    int filters;                             /* 1..3 */
+    int index[VRCNN_MAX_CHOICES];            /* of their networks in the set; the same network may be there with other weights */
+    VrcnnWeights weights[VRCNN_MAX_CHOICES]; /* of each */
+    const uint8_t *luma;   /* in raster scan, ceil(luma width / unit_size) a row: 0 no filter, n: index[n - 1]; NULL: none anywhere */
+    const uint8_t *chroma; /* the same for Cb and Cr; may be luma's map itself */
+} VrcnnPlaneUnits;
+
 /* What vrcnn_model_load objects to. A number is -1 where it does not apply. */
 typedef struct VrcnnFault {
     int network, layer, branch, channel;
@@ -159,7 +183,7 @@ typedef struct VrcnnNetworkInfo {
     int nominal_qp;
     VrcnnPosition position;
     int layers;                     /* the last one included */
-    int halo;                       /* samples on each side that a filtered sample depends on */
+    int halo;                       /* luma samples on each side that a filtered sample depends on */
     int channels[VRCNN_MAX_LAYERS]; /* output channels of each layer, 0 beyond the last */
 } VrcnnNetworkInfo;
 
@@ -208,8 +232,17 @@ VRCNN_API int vrcnn_model_networks(const VrcnnModel *model);
 /* VRCNN_ERROR_ARGUMENT, VRCNN_ERROR_INDEX. */
 VRCNN_API VrcnnError vrcnn_model_network_info(const VrcnnModel *model, int index, VrcnnNetworkInfo *info);
 
-/* The index of the network that an encoder uses for this QP unless it knows better, or a negative error:
- * VRCNN_ERROR_ARGUMENT; VRCNN_ERROR_QP; VRCNN_ERROR_POSITION: not a position, or no network of the set is meant for it. */
+/* VRCNN_LUMA or VRCNN_JOINT; VRCNN_FAST or VRCNN_BEST; 1 or 2; or VRCNN_ERROR_ARGUMENT, VRCNN_ERROR_INDEX. */
+VRCNN_API int vrcnn_model_network_kind(const VrcnnModel *model, int index);
+VRCNN_API int vrcnn_model_network_size(const VrcnnModel *model, int index);
+VRCNN_API int vrcnn_model_network_heads(const VrcnnModel *model, int index);
+
+/* The index of the network of a kind that an encoder uses for this QP unless it knows better: of the size, or of the other one if there is
+ * none; or a negative error as of vrcnn_model_index_for_qp. */
+VRCNN_API int vrcnn_model_find(const VrcnnModel *model, VrcnnPosition position, VrcnnKind kind, VrcnnSize size, int qp);
+
+/* The index of the luma network that an encoder uses for this QP unless it knows better, or a negative error:
+ * VRCNN_ERROR_ARGUMENT; VRCNN_ERROR_QP; VRCNN_ERROR_POSITION: not a position, or no luma network of the set is meant for it. */
 VRCNN_API int vrcnn_model_index_for_qp(const VrcnnModel *model, VrcnnPosition position, int qp);
 
 /* Takes all memory that filtering will need. settings may be NULL (defaults). Keeps no reference to model or settings. The caller closes
@@ -233,7 +266,7 @@ VRCNN_API size_t vrcnn_context_memory(const VrcnnContext *context);
 /* Filters a whole picture with network `index` and output scale 1..10 (8: as trained). dst and src have the same width, height and bit
  * depth; their bytes per sample may differ. They may not overlap: the memory from a plane's first to its last sample, whatever lies
  * between its rows, counts as the plane's. Only samples are written, not what lies between rows. Allocates nothing.
- * VRCNN_ERROR_ARGUMENT, INDEX, SCALE, PLANE, BIT_DEPTH, OVERLAP; dst is untouched after any of them. */
+ * VRCNN_ERROR_ARGUMENT, INDEX, KIND (not a luma network), SCALE, PLANE, BIT_DEPTH, OVERLAP; dst is untouched after any of them. */
 VRCNN_API VrcnnError vrcnn_filter_picture(VrcnnContext *context, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src);
 
 /* As vrcnn_filter_picture, but writes only the samples of the region, with the bits that the whole picture would give there. dst and src
@@ -245,6 +278,31 @@ VRCNN_API VrcnnError vrcnn_filter_region(VrcnnContext *context, int index, int s
  * without one dst is untouched. The map may not lie in dst's memory. Allocates nothing. VRCNN_ERROR_ARGUMENT (also units->unit), UNITS,
  * INDEX, SCALE, PLANE, BIT_DEPTH, OVERLAP; dst is untouched after any of them. */
 VRCNN_API VrcnnError vrcnn_filter_units(VrcnnContext *context, const VrcnnUnits *units, const VrcnnPlane *dst, const VrcnnConstPlane *src);
+
+/* Pictures of three planes: luma, Cb, Cr, in this order. In src a luma plane is needed; Cb and Cr are those of 4:2:0, half of luma's width and
+ * height rounded up, of one bit depth, which may differ from luma's; or both are absent (data NULL), which is how pictures of 4:0:0, 4:2:2,
+ * 4:4:4, and those with chroma of another depth than 8..10 are filtered. In dst any plane may be absent and is then not written, but not
+ * all; those that are there are like src's. No plane of dst may overlap any other plane. Networks of either kind serve; one of the kind luma
+ * reads and writes luma alone, so Cb and Cr are absent from dst then (VRCNN_ERROR_KIND if not). */
+
+/* As vrcnn_filter_picture, for three planes. VRCNN_ERROR_ARGUMENT, INDEX, KIND, SCALE (a weight), PLANE, BIT_DEPTH, OVERLAP; dst is untouched
+ * after any of them. */
+VRCNN_API VrcnnError vrcnn_filter_planes(VrcnnContext *context, int index, const VrcnnWeights *weights, const VrcnnPlane dst[3],
+                                         const VrcnnConstPlane src[3]);
+
+/* As vrcnn_filter_region: x, y, width, height in luma samples. With a joint network x and y are even, and width and height are too
+ * unless the region ends with the picture. Also VRCNN_ERROR_REGION. */
+VRCNN_API VrcnnError vrcnn_filter_planes_region(VrcnnContext *context, int index, const VrcnnWeights *weights, const VrcnnPlane dst[3],
+                                                const VrcnnConstPlane src[3], int x, int y, int width, int height);
+
+/* As vrcnn_filter_units, with a map for luma and one for chroma; a plane of dst that has no map is not written. Also VRCNN_ERROR_KIND: the
+ * chroma map chooses a luma network. */
+VRCNN_API VrcnnError vrcnn_filter_planes_units(VrcnnContext *context, const VrcnnPlaneUnits *units, const VrcnnPlane dst[3],
+                                               const VrcnnConstPlane src[3]);
+
+/* As vrcnn_filter_layer; x, y, width and height count sites of 2x2 luma samples if the network is joint. */
+VRCNN_API VrcnnError vrcnn_filter_planes_layer(VrcnnContext *context, int index, int layer, uint8_t *dst, ptrdiff_t dst_stride,
+                                               const VrcnnConstPlane src[3], int x, int y, int width, int height);
 
 /* The outputs (0..127) of hidden layer 0 .. layers - 2 for a region of the picture, to find where two implementations first differ.
  * dst: height rows, dst_stride bytes apart, of width samples of as many bytes as the layer has channels (VrcnnNetworkInfo); the first

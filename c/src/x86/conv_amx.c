@@ -559,8 +559,10 @@ ALWAYS_INLINE void hidden_group(uint8_t *const *dst, const uint8_t *const *src, 
         requantize_samples(&block, 8, shifted);
 }
 
-static void conv_hidden_amx(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch)
+static void conv_hidden_amx(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
+                        const VrcnnConvLayer *layer, void *scratch)
 {
+    (void)added;
     for (int channel = 0; channel < layer->outputs; channel += GROUP)
         if (has_shift(layer))
             hidden_group(dst, src, columns, layer, channel, scratch, 1);

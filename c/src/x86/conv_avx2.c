@@ -83,8 +83,10 @@ INLINE void hidden_row(uint8_t *dst, const uint8_t *const *inputs, int groups, i
     }
 }
 
-static void conv_hidden(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch)
+static void conv_hidden(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
+                        const VrcnnConvLayer *layer, void *scratch)
 {
+    (void)added;
     const uint8_t *packed = layer->packed;
     const uint8_t **inputs = (const uint8_t **)scratch;
     int channel = 0;

@@ -213,8 +213,10 @@ INLINE void hidden_slice(uint8_t *const *dst, const uint8_t *const *src, int col
     }
 }
 
-static void conv_hidden(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch)
+static void conv_hidden(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
+                        const VrcnnConvLayer *layer, void *scratch)
 {
+    (void)added;
     const uint8_t *packed = layer->packed;
     int channel = 0;
     (void)scratch;

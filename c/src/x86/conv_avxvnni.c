@@ -61,8 +61,10 @@ INLINE void hidden_block(uint8_t *dst, ptrdiff_t dst_pitch, const uint8_t *const
     store_sums(dst, dst_pitch, &sums, COLUMNS, q);
 }
 
-static void conv_hidden(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch)
+static void conv_hidden(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
+                        const VrcnnConvLayer *layer, void *scratch)
 {
+    (void)added;
     const uint8_t *packed = layer->packed;
     int channel = 0;
     (void)scratch;

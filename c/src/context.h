@@ -1,0 +1,35 @@
+/* What a context is, for the files that filter with it.
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRCNN_SRC_CONTEXT_H
+#define VRCNN_SRC_CONTEXT_H
+
+#include "engine.h"
+#include "plane.h"
+#include "pool.h"
+#include "schedule.h"
+
+struct VrcnnContext {
+    void *block; /* as malloc gave it: the context and all that it points to */
+    size_t memory;
+    VrcnnKernelTable table;
+    int networks;
+    int heads[VRCNN_MAX_NETWORKS]; /* of each network */
+    VrcnnPipeline *pipeline;
+    uint8_t *zeros;
+    uint8_t *worker_memory; /* of all threads */
+    size_t worker_bytes;    /* of each */
+    VrcnnPool pool;
+    pthread_mutex_t mutex; /* of the schedule of the picture in work */
+};
+
+/* filter.c: has the threads run the engine on the pieces of a picture. work: its planes, or where values go; all of it checked. */
+void vrcnn_context_run(VrcnnContext *context, const VrcnnWork *work, const VrcnnChoices *choices);
+
+/* filter.c: dst, a plane of the picture src in everything, and apart from it in memory; where it is written. VRCNN_ERROR_PLANE, OVERLAP and
+ * those of vrcnn_check_plane. */
+VrcnnError vrcnn_check_written(VrcnnExtent *written, const VrcnnPlane *dst, const VrcnnConstPlane *src);
+
+/* filter.c: 1 if the region is not empty and lies in the plane. */
+int vrcnn_is_inside(VrcnnRegion region, const VrcnnConstPlane *plane);
+
+#endif
