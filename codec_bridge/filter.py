@@ -13,7 +13,18 @@ from codec_bridge.library.cuda import LEGACY_STREAM
 from codec_bridge.library.engines import ENGINES
 from codec_bridge.library.engines.base import Engine
 from codec_bridge.library.errors import ErrorCode, FilterError, refuse
-from codec_bridge.library.native import MAX_CHOICES, MAX_SIZE, MAX_THREADS, Model, NetworkInfo, Region, Units, kernel_number, kernels
+from codec_bridge.library.native import (
+    MAX_CHOICES,
+    MAX_SIZE,
+    MAX_THREADS,
+    Model,
+    NetworkInfo,
+    Region,
+    Units,
+    Weights,
+    kernel_number,
+    kernels,
+)
 from vrcnn_int.integer import UNIT_SCALE, ModelSet, Plane
 from vrcnn_int.models import builtin_path
 from vrcnn_int.network import POSITIONS
@@ -208,6 +219,36 @@ class Filter:
             index = self.index_for_qp(qp, position)
         assert index is not None
         return picture.with_luma(self.filter_plane(picture.planes[0], picture.bit_depth, index, scale))
+
+    def filter_planes(
+        self,
+        planes: Sequence[Plane],
+        bit_depths: tuple[int, int],
+        index: int,
+        luma_weights: Sequence[int] = (UNIT_SCALE,),
+        chroma_weights: Sequence[int] = (UNIT_SCALE,),
+    ) -> tuple[Plane, ...]:
+        """The filtered planes of a picture, luma and chroma together if network `index` is joint; new arrays of their shapes and dtypes.
+
+        planes: luma [height, width]; or luma and, of 4:2:0, Cb and Cr [ceil(height / 2), ceil(width / 2)], each as for filter_plane. The
+        chroma of other formats, or of depths beyond 8..10 bits, is not filtered: give luma alone. bit_depths: of luma and of chroma.
+        luma_weights, chroma_weights: c_h for each head of the network, 1..10 for one head (8: as trained), -5..10 for two
+        (c/SPECIFICATION.md, section 2). A luma network gives the chroma planes back as they are. ErrorCodes as for filter_plane.
+        """
+        self._check_index(index)
+        if len(planes) not in (1, 3):
+            raise FilterError(f"a picture has its luma plane, or luma, Cb and Cr of 4:2:0, not {len(planes)} planes", ErrorCode.PLANE)
+        samples = tuple(_samples(plane, bit_depths[number > 0]) for number, plane in enumerate(planes))
+        half = tuple((side + 1) // 2 for side in planes[0].shape)
+        if any(plane.shape != half for plane in planes[1:]):
+            raise FilterError(f"the chroma planes of {planes[0].shape} luma samples in 4:2:0 are {half}, both", ErrorCode.PLANE)
+        weights = Weights(tuple(luma_weights), tuple(chroma_weights))
+        heads = self.networks[index].heads
+        for values in weights:
+            if len(values) != heads or not all((-5 if heads > 1 else 1) <= value <= 10 for value in values):
+                refuse(ErrorCode.SCALE, f"weights {values} of {heads} head{'s' * (heads > 1)}")
+        with self._lock:
+            return self._opened().planes(samples, bit_depths, index, weights)
 
     def layer(
         self,

@@ -40,8 +40,8 @@ typedef struct VrcnnConvLayer {
     int outputs; /* of all branches together */
     int radius;  /* of the widest kernel: 0, 1, 2 */
     int branches;
-    int heads;    /* of a joint network's last layer, 0 elsewhere */
-    int added;    /* hidden layers: how many layers before it the one is whose output it adds; 0: none */
+    int heads;                /* of a joint network's last layer, 0 elsewhere */
+    int added;                /* hidden layers: how many layers before it the one is whose output it adds; 0: none */
     int src_pitch, dst_pitch; /* bytes from one sample to the next; dst_pitch is 0 in the last layer */
     VrcnnConv conv[VRCNN_MAX_BRANCHES];
     const void *packed; /* 64-byte aligned, as pack wrote it; everything that the kernels need of weights and biases */
@@ -65,8 +65,8 @@ typedef struct VrcnnMix {
  * also write anything into columns up to the next multiple of VRCNN_COLUMNS, and into the bytes between a sample's channels and its pitch,
  * but nothing else. It may read VRCNN_SLACK columns before column 0 and after the last one, rounded up: whatever it finds there, and in the
  * bytes between channels and pitch, must not matter. Samples are aligned to 64 bytes where the pitch is a multiple of 64, else to 16; rows
- * of the first layer's input (a joint network's: to VRCNN_JOINT_PITCH) and the last layer's dst to nothing more than their type. scratch: 64-byte aligned, scratch_size bytes, one for
- * each thread; nothing in it survives from call to call. */
+ * of the first layer's input (a joint network's: to VRCNN_JOINT_PITCH) and the last layer's dst to nothing more than their type. scratch:
+ * 64-byte aligned, scratch_size bytes, one for each thread; nothing in it survives from call to call. */
 typedef struct VrcnnKernelTable {
     VrcnnKernel kernel;
     int channel_multiple; /* a sample's pitch is its channels rounded up to this many bytes: 16, 32 or 64 */

@@ -87,7 +87,8 @@ static size_t scratch_size_c(const VrcnnConvLayer *layer, int columns)
     for (int b = 0; b < layer->branches; b++) {
         const VrcnnConv *conv = layer->conv + b;
         const int outputs = layer->heads ? layer->outputs : conv->outputs;
-        const size_t size = (size_t)SAMPLES * (size_t)outputs * sizeof(int32_t) + window_values(conv->kernel_size, layer->inputs) * sizeof(int16_t);
+        const size_t size =
+            (size_t)SAMPLES * (size_t)outputs * sizeof(int32_t) + window_values(conv->kernel_size, layer->inputs) * sizeof(int16_t);
         most = size > most ? size : most;
     }
     return most;
@@ -176,8 +177,7 @@ static void requant_samples(uint8_t *restrict dst, int pitch, const int32_t *res
     const int32_t multiplier = conv->multiplier;
     for (int n = 0; n < count; n++)
         for (int o = 0; o < outputs; o++)
-            dst[n * pitch + o] =
-                vrcnn_requant_hidden(sums[n * outputs + o] + bias[o], shift, multiplier, added ? added[n * pitch + o] : 0);
+            dst[n * pitch + o] = vrcnn_requant_hidden(sums[n * outputs + o] + bias[o], shift, multiplier, added ? added[n * pitch + o] : 0);
 }
 
 static void conv_hidden_c(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
@@ -269,8 +269,8 @@ static void conv_joint_c(int16_t *const *dst, const uint8_t *const *src, int col
                 for (int o = 0; o < 4; o++)
                     to[o] = mix_heads(sums + o * SAMPLES + n, bias + o, 4, heads, mix->shift[0], mix->multiplier[0]);
                 for (int o = 0; o < 2; o++)
-                    to[4 + o] = mix_heads(sums + (4 * heads + o) * SAMPLES + n, bias + 4 * heads + o, 2, heads, mix->shift[1],
-                                          mix->multiplier[1]);
+                    to[4 + o] =
+                        mix_heads(sums + (4 * heads + o) * SAMPLES + n, bias + 4 * heads + o, 2, heads, mix->shift[1], mix->multiplier[1]);
             }
         }
 }

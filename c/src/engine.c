@@ -155,9 +155,8 @@ static void find_sources(const Run *run, int i, int x, const uint8_t **src)
     for (int row = 0; row < VRCNN_ROWS + 2 * layer->radius; row++) {
         /* Ring i's current group begins where layer i's rows end, but for the radius. */
         const int below = first + row - run->stage[i].row;
-        src[row] = i > 0 && (first + row < 0 || first + row >= run->height)
-                       ? run->zeros + (size_t)VRCNN_SLACK * (size_t)layer->src_pitch
-                       : in_ring(run, i, below, x);
+        src[row] = i > 0 && (first + row < 0 || first + row >= run->height) ? run->zeros + (size_t)VRCNN_SLACK * (size_t)layer->src_pitch
+                                                                            : in_ring(run, i, below, x);
     }
 }
 

@@ -22,7 +22,7 @@ typedef struct VrcnnPipeline {
     size_t row_bytes[VRCNN_MAX_LAYERS]; /* row_bytes[i], ring_rows[i], ring_at[i]: the ring of layer i's inputs */
     int ring_rows[VRCNN_MAX_LAYERS];
     size_t ring_at[VRCNN_MAX_LAYERS]; /* in the worker's memory */
-    size_t planes_at; /* of joint networks: rows of samples or residuals of single planes */
+    size_t planes_at;                 /* of joint networks: rows of samples or residuals of single planes */
     size_t residual_at, scratch_at;
     size_t memory; /* that a worker needs */
     size_t zeros;  /* bytes of the longest row of zeros */
@@ -32,8 +32,8 @@ typedef struct VrcnnPipeline {
 typedef struct VrcnnWork {
     const VrcnnKernelTable *table;
     const VrcnnPipeline *pipeline;
-    const VrcnnConstPlane *src; /* three planes: luma, Cb, Cr; those of chroma may be without data */
-    const VrcnnPlane *dst;      /* likewise; a plane without data is not written */
+    const VrcnnConstPlane *src;     /* three planes: luma, Cb, Cr; those of chroma may be without data */
+    const VrcnnPlane *dst;          /* likewise; a plane without data is not written */
     int writes_luma, writes_chroma; /* 0: as if the planes of dst were without data */
     VrcnnRegion region;             /* inside the picture, at most strip_columns wide */
     const VrcnnWeights *weights;

@@ -16,7 +16,8 @@ static VrcnnError check_read(VrcnnExtent read[PLANES], const VrcnnConstPlane *sr
         return error;
     if ((error = vrcnn_check_plane(read + 1, cb)) || (error = vrcnn_check_plane(read + 2, cr)))
         return error;
-    return vrcnn_is_alike(cb, cr) && cb->width == (src->width + 1) / 2 && cb->height == (src->height + 1) / 2 ? VRCNN_OK : VRCNN_ERROR_PLANE;
+    return vrcnn_is_alike(cb, cr) && cb->width == (src->width + 1) / 2 && cb->height == (src->height + 1) / 2 ? VRCNN_OK
+                                                                                                              : VRCNN_ERROR_PLANE;
 }
 
 /* The planes of dst, which must be apart from all others. */

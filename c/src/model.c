@@ -161,8 +161,12 @@ static VrcnnError read_layer_header(Reader *reader, VrcnnLayer *layer, int numbe
     layer->branches = reader->at[0];
     layer->added = reader->version == 1 ? 0 : reader->at[1];
     reader->at += size;
-    if ((error = in_range(reader, "branch_count", layer->branches, place->is_last ? last : 1, place->is_last ? last : VRCNN_MAX_BRANCHES)) ||
-        (error = in_range(reader, "added", layer->added, 0, place->is_last ? 0 : number < VRCNN_MOST_ADDED ? number : VRCNN_MOST_ADDED)))
+    if ((error =
+             in_range(reader, "branch_count", layer->branches, place->is_last ? last : 1, place->is_last ? last : VRCNN_MAX_BRANCHES)) ||
+        (error = in_range(reader, "added", layer->added, 0,
+                          place->is_last              ? 0
+                          : number < VRCNN_MOST_ADDED ? number
+                                                      : VRCNN_MOST_ADDED)))
         return error;
     return layer->added ? in_range(reader, "branch_count", layer->branches, 1, 1) : VRCNN_OK;
 }

@@ -15,8 +15,8 @@ void vrcnn_fetch_sites(uint8_t *restrict to, const VrcnnConstPlane *src, int y, 
 /* out = clip(s + r) for the columns begin .. end - 1 of row y. 16 bits are enough: |r| <= 2 * 10 * 1023 / 8 rounded up. */
 void vrcnn_add_residual(const VrcnnPlane *dst, const VrcnnConstPlane *src, int y, int begin, int end, const int16_t *restrict residual);
 
-/* The same for row y of sites, VRCNN_JOINT_OUTPUTS residuals each: the four of luma from residual on; the one of a chroma plane. row: memory
- * for 2 * (end - begin) values. */
+/* The same for row y of sites, VRCNN_JOINT_OUTPUTS residuals each: the four of luma from residual on; the one of a chroma plane. row:
+ * memory for 2 * (end - begin) values. */
 void vrcnn_add_luma_sites(const VrcnnPlane *dst, const VrcnnConstPlane *src, int y, int begin, int end, const int16_t *residual,
                           int16_t *restrict row);
 void vrcnn_add_chroma_sites(const VrcnnPlane *dst, const VrcnnConstPlane *src, int y, int begin, int end, const int16_t *residual,

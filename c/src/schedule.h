@@ -10,9 +10,9 @@
 typedef struct VrcnnChoices {
     int index[VRCNN_MAX_CHOICES]; /* of the filters' networks */
     VrcnnWeights weights[VRCNN_MAX_CHOICES];
-    int unit_size;               /* luma samples; 0: no maps, the first filter alone */
+    int unit_size;                /* luma samples; 0: no maps, the first filter alone */
     const uint8_t *luma, *chroma; /* maps of units; NULL: no filter anywhere */
-    VrcnnRegion region;          /* without maps: where, in luma samples */
+    VrcnnRegion region;           /* without maps: where, in luma samples */
 } VrcnnChoices;
 
 /* A piece of work: one filter on one rectangle, for luma, chroma or both. */

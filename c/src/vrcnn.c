@@ -70,7 +70,7 @@ const char *vrcnn_strerror(int error)
     case VRCNN_ERROR_SIDEINFO_LOST: return "the first slice segment of a picture, which has the side information, is lost";
     case VRCNN_ERROR_SIDEINFO_MODEL: return "the stream's model set is neither built in nor the one given";
     case VRCNN_ERROR_SIDEINFO_SAO: return "the picture has both luma SAO and a network before deblocking";
-    case VRCNN_ERROR_KIND: return "the network is of another kind (luma, joint) than the call filters with";
+    case VRCNN_ERROR_KIND: return "the network is of another kind than the call filters with";
     default: return "unknown error";
     }
 }
@@ -153,7 +153,8 @@ static VrcnnContext *lay_out(Arena *arena, const VrcnnKernelTable *table, const 
         pipeline->is_joint = from->kind == VRCNN_JOINT;
         for (int i = 0; i < from->layers; i++) {
             const int is_last = i == from->layers - 1;
-            open_layer(pipeline->layer + i, table, from->layer + i, is_last, is_last && pipeline->is_joint ? from->heads : 0, arena, biases);
+            open_layer(pipeline->layer + i, table, from->layer + i, is_last, is_last && pipeline->is_joint ? from->heads : 0, arena,
+                       biases);
         }
         vrcnn_pipeline_plan(pipeline, table);
         memory = larger_size(memory, pipeline->memory);
@@ -201,8 +202,11 @@ VrcnnError vrcnn_open(VrcnnContext **out, const VrcnnModel *model, const VrcnnSe
     if ((error = vrcnn_read_settings(&known, settings)) || (error = vrcnn_kernel_table(&table, known.kernel)))
         return error;
     const int threads = known.threads;
-    if (!table.conv_joint && needs_joint(model))
-        return VRCNN_ERROR_KERNEL_UNSUPPORTED;
+    if (!table.conv_joint && needs_joint(model)) {
+        if (known.kernel != VRCNN_KERNEL_AUTO)
+            return VRCNN_ERROR_KERNEL_UNSUPPORTED;
+        vrcnn_conv_init_c(&table); /* until every kernel has the layers of joint networks */
+    }
     lay_out(&arena, &table, model, threads, &plan);
     void *block = arena.overflow ? NULL : malloc(arena.used + ALIGNMENT);
     if (!block)

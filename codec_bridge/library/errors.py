@@ -42,6 +42,7 @@ class ErrorCode(IntEnum):
     SIDEINFO_LOST = lib.VRCNN_ERROR_SIDEINFO_LOST
     SIDEINFO_MODEL = lib.VRCNN_ERROR_SIDEINFO_MODEL
     SIDEINFO_SAO = lib.VRCNN_ERROR_SIDEINFO_SAO
+    KIND = lib.VRCNN_ERROR_KIND
     SAMPLE = 1  # a sample is larger than the bit depth allows: the C library would clip it, here it is taken for a mistake
     BACKEND = 2  # there is no such backend
     FILE = 3  # the model file cannot be read
@@ -65,6 +66,7 @@ _ADVICE = {
     ErrorCode.KERNEL_REFUSED: "use auto, which takes the next best kernel, or allow the process AMX",
     ErrorCode.THREADS: f"give 1 to {lib.VRCNN_MAX_THREADS}",
     ErrorCode.UNITS: f"units are 64, 128, 256 or 512 samples wide and choose among at most {lib.VRCNN_MAX_CHOICES} networks",
+    ErrorCode.KIND: "luma networks filter planes of luma, joint ones pictures with their chroma",
     ErrorCode.SIDEINFO_VERSION: "update vrcnn-int",
     ErrorCode.SIDEINFO_SPACE: "use larger units",
 }

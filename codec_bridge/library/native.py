@@ -13,11 +13,18 @@ from numpy.typing import NDArray
 from codec_bridge.library._vrcnn import ffi, lib
 from codec_bridge.library.errors import ErrorCode, FilterError, check
 from vrcnn_int.integer import Plane
-from vrcnn_int.network import POSITIONS
+from vrcnn_int.network import KINDS, POSITIONS, SIZES
 
 MAX_SIZE = int(lib.VRCNN_MAX_SIZE)
 MAX_THREADS = int(lib.VRCNN_MAX_THREADS)
 MAX_CHOICES = int(lib.VRCNN_MAX_CHOICES)
+
+
+class Weights(NamedTuple):
+    """c_h in eighths of each head of a joint network, for luma and for chroma; of a luma network, the output scale."""
+
+    luma: tuple[int, ...]
+    chroma: tuple[int, ...]
 
 
 class Region(NamedTuple):
@@ -46,14 +53,18 @@ class Units:
 class NetworkInfo:
     """One network of a model set.
 
-    qp: nominal QP. position: before_deblocking or after_sao. channels: outputs of each layer, the last one (1) included.
-    halo: how many samples on each side a filtered sample depends on.
+    qp: nominal QP. position: before_deblocking or after_sao. channels: outputs of each layer, the last one included.
+    halo: how many luma samples on each side a filtered sample depends on. kind: luma or joint. size: fast or best. heads: how many
+    residuals a joint network gives for each sample.
     """
 
     qp: int
     position: str
     channels: tuple[int, ...]
     halo: int
+    kind: str = "luma"
+    size: str = "best"
+    heads: int = 1
 
 
 def kernels() -> list[tuple[str, bool]]:
@@ -108,7 +119,9 @@ class Model:
     def _network(self, index: int) -> NetworkInfo:
         info = ffi.new("VrcnnNetworkInfo *")
         check(lib.vrcnn_model_network_info(self.handle, index, info), self.source)
-        return NetworkInfo(info.nominal_qp, POSITIONS[info.position], tuple(info.channels[0 : info.layers]), info.halo)
+        kind, size = lib.vrcnn_model_network_kind(self.handle, index), lib.vrcnn_model_network_size(self.handle, index)
+        channels, heads = tuple(info.channels[0 : info.layers]), lib.vrcnn_model_network_heads(self.handle, index)
+        return NetworkInfo(info.nominal_qp, POSITIONS[info.position], channels, info.halo, KINDS[kind], SIZES[size], heads)
 
 
 class Context:
@@ -158,6 +171,20 @@ class Context:
         dst, src = describe(out, bit_depth), describe_const(plane, bit_depth)
         check(lib.vrcnn_filter_region(self.handle, index, scale, dst, src, *region), "the plane")
 
+    def filter_planes(
+        self, out: Sequence[Plane | None], planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, weights: Weights
+    ) -> None:
+        """Filter planes, luma or luma, Cb and Cr of 4:2:0, into those of out that are not None."""
+        dst, src = _three("VrcnnPlane[3]", out, bit_depths), _three("VrcnnConstPlane[3]", planes, bit_depths)
+        check(lib.vrcnn_filter_planes(self.handle, index, _weights(weights), dst, src), "the planes")
+
+    def filter_planes_layer(
+        self, out: NDArray[np.uint8], planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, layer: int, region: Region
+    ) -> None:
+        """Write the outputs of a hidden layer for a region (of sites, if it is joint) into out, uint8 [height, width, channels]."""
+        data, src = ffi.from_buffer("uint8_t[]", out), _three("VrcnnConstPlane[3]", planes, bit_depths)
+        check(lib.vrcnn_filter_planes_layer(self.handle, index, layer, data, out.strides[0], src, *region), f"layer {layer}")
+
     def filter_layer(self, out: NDArray[np.uint8], plane: Plane, bit_depth: int, index: int, layer: int, region: Region) -> None:
         """Write the outputs of a hidden layer for a region of plane into out, uint8 [height, width, channels]."""
         data, src = ffi.from_buffer("uint8_t[]", out), describe_const(plane, bit_depth)
@@ -172,6 +199,23 @@ def describe(array: Plane, bit_depth: int) -> Any:
 def describe_const(array: Plane, bit_depth: int) -> Any:
     """A VrcnnConstPlane of a C-contiguous array, which must outlive it."""
     return ffi.new("VrcnnConstPlane *", _fields(array, bit_depth))
+
+
+def _three(kind: str, planes: Sequence[Plane | None], bit_depths: tuple[int, int]) -> Any:
+    """Luma, Cb and Cr of C-contiguous arrays, which must outlive it; those that are not given or None are absent."""
+    described = ffi.new(kind)
+    for number, plane in enumerate(planes):
+        if plane is not None:
+            described[number] = _fields(plane, bit_depths[number > 0])
+    return described
+
+
+def _weights(weights: Weights) -> Any:
+    described = ffi.new("VrcnnWeights *")
+    for name, values in zip(("luma", "chroma"), weights, strict=True):
+        for head, value in enumerate(values):
+            getattr(described, name)[head] = value
+    return described
 
 
 def _fields(array: Plane, bit_depth: int) -> tuple[Any, ...]:

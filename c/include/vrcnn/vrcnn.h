@@ -279,14 +279,14 @@ VRCNN_API VrcnnError vrcnn_filter_region(VrcnnContext *context, int index, int s
  * INDEX, SCALE, PLANE, BIT_DEPTH, OVERLAP; dst is untouched after any of them. */
 VRCNN_API VrcnnError vrcnn_filter_units(VrcnnContext *context, const VrcnnUnits *units, const VrcnnPlane *dst, const VrcnnConstPlane *src);
 
-/* Pictures of three planes: luma, Cb, Cr, in this order. In src a luma plane is needed; Cb and Cr are those of 4:2:0, half of luma's width and
- * height rounded up, of one bit depth, which may differ from luma's; or both are absent (data NULL), which is how pictures of 4:0:0, 4:2:2,
- * 4:4:4, and those with chroma of another depth than 8..10 are filtered. In dst any plane may be absent and is then not written, but not
- * all; those that are there are like src's. No plane of dst may overlap any other plane. Networks of either kind serve; one of the kind luma
- * reads and writes luma alone, so Cb and Cr are absent from dst then (VRCNN_ERROR_KIND if not). */
+/* Pictures of three planes: luma, Cb, Cr, in this order. In src a luma plane is needed; Cb and Cr are those of 4:2:0, half of luma's width
+ * and height rounded up, of one bit depth, which may differ from luma's; or both are absent (data NULL), which is how pictures of 4:0:0,
+ * 4:2:2, 4:4:4, and those with chroma of another depth than 8..10 are filtered. In dst any plane may be absent and is then not written, but
+ * not all; those that are there are like src's. No plane of dst may overlap any other plane. Networks of either kind serve; one of the kind
+ * luma reads and writes luma alone, so Cb and Cr are absent from dst then (VRCNN_ERROR_KIND if not). */
 
-/* As vrcnn_filter_picture, for three planes. VRCNN_ERROR_ARGUMENT, INDEX, KIND, SCALE (a weight), PLANE, BIT_DEPTH, OVERLAP; dst is untouched
- * after any of them. */
+/* As vrcnn_filter_picture, for three planes. VRCNN_ERROR_ARGUMENT, INDEX, KIND, SCALE (a weight), PLANE, BIT_DEPTH, OVERLAP; dst is
+ * untouched after any of them. */
 VRCNN_API VrcnnError vrcnn_filter_planes(VrcnnContext *context, int index, const VrcnnWeights *weights, const VrcnnPlane dst[3],
                                          const VrcnnConstPlane src[3]);
 

@@ -135,7 +135,7 @@ static void convolve(uint8_t *const *dst, int channel, const uint8_t *const *win
 /* A sample's pitch is its channels, so that a row of a window is one piece of kernel_size * inputs bytes. 16 outputs are carried through
  * the whole call before the next: of layer 2's 5x5 their weights are 25 KB, which stay in the first-level cache. */
 static void conv_hidden_dot(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
-                        const VrcnnConvLayer *layer, void *scratch)
+                            const VrcnnConvLayer *layer, void *scratch)
 {
     (void)added;
     const uint8_t *packed = layer->packed;

@@ -183,7 +183,7 @@ static size_t scratch_size_i8mm(const VrcnnConvLayer *layer, int columns)
 /* A sample's pitch is its channels, so that a row of a window is one piece of kernel_size * inputs bytes of each sample. Branches share the
  * paired rows. 8 outputs are carried through the whole call before the next: of layer 2's 5x5 their weights are 13 KB. */
 static void conv_hidden_i8mm(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
-                        const VrcnnConvLayer *layer, void *scratch)
+                             const VrcnnConvLayer *layer, void *scratch)
 {
     (void)added;
     const ptrdiff_t bytes = row_bytes(layer, columns), left = (ptrdiff_t)layer->radius * layer->inputs;

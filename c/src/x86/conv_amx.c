@@ -560,7 +560,7 @@ ALWAYS_INLINE void hidden_group(uint8_t *const *dst, const uint8_t *const *src, 
 }
 
 static void conv_hidden_amx(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
-                        const VrcnnConvLayer *layer, void *scratch)
+                            const VrcnnConvLayer *layer, void *scratch)
 {
     (void)added;
     for (int channel = 0; channel < layer->outputs; channel += GROUP)

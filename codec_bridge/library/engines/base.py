@@ -1,14 +1,14 @@
 """Engine: what filters for codec_bridge.filter.Filter."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge.library.errors import ErrorCode, FilterError
-from codec_bridge.library.native import Region, Units
+from codec_bridge.library.native import Region, Units, Weights
 from vrcnn_int.integer import Plane
 
 
@@ -37,6 +37,14 @@ class Engine(ABC):
 
     def layer(self, plane: Plane, bit_depth: int, index: int, layer: int, region: Region) -> NDArray[np.uint8]:
         """The outputs 0..127 of a hidden layer for a region: [channels, height, width]."""
+        raise FilterError(f"the {self.kernel} backend does not show hidden layers; use another one for that", ErrorCode.ARGUMENT)
+
+    def planes(self, planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, weights: Weights) -> tuple[Plane, ...]:
+        """The filtered planes, luma or luma, Cb and Cr of 4:2:0: new arrays, but for those that the network does not change."""
+        raise FilterError(f"the {self.kernel} backend does not filter with joint networks; use another one for that", ErrorCode.ARGUMENT)
+
+    def planes_layer(self, planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, layer: int) -> NDArray[np.uint8]:
+        """The outputs 0..127 of a hidden layer of a joint network for all sites: [channels, height, width]."""
         raise FilterError(f"the {self.kernel} backend does not show hidden layers; use another one for that", ErrorCode.ARGUMENT)
 
     def prepare(self, out: Plane, plane: Plane, bit_depth: int, index: int, scale: int, units: Units | None) -> Callable[[], None]:

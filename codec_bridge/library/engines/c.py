@@ -1,12 +1,12 @@
 """The C library."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge.library.engines.base import Engine
-from codec_bridge.library.native import Context, Model, Region, Units
+from codec_bridge.library.native import Context, Model, Region, Units, Weights
 from vrcnn_int.integer import Plane
 
 
@@ -29,6 +29,18 @@ class CEngine(Engine):
     def layer(self, plane: Plane, bit_depth: int, index: int, layer: int, region: Region) -> NDArray[np.uint8]:
         out = np.empty((region.height, region.width, self._networks[index].channels[layer]), np.uint8)
         self._context.filter_layer(out, plane, bit_depth, index, layer, region)
+        return np.ascontiguousarray(out.transpose(2, 0, 1))
+
+    def planes(self, planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, weights: Weights) -> tuple[Plane, ...]:
+        changes = len(planes) if self._networks[index].kind == "joint" else 1
+        filtered = [np.empty_like(plane) for plane in planes[:changes]]
+        self._context.filter_planes(filtered, planes, bit_depths, index, weights)
+        return (*filtered, *planes[changes:])
+
+    def planes_layer(self, planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, layer: int) -> NDArray[np.uint8]:
+        height, width = ((side + 1) // 2 for side in planes[0].shape)
+        out = np.empty((height, width, self._networks[index].channels[layer]), np.uint8)
+        self._context.filter_planes_layer(out, planes, bit_depths, index, layer, Region(0, 0, width, height))
         return np.ascontiguousarray(out.transpose(2, 0, 1))
 
     def prepare(self, out: Plane, plane: Plane, bit_depth: int, index: int, scale: int, units: Units | None) -> Callable[[], None]:

@@ -1,10 +1,12 @@
 """vrcnn_int.integer in numpy: slow, the definition of the bits."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge.library.engines.base import Engine
-from codec_bridge.library.native import Model, Region
+from codec_bridge.library.native import Model, Region, Weights
 from vrcnn_int import integer
 from vrcnn_int.integer import Plane
 
@@ -29,6 +31,14 @@ class OracleEngine(Engine):
         x, y, width, height = region
         values = integer.layer_outputs(self._networks[index], plane, bit_depth)[layer]
         return values[:, y : y + height, x : x + width].astype(np.uint8)
+
+    def planes(self, planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, weights: Weights) -> tuple[Plane, ...]:
+        chroma_format = "400" if len(planes) == 1 else "420"
+        return integer.filter_planes(self._networks[index], planes, bit_depths, chroma_format, *weights)
+
+    def planes_layer(self, planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, layer: int) -> NDArray[np.uint8]:
+        chroma_format = "400" if len(planes) == 1 else "420"
+        return integer.joint_layer_outputs(self._networks[index], planes, bit_depths, chroma_format)[layer].astype(np.uint8)
 
     def close(self) -> None:
         """There is nothing to give back."""
