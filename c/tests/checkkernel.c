@@ -132,7 +132,7 @@ static int64_t turning_point(int shift, int multiplier)
 static void bias_interval(const VrcnnBranch *b, int o, int64_t *least, int64_t *most)
 {
     const int per_output = b->inputs * b->kernel_size * b->kernel_size;
-    const int low = b->inputs == 1 ? -128 : 0;
+    const int low = b->inputs < 16 ? -128 : 0;
     *least = INT32_MIN;
     *most = INT32_MAX - ((INT64_C(1) << b->shift) >> 1);
     for (int i = 0; i < per_output; i++) {
@@ -238,6 +238,7 @@ static VrcnnLayer random_layer(int inputs, int most_channels, int is_last)
     VrcnnLayer l = {0};
     const int usual = between(0, 1), most_branches = most_channels / 16 < 4 ? most_channels / 16 : 4;
     const int branches = is_last ? 1 : between(1, most_branches);
+    l.added = !is_last && inputs >= 16 && branches == 1 && between(0, 1);
     for (int b = 0; b < branches; b++) {
         const int k = kernel_sizes[between(0, 2)], outputs = is_last ? 1 : 16 * between(1, most_channels / 16 / branches);
         int shift, multiplier;
@@ -258,14 +259,17 @@ typedef struct Case {
     const char *name;
     VrcnnLayer layer;
     int is_first, is_last;
+    int heads; /* of a joint network's last layer, else 0 */
     int width;
     /* As the kernels are fed: VRCNN_ROWS + 2 * margin rows of width + 2 * margin samples of `inputs` bytes. */
     uint8_t *in;
     int row, column, output; /* of the extreme sum, where the content is MOST or LEAST */
+    uint8_t *added;          /* what the layer adds, if it does, like `expected` */
     int64_t *acc;            /* VRCNN_ROWS rows of width samples of `outputs` accumulators */
     uint8_t *expected;       /* the same, hidden layers' results */
-    int16_t *residual;       /* the same, last layer's, for this shift and multiplier: */
+    int16_t *residual;       /* the last layer's, for this shift and multiplier or this mix, of VRCNN_JOINT_OUTPUTS values a sample then */
     int shift, multiplier;
+    VrcnnMix mix;
 } Case;
 
 static int64_t floor_shift(int64_t value, int bits)
@@ -296,7 +300,7 @@ static int source_value(Content content, int low, int high, int row, int column,
 /* acc of one output from the rows as they are, first sample of the window at in[0]: a 32-bit sum (256 * 25 * 255 * 127 fits) plus bias. */
 static int64_t accumulate(const VrcnnBranch *b, const int16_t *w, int o, const uint8_t *in, ptrdiff_t row_step)
 {
-    const int zero = b->inputs == 1 ? 128 : 0, length = b->kernel_size * b->inputs;
+    const int zero = b->inputs < 16 ? 128 : 0, length = b->kernel_size * b->inputs;
     int32_t sum = 0;
     for (int ky = 0; ky < b->kernel_size; ky++)
         for (int i = 0; i < length; i++)
@@ -377,10 +381,20 @@ static void evaluate(Case *c, int centre)
                 for (int o = 0; o < b->outputs; o++) {
                     const ptrdiff_t at = ((ptrdiff_t)y * c->width + x) * c->layer.outputs + channel + o;
                     c->acc[at] = accumulate(b, weights + o * per_output, o, first + y * row_step + x * b->inputs, row_step);
-                    c->expected[at] = (uint8_t)to_i32(floor_shift(preshifted(c->acc[at], b->shift) * b->multiplier + 16384, 15), 0, 127);
+                    const int64_t v = floor_shift(preshifted(c->acc[at], b->shift) * b->multiplier + 16384, 15);
+                    c->expected[at] = (uint8_t)to_i32(v + (c->added ? c->added[at] : 0), 0, 127);
                 }
         channel += b->outputs;
     }
+}
+
+/* What is added: anything, the ends more often. */
+static uint8_t *make_added(size_t count)
+{
+    uint8_t *added = take(count);
+    for (size_t i = 0; i < count; i++)
+        added[i] = (uint8_t)(between(0, 3) ? between(0, 127) : 127 * between(0, 1));
+    return added;
 }
 
 static Case make_case(const char *name, VrcnnLayer layer, Content content, int width, int centre)
@@ -388,8 +402,9 @@ static Case make_case(const char *name, VrcnnLayer layer, Content content, int w
     Case c = {0};
     c.name = name;
     c.layer = layer;
-    c.is_first = layer.inputs == 1;
-    c.is_last = layer.outputs == 1;
+    c.is_first = layer.inputs < 16;
+    c.is_last = layer.outputs < 16;
+    c.heads = c.is_last && layer.branches == 2 ? layer.branch[1].outputs / 2 : 0;
     c.width = width;
     const int across = width + 2 * layer.margin, rows = VRCNN_ROWS + 2 * layer.margin;
     uint8_t *in = c.in = take((size_t)(rows * row_step_of(&c)));
@@ -402,7 +417,8 @@ static Case make_case(const char *name, VrcnnLayer layer, Content content, int w
     const size_t outputs = VRCNN_ROWS * (size_t)width * (size_t)layer.outputs;
     c.acc = take(outputs * sizeof *c.acc);
     c.expected = take(outputs);
-    c.residual = take(outputs * sizeof *c.residual);
+    c.residual = take(VRCNN_ROWS * (size_t)width * (c.heads ? VRCNN_JOINT_OUTPUTS : 1) * sizeof *c.residual);
+    c.added = layer.added ? make_added(outputs) : NULL;
     evaluate(&c, centre);
     return c;
 }
@@ -415,6 +431,32 @@ static void expect_residual(Case *c, int shift, int multiplier)
         c->residual[i] = (int16_t)floor_shift(preshifted(c->acc[i], shift) * multiplier + 16384, 15);
 }
 
+/* (m * c) >> 3 for any m and c that a head can be given; a single one's c is positive. */
+static int any_weighted(int heads)
+{
+    return (int)floor_shift(between(512, 1023) * (heads > 1 ? between(-5, 10) : between(1, 10)), 3);
+}
+
+/* Any mix, and what it gives; most_shift: of luma and of chroma. */
+static void expect_mix(Case *c, int most_luma, int most_chroma)
+{
+    const int heads = c->heads;
+    c->mix.shift[0] = between(0, 1) ? most_luma : between(0, most_luma);
+    c->mix.shift[1] = between(0, 1) ? most_chroma : between(0, most_chroma);
+    for (int chroma = 0; chroma < 2; chroma++)
+        for (int h = 0; h < VRCNN_MAX_HEADS; h++)
+            c->mix.multiplier[chroma][h] = h < heads ? any_weighted(heads) : between(-2000, 2000);
+    for (int i = 0; i < VRCNN_ROWS * c->width; i++)
+        for (int o = 0; o < 6; o++) {
+            const int chroma = o > 3, first = chroma ? 4 * heads + o - 4 : o, step = chroma ? 2 : 4;
+            int64_t sum = 16384;
+            for (int h = 0; h < heads; h++)
+                sum += preshifted(c->acc[(ptrdiff_t)i * c->layer.outputs + first + h * step], c->mix.shift[chroma]) *
+                       c->mix.multiplier[chroma][h];
+            c->residual[i * VRCNN_JOINT_OUTPUTS + o] = (int16_t)floor_shift(sum, 15);
+        }
+}
+
 /* ---- calls: memory that shows what a kernel does to it ---- */
 
 enum { AROUND = 1024, FENCE = 1 << 16, POISON_BYTES = 1 << 18 };
@@ -425,7 +467,7 @@ typedef struct Arena {
     size_t size;
 } Arena;
 
-static Arena source_arenas[MAX_SOURCE_ROWS], dst_arenas[VRCNN_ROWS], packed_arena, scratch_arena;
+static Arena source_arenas[MAX_SOURCE_ROWS], added_arenas[VRCNN_ROWS], dst_arenas[VRCNN_ROWS], packed_arena, scratch_arena;
 static uint8_t *source_copies[MAX_SOURCE_ROWS];
 static uint8_t random_poison[2 * POISON_BYTES];
 
@@ -448,8 +490,10 @@ static void make_arenas(void)
         source_arenas[i] = make_arena(POISON_BYTES);
         source_copies[i] = make_arena(POISON_BYTES).base;
     }
-    for (int i = 0; i < VRCNN_ROWS; i++)
+    for (int i = 0; i < VRCNN_ROWS; i++) {
+        added_arenas[i] = make_arena(POISON_BYTES);
         dst_arenas[i] = make_arena(POISON_BYTES);
+    }
     packed_arena = make_arena(1 << 25);
     scratch_arena = make_arena(1 << 24);
     for (size_t i = 0; i < sizeof random_poison; i++)
@@ -473,6 +517,8 @@ static void crashed(int number, siginfo_t *info, void *unused)
     for (int i = 0; i < VRCNN_ROWS; i++)
         if (in_fence(dst_arenas + i, address))
             what = ": touched what lies beyond a row of dst\n";
+        else if (in_fence(added_arenas + i, address))
+            what = ": touched what lies beyond a row that is added and its slack\n";
     if (in_fence(&packed_arena, address))
         what = ": touched what lies beyond packed_size\n";
     if (in_fence(&scratch_arena, address))
@@ -539,7 +585,11 @@ static int round_up(int value, int multiple)
 
 static const char *function_name(const Case *c)
 {
-    return c->is_first ? "conv_first" : c->is_last ? "conv_last" : "conv_hidden";
+    return c->is_first  ? "conv_first"
+           : c->heads   ? "conv_joint"
+           : c->is_last ? "conv_last"
+           : c->added   ? "conv_hidden, adding"
+                        : "conv_hidden";
 }
 
 static void describe(const Kernel *kernel, const Case *c, int columns)
@@ -548,9 +598,50 @@ static void describe(const Kernel *kernel, const Case *c, int columns)
     for (int i = 0; i < c->layer.branches; i++) {
         const VrcnnBranch *b = c->layer.branch + i;
         n += snprintf(doing + n, sizeof doing - (size_t)n, " %dx%d %d (s1 %d, m %d)", b->kernel_size, b->kernel_size, b->outputs,
-                      c->is_last ? c->shift : b->shift, c->is_last ? c->multiplier : b->multiplier);
+                      c->heads     ? c->mix.shift[i]
+                      : c->is_last ? c->shift
+                                   : b->shift,
+                      c->heads     ? c->mix.multiplier[i][0]
+                      : c->is_last ? c->multiplier
+                                   : b->multiplier);
     }
     snprintf(doing + n, sizeof doing - (size_t)n, ", %d columns", columns);
+}
+
+/* The first value of row y, column x that is not as expected, as a text; 0 if all are. */
+static int find_difference(char *text, size_t size, const Case *c, const VrcnnConvLayer *layer, uint8_t *const *dst, int y, int x)
+{
+    const ptrdiff_t sample = (ptrdiff_t)y * c->width + x;
+    const int values = c->heads ? 6 : layer->outputs, step = c->heads ? VRCNN_JOINT_OUTPUTS : 1;
+    for (int o = 0; o < values; o++) {
+        int16_t got, wanted;
+        if (c->is_last) {
+            memcpy(&got, dst[y] + ((ptrdiff_t)x * step + o) * (ptrdiff_t)sizeof got, sizeof got);
+            wanted = c->residual[sample * step + o];
+        } else {
+            got = dst[y][(ptrdiff_t)x * layer->dst_pitch + o];
+            wanted = c->expected[sample * layer->outputs + o];
+        }
+        if (got == wanted)
+            continue;
+        const int output = c->heads && o > 3 ? 4 * c->heads + o - 4 : o;
+        snprintf(text, size, ": row %d, column %d, channel %d (acc %" PRId64 "): got %d, expected %d", y, x, o,
+                 c->acc[sample * layer->outputs + output], got, wanted);
+        return 1;
+    }
+    return 0;
+}
+
+/* Rows of `count` samples of `values` bytes each, `pitch` apart, with slack on both sides, in an arena; returns column 0. from: the first
+ * sample that there is, at column -margin. */
+static uint8_t *lay_row(const Arena *arena, const uint8_t *from, int columns, int margin, int values, int pitch, size_t align, int poison)
+{
+    const size_t bytes = (size_t)(VRCNN_SLACK + round_up(columns, VRCNN_COLUMNS) + VRCNN_SLACK) * (size_t)pitch;
+    uint8_t *base = place(arena, bytes, align, (Place)between(0, 2)), *row = base + VRCNN_SLACK * pitch;
+    put_poison(base, bytes, poison);
+    for (int x = -margin; x < columns + margin; x++)
+        memcpy(row + (ptrdiff_t)x * pitch, from + (ptrdiff_t)(x + margin) * values, (size_t)values);
+    return row;
 }
 
 /* One call with one poison; 0 after a difference. */
@@ -558,30 +649,27 @@ static int check_call(Kernel *kernel, const Case *c, const VrcnnConvLayer *layer
 {
     const VrcnnKernelTable *table = &kernel->table;
     const int margin = layer->radius, across = c->width + 2 * margin, rows = VRCNN_ROWS + 2 * margin;
-    const int written = round_up(columns, VRCNN_COLUMNS), value_bytes = c->is_last ? 2 : 1, dst_step = c->is_last ? 2 : layer->dst_pitch;
-    const size_t source_align = c->is_first ? 1 : layer->src_pitch % 64 ? 16 : 64;
+    const int written = round_up(columns, VRCNN_COLUMNS);
+    const int dst_step = c->heads ? 2 * VRCNN_JOINT_OUTPUTS : c->is_last ? 2 : layer->dst_pitch;
+    const size_t source_align = layer->inputs == 1 ? 1 : c->is_first ? VRCNN_JOINT_PITCH : layer->src_pitch % 64 ? 16 : 64;
     const size_t dst_align = c->is_last ? 2 : layer->dst_pitch % 64 ? 16 : 64;
     const size_t source_bytes = (size_t)(VRCNN_SLACK + written + VRCNN_SLACK) * (size_t)layer->src_pitch;
     const size_t dst_bytes = (size_t)written * (size_t)dst_step;
     const int guard = poison ? 0xa5 : 0x5a;
-    const uint8_t *src[MAX_SOURCE_ROWS];
-    const uint8_t *source_base[MAX_SOURCE_ROWS];
+    const uint8_t *src[MAX_SOURCE_ROWS], *added[VRCNN_ROWS] = {NULL, NULL, NULL, NULL};
     uint8_t *dst[VRCNN_ROWS];
     int16_t *residual[VRCNN_ROWS];
     char text[160];
 
     for (int y = 0; y < rows; y++) {
-        uint8_t *base = place(&source_arenas[y], source_bytes, source_align, (Place)between(0, 2));
-        uint8_t *row = base + VRCNN_SLACK * layer->src_pitch;
-        put_poison(base, source_bytes, poison);
-        for (int x = -margin; x < columns + margin; x++)
-            memcpy(row + (ptrdiff_t)x * layer->src_pitch, c->in + ((ptrdiff_t)y * across + x + margin) * layer->inputs,
-                   (size_t)layer->inputs);
-        memcpy(source_copies[y], base, source_bytes);
-        source_base[y] = base;
-        src[y] = row;
+        src[y] = lay_row(&source_arenas[y], c->in + (ptrdiff_t)y * across * layer->inputs, columns, margin, layer->inputs, layer->src_pitch,
+                         source_align, poison);
+        memcpy(source_copies[y], src[y] - VRCNN_SLACK * layer->src_pitch, source_bytes);
     }
     for (int y = 0; y < VRCNN_ROWS; y++) {
+        if (c->added)
+            added[y] = lay_row(&added_arenas[y], c->added + (ptrdiff_t)y * c->width * layer->outputs, columns, 0, layer->outputs,
+                               layer->dst_pitch, dst_align, poison);
         dst[y] = place(&dst_arenas[y], dst_bytes, dst_align, (Place)between(0, 2));
         residual[y] = (int16_t *)(void *)dst[y];
         put_poison(dst[y], dst_bytes, poison);
@@ -592,31 +680,23 @@ static int check_call(Kernel *kernel, const Case *c, const VrcnnConvLayer *layer
     put_poison(scratch, scratch_bytes, poison);
     put_guard(&scratch_arena, scratch, scratch_bytes, guard);
 
-    if (c->is_last)
+    if (c->heads)
+        table->conv_joint(residual, src, columns, layer, &c->mix, scratch);
+    else if (c->is_last)
         table->conv_last(residual, src, columns, layer, c->shift, c->multiplier, scratch);
     else if (c->is_first)
         table->conv_first(dst, src, columns, layer, scratch);
     else
-        table->conv_hidden(dst, src, NULL, columns, layer, scratch);
+        table->conv_hidden(dst, src, c->added ? added : NULL, columns, layer, scratch);
 
     kernel->calls++;
-    kernel->values += (unsigned long long)VRCNN_ROWS * (unsigned)columns * (unsigned)layer->outputs;
+    kernel->values += (unsigned long long)VRCNN_ROWS * (unsigned)columns * (unsigned)(c->heads ? 6 : layer->outputs);
     for (int y = 0; y < VRCNN_ROWS; y++)
-        for (int x = 0; x < columns; x++) {
-            const ptrdiff_t at = ((ptrdiff_t)y * c->width + x) * layer->outputs;
-            const uint8_t *got = dst[y] + (ptrdiff_t)x * dst_step;
-            const void *wanted = c->is_last ? (const void *)(c->residual + at) : (const void *)(c->expected + at);
-            if (!memcmp(got, wanted, (size_t)layer->outputs * (size_t)value_bytes))
-                continue;
-            int channel = 0;
-            while (!c->is_last && got[channel] == c->expected[at + channel])
-                channel++;
-            snprintf(text, sizeof text, ": row %d, column %d, channel %d (acc %" PRId64 "): got %d, expected %d", y, x, channel,
-                     c->acc[at + channel], c->is_last ? residual[y][x] : got[channel],
-                     c->is_last ? c->residual[at] : c->expected[at + channel]);
-            differs(kernel, text);
-            return 0;
-        }
+        for (int x = 0; x < columns; x++)
+            if (find_difference(text, sizeof text, c, layer, dst, y, x)) {
+                differs(kernel, text);
+                return 0;
+            }
     for (int y = 0; y < VRCNN_ROWS; y++)
         if (!guard_intact(&dst_arenas[y], dst[y], dst_bytes, guard)) {
             snprintf(text, sizeof text, ": written outside row %d of dst", y);
@@ -624,7 +704,7 @@ static int check_call(Kernel *kernel, const Case *c, const VrcnnConvLayer *layer
             return 0;
         }
     for (int y = 0; y < rows; y++)
-        if (memcmp(source_base[y], source_copies[y], source_bytes) != 0) {
+        if (memcmp(src[y] - VRCNN_SLACK * layer->src_pitch, source_copies[y], source_bytes) != 0) {
             snprintf(text, sizeof text, ": row %d of src changed", y);
             differs(kernel, text);
             return 0;
@@ -647,7 +727,9 @@ static void check_case(Kernel *kernel, const Case *c, const int *widths, int cou
     layer.outputs = c->layer.outputs;
     layer.radius = c->layer.margin;
     layer.branches = c->layer.branches;
-    layer.src_pitch = c->is_first ? 1 : round_up(layer.inputs, table->channel_multiple);
+    layer.heads = c->heads;
+    layer.added = c->layer.added;
+    layer.src_pitch = layer.inputs == 1 ? 1 : c->is_first ? VRCNN_JOINT_PITCH : round_up(layer.inputs, table->channel_multiple);
     layer.dst_pitch = c->is_last ? 0 : round_up(layer.outputs, table->channel_multiple);
     for (int i = 0; i < layer.branches; i++) {
         const VrcnnBranch *b = c->layer.branch + i;
@@ -689,9 +771,11 @@ static void check_case(Kernel *kernel, const Case *c, const int *widths, int cou
 static void check_all(const Case *c, const int *widths, int count)
 {
     const uint64_t before = state;
+    const int is_joint = c->heads || c->added || c->layer.inputs == VRCNN_JOINT_INPUTS;
     for (int i = 0; i < kernel_count; i++) {
         state = before;
-        check_case(kernels + i, c, widths, count);
+        if (!is_joint || kernels[i].table.conv_joint)
+            check_case(kernels + i, c, widths, count);
     }
     state = before;
     random_bits();
@@ -715,7 +799,9 @@ static void check_widths(const char *name, VrcnnLayer layer, Content content, in
     if (wide)
         widths[count++] = most = between(600, 680);
     Case c = make_case(name, layer, content, most, centre);
-    if (c.is_last)
+    if (c.heads)
+        expect_mix(&c, between(0, 5), between(0, 5));
+    else if (c.is_last)
         expect_residual(&c, between(0, 5), last_multiplier());
     check_all(&c, widths, count);
     give_back();
@@ -726,7 +812,9 @@ static void check_one(const char *name, VrcnnLayer layer, Content content, int m
 {
     const int columns = between(1, most);
     Case c = make_case(name, layer, content, columns, centre);
-    if (c.is_last) {
+    if (c.heads)
+        expect_mix(&c, layer.branch[0].shift, layer.branch[1].shift);
+    else if (c.is_last) {
         const int shift = layer.branch->shift, multiplier = layer.branch->multiplier;
         expect_residual(&c, between(0, 1) ? shift : between(0, shift), between(0, 1) ? multiplier : multiplier * between(1, 10) >> 3);
     }
@@ -818,6 +906,64 @@ static void check_extremes(void)
             check_extreme(hidden[between(0, 3)], k, 16, between(0, 15), kinds[i]);
             check_extreme(hidden[i], k, 1, between(0, 15), kinds[i]);
         }
+}
+
+/* A joint network's last layer. */
+static VrcnnLayer joint_last(int inputs, int kernel_size, int heads, Weights weights, Biases biases)
+{
+    VrcnnLayer l = {0};
+    for (int chroma = 0; chroma < 2; chroma++)
+        add_branch(&l, inputs, kernel_size, (chroma ? 2 : 4) * heads, between(2, 15), between(512, 1023), weights, biases);
+    return l;
+}
+
+/* The layers of joint networks: 6 -> C, C -> C with and without an addition, C -> 6 and 12. */
+static VrcnnLayer joint_layer(int which, int channels, int kernel_size, Weights weights, Biases biases)
+{
+    VrcnnLayer l = {0};
+    const int inputs = which ? channels : VRCNN_JOINT_INPUTS;
+    int shift, multiplier;
+    if (which > 2)
+        return joint_last(channels, kernel_size, which - 2, weights, biases);
+    usual_scale(inputs, kernel_size, weights, &shift, &multiplier);
+    add_branch(&l, inputs, kernel_size, channels, shift, multiplier, weights, biases);
+    l.added = which == 2;
+    return l;
+}
+
+static void check_joint_layers(int round)
+{
+    static const int channels[] = {16, 32, 48, 64, 96, 128};
+    enum { WHICH = 5 };
+    for (int which = 0; which < WHICH; which++) {
+        for (int i = 0; i < 6; i++)
+            check_widths("joint layer", joint_layer(which, channels[i], 3, (Weights)(round % WEIGHTS), SMALL_BIASES),
+                         round ? any_content() : RANDOM_CONTENT, round > 0, round == 1 && i % 2);
+        for (int i = 0; i < 12; i++)
+            check_one("any joint layer", joint_layer(which, 16 * between(1, 16), kernel_sizes[i % 3], RANDOM_WEIGHTS, SMALL_BIASES),
+                      RANDOM_CONTENT, SWEEP, 0);
+        for (int i = 0; i < CONTENTS; i++)
+            for (int weights = 0; weights < WEIGHTS; weights++) {
+                const int c = channels[between(0, 5)], k = kernel_sizes[between(0, 2)];
+                check_one("joint layer", joint_layer(which, c, k, (Weights)weights, (Biases)between(0, BIASES - 1)), (Content)i, 12,
+                          which < 3 && between(0, 1));
+            }
+        check_one("joint layer", joint_layer(which, 32, 3, ALL_HIGH, HIGHEST_BIASES), MAXIMUM, 35, 0);
+        check_one("joint layer", joint_layer(which, 64, 3, ALL_LOW, LOWEST_BIASES), MAXIMUM, 35, 0);
+        /* The rounding, at every shift. */
+        for (int shift = which > 2 ? 2 : 0; shift < 16; shift++) {
+            VrcnnLayer l = joint_layer(which, 32, 3, ONE_TAP, TIES);
+            for (int b = 0; b < l.branches; b++) {
+                l.branch[b].shift = shift;
+                l.branch[b].multiplier = which > 2 ? between(512, 1023) : any_multiplier(0);
+                fill_branch(l.branch + b, ONE_TAP, TIES);
+            }
+            check_one("joint layer, rounding", l, FEW, 35, 0);
+        }
+    }
+    for (int i = 0; i < 3; i++) {
+        check_extreme(VRCNN_JOINT_INPUTS, kernel_sizes[i], 16 * between(1, 8), between(0, 15), (Weights)(ALL_HIGH + round % 3));
+    }
 }
 
 /* The shapes that kernels have fast paths for. */
@@ -1356,6 +1502,7 @@ int main(int argc, char **argv)
         if (strcmp(only, "pictures") != 0) {
             check_extremes();
             check_vrcnn_layers(round, builtin);
+            check_joint_layers(round);
             check_any_layers(round);
             check_last_rounding(round);
         }
