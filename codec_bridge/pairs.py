@@ -14,6 +14,7 @@ from codec_bridge.codecs.base import OFF, ORDINARY, Request
 from codec_bridge.provenance import provenance
 from codec_bridge.video.catalogue import Sequence as VideoSequence
 from codec_bridge.video.catalogue import resolve
+from codec_bridge.video.coding import Coded
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture, plane_shapes, samples_md5
 from vrcnn_int import pairs
@@ -38,17 +39,21 @@ def make(
     original: Path,
     recon: Path,
     out: Path,
-    qp: int,
-    position: str,
+    qp: int | None,
+    position: str | None,
     size: tuple[int, int] | None = None,
     pixel_format: str | None = None,
     frames: int | None = None,
-) -> int:
-    """Write the pair file ``out`` from an original and its coded reconstruction; returns the number of pictures.
+    trusted: bool = False,
+) -> tuple[int, int, str]:
+    """Write the pair file ``out`` from an original and its coded reconstruction; returns the number of pictures, QP and position.
 
     ``original``: a video or picture folder. ``recon``: the HEVC stream (decoded here, hashes checked), a yuv, or any video.
+    ``qp``, ``position``: None for what the stream says; unless ``trusted``, they are refused where it says something else.
     ``size``, ``pixel_format``: of yuv files. Raises VrcnnError if the two differ in size or number of pictures, or are not 8 bits.
     """
+
+    qp, position = settled(coded(recon, size, pixel_format, frames), qp, position, trusted)
 
     def planes() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
         sources = pictures_of(original, size, pixel_format, frames), pictures_of(recon, size, pixel_format, frames)
@@ -61,7 +66,26 @@ def make(
             yield right.planes[0].astype(np.uint8), left.planes[0].astype(np.uint8)
 
     meta = {"qp": qp, "position": position, "original": original.name, "recon": recon.name, "frames": frames, "provenance": provenance()}
-    return pairs.write(out, planes(), meta)
+    return pairs.write(out, planes(), meta), qp, position
+
+
+def coded(recon: Path, size: tuple[int, int] | None, pixel_format: str | None, frames: int | None) -> Coded:
+    """What a reconstruction, or all videos of a folder, say of how they were coded."""
+    if recon.is_dir():
+        sequences = resolve(recon, size=size, pixel_format=pixel_format, rate=Fraction(1))
+        return Coded(recon, [coding for sequence in sequences for coding in sequence.open().codings()])
+    raw = recon.suffix.lower() == ".yuv"
+    return Coded(recon, open_video(recon, size if raw else None, pixel_format if raw else None, frames=frames).codings())
+
+
+def settled(stream: Coded, qp: int | None, position: str | None, trusted: bool) -> tuple[int, str]:
+    """QP and position of a pair file: those that were given, or those of the stream. Raises VideoError where they contradict each other."""
+    if not trusted:
+        if qp is not None:
+            stream.check_qp([qp])
+        if position is not None:
+            stream.check_position(position)
+    return round(stream.qp) if qp is None else qp, stream.position if position is None else position
 
 
 def downscaled(picture: Picture, factor: int) -> Picture:

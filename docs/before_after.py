@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from codec_bridge.figures.metrics import psnr
 from codec_bridge.filter import Filter
 from codec_bridge.video.catalogue import resolve
-from codec_bridge.video.container import frame_from_picture, picture_from_frame
+from codec_bridge.video.frames import frame_from_picture, picture_from_frame
 from codec_bridge.video.picture import Picture
 
 NAME, QP, NETWORK = "astronaut", 37, 3

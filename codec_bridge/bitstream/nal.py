@@ -1,27 +1,33 @@
-"""Annex B byte streams of HEVC: NAL units, picture hash SEI messages and the conformance window.
+"""HEVC as NAL units: byte streams and what containers hold, access units of the base layer, SEI messages.
 
-Source: Rec. ITU-T H.265, clause 7.3 and annexes B and D.
+Source: Rec. ITU-T H.265, clauses 7.3, 7.4.2.4.4 and annex B; ISO/IEC 14496-15, clause 8.3.3.
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
+from mmap import mmap
 
 from codec_bridge.bitstream.errors import CodecError
 
-SPS = 33
-SUFFIX_SEI = 40
+AUD, END_OF_SEQUENCE, END_OF_BITSTREAM, SUFFIX_SEI = 35, 36, 37, 40
 PICTURE_HASH = 132  # SEI payloadType
-MD5 = 0  # hash_type
-CHROMA_FORMATS = ("400", "420", "422", "444")  # by chroma_format_idc
-_STARTS_ACCESS_UNIT = frozenset((*range(32, 36), 39, *range(41, 45), *range(48, 56)))  # clause 7.4.2.4.4
+_STARTS_ACCESS_UNIT = frozenset((*range(32, 36), 39, *range(41, 45), *range(48, 56)))
+_AFTER_PICTURE = frozenset((END_OF_SEQUENCE, END_OF_BITSTREAM, SUFFIX_SEI, *range(45, 48), *range(56, 64)))
 
 
 @dataclass(frozen=True)
 class Nal:
-    """One NAL unit: ``data`` from its two-byte header on, as in the stream; ``size`` in bytes with its start code."""
+    """One NAL unit: ``data`` from its two-byte header on, as in the stream; ``size`` in bytes with its start code.
+
+    time: in seconds, at which a container shows the picture; shown: whether its edit list does.
+    """
 
     data: bytes
     size: int
+    time: Fraction | None = None
+    shown: bool = True
 
     @property
     def type(self) -> int:
@@ -34,55 +40,107 @@ class Nal:
         return (self.data[0] & 1) << 5 | self.data[1] >> 3
 
     @property
+    def is_slice(self) -> bool:
+        """Whether it is a slice segment of the base layer."""
+        return (self.type < 10 or 16 <= self.type <= 21) and self.layer == 0
+
+    @property
+    def begins_picture(self) -> bool:
+        """Whether it is the first slice segment of a picture of the base layer."""
+        return self.is_slice and len(self.data) > 2 and self.data[2] >> 7 == 1
+
+    @property
     def rbsp(self) -> bytes:
         """The payload after the header, without emulation prevention bytes."""
         return self.data[2:].replace(b"\0\0\3", b"\0\0")
 
 
-@dataclass(frozen=True)
-class Sps:
-    """What a sequence parameter set says about the planes: coded luma size, format, depths and the conformance window.
+def scan(stream: bytes | mmap, lenient: bool = False, time: Fraction | None = None, shown: bool = True) -> Iterator[Nal]:
+    """NAL units of an Annex B stream; their sizes add up to the stream's. lenient: what is none is passed over.
 
-    ``window`` is left, top, right, bottom in luma samples.
+    time, shown: of all of them. Raises CodecError, unless lenient, for a stream that does not begin with a start code and for empty units.
     """
-
-    width: int
-    height: int
-    chroma_format: str
-    bit_depth: int
-    bit_depth_chroma: int
-    window: tuple[int, int, int, int]
+    codes = (match.start() for match in re.finditer(b"\0\0\1", stream))
+    code = next(codes, None)
+    if code is None or (not lenient and stream[:code].strip(b"\0")):
+        raise CodecError("not an HEVC byte stream: it does not begin with a start code")
+    start = 0
+    while code is not None:
+        following = next(codes, None)
+        # A zero byte before the start code is part of it; further zero bytes end the previous NAL unit.
+        end = len(stream) if following is None else following - (stream[following - 1] == 0)
+        data = stream[code + 3 : end].rstrip(b"\0")
+        if len(data) > 1:
+            yield Nal(data, end - start, time, shown)
+        elif not lenient:
+            raise CodecError(f"damaged HEVC stream: empty NAL unit at byte {start}")
+        code, start = following, end
 
 
 def split(stream: bytes) -> list[Nal]:
-    """NAL units of an Annex B stream; their sizes add up to the stream's. Raises CodecError if it is not one."""
-    codes = [match.start() for match in re.finditer(b"\0\0\1", stream)]
-    if not codes or stream[: codes[0]].strip(b"\0"):
-        raise CodecError("not an HEVC byte stream: it does not begin with a start code")
-    # A zero byte before the start code is part of it; further zero bytes end the previous NAL unit.
-    starts = [0] + [code - (stream[code - 1] == 0) for code in codes[1:]]
+    """All of `scan`."""
+    return list(scan(stream))
+
+
+def is_record(data: bytes) -> bool:
+    """Whether a container's data about its stream are a decoder configuration record: its packets have lengths then, no start codes."""
+    return len(data) > 22 and data[:3] != b"\0\0\1" and data[:4] != b"\0\0\0\1" and data[0] <= 1
+
+
+def record_units(data: bytes) -> list[Nal]:
+    """The NAL units in a decoder configuration record (hvcC). Raises CodecError if it is cut off."""
     nals = []
-    for code, start, end in zip(codes, starts, [*starts[1:], len(stream)], strict=True):
-        data = stream[code + 3 : end].rstrip(b"\0")
-        if len(data) < 2:
-            raise CodecError(f"damaged HEVC stream: empty NAL unit at byte {start}")
-        nals.append(Nal(data, end - start))
+    position = 23
+    for _ in range(data[22]):
+        count = int.from_bytes(data[position + 1 : position + 3], "big")
+        position += 3
+        for _ in range(count):
+            size = int.from_bytes(data[position : position + 2], "big")
+            if size > 1:
+                nals.append(Nal(data[position + 2 : position + 2 + size], size + 2))
+            position += 2 + size
+            if position > len(data):
+                raise CodecError("damaged HEVC stream: its decoder configuration record is cut off")
     return nals
 
 
-def access_units(nals: list[Nal]) -> list[list[Nal]]:
-    """NAL units grouped by coded picture. Raises CodecError if a group has no coded picture."""
-    units: list[list[Nal]] = [[]]
-    coded = False
+def packet_units(data: bytes, length_bytes: int, time: Fraction | None = None, shown: bool = True) -> Iterator[Nal]:
+    """The NAL units of a container's packet, each after its length. Raises CodecError if one is cut off."""
+    position = 0
+    while position < len(data):
+        size = int.from_bytes(data[position : position + length_bytes], "big")
+        position += length_bytes
+        if position + size > len(data):
+            raise CodecError("damaged HEVC stream: a NAL unit is longer than the container's packet that holds it")
+        if size > 1:
+            yield Nal(data[position : position + size], length_bytes + size, time, shown)
+        position += size
+
+
+def group(nals: Iterable[Nal]) -> Iterator[list[Nal]]:
+    """Access units of the base layer, one by one. One without a slice segment has lost its picture, or stands at the stream's end.
+
+    What other layers have is kept, in the unit that it stands in.
+    """
+    unit: list[Nal] = []
+    ended = False  # by a picture, or by what comes behind one
     for nal in nals:
-        first_slice = nal.type < 32 and nal.layer == 0 and len(nal.data) > 2 and nal.data[2] >> 7 == 1
-        if coded and (first_slice or nal.type in _STARTS_ACCESS_UNIT):
-            units.append([])
-            coded = False
-        coded |= nal.type < 32
-        units[-1].append(nal)
-    if not coded:
-        raise CodecError("damaged HEVC stream: it ends without a coded picture")
+        if unit and nal.layer == 0 and ((ended and (nal.begins_picture or nal.type in _STARTS_ACCESS_UNIT)) or nal.type == AUD):
+            yield unit
+            unit, ended = [], False
+        ended |= nal.is_slice or (nal.layer == 0 and nal.type in _AFTER_PICTURE)
+        unit.append(nal)
+    if unit:
+        yield unit
+
+
+def access_units(nals: Iterable[Nal]) -> list[list[Nal]]:
+    """NAL units grouped by coded picture. Raises CodecError if a group has no coded picture."""
+    units = list(group(nals))
+    for number, unit in enumerate(units):
+        if not any(nal.is_slice for nal in unit):
+            where = "it ends without a coded picture" if number == len(units) - 1 else f"picture {number} has no slice"
+            raise CodecError(f"damaged HEVC stream: {where}")
     return units
 
 
@@ -106,6 +164,8 @@ def sei_messages(nal: Nal) -> list[tuple[int, bytes]]:
             raise CodecError("damaged HEVC stream: an SEI message is cut off")
         messages.append((kind, data[position : position + size]))
         position += size
+    if position >= len(data):
+        raise CodecError("damaged HEVC stream: an SEI message is cut off")
     return messages
 
 
@@ -129,79 +189,3 @@ def _bits(nal: Nal) -> int:
     if nal.type == SUFFIX_SEI and {kind for kind, _ in sei_messages(nal)} == {PICTURE_HASH}:
         return 0
     return 8 * nal.size
-
-
-class Bits:
-    """Reads u(n) and ue(v). Raises CodecError at the end."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.left = 8 * len(data)
-
-    def u(self, count: int) -> int:
-        """The next ``count`` bits as a number."""
-        self.left -= count
-        if self.left < 0:
-            raise CodecError("damaged HEVC stream: a parameter set or slice header is cut off")
-        end = 8 * len(self.data) - self.left
-        # Of these bytes only: numbers as long as the data would make reading it quadratic.
-        touched = self.data[(end - count) // 8 : -(-end // 8)]
-        return int.from_bytes(touched, "big") >> (-end % 8) & (1 << count) - 1
-
-    def ue(self) -> int:
-        """An Exp-Golomb code, 0..2^32 - 2 (clause 9.2)."""
-        zeros = 0
-        while not self.u(1):
-            zeros += 1
-            if zeros > 31:
-                raise CodecError("damaged HEVC stream: a parameter set or slice header has a number of more than 32 bits")
-        return (1 << zeros) - 1 + self.u(zeros)
-
-
-def parse_sps(nal: Nal) -> Sps:
-    """The beginning of a sequence parameter set (clause 7.3.2.2). Raises CodecError if it is damaged."""
-    bits = Bits(nal.rbsp)
-    bits.u(4)
-    sub_layers = bits.u(3)
-    bits.u(1)
-    bits.u(88 + 8)  # general profile, tier and level
-    present = [(bits.u(1), bits.u(1)) for _ in range(8 if sub_layers else 0)]
-    for profile, level in present[:sub_layers]:
-        bits.u(88 * profile + 8 * level)
-    bits.ue()
-    chroma = bits.ue()
-    if chroma > 3:
-        raise CodecError(f"damaged HEVC stream: chroma_format_idc {chroma}")
-    separate = bits.u(1) if chroma == 3 else 0
-    width, height = bits.ue(), bits.ue()
-    left, right, top, bottom = [bits.ue() for _ in range(4)] if bits.u(1) else (0, 0, 0, 0)
-    x, y = (2 if chroma in (1, 2) else 1), (2 if chroma == 1 else 1)
-    window = (left * x, top * y, right * x, bottom * y)
-    if window[0] + window[2] >= width or window[1] + window[3] >= height:
-        raise CodecError(f"damaged HEVC stream: a {width}x{height} picture with conformance window {window}")
-    return Sps(width, height, "400" if separate else CHROMA_FORMATS[chroma], 8 + bits.ue(), 8 + bits.ue(), window)
-
-
-def find_sps(data: bytes) -> Sps:
-    """The first base-layer SPS in an Annex B stream or in an hvcC record (ISO/IEC 14496-15, clause 8.3.3).
-
-    Raises CodecError if there is none.
-    """
-    if data[:3] == b"\0\0\1" or data[:4] == b"\0\0\0\1":
-        nals = split(data)
-    else:
-        nals = []
-        position = 23
-        for _ in range(data[22] if len(data) > 22 else 0):
-            count = int.from_bytes(data[position + 1 : position + 3], "big")
-            position += 3
-            for _ in range(count):
-                size = int.from_bytes(data[position : position + 2], "big")
-                nals.append(Nal(data[position + 2 : position + 2 + size], size + 2))
-                position += 2 + size
-                if position > len(data):
-                    raise CodecError("damaged HEVC stream: its decoder configuration record is cut off")
-    for nal in nals:
-        if len(nal.data) > 2 and nal.type == SPS and nal.layer == 0:
-            return parse_sps(nal)
-    raise CodecError("HEVC stream without a sequence parameter set")

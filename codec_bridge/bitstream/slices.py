@@ -1,103 +1,128 @@
-"""Slice segment headers of HEVC, read up to their extension: what a picture's side information travels in.
+"""Slice segment headers of HEVC, read up to their extension: what pictures refer to, QPs, filters in the loop, side information.
 
-Source: Rec. ITU-T H.265, clauses 7.3.2.2, 7.3.2.3, 7.3.4, 7.3.6 and 7.3.7; names are those of the standard. Base layer only.
+Source: Rec. ITU-T H.265, clauses 7.3.6 and 7.4.7; names are those of the standard. Base layer only.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from codec_bridge.bitstream import nal
 from codec_bridge.bitstream.errors import CodecError
+from codec_bridge.bitstream.parameter_sets import PPS, SPS, VPS, Bits, Pps, ShortTermSet, Sps, parse_pps, parse_sps, short_term_set
 
-PPS = 34
 _HEADER_BYTES = 16384  # more than a slice segment header can have in the levels that the standard knows
+
+
+@dataclass(frozen=True)
+class Independent:
+    """What dependent slice segments take from the independent one before them.
+
+    poc_lsb, references (by POC relative to this picture's), long_term: slice_pic_order_cnt_lsb and the reference picture set.
+    qp: SliceQpY. deblocking, sao: whether these filters work on luma in this slice.
+    """
+
+    output: bool
+    poc_lsb: int
+    references: ShortTermSet
+    long_term: tuple[tuple[int, bool, bool], ...]
+    """Of each long-term picture: its POC, whether that is the whole POC relative to this picture's or its low bits, whether it is used."""
+    qp: int
+    deblocking: bool
+    sao: bool
 
 
 @dataclass(frozen=True)
 class SliceSegment:
     """A coded slice segment: ``extension`` is what its header's extension holds, ``extension_bits`` what it costs with its length.
 
-    extension_at: where it begins, in bits of the RBSP. width, height: of the picture in luma samples, before cropping.
+    address: of its first CTB. extension_at: where the extension begins, in bits of the RBSP. sps: the active one. header: what it says
+    itself, None if it is a dependent segment. discards_earlier: no_output_of_prior_pics_flag. sets: the active VPS, SPS and PPS, as NAL
+    units without start codes; the VPS may be missing.
     """
 
     nal_unit_type: int
     first_in_picture: bool
-    width: int
-    height: int
+    discards_earlier: bool
+    address: int
     extension: bytes
     extension_bits: int
     extension_at: int
+    sps: Sps
+    sets: tuple[bytes, ...]
+    header: Independent | None
 
     @property
     def is_irap(self) -> bool:
         """Whether it belongs to an IRAP picture."""
         return 16 <= self.nal_unit_type <= 23
 
+    @property
+    def width(self) -> int:
+        """Of the picture in luma samples, before cropping."""
+        return self.sps.width
 
-ShortTermSet = list[tuple[int, bool]]
-"""Of each picture: its POC relative to the current one's, and whether it is used by it."""
-
-
-@dataclass(frozen=True)
-class _Sps:
-    chroma_format_idc: int
-    separate_colour_plane: bool
-    width: int
-    height: int
-    poc_bits: int
-    ctbs: int
-    short_term_sets: list[ShortTermSet]
-    long_term_present: bool
-    long_term_used: tuple[int, ...]
-    temporal_mvp: bool
-    sao: bool
+    @property
+    def height(self) -> int:
+        """Of the picture in luma samples, before cropping."""
+        return self.sps.height
 
 
-@dataclass(frozen=True)
-class _Pps:
-    sps_id: int
-    dependent_segments: bool
-    output_flag_present: bool
-    extra_bits: int
-    cabac_init_present: bool
-    default_references: tuple[int, int]
-    chroma_qp_offsets_present: bool
-    weighted: tuple[bool, bool]
-    entry_points: bool
-    filter_across_slices: bool
-    deblocking_override: bool
-    deblocking_disabled: bool
-    lists_modification_present: bool
-    extension_present: bool
-    chroma_qp_adjustment: bool
+class SliceReader:
+    """Reads slice segment headers with the parameter sets that were last sent under their numbers."""
 
+    def __init__(self) -> None:
+        self._sps: dict[int, Sps] = {}
+        self._pps: dict[int, Pps] = {}
+        self._data: dict[tuple[int, int], bytes] = {}
+        self._damaged: CodecError | None = None
 
-class _Reader(nal.Bits):
-    def se(self) -> int:
-        value = self.ue()
-        return (value + 1) // 2 if value & 1 else -(value // 2)
+    def read(self, unit: nal.Nal) -> SliceSegment | None:
+        """The segment in a NAL unit, None for others. Raises CodecError if a header, or a parameter set that it refers to, is damaged."""
+        if unit.layer:
+            return None
+        rbsp = nal.Nal(unit.data[:_HEADER_BYTES], 0).rbsp
+        if unit.type in (VPS, SPS, PPS):
+            self._keep(unit, rbsp)
+        return _segment(Bits(rbsp), unit.type, self) if unit.is_slice else None
 
-    def flag(self) -> bool:
-        return bool(self.u(1))
+    def _keep(self, unit: nal.Nal, rbsp: bytes) -> None:
+        """Damaged parameter sets, and what nobody refers to, are no error before a slice wants them."""
+        try:
+            number = Bits(rbsp).u(4)
+            if unit.type == SPS:
+                sps = parse_sps(rbsp)
+                number = sps.number
+                self._sps[number] = sps
+            elif unit.type == PPS:
+                pps = parse_pps(rbsp)
+                number = pps.number
+                self._pps[number] = pps
+            self._data[unit.type, number] = unit.data
+        except CodecError as error:
+            self._damaged = error
+
+    def active(self, number: int) -> tuple[Pps, Sps]:
+        """The parameter sets that a slice refers to by the number of its PPS. Raises CodecError if they are not there."""
+        pps = self._pps.get(number)
+        sps = self._sps.get(pps.sps_id) if pps else None
+        if pps is None or sps is None:
+            raise self._damaged or CodecError("damaged HEVC stream: a slice refers to parameter sets that are not there")
+        return pps, sps
+
+    def data(self, pps: Pps, sps: Sps) -> tuple[bytes, ...]:
+        """These and their VPS as they were sent."""
+        wanted = (VPS, sps.vps_id), (SPS, sps.number), (PPS, pps.number)
+        return tuple(self._data[key] for key in wanted if key in self._data)
 
 
 def segments(stream: bytes) -> list[SliceSegment]:
     """The slice segments of the base layer of an Annex B stream, in decoding order. Raises CodecError if a header is damaged."""
-    spss: dict[int, _Sps] = {}
-    ppss: dict[int, _Pps] = {}
-    found = []
-    for unit in nal.split(stream):
-        if unit.layer:
-            continue
-        reader = _Reader(nal.Nal(unit.data[:_HEADER_BYTES], 0).rbsp)
-        if unit.type == nal.SPS:
-            number, sps = _sps(reader)
-            spss[number] = sps
-        elif unit.type == PPS:
-            number, pps = _pps(reader)
-            ppss[number] = pps
-        elif unit.type < 10 or 16 <= unit.type <= 21:
-            found.append(_segment(reader, unit.type, spss, ppss))
-    return found
+    return list(_read_all(nal.scan(stream)))
+
+
+def _read_all(units: Iterable[nal.Nal]) -> Iterable[SliceSegment]:
+    reader = SliceReader()
+    return (segment for segment in map(reader.read, units) if segment)
 
 
 def pictures(stream: bytes) -> list[list[SliceSegment]]:
@@ -110,159 +135,16 @@ def pictures(stream: bytes) -> list[list[SliceSegment]]:
     return groups
 
 
-def _sps(bits: _Reader) -> tuple[int, _Sps]:
-    bits.u(4)
-    sub_layers = bits.u(3)
-    bits.u(1 + 88 + 8)
-    present = [(bits.u(1), bits.u(1)) for _ in range(8 if sub_layers else 0)]
-    for profile, level in present[:sub_layers]:
-        bits.u(88 * profile + 8 * level)
-    number = bits.ue()
-    chroma = bits.ue()
-    separate = chroma == 3 and bits.flag()
-    width, height = bits.ue(), bits.ue()
-    if bits.flag():
-        for _ in range(4):
-            bits.ue()
-    bits.ue(), bits.ue()
-    poc_bits = bits.ue() + 4
-    for _ in range(sub_layers + 1 if bits.flag() else 1):
-        bits.ue(), bits.ue(), bits.ue()
-    log2_ctb = bits.ue() + 3
-    log2_ctb += bits.ue()
-    for _ in range(4):
-        bits.ue()
-    if bits.flag() and bits.flag():
-        _scaling_lists(bits, chroma)
-    bits.u(1)
-    sao = bits.flag()
-    if bits.flag():
-        bits.u(8)
-        bits.ue(), bits.ue()
-        bits.u(1)
-    sets: list[ShortTermSet] = []
-    count = bits.ue()
-    if count > 64 or log2_ctb > 6:
-        raise CodecError("damaged HEVC stream: a sequence parameter set breaks the limits of the standard")
-    if not (1 <= width <= 16384 and 1 <= height <= 16384):
-        raise CodecError(f"the stream has pictures of {width}x{height} samples; side information is read of 1x1 to 16384x16384")
-    for i in range(count):
-        sets.append(_short_term_set(bits, i, count, sets))
-    long_term = bits.flag()
-    long_term_used = []
-    for _ in range(bits.ue() if long_term else 0):
-        bits.u(poc_bits)
-        long_term_used.append(bits.u(1))
-    mvp = bits.flag()
-    ctb = 1 << log2_ctb
-    ctbs = -(-width // ctb) * -(-height // ctb)
-    return number, _Sps(chroma, separate, width, height, poc_bits, ctbs, sets, long_term, tuple(long_term_used), mvp, sao)
-
-
-def _scaling_lists(bits: _Reader, chroma: int) -> None:
-    for size in range(4):
-        for _ in range(0, 6, 3 if size == 3 else 1):
-            if not bits.flag():
-                bits.ue()
-                continue
-            if size > 1:
-                bits.se()
-            for _ in range(min(64, 1 << 4 + (size << 1))):
-                bits.se()
-
-
-def _short_term_set(bits: _Reader, index: int, count: int, known: list[ShortTermSet]) -> ShortTermSet:
-    """st_ref_pic_set( index ): the pictures before the current one, then those after it, each from near to far."""
-    if index and bits.flag():
-        reference = index - (bits.ue() + 1 if index == count else 1)
-        if reference < 0:
-            raise CodecError("damaged HEVC stream: a reference picture set refers to one before the first")
-        sign = bits.u(1)
-        delta = (1 - 2 * sign) * (bits.ue() + 1)
-        source = [(poc, used) for poc, used in known[reference]] + [(0, True)]
-        chosen = []
-        for poc, _ in source:
-            used = bits.flag()
-            if used or bits.flag():
-                chosen.append((poc + delta, used))
-        return sorted((c for c in chosen if c[0] < 0), reverse=True) + sorted(c for c in chosen if c[0] > 0)
-    negative, positive = bits.ue(), bits.ue()
-    if negative + positive > 16:
-        raise CodecError("damaged HEVC stream: a reference picture set has more than 16 pictures")
-    found: ShortTermSet = []
-    for sign, number in ((-1, negative), (1, positive)):
-        poc = 0
-        for _ in range(number):
-            poc += sign * (bits.ue() + 1)
-            found.append((poc, bits.flag()))
-    return found
-
-
-def _pps(bits: _Reader) -> tuple[int, _Pps]:
-    number = bits.ue()
-    sps_id = bits.ue()
-    dependent, output = bits.flag(), bits.flag()
-    extra = bits.u(3)
-    bits.u(1)
-    cabac = bits.flag()
-    references = bits.ue() + 1, bits.ue() + 1
-    bits.se()
-    bits.u(1)
-    transform_skip = bits.flag()
-    if bits.flag():
-        bits.ue()
-    bits.se(), bits.se()
-    chroma_offsets = bits.flag()
-    weighted = bits.flag(), bits.flag()
-    bits.u(1)
-    tiles, wavefronts = bits.flag(), bits.flag()
-    if tiles:
-        columns, rows = bits.ue(), bits.ue()
-        if not bits.flag():
-            for _ in range(columns + rows):
-                bits.ue()
-        bits.u(1)
-    across = bits.flag()
-    override = disabled = False
-    if bits.flag():
-        override, disabled = bits.flag(), bits.flag()
-        if not disabled:
-            bits.se(), bits.se()
-    if bits.flag():
-        _scaling_lists(bits, 1)
-    modification = bits.flag()
-    bits.ue()
-    extension = bits.flag()
-    adjustment = False
-    if bits.flag():
-        is_range = bits.flag()
-        bits.u(7)
-        if is_range:
-            if transform_skip:
-                bits.ue()
-            bits.u(1)
-            adjustment = bits.flag()
-    return number, _Pps(
-        sps_id, dependent, output, extra, cabac, references, chroma_offsets, weighted, tiles or wavefronts, across, override, disabled,
-        modification, extension, adjustment,
-    )  # fmt: skip
-
-
-def _segment(bits: _Reader, kind: int, spss: dict[int, _Sps], ppss: dict[int, _Pps]) -> SliceSegment:
+def _segment(bits: Bits, kind: int, reader: SliceReader) -> SliceSegment:
     total = bits.left
     first = bits.flag()
-    if 16 <= kind <= 23:
-        bits.u(1)
-    pps = ppss.get(bits.ue())
-    sps = spss.get(pps.sps_id) if pps else None
-    if pps is None or sps is None:
-        raise CodecError("damaged HEVC stream: a slice refers to parameter sets that are not there")
-    dependent = False
+    discards = 16 <= kind <= 23 and bits.flag()
+    pps, sps = reader.active(bits.ue())
+    dependent, address = False, 0
     if not first:
         dependent = pps.dependent_segments and bits.flag()
-        bits.u((sps.ctbs - 1).bit_length())
-    if not dependent:
-        _independent(bits, kind, sps, pps)
+        address = bits.u((sps.ctbs - 1).bit_length())
+    header = None if dependent else _independent(bits, kind, sps, pps)
     if pps.entry_points:
         count = bits.ue()
         if count > 440 * 256:
@@ -279,54 +161,36 @@ def _segment(bits: _Reader, kind: int, spss: dict[int, _Sps], ppss: dict[int, _P
             raise CodecError(f"damaged HEVC stream: a slice header extension of {length} bytes")
         extension = bytes(bits.u(8) for _ in range(length))
         extension_bits = before - bits.left
-    return SliceSegment(kind, first, sps.width, sps.height, extension, extension_bits, total - before)
+    return SliceSegment(kind, first, discards, address, extension, extension_bits, total - before, sps, reader.data(pps, sps), header)
 
 
-def _independent(bits: _Reader, kind: int, sps: _Sps, pps: _Pps) -> None:
+def _independent(bits: Bits, kind: int, sps: Sps, pps: Pps) -> Independent:
     """The part of the header that dependent slice segments lack."""
     chroma_array = 0 if sps.separate_colour_plane else sps.chroma_format_idc
     bits.u(pps.extra_bits)
     slice_type = bits.ue()  # 0 B, 1 P, 2 I
-    if pps.output_flag_present:
-        bits.u(1)
+    output = bits.flag() if pps.output_flag_present else True
     if sps.separate_colour_plane:
         bits.u(2)
     mvp = False
-    current = 0  # NumPicTotalCurr
+    poc = 0
+    references: ShortTermSet = []
+    long_term: list[tuple[int, bool, bool]] = []
     if kind not in (19, 20):
-        bits.u(sps.poc_bits)
-        if not bits.flag():
-            known = len(sps.short_term_sets)
-            own = _short_term_set(bits, known, known, sps.short_term_sets)
-        else:
-            index = bits.u((len(sps.short_term_sets) - 1).bit_length())
-            if index >= len(sps.short_term_sets):
-                raise CodecError("damaged HEVC stream: a slice refers to a reference picture set that is not there")
-            own = sps.short_term_sets[index]
-        current = sum(used for _, used in own)
+        poc = bits.u(sps.poc_bits)
+        references = _short_term(bits, sps)
         if sps.long_term_present:
-            in_sps = bits.ue() if sps.long_term_used else 0
-            for i in range(in_sps + bits.ue()):
-                if i < in_sps:
-                    index = bits.u((len(sps.long_term_used) - 1).bit_length())
-                    if index >= len(sps.long_term_used):
-                        raise CodecError("damaged HEVC stream: a slice refers to a long-term picture that is not there")
-                    current += sps.long_term_used[index]
-                else:
-                    bits.u(sps.poc_bits)
-                    current += bits.u(1)
-                if bits.flag():
-                    bits.ue()
+            long_term = _long_term(bits, sps, poc)
         if sps.temporal_mvp:
             mvp = bits.flag()
-    sao = False
+    sao = sao_chroma = False
     if sps.sao:
         sao = bits.flag()
-        if chroma_array:
-            sao |= bits.flag()
+        sao_chroma = bool(chroma_array) and bits.flag()
     if slice_type != 2:
+        current = sum(used for _, used in references) + sum(used for _, _, used in long_term)  # NumPicTotalCurr
         _inter(bits, slice_type, mvp, current, chroma_array, pps)
-    bits.se()
+    qp = pps.init_qp + bits.se()
     if pps.chroma_qp_offsets_present:
         bits.se(), bits.se()
     if pps.chroma_qp_adjustment:
@@ -336,11 +200,45 @@ def _independent(bits: _Reader, kind: int, sps: _Sps, pps: _Pps) -> None:
         disabled = bits.flag()
         if not disabled:
             bits.se(), bits.se()
-    if pps.filter_across_slices and (sao or not disabled):
+    if pps.filter_across_slices and (sao or sao_chroma or not disabled):
         bits.u(1)
+    return Independent(output, poc, references, tuple(long_term), qp, not disabled, sao)
 
 
-def _inter(bits: _Reader, slice_type: int, mvp: bool, current: int, chroma_array: int, pps: _Pps) -> None:
+def _short_term(bits: Bits, sps: Sps) -> ShortTermSet:
+    known = len(sps.short_term_sets)
+    if not bits.flag():
+        return short_term_set(bits, known, known, sps.short_term_sets)
+    index = bits.u((known - 1).bit_length()) if known else 0
+    if index >= known:
+        raise CodecError("damaged HEVC stream: a slice refers to a reference picture set that is not there")
+    return sps.short_term_sets[index]
+
+
+def _long_term(bits: Bits, sps: Sps, poc: int) -> list[tuple[int, bool, bool]]:
+    """As `Independent.long_term` has them: POCs that are whole are relative to the picture's (equation 7-52)."""
+    found = []
+    in_sps = bits.ue() if sps.long_term else 0
+    count = in_sps + bits.ue()
+    cycles = 0
+    for i in range(count):
+        if i < in_sps:
+            index = bits.u((len(sps.long_term) - 1).bit_length())
+            if index >= len(sps.long_term):
+                raise CodecError("damaged HEVC stream: a slice refers to a long-term picture that is not there")
+            lsb, used = sps.long_term[index]
+        else:
+            lsb, used = bits.u(sps.poc_bits), bits.flag()
+        whole = bits.flag()
+        if i in (0, in_sps):
+            cycles = 0
+        if whole:
+            cycles += bits.ue()
+        found.append((lsb - poc - (cycles << sps.poc_bits) if whole else lsb, whole, used))
+    return found
+
+
+def _inter(bits: Bits, slice_type: int, mvp: bool, current: int, chroma_array: int, pps: Pps) -> None:
     """From num_ref_idx_active_override_flag to five_minus_max_num_merge_cand."""
     is_b = slice_type == 0
     references = list(pps.default_references)

@@ -1,5 +1,6 @@
 """codec-bridge check: encoder and decoder agree bit for bit, in coded sequences or in given streams."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -22,12 +23,14 @@ from codec_bridge.cli.options import (
     Qps,
     SearchPath,
     Size,
+    TrustOptions,
     Workers,
     parse_frames,
     parse_numbers,
     parse_sequences,
     program_folders,
 )
+from codec_bridge.cli.options import given as given_options
 from codec_bridge.evaluation import cluster, given
 from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.settings import Settings, check_settings, load_models
@@ -38,6 +41,7 @@ from vrcnn_int.errors import VrcnnError
 
 
 def check(
+    context: typer.Context,
     streams: Annotated[list[Path] | None, typer.Argument(help="HEVC streams to check instead of coding sequences.")] = None,
     sequences: Annotated[list[str] | None, typer.Option(help="As for bdrate; default: builtin.")] = None,
     qp: Qps = "22,27,32,37",
@@ -46,6 +50,7 @@ def check(
     model: ModelFile = None,
     kernel: Kernel = "auto",
     position: Position = "before_deblocking",
+    trust_options: TrustOptions = False,
     configuration: Configuration = "ai",
     hm: HmFolder = None,
     codecs: CodecsFolder = None,
@@ -59,7 +64,7 @@ def check(
 
     x265: the encoder's side filters whole pictures; the decoder's side decodes the stream again (picture hashes verified) and filters
     64x64 units; the oracle is plain numpy. The first layer, channel and sample that differ are an error. Given streams are checked
-    with the network of each QP.
+    with the network of each QP, at the position that their own filters mean; --qp or --position that contradict them are refused.
 
     hm, x265-loop: the encoder's reconstruction = the decoder's output = the stream's picture hashes, and all-intra = the oracle
     offline, with the side information read from the stream by a parser of its own. Given streams: their picture hashes.
@@ -87,7 +92,8 @@ def check(
     if inside:
         check_streams_in_loop(streams, settings)
     else:
-        check_streams(streams, settings)
+        options = set() if trust_options else set(given_options(context, ("qp", "position")))
+        check_streams(streams, settings, options, trust_options)
 
 
 def check_plan(plan: Plan, workers: int | None) -> None:
@@ -105,12 +111,21 @@ def check_streams_in_loop(streams: list[Path], settings: Settings) -> None:
         console.print(f"{stream}: {pictures} pictures, {filtered} of them filtered, every picture hash OK", highlight=False, soft_wrap=True)
 
 
-def check_streams(streams: list[Path], settings: Settings) -> None:
-    """Check streams that are filtered after decoding, with the network of each QP; a line for each."""
+def check_streams(streams: list[Path], settings: Settings, options: set[str], trusted: bool) -> None:
+    """Check streams that are filtered after decoding, with the network of each QP; a line for each.
+
+    options: those of qp and position that the user gave, and that are compared with the streams. trusted: the position is kept.
+    """
     models = load_models(settings)
     for stream in streams:
+        coded = given.coded(stream, settings.frames)
+        if "qp" in options:
+            coded.check_qp(settings.qps)
+        if "position" in options:
+            coded.check_position(settings.position)
+        own = settings if trusted or not coded.codings else replace(settings, position=coded.position)
         try:
-            results = [given.check_offline(stream, number, settings, models) for number in settings.qps]
+            results = [given.check_offline(stream, number, own, models) for number in settings.qps]
         except CodecError as error:
             raise CodecError(f"{stream}: {error}") from None
         console.print(f"{stream}:", end=" ", highlight=False, soft_wrap=True)

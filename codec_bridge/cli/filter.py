@@ -1,31 +1,40 @@
 """codec-bridge filter: a decoded video, filtered."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from codec_bridge.cli.options import Kernel, ModelFile, PixelFormat, Size
-from codec_bridge.evaluation.filtering import filtered, measured, plane_filter
+from codec_bridge.cli.options import Kernel, ModelFile, PixelFormat, Size, TrustOptions, parse_qp
+from codec_bridge.evaluation.filtering import filtered, measured, plane_filters
 from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.evaluation.settings import Settings, check_settings, load_models
+from codec_bridge.video.coding import Coded
 from codec_bridge.video.files import Video, write_y4m, write_yuv
+from codec_bridge.video.metadata import Metadata
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture
-from vrcnn_int.console import console
+from vrcnn_int.console import console, notices
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.network import POSITIONS
 
 WRITTEN = (".yuv", ".y4m")
+GONE_OVER = 3
+"""Exit code where --lenient has gone over faults."""
+FAULTS_SHOWN = 5
 
 
 def filter_video(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="Decoded video (.yuv, .y4m, containers) or an HEVC stream.")],
     out: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Filtered video: .yuv or .y4m.")],
-    qp: Annotated[int | None, typer.Option(help="QP the video was coded at: chooses the network.", min=-12, max=51)] = None,
+    qp: Annotated[
+        str | None,
+        typer.Option(help="QP the video was coded at, -12 to 51: chooses the network. auto: each picture's, by its stream."),
+    ] = None,
     index: Annotated[int | None, typer.Option(help="Network of the set, instead of --qp.", min=0)] = None,
     original: Annotated[Path | None, typer.Option(help="Original video: prints PSNR before and after, picture by picture.")] = None,
     backend: Annotated[str, typer.Option(help="c (the C library), cuda, oracle (numpy, slow) or float (torch; not bit-exact).")] = "c",
@@ -37,59 +46,127 @@ def filter_video(
     model: ModelFile = None,
     kernel: Kernel = "auto",
     threads: Annotated[int, typer.Option(help="That work on a picture; any number gives the same bits.", min=1, max=64)] = 1,
-    position: Annotated[str, typer.Option(help=f"With --qp: where the filter stands, {' or '.join(POSITIONS)}.")] = "before_deblocking",
+    position: Annotated[
+        str,
+        typer.Option(help=f"With --qp: where the filter stands, {' or '.join(POSITIONS)}; auto: as the stream says, or before."),
+    ] = "auto",
+    trust_options: TrustOptions = False,
+    lenient: Annotated[
+        bool, typer.Option(help=f"Go on where pictures are damaged or lost, say what was wrong, and exit with code {GONE_OVER}.")
+    ] = False,
     size: Size = None,
     pixel_format: PixelFormat = None,
 ) -> None:
-    """Filter a decoded video (luma; chroma passes through). HEVC streams are filtered uncropped, then cropped."""
+    """Filter a decoded video (luma; chroma passes through). HEVC streams are filtered uncropped, then cropped.
+
+    What a stream says of its QP and of the filters in its loop is compared with --qp and --position. The first damaged or lost picture
+    ends it, unless --lenient is given.
+    """
     if (qp is None) == (index is None):
-        raise VrcnnError("give either --qp or --index, to choose the network")
+        raise VrcnnError("give either --qp or --index, to choose the network (--qp auto: as the stream says)")
     if out.suffix.lower() not in WRITTEN:
         raise VrcnnError(f"the output is .yuv or .y4m, not {out.name!r}")
-    settings = Settings(model=model, kernel=kernel, position=position)
+    settings = Settings(model=model, kernel=kernel, position=POSITIONS[0] if position == "auto" else position)
     check_settings(settings)
     models = load_models(settings)
-    number = choose_network(models, qp, index, position)
+    wanted = parse_qp(qp)
     pictures_a_second = parse_rate(rate)
-    apply = plane_filter(model, models, number, scale, backend, kernel, threads)
-    with open_any(source, size, pixel_format, pictures_a_second, frames, cropping=False) as video:
-        pictures = filtered(video, apply)
+    networks = plane_filters(model, models, scale, backend, kernel, threads)
+    used: set[int] = set()
+    longer: list[str] = []
+    with open_any(source, size, pixel_format, pictures_a_second, frames, cropping=False, lenient=lenient) as video:
+        choose = choose_network(models, Coded(source, video.codings()), wanted, index, position, trust_options)
+        pictures = filtered(video, networks, lambda picture: seen(used, choose(picture)))
         if original is not None:
-            pictures = measured(pictures, video, open_any(original, size, pixel_format), say_psnr)
-        count = write(out, (after for _, after in pictures), video.rate)
-    console.print(
-        f"wrote {out}: {count} pictures, network {number} of set {models.identity[:16]}, {backend}", soft_wrap=True, highlight=False
-    )
+            more = lambda count: longer.extend([f"{original} goes on after {count} pictures"] if frames is None else [])  # noqa: E731
+            pictures = measured(pictures, video, open_any(original, size, pixel_format), say_psnr, more)
+        count = write(out, (after for _, after in pictures), video.rate, video.metadata)
+    numbers = f"network{'s' if len(used) > 1 else ''} {', '.join(map(str, sorted(used)))}"
+    console.print(f"wrote {out}: {count} pictures, {numbers} of set {models.identity[:16]}, {backend}", soft_wrap=True, highlight=False)
+    say_notes(video, out, longer)
 
 
-def choose_network(models: ModelSet, qp: int | None, index: int | None, position: str) -> int:
-    """The number of the network for a QP, or the number that was given. Raises VrcnnError if the set has no such network."""
-    number = models.index_for_qp(qp, position) if qp is not None else index
-    if number is None or number >= len(models.networks):
-        raise VrcnnError(f"the model set has no network {number}; it has 0 to {len(models.networks) - 1}")
+def choose_network(
+    models: ModelSet, coded: Coded, qp: int | None, index: int | None, position: str, trusted: bool
+) -> Callable[[Picture], int]:
+    """The number of the network for a picture: as given, for the QP that was given, or (None, None) for the picture's own.
+
+    Raises VrcnnError if the set has no such network, and, unless the options are trusted, where they contradict the stream.
+    """
+    if index is not None:
+        if index >= len(models.networks):
+            raise VrcnnError(f"the model set has no network {index}; it has 0 to {len(models.networks) - 1}")
+        if not trusted:
+            coded.check_position(models.networks[index].position)
+        return lambda picture: index
+    if position != "auto" and not trusted:
+        coded.check_position(position)
+    if position == "auto":
+        position = coded.position
+    if coded.codings:
+        text = f"the stream: {coded.qps()}, {coded.filters()} in the loop; filtered {position}"
+        console.print(text, soft_wrap=True, highlight=False)
+    if qp is not None:
+        if not trusted:
+            coded.check_qp([qp])
+        number = models.index_for_qp(qp, position)
+        return lambda picture: number
+    mean = coded.qp
+    return lambda picture: models.index_for_qp(round(picture.coding.qp if picture.coding else mean), position)
+
+
+def seen(numbers: set[int], number: int) -> int:
+    """The number, which is put among the others."""
+    numbers.add(number)
     return number
+
+
+def say_notes(video: Video, out: Path, more: list[str]) -> None:
+    """A line on what the output does not carry and what is to be known of the input; then one on its faults, and the exit code of them."""
+    lost = video.metadata.lost(out.suffix.lower(), video.chroma_format, video.bit_depth)
+    notes = [*([f"{out.name} does not hold {', '.join(lost)}"] if lost else []), *video.account.notes, *more]
+    if notes:
+        notices.print(f"note: {'; '.join(notes)}", soft_wrap=True, highlight=False)
+    faults = video.account.faults
+    if faults:
+        others = f"; and {len(faults) - FAULTS_SHOWN} more" if len(faults) > FAULTS_SHOWN else ""
+        text = (
+            f"{video.path}: {len(faults)} {'fault' if len(faults) == 1 else 'faults'} gone over: {'; '.join(faults[:FAULTS_SHOWN])}{others}"
+        )
+        notices.print(text, soft_wrap=True, highlight=False)
+        raise typer.Exit(GONE_OVER)
 
 
 def parse_rate(text: str | None) -> Fraction | None:
     """'30000/1001' -> that fraction."""
-    try:
-        return Fraction(text) if text else None
-    except (ValueError, ZeroDivisionError):
-        raise VrcnnError(f"{text!r} is not a rate such as 30 or 30000/1001") from None
+    if text is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,10}(\.[0-9]{0,20})?|[0-9]{1,10}/[0-9]{1,10}", text):
+        try:
+            return Fraction(text)
+        except ZeroDivisionError:
+            pass
+    raise VrcnnError(f"{text[:40]!r} is not a rate such as 30 or 30000/1001")
 
 
 def open_any(
-    path: Path, size: str | None, pixel_format: str | None, rate: Fraction | None = None, frames: int | None = None, cropping: bool = True
+    path: Path,
+    size: str | None,
+    pixel_format: str | None,
+    rate: Fraction | None = None,
+    frames: int | None = None,
+    cropping: bool = True,
+    lenient: bool = False,
 ) -> Video:
     """A video whose size and format were given for the case that it does not say them itself."""
     raw = path.suffix.lower() == ".yuv"
     dimensions = parse_size(size)
-    return open_video(path, dimensions if raw else None, pixel_format if raw else None, rate, frames, cropping)
+    return open_video(path, dimensions if raw else None, pixel_format if raw else None, rate, frames, cropping, lenient)
 
 
-def write(path: Path, pictures: Iterable[Picture], rate: Fraction | None) -> int:
+def write(path: Path, pictures: Iterable[Picture], rate: Fraction | None, metadata: Metadata) -> int:
     """Write pictures as the file's name wants it; returns how many."""
-    return write_yuv(path, pictures) if path.suffix.lower() == ".yuv" else write_y4m(path, pictures, rate)
+    return write_yuv(path, pictures) if path.suffix.lower() == ".yuv" else write_y4m(path, pictures, rate, metadata)
 
 
 def say_psnr(number: int, before: tuple[float, ...], after: tuple[float, ...]) -> None:

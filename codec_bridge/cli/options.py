@@ -1,5 +1,6 @@
 """Options that several commands have, and what their texts mean."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -38,6 +39,7 @@ HtmlFile = Annotated[Path | None, typer.Option("--html", help="The report as one
 MarkdownFile = Annotated[Path | None, typer.Option("--markdown", help="The report's tables as Markdown.")]
 PlotFile = Annotated[Path | None, typer.Option("--plot", help="RD curves as PNG.")]
 Size = Annotated[str | None, typer.Option(help="Size of .yuv files, WIDTHxHEIGHT.")]
+TrustOptions = Annotated[bool, typer.Option("--trust-options", help="Keep --qp and --position where the stream says something else.")]
 PixelFormat = Annotated[str | None, typer.Option("--format", help="Format of .yuv files: yuv420p, yuv420p10le, gray, ...")]
 
 
@@ -58,6 +60,15 @@ def parse_numbers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise VrcnnError(f"{text!r} is not a list of whole numbers such as 22,27,32,37") from None
+
+
+def parse_qp(text: str | None) -> int | None:
+    """'32' -> 32; None for auto and for nothing."""
+    if text in (None, "auto"):
+        return None
+    if not re.fullmatch("-?[0-9]{1,2}", text or "") or not -12 <= int(text or "") <= 51:
+        raise VrcnnError(f"{text!r} is neither auto nor a QP from -12 to 51")
+    return int(text or "")
 
 
 def parse_frames(text: str) -> int | None:

@@ -8,28 +8,36 @@ import typer
 
 from codec_bridge import codecs
 from codec_bridge import pairs as coded_pairs
-from codec_bridge.cli.options import HmFolder, PixelFormat, Position, Size, Workers, check_position, program_folders
+from codec_bridge.cli.options import HmFolder, PixelFormat, Position, Size, TrustOptions, Workers, check_position, parse_qp, program_folders
 from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.video.catalogue import resolve
 from vrcnn_int import pairs
 from vrcnn_int.console import console, progress_bar
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.network import POSITIONS
 
 
 def make_pairs(
     original: Annotated[Path, typer.Argument(help="Original video, or a folder of pictures.")],
     recon: Annotated[Path, typer.Argument(help="Its coded reconstruction: the HEVC stream, or a decoded video.")],
     out: Annotated[Path, typer.Option(help="Pair file to write (.npz).")],
-    qp: Annotated[int, typer.Option(help="QP it was coded at.", min=-12, max=51)],
-    position: Position = "before_deblocking",
+    qp: Annotated[str, typer.Option(help="QP it was coded at, -12 to 51; auto: the mean of its pictures', as the stream says.")],
+    position: Annotated[
+        str,
+        typer.Option(help=f"Where the filter stands: {' or '.join(POSITIONS)}; auto: as the stream says, or before."),
+    ] = "auto",
     frames: Annotated[int | None, typer.Option(help="At most so many pictures.", min=1)] = None,
+    trust_options: TrustOptions = False,
     size: Size = None,
     pixel_format: PixelFormat = None,
 ) -> None:
     """Pack an original and its coded reconstruction (all in-loop filters off, for before_deblocking) into a pair file."""
-    check_position(position)
-    count = coded_pairs.make(original, recon, out, qp, position, parse_size(size), pixel_format, frames)
-    console.print(f"wrote {out}: {count} pictures at QP {qp}", soft_wrap=True)
+    where = None if position == "auto" else position
+    if where:
+        check_position(where)
+    given = parse_size(size), pixel_format, frames
+    count, coded_at, stands = coded_pairs.make(original, recon, out, parse_qp(qp), where, *given, trusted=trust_options)
+    console.print(f"wrote {out}: {count} pictures at QP {coded_at}, {stands}", soft_wrap=True, highlight=False)
 
 
 def code_pairs(

@@ -22,7 +22,7 @@ from codec_bridge.bitstream import nal
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.codecs.base import NO_SAO, OFF, ORDINARY, PRESETS, Codec, Coded, Decoded, Loop, Request, Watch
 from codec_bridge.codecs.programs import Programs, file_hash
-from codec_bridge.video.container import frame_from_picture
+from codec_bridge.video.frames import frame_from_picture
 from codec_bridge.video.picture import Picture
 
 _logger = logging.getLogger(__name__)

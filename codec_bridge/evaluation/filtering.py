@@ -1,6 +1,7 @@
 """A decoded video, filtered picture by picture, and measured beside its original."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from codec_bridge.evaluation.settings import EvaluationError, FilterPlane, float_filter
@@ -10,14 +11,17 @@ from codec_bridge.video.files import Video
 from codec_bridge.video.picture import Picture, VideoError
 from vrcnn_int.integer import UNIT_SCALE, ModelSet
 
+Networks = Callable[[int], FilterPlane]
+"""A network of a model set by its number, as a function of plane and bit depth."""
+
 Show = Callable[[int, tuple[float, ...], tuple[float, ...]], None]
 """Told a picture's number and the PSNR (dB) of its planes before and after."""
 
 
-def plane_filter(
-    model: Path | None, models: ModelSet, number: int, scale: int = UNIT_SCALE, backend: str = "c", kernel: str = "auto", threads: int = 1
-) -> FilterPlane:
-    """A network of a model set, and what computes it, as a function of plane and bit depth.
+def plane_filters(
+    model: Path | None, models: ModelSet, scale: int = UNIT_SCALE, backend: str = "c", kernel: str = "auto", threads: int = 1
+) -> Networks:
+    """The networks of a model set, and what computes them.
 
     model: the set's file, None for the shipped one. scale: output scale in eighths. backend: one of filter.BACKENDS, or float: torch,
     not bit-exact. Raises EvaluationError for a backend that there is not or that has no output scale, FilterError where it cannot run here.
@@ -27,23 +31,36 @@ def plane_filter(
     if backend == "float":
         if scale != UNIT_SCALE:
             raise EvaluationError("the float network has no output scale")
-        return float_filter(model, models, number)
+        return cache(lambda number: float_filter(model, models, number))
     filter_ = Filter(model, kernel, backend, threads)
-    return lambda plane, bit_depth: filter_.filter_plane(plane, bit_depth, number, scale)
+    return lambda number: lambda plane, bit_depth: filter_.filter_plane(plane, bit_depth, number, scale)
 
 
-def filtered(video: Iterable[Picture], apply: FilterPlane) -> Iterator[tuple[Picture, Picture]]:
-    """(picture, the same with its luma filtered), both cropped after filtering."""
+def filtered(video: Iterable[Picture], networks: Networks, choose: Callable[[Picture], int]) -> Iterator[tuple[Picture, Picture]]:
+    """(picture, the same with its luma filtered by the network that ``choose`` gives for it), both cropped after filtering."""
     for picture in video:
-        yield picture.cropped(), picture.with_luma(apply(picture.planes[0], picture.bit_depth)).cropped()
+        luma = networks(choose(picture))(picture.planes[0], picture.bit_depth)
+        yield picture.cropped(), picture.with_luma(luma).cropped()
 
 
-def measured(pictures: Iterable[tuple[Picture, Picture]], video: Video, original: Video, show: Show) -> Iterator[tuple[Picture, Picture]]:
-    """The same (before, after), their PSNR shown on the way. Raises VideoError where the original ends before the video."""
+def measured(
+    pictures: Iterable[tuple[Picture, Picture]], video: Video, original: Video, show: Show, longer: Callable[[int], None] = lambda _: None
+) -> Iterator[tuple[Picture, Picture]]:
+    """The same (before, after), their PSNR shown on the way; longer: told how many there were, if the original goes on.
+
+    Raises VideoError where the original ends before the video, or has pictures of another size or format.
+    """
     truths = iter(original)
+    number = -1
     for number, (before, after) in enumerate(pictures):
         truth = next(truths, None)
         if truth is None:
             raise VideoError(f"{original.path} ends after {number} pictures, {video.path} goes on")
+        layouts = [(some.width, some.height, some.pixel_format) for some in (before, truth)]
+        if layouts[0] != layouts[1]:
+            one, other = (f"{width}x{height} {pixel_format}" for width, height, pixel_format in layouts)
+            raise VideoError(f"picture {number} of {video.path} is {one}, that of {original.path} is {other}")
         show(number, picture_psnr(before, truth), picture_psnr(after, truth))
         yield before, after
+    if next(truths, None) is not None:
+        longer(number + 1)

@@ -4,9 +4,13 @@ from itertools import islice
 from pathlib import Path
 
 from codec_bridge import codecs
+from codec_bridge.bitstream import nal
+from codec_bridge.bitstream.errors import CodecError
+from codec_bridge.bitstream.pictures import read_units
 from codec_bridge.codecs.base import Network
 from codec_bridge.evaluation import check
 from codec_bridge.evaluation.settings import EvaluationError, Settings, open_filter
+from codec_bridge.video.coding import Coded
 from vrcnn_int.integer import ModelSet
 
 
@@ -17,6 +21,15 @@ def check_inside(path: Path, settings: Settings) -> tuple[int, int]:
     """
     codec = codecs.find(settings.codec)(settings.folders)
     return codec.check_stream(_read(path), Network(settings.position, True, settings.kernel, settings.model))
+
+
+def coded(path: Path, frames: int | None) -> Coded:
+    """What a stream says of how its first pictures in decoding order were coded. Raises CodecError for what is no stream."""
+    codings = (unit.coding for unit in read_units(nal.scan(_read(path))) if unit.coding and not unit.leading_skipped)
+    try:
+        return Coded(path, list(islice(codings, frames)))
+    except CodecError as error:
+        raise CodecError(f"{path}: {error}") from None
 
 
 def check_offline(path: Path, qp: int, settings: Settings, models: ModelSet) -> tuple[int, int, str]:

@@ -34,6 +34,7 @@ A plan file; everything but ``sequences`` has the default that is shown::
     memory = "16GB"
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -111,10 +112,10 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     """'416x240' -> (416, 240)."""
     if text is None:
         return None
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise VrcnnError(f"{text!r} is not a size such as 416x240")
-    return int(width), int(height)
+    match = re.fullmatch("([0-9]{1,6})x([0-9]{1,6})", text)
+    if not match:
+        raise VrcnnError(f"{text[:40]!r} is not a size such as 416x240")
+    return int(match[1]), int(match[2])
 
 
 def load(path: Path) -> Plan:

@@ -52,8 +52,10 @@ class Sequence:
         raw = self.path.suffix.lower() == ".yuv"
         base = "gray" if self.chroma_format == "400" else f"yuv{self.chroma_format}p"
         pixel_format = base if self.bit_depth == 8 else f"{base}{self.bit_depth}le"
-        video = open_video(self.path, (self.width, self.height) if raw else None, pixel_format if raw else None, self.rate, frames)
-        if (video.width, video.height, video.bit_depth) != (self.width, self.height, self.bit_depth):
+        size = self.width, self.height
+        known = self.md5 is not None
+        video = open_video(self.path, size if raw else None, pixel_format if raw else None, self.rate, frames, as_stored=known)
+        if (video.width, video.height, video.bit_depth) != (*size, self.bit_depth):
             raise VideoError(
                 f"{self.path} has {video.width}x{video.height} {video.bit_depth}-bit pictures, "
                 f"{self.name} should have {self.width}x{self.height} {self.bit_depth}-bit ones"

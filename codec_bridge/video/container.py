@@ -1,70 +1,83 @@
-"""Containers and HEVC streams through PyAV, and picture files."""
+"""Containers and raw streams through FFmpeg: which of its streams is meant, what it says, its pictures.
+
+Nothing but the file itself is opened: its name is a name and no address. What would read other files (playlists, references) is refused.
+"""
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
+from io import FileIO
+from itertools import islice
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import NoReturn
 
 import av
-import numpy as np
+from av.stream import Disposition
 
 from codec_bridge.bitstream import nal
 from codec_bridge.bitstream.errors import CodecError
-from codec_bridge.video.files import Video
-from codec_bridge.video.picture import Picture, VideoError, parse_pixel_format, picture_from_rgb, plane_shapes, sample_type
+from codec_bridge.bitstream.parameter_sets import Sps, Vui
+from codec_bridge.bitstream.pictures import Coding, Unit, read_units
+from codec_bridge.video.clock import Clock
+from codec_bridge.video.files import Account, Video
+from codec_bridge.video.frames import picture_from_frame
+from codec_bridge.video.hevc import IN_LOOP, Decoder
+from codec_bridge.video.metadata import SITINGS, Metadata
+from codec_bridge.video.picture import Picture, VideoError, parse_pixel_format, plane_shapes
+from codec_bridge.video.whole import missing_end
+
+_FORMATS = (
+    "asf,av1,avi,dirac,dv,evc,flv,gxf,h261,h263,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,rm,vc1,vvc,wtv,"
+    "yuv4mpegpipe"
+)
+"""Of FFmpeg's readers: those that read one file, with pictures in it."""
+_PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"v=0", b"[playlist]", b"<smil", b"<SmoothStreamingMedia", b"RTSPtext")
+_TRIED_PACKETS = 50
+_UNSPECIFIED = 2  # of colour descriptions
+_NOT_A_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
-def picture_from_frame(frame: av.VideoFrame, crop: tuple[int, int, int, int] = (0, 0, 0, 0)) -> Picture:
-    """The samples of a decoded frame, copied. Raises VideoError for an unsupported pixel format or size."""
-    chroma_format, bit_depth = parse_pixel_format(frame.format.name)
-    dtype = np.dtype(sample_type(bit_depth))
-    planes = []
-    for plane, (height, width) in zip(frame.planes, plane_shapes(frame.width, frame.height, chroma_format), strict=True):
-        if plane.line_size <= 0:
-            raise VideoError("pictures stored bottom-up are not supported")
-        rows = np.frombuffer(bytes(plane), np.uint8, height * plane.line_size).reshape(height, plane.line_size)
-        planes.append(np.ascontiguousarray(rows[:, : width * dtype.itemsize]).view(dtype))
-    return Picture(tuple(planes), bit_depth, chroma_format, crop)
+class _File(FileIO):
+    """A file that does not tell FFmpeg its name, only the name's ending: streams without a container are recognized by that, too."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        ending = path.suffix.lower()
+        self.name = f"video{ending if re.fullmatch('[.][a-z0-9]+', ending) else ''}"
 
 
-def frame_from_picture(picture: Picture) -> av.VideoFrame:
-    """A PyAV frame with the samples of ``picture`` (all of its planes: crop before if need be)."""
-    frame = av.VideoFrame(picture.width, picture.height, picture.pixel_format)
-    for target, plane in zip(frame.planes, picture.planes, strict=True):
-        buffer = np.zeros(target.buffer_size, np.uint8)
-        rows = buffer[: plane.shape[0] * target.line_size].reshape(plane.shape[0], target.line_size)
-        rows[:, : plane.shape[1] * plane.itemsize] = plane.view(np.uint8)
-        target.update(buffer.tobytes())
-    return frame
+def _refuse(address: str, flags: int, options: dict[str, str]) -> NoReturn:
+    raise VideoError(f"it refers to another file, {address!r}, which is not read")
 
 
-def open_picture_file(path: Path) -> Video:
-    """A picture file as a video of one picture (picture.picture_from_rgb). VideoError: it cannot be decoded or is transparent."""
-    from skimage import io
-
-    try:
-        array = io.imread(path)
-    except Exception as error:  # the readers behind scikit-image raise whatever they like
-        raise VideoError(f"cannot decode {path}: {' '.join(str(error).split()) or type(error).__name__}") from None
-    if array.ndim == 3 and array.shape[2] == 4 and array.dtype == np.uint8:
-        if array[:, :, 3].min() < 255:
-            raise VideoError(f"{path} has transparent samples; flatten it first")
-        array = array[:, :, :3]
-    try:
-        picture = picture_from_rgb(array)
-    except VideoError as error:
-        raise VideoError(f"{path}: {error}") from None
-    return Video(path, (picture.width, picture.height), 8, picture.chroma_format, None, 1, lambda: iter((picture,)))
+@contextmanager
+def _opened(path: Path) -> "Iterator[tuple[av.container.InputContainer, av.VideoStream]]":
+    """A container and the stream of it that is meant: the default one, never a cover picture."""
+    with _File(path) as file:
+        if file.read(16).lstrip(b"\xef\xbb\xbf \r\n").startswith(_PLAYLISTS):
+            raise VideoError(f"{path} is a playlist or description of other files, not a video; give the video itself")
+        file.seek(0)
+        options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
+        with av.open(file, "r", container_options=options, io_open=_refuse) as container:
+            videos = [stream for stream in container.streams.video if not stream.disposition & _NOT_A_VIDEO]
+            if not videos:
+                raise VideoError(f"{path} has no video stream{', only pictures attached to it' if container.streams.video else ''}")
+            yield container, max(videos, key=_rank)
 
 
-def _ffmpeg_text(error: av.FFmpegError) -> str:
-    return str(error.strerror or error)
+def _rank(stream: av.VideoStream) -> tuple[bool, int]:
+    """The largest of the default streams, as FFmpeg's own program has it; the first of equals."""
+    context = stream.codec_context  # none where the codec is not known
+    return bool(stream.disposition & Disposition.default), context.width * context.height if context else 0
 
 
 @dataclass(frozen=True)
 class _Header:
-    """What a container or stream says of its video. packets, end (seconds): 0 where it does not say."""
+    """What a container or stream says of its video."""
 
     size: tuple[int, int]
     chroma_format: str
@@ -73,105 +86,228 @@ class _Header:
     is_hevc: bool
     raw: bool
     """A stream without a container."""
-    uncropped: bool
-    crop: tuple[int, int, int, int]
-    packets: int
-    end: Fraction
+    metadata: Metadata
 
 
-def open_container(path: Path, cropping: bool) -> Video:
-    """Open whatever FFmpeg can decode. cropping: as for open.open_video. Raises VideoError for what cannot be decoded."""
-    header = _read_header(path, cropping)
-    rate = Fraction(header.rate) if header.rate else None
-    return Video(path, header.size, header.bit_depth, header.chroma_format, rate, header.packets or None, lambda: _read(path, header))
+def open_container(path: Path, cropping: bool, lenient: bool) -> Video:
+    """Open whatever FFmpeg can decode. cropping, lenient: as for open.open_video. Raises VideoError for what cannot be decoded."""
+    with _errors(path, f"cannot read {path} as a video"):
+        header = _read_header(path, cropping, lenient)
+    account = Account()
+    read = partial(_read_hevc if header.is_hevc else _read_other, path, header, cropping, lenient, account)
+    survey = partial(_survey, path, header, lenient) if header.is_hevc else None
+    return Video(path, header.size, header.bit_depth, header.chroma_format, header.rate, None, read, header.metadata, account, survey)
 
 
-def _read_header(path: Path, cropping: bool) -> _Header:
+@contextmanager
+def _errors(path: Path, what: str) -> Iterator[None]:
+    """Errors of streams and of FFmpeg as VideoErrors that name the file."""
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise VideoError(f"{path} has no video stream")
-            stream = container.streams.video[0]
-            context = stream.codec_context
-            if not context or not context.pix_fmt or not context.width:
-                raise VideoError(f"{path} has no decodable video: it is truncated, damaged or of an unknown codec")
-            # A raw stream has no clock: what FFmpeg reports as average rate is its own assumption of 25.
-            raw = container.format.name == context.name and context.name in ("hevc", "h264")
-            rate = context.framerate if raw else stream.average_rate
-            is_hevc = context.name == "hevc"
-            chroma_format, bit_depth = parse_pixel_format(context.pix_fmt, f"{path}: pixel format")
-            size = context.width, context.height
-            crop = (0, 0, 0, 0)
-            uncropped = is_hevc and not cropping
-            if uncropped:
-                sps = nal.find_sps(context.extradata or b"")
-                size, crop = (sps.width, sps.height), sps.window
-            plane_shapes(*size, chroma_format)
-            end = _header_end(container, stream)
-            return _Header(size, chroma_format, bit_depth, rate, is_hevc, raw, uncropped, crop, stream.frames, end)
+        yield
     except CodecError as error:
-        raise VideoError(f"cannot read {path}: {error}") from None
+        raise VideoError(f"{path}: {error}" if str(error) == IN_LOOP else f"{what}: {error}") from None
     except av.FFmpegError as error:
-        raise VideoError(f"cannot read {path} as a video: {_ffmpeg_text(error)}") from None
+        raise VideoError(f"{what}: {error.strerror or error}") from None
 
 
-def _read(path: Path, header: _Header) -> Iterator[Picture]:
-    count = packets = 0
-    end: int | Fraction = 0
-    try:
-        with av.open(str(path)) as container:
-            for packet in _packets(path, header, container):
-                packets += packet.size > 0
-                if packet.pts is not None and packet.time_base is not None:
-                    end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
-                for frame in packet.decode():
-                    layout = (frame.width, frame.height), parse_pixel_format(frame.format.name)
-                    if layout != (header.size, (header.chroma_format, header.bit_depth)):
-                        kind = f"{frame.width}x{frame.height} {frame.format.name}"
-                        raise VideoError(f"{path}: picture {count} is {kind}, unlike what its header says")
-                    yield picture_from_frame(frame, header.crop)
-                    count += 1
-    except CodecError as error:
-        raise VideoError(f"cannot decode {path} after picture {count}: {error}") from None
-    except av.FFmpegError as error:
-        raise VideoError(f"cannot decode {path} after picture {count}: {_ffmpeg_text(error)}") from None
-    if packets < header.packets:
-        raise VideoError(f"{path} is truncated: {header.packets} pictures were expected, it has {packets}")
-    if header.rate and header.end and header.end - end > Fraction(1, 2) / header.rate:
-        expected = f"{float(header.end):.3f} s ({round(header.end * header.rate)} pictures) were expected"
-        raise VideoError(f"{path} is truncated: {expected}, it has {count} pictures")
+def _read_header(path: Path, cropping: bool, lenient: bool) -> _Header:
+    with _opened(path) as (container, stream):
+        context = stream.codec_context
+        if not context or not context.name:
+            raise VideoError(f"{path} has no decodable video: it is truncated, damaged or of an unknown codec")
+        # A raw stream has no clock: what FFmpeg reports as average rate is its own assumption of 25.
+        raw = container.format.name == context.name and context.name in ("hevc", "h264")
+        rate = context.framerate if raw else stream.average_rate
+        is_hevc = context.name == "hevc"
+        if not is_hevc and (not context.pix_fmt or not context.width):
+            raise VideoError(f"{path} has no decodable video: it is truncated, damaged or of an unknown codec")
+        size, pixel_format = (context.width, context.height), context.pix_fmt or ""
+        frame = _first_frame(container, stream)
+        metadata = _metadata(container, stream, frame)
+    if is_hevc:
+        sps = _first_sps(path, raw, lenient)
+        left, top, right, bottom = sps.window if cropping else (0, 0, 0, 0)
+        size, pixel_format = (sps.width - left - right, sps.height - top - bottom), _pixel_format(path, sps)
+        metadata = _hevc_metadata(metadata, sps.vui)
+    chroma_format, bit_depth = parse_pixel_format(pixel_format, f"{path}: pixel format")
+    plane_shapes(*size, chroma_format)
+    return _Header(size, chroma_format, bit_depth, Fraction(rate) if rate else None, is_hevc, raw, metadata)
 
 
-def _packets(path: Path, header: _Header, container: av.container.InputContainer) -> "Iterator[av.Packet[av.VideoStream]]":
-    """The packets of the video. Raises VideoError for one that is cut off, CodecError for a picture without the hash that others have."""
-    stream = container.streams.video[0]
+def _pixel_format(path: Path, sps: Sps) -> str:
+    if sps.bit_depth != sps.bit_depth_chroma and sps.chroma_format != "400":
+        raise VideoError(f"{path} has {sps.bit_depth}-bit luma and {sps.bit_depth_chroma}-bit chroma, which is not supported")
+    base = "gray" if sps.chroma_format == "400" else f"yuv{sps.chroma_format}p"
+    return base if sps.bit_depth == 8 else f"{base}{sps.bit_depth}le"
+
+
+def _first_sps(path: Path, raw: bool, lenient: bool) -> Sps:
+    """That of the first picture."""
+    with _hevc_units(path, raw, lenient) as units:
+        damage = ""
+        for unit in units:
+            if unit.sps:
+                return unit.sps
+            damage = damage or next((f"picture {unit.number}: {problem}" for problem in unit.problems), "")
+            if damage and not lenient:
+                break
+    raise CodecError(damage or "it has no picture")
+
+
+def _first_frame(container: av.container.InputContainer, stream: av.VideoStream) -> av.VideoFrame | None:
+    """What FFmpeg knows of the first picture that it can decode, if that is among the first packets."""
+    for packet in islice(container.demux(stream), _TRIED_PACKETS):
+        try:
+            for frame in packet.decode():
+                return frame
+        except av.FFmpegError:
+            continue
+    return None
+
+
+def _metadata(container: av.container.InputContainer, stream: av.VideoStream, frame: av.VideoFrame | None) -> Metadata:
     context = stream.codec_context
-    # FFmpeg's frame threads drop damaged HEVC pictures without an error, even with "explode".
-    context.thread_count = 1
-    context.options = {"err_detect": "crccheck+explode"}
-    if header.uncropped:
-        context.options |= {"apply_cropping": "0"}
+    kinds: dict[str, int] = {}
+    for other in container.streams:
+        if other.index != stream.index:
+            kind = "attached picture" if other.disposition & _NOT_A_VIDEO else f"{other.type} stream"
+            kinds[kind] = kinds.get(kind, 0) + 1
+    first_field = {2: "t", 3: "b", 4: "b", 5: "t"}.get(int(context.field_order), "t")
+    return Metadata(
+        aspect=stream.sample_aspect_ratio or context.sample_aspect_ratio or None,
+        full_range={1: False, 2: True}.get(int(context.color_range)),
+        interlacing=first_field if frame is not None and frame.interlaced_frame else "",
+        rotation=frame.rotation if frame is not None else 0,
+        colours=any(int(value) != _UNSPECIFIED for value in (context.color_primaries, context.color_trc, context.colorspace)),
+        further=tuple(f"{count} {'further ' if kind == 'video stream' else ''}{kind}{'s' * (count > 1)}" for kind, count in kinds.items()),
+    )
+
+
+def _hevc_metadata(said: Metadata, vui: Vui) -> Metadata:
+    """What the container says, and for what it does not say, the stream."""
+    siting = SITINGS[vui.siting] if vui.siting is not None and vui.siting < len(SITINGS) else ""
+    return replace(said, aspect=said.aspect or vui.aspect, siting=siting, interlacing="", fields=vui.fields)
+
+
+@contextmanager
+def _hevc_units(path: Path, raw: bool, lenient: bool) -> Iterator[Iterator[Unit]]:
+    """The access units of an HEVC stream, with what they say."""
+    if raw:
+        with path.open("rb") as file:
+            # Not closed here: a reader that did not come to the end still looks into it.
+            yield read_units(nal.scan(mmap(file.fileno(), 0, access=ACCESS_READ), lenient))
+    else:
+        with _opened(path) as (container, stream):
+            yield read_units(_contained(path, container, stream, lenient))
+
+
+def _contained(path: Path, container: av.container.InputContainer, stream: av.VideoStream, lenient: bool) -> Iterator[nal.Nal]:
+    """The NAL units of an HEVC stream in a container: its parameter sets, then those of its packets."""
+    length_bytes = 0
+    for number, packet in enumerate(container.demux(stream)):
+        changed = bytes(packet.get_sidedata("new_extradata")) if packet.has_sidedata("new_extradata") else b""
+        record = changed or (b"" if number else stream.codec_context.extradata or b"")
+        if nal.is_record(record):
+            length_bytes = 1 + (record[21] & 3)
+            yield from nal.record_units(record)
+        elif record:
+            length_bytes = 0
+            yield from nal.scan(record, lenient)
+        if packet.is_corrupt and not lenient:
+            raise VideoError(f"{path} is truncated: coded picture {number} is incomplete")
+        data = bytes(packet) if packet.size else b""
+        time = None if packet.pts is None or packet.time_base is None else packet.pts * packet.time_base
+        if data:
+            yield from _packet_units(data, length_bytes, time, not packet.is_discard, lenient)
+
+
+def _packet_units(data: bytes, length_bytes: int, time: Fraction | None, shown: bool, lenient: bool) -> Iterator[nal.Nal]:
+    try:
+        yield from nal.packet_units(data, length_bytes, time, shown) if length_bytes else nal.scan(data, lenient, time, shown)
+    except CodecError:
+        if not lenient:
+            raise
+
+
+def _survey(path: Path, header: _Header, lenient: bool, frames: int | None) -> list[Coding]:
+    """What the headers say of the first pictures in decoding order."""
+    with _errors(path, f"cannot read {path}"), _hevc_units(path, header.raw, lenient) as units:
+        codings = (unit.coding for unit in units if unit.coding and not unit.leading_skipped)
+        return list(islice(codings, frames))
+
+
+def _read_hevc(path: Path, header: _Header, cropping: bool, lenient: bool, account: Account) -> Iterator[Picture]:
+    decoder = Decoder(lenient)
+    clock = Clock()
+    account.begin(decoder.findings.faults, lambda: [*decoder.findings.notes(), *clock.notes()])
+    like: Picture | None = None
+    with _errors(path, f"cannot decode {path}"), _hevc_units(path, header.raw, lenient) as units:
+        for number, picture in enumerate(decoder.decode(clock.watch(units))):
+            inside = picture.cropped()
+            like = like or inside
+            _check_alike(path, number, inside, like)
+            yield inside if cropping else picture
+    _check_whole(path, decoder.findings.faults if lenient else None)
+
+
+def _read_other(path: Path, header: _Header, cropping: bool, lenient: bool, account: Account) -> Iterator[Picture]:
+    faults: list[str] = []
+    clock = Clock()
+    account.begin(faults, clock.notes)
+    like: Picture | None = None
+    number = 0
+    with _errors(path, f"cannot decode {path}"), _opened(path) as (container, stream):
+        for frame in _frames(path, container, stream, lenient, faults):
+            if frame.interlaced_frame and not lenient:
+                raise VideoError(f"{path}: picture {number} is interlaced; give its fields as pictures of their own")
+            picture = picture_from_frame(frame)
+            like = like or picture
+            _check_alike(path, number, picture, like)
+            clock.see(frame.pts * frame.time_base if frame.pts is not None and frame.time_base is not None else None)
+            yield picture
+            number += 1
+    _check_whole(path, faults if lenient else None)
+
+
+def _frames(
+    path: Path, container: av.container.InputContainer, stream: av.VideoStream, lenient: bool, faults: list[str]
+) -> Iterator[av.VideoFrame]:
+    """The decoded frames. Raises VideoError where a packet is cut off or a frame damaged; with lenient, they are among the faults."""
+    stream.codec_context.thread_count = 1
+    stream.codec_context.options = {"flags": "+output_corrupt"} if lenient else {"err_detect": "crccheck+explode"}
     count = 0
-    hashed: bool | None = None
     for packet in container.demux(stream):
-        if packet.is_corrupt:
-            raise VideoError(f"{path} is truncated: coded picture {count} is incomplete")
-        if header.raw and header.is_hevc and packet.size:
-            # FFmpeg takes the picture of a stream that ends within it for whole; its hash is what is missing.
-            has_hash = bool(nal.picture_hashes(nal.split(bytes(packet))))
-            hashed = has_hash if hashed is None else hashed
-            if hashed and not has_hash:
-                raise CodecError(f"picture {count} lacks its hash")
-        count += packet.size > 0
-        yield packet
+        problem = "the file ends within it" if packet.is_corrupt else ""
+        frames: list[av.VideoFrame] = []
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as error:
+            problem = str(error.strerror or error)
+        for frame in frames:
+            problem = problem or ("the decoder says that it is damaged" if frame.is_corrupt else "")
+        if problem and not lenient:
+            raise VideoError(f"cannot decode {path} after picture {count}: {problem}")
+        if problem:
+            faults.append(f"picture {count}: {problem}")
+        count += len(frames)
+        yield from frames
 
 
-def _header_end(container: av.container.InputContainer, stream: av.VideoStream) -> Fraction:
-    """End of the video in seconds as a Matroska header promises it, 0 where unknown; other containers count pictures."""
-    if "matroska" not in container.format.name:
-        return Fraction(0)
-    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
-    if match:
-        return 3600 * Fraction(match[1]) + 60 * Fraction(match[2]) + Fraction(match[3])
-    alone = len(container.streams) == 1
-    return Fraction(container.duration or 0 if alone else 0, 1_000_000)
+def _check_alike(path: Path, number: int, picture: Picture, like: Picture) -> None:
+    """Files that we write, and everything that measures, have pictures of one size."""
+    if (picture.width, picture.height, picture.pixel_format) != (like.width, like.height, like.pixel_format):
+        raise VideoError(
+            f"{path}: picture {number} is {picture.width}x{picture.height} {picture.pixel_format}, those before it "
+            f"{like.width}x{like.height} {like.pixel_format}; split the stream where its size changes, or read fewer --frames"
+        )
+
+
+def _check_whole(path: Path, faults: list[str] | None) -> None:
+    """Raises VideoError, or notes it among the faults, where the file is shorter than it says itself."""
+    end = missing_end(path)
+    if end is None:
+        return
+    message = f"{path} is truncated: it should have {end} bytes, and has {path.stat().st_size}"
+    if faults is None:
+        raise VideoError(message)
+    faults.append(message)

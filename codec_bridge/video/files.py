@@ -10,8 +10,27 @@ from typing import BinaryIO
 
 import numpy as np
 
+from codec_bridge.bitstream.pictures import Coding
+from codec_bridge.video.metadata import LARGEST, NOTHING, Metadata, y4m_header, y4m_metadata, y4m_rate
 from codec_bridge.video.picture import Picture, VideoError, parse_pixel_format, plane_shapes, sample_bytes, sample_type
 from vrcnn_int.files import replacing
+
+
+class Account:
+    """What reading a video has found so far: faults, a line each, that were gone over; notes, a line each, of what else is to be known."""
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+        self._notes: Callable[[], list[str]] = list
+
+    def begin(self, faults: list[str], notes: Callable[[], list[str]]) -> None:
+        """Of a new iteration, which fills these."""
+        self.faults, self._notes = faults, notes
+
+    @property
+    def notes(self) -> list[str]:
+        """As they are now."""
+        return self._notes()
 
 
 class Video:
@@ -21,6 +40,7 @@ class Video:
 
     name: the file's name without folder and ending. width, height: size of the pictures' planes. rate: pictures per
     second, or None where the file does not say. pictures: how many iterating gives, or None where only reading tells.
+    metadata: what it says beside samples. account: of the last iteration.
     Iterating raises VideoError where the file is damaged.
     """
 
@@ -33,6 +53,9 @@ class Video:
         rate: Fraction | None,
         pictures: int | None,
         read: Callable[[], Iterator[Picture]],
+        metadata: Metadata = NOTHING,
+        account: Account | None = None,
+        survey: Callable[[int | None], list[Coding]] | None = None,
     ) -> None:
         self.path = path
         self.name = path.stem
@@ -41,7 +64,10 @@ class Video:
         self.chroma_format = chroma_format
         self.rate = rate
         self.pictures = pictures
+        self.metadata = metadata
+        self.account = account or Account()
         self._read = read
+        self._survey = survey
         self._limit: int | None = None
         self._running: list[Generator[Picture, None, None]] = []
 
@@ -53,6 +79,13 @@ class Video:
             self._limit = frames
             self.pictures = None if self.pictures is None else min(self.pictures, frames)
         return self
+
+    def codings(self) -> list[Coding]:
+        """What the stream says of how its pictures were coded, in decoding order, without decoding them; [] where it does not say.
+
+        Raises VideoError where the file is damaged.
+        """
+        return self._survey(self._limit) if self._survey else []
 
     def __iter__(self) -> Iterator[Picture]:
         generator = self._generate()
@@ -88,20 +121,21 @@ def write_yuv(path: str | Path, pictures: Iterable[Picture]) -> int:
         return sum(_write_planes(file, picture) for picture in _uniform(pictures))
 
 
-def write_y4m(path: str | Path, pictures: Iterable[Picture], rate: Fraction | int | None) -> int:
+def write_y4m(path: str | Path, pictures: Iterable[Picture], rate: Fraction | int | None, metadata: Metadata = NOTHING) -> int:
     """Write pictures, cropped, as Y4M; returns how many. Otherwise like `write_yuv`.
 
-    rate: pictures per second, None for unknown.
+    rate: pictures per second, None for unknown; raises VideoError for one that Y4M cannot say. metadata: what the header can hold of it.
     """
     count = 0
-    number = Fraction(rate or 0)
+    try:
+        number = y4m_rate(Fraction(rate or 0))
+    except ValueError:
+        raise VideoError(f"a rate of {float(rate or 0):g} pictures a second does not fit into a Y4M file; give another one") from None
     with replacing(path) as temporary, temporary.open("wb") as file:
         for picture in _uniform(pictures):
             if not count:
-                depth = "" if picture.bit_depth == 8 else str(picture.bit_depth)
-                colour = f"mono{depth}" if picture.chroma_format == "400" else picture.chroma_format + ("p" + depth if depth else "")
-                fraction = f"{number.numerator}:{number.denominator if number else 0}"
-                file.write(f"YUV4MPEG2 W{picture.width} H{picture.height} F{fraction} Ip A0:0 C{colour}\n".encode())
+                header = y4m_header((picture.width, picture.height), picture.chroma_format, picture.bit_depth, number, metadata)
+                file.write(f"{header}\n".encode())
             file.write(b"FRAME\n")
             count += _write_planes(file, picture)
     return count
@@ -171,8 +205,8 @@ def open_yuv(path: Path, size: tuple[int, int] | None, pixel_format: str | None)
 
 
 def _number(text: str) -> int:
-    """Digits and nothing else, where int() takes signs and underscores too; as many as programs that read Y4M take."""
-    if not re.fullmatch("[0-9]{1,9}", text):
+    """Digits and nothing else, where int() takes signs and underscores too; as large as programs that read Y4M take."""
+    if not re.fullmatch("[0-9]{1,10}", text) or int(text) > LARGEST:
         raise ValueError(text)
     return int(text)
 
@@ -224,4 +258,4 @@ def open_y4m(path: Path) -> Video:
                 yield _read_planes(file, path, index, shapes, bit_depth, chroma_format)
 
     rate = Fraction(number, period) if number > 0 and period > 0 else None
-    return Video(path, (width, height), bit_depth, chroma_format, rate, len(starts), read)
+    return Video(path, (width, height), bit_depth, chroma_format, rate, len(starts), read, y4m_metadata(fields, colour))

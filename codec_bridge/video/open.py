@@ -1,14 +1,17 @@
 """Open any video or picture file."""
 
+import stat
 from fractions import Fraction
 from pathlib import Path
 
-from codec_bridge.video.container import open_container, open_picture_file
+from codec_bridge.video.container import open_container
 from codec_bridge.video.files import Video, open_y4m, open_yuv
+from codec_bridge.video.photograph import open_picture_file
 from codec_bridge.video.picture import VideoError
 
 PICTURE_FILES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 RAW_STREAMS = (".hevc", ".h265", ".265", ".bin", ".264", ".h264")
+_KINDS = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"))
 VIDEO_FILES = (".yuv", ".y4m", ".mkv", ".mp4", ".mov", ".avi", ".webm", ".nut", ".ivf", *RAW_STREAMS)
 
 
@@ -19,6 +22,8 @@ def open_video(
     rate: Fraction | int | None = None,
     frames: int | None = None,
     cropping: bool = True,
+    lenient: bool = False,
+    as_stored: bool = False,
 ) -> Video:
     """Open a video or picture file.
 
@@ -27,14 +32,17 @@ def open_video(
     cropping: False gives pictures of an HEVC stream as coded, with ``crop`` saying what lies outside the conformance
     window; every other input has nothing outside.
 
-    MD5 picture hashes of HEVC streams are checked where there are any. Full-range video (yuvj420p) is read as it is.
-    Picture files become BT.601 pictures (`picture_from_rgb`).
+    lenient: pictures that are damaged, lost or lack others that they refer to are gone over as players do, and are among the faults of
+    the video's account; else reading ends at the first. as_stored: a picture file's colour profile is not looked at.
+
+    Picture hashes of HEVC streams (MD5, CRC, checksum) are checked where there are any. Full-range video is read as it is, and its
+    metadata say so. Picture files become BT.601 pictures (`picture_from_rgb`). A path is the name of a file, whatever it looks like, and
+    no other file is read.
     Raises VideoError for a file that is missing, truncated, empty, undecodable or of an unsupported format; for a
     truncated .yuv or .y4m it names the size that was expected.
     """
     path = Path(path)
-    if not path.is_file():
-        raise VideoError(f"{path} is a folder, not a video file" if path.is_dir() else f"there is no video file {path}")
+    _check_file(path)
     suffix = path.suffix.lower()
     if suffix != ".yuv" and (size is not None or pixel_format is not None):
         raise VideoError(f"size and pixel format can be given for .yuv files only; {path} states its own")
@@ -44,13 +52,27 @@ def open_video(
         elif suffix == ".y4m":
             video = open_y4m(path)
         elif suffix in PICTURE_FILES:
-            video = open_picture_file(path)
+            video = open_picture_file(path, as_stored)
         else:
-            video = open_container(path, cropping)
+            video = open_container(path, cropping, lenient)
     except OSError as error:
         raise VideoError(f"cannot read {path}: {error.strerror or error}") from None
     if rate is not None:
         if rate <= 0:
-            raise VideoError(f"a rate of {rate} pictures per second is not possible")
+            raise VideoError(f"a rate of {float(rate):g} pictures per second is not possible")
         video.rate = Fraction(rate)
     return video.limited(frames)
+
+
+def _check_file(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise VideoError(f"there is no video file {path}") from None
+    except (OSError, ValueError) as error:
+        raise VideoError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+    if stat.S_ISDIR(mode):
+        raise VideoError(f"{path} is a folder, not a video file")
+    if not stat.S_ISREG(mode):
+        kind = next((word for test, word in _KINDS if test(mode)), "no file")
+        raise VideoError(f"{path} is {kind}; a video is read more than once: save it to a file first")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from codec_bridge.bitstream.pictures import Coding
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import Plane
 
@@ -26,6 +27,7 @@ class Picture:
     0..2^bit_depth - 1.
     chroma_format: "400", "420", "422" or "444".
     crop: the part of the planes outside the conformance window: left, top, right, bottom in luma samples.
+    coding: what the stream that it was decoded from says of it, None where there is none.
     Raises VideoError if these do not fit together.
     """
 
@@ -33,6 +35,7 @@ class Picture:
     bit_depth: int
     chroma_format: str
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
+    coding: Coding | None = None
 
     def __post_init__(self) -> None:
         shapes = plane_shapes(self.planes[0].shape[1], self.planes[0].shape[0], self.chroma_format) if self.planes else []
@@ -74,7 +77,7 @@ class Picture:
             x, y = _STEPS[self.chroma_format] if index else (1, 1)
             height, width = plane.shape
             planes.append(np.ascontiguousarray(plane[top // y : height - bottom // y, left // x : width - right // x]))
-        return Picture(tuple(planes), self.bit_depth, self.chroma_format)
+        return replace(self, planes=tuple(planes), crop=(0, 0, 0, 0))
 
     def with_luma(self, plane: Plane) -> "Picture":
         """The same picture with another luma plane of the same shape and dtype."""

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from codec_bridge.bitstream import nal, slices
+from codec_bridge.bitstream.parameter_sets import parse_pps, parse_sps
+from codec_bridge.bitstream.pictures import read_units
 from codec_bridge.bitstream.sideinfo import ForeignError, SequenceReader
 from codec_bridge.video.files import write_y4m
 from codec_bridge.video.open import open_video
@@ -72,7 +74,8 @@ def yuv(data: bytes) -> None:
 
 def nal_units(data: bytes) -> None:
     """An Annex B stream or an hvcC record: every byte belongs to one NAL unit, and every unit to one picture."""
-    attempt(nal.find_sps, data)
+    if nal.is_record(data):
+        attempt(nal.record_units, data)
     units = attempt(nal.split, data)
     if units is None:
         return
@@ -80,8 +83,10 @@ def nal_units(data: bytes) -> None:
     for unit in units:
         messages = attempt(nal.sei_messages, unit)
         assert sum(2 + len(payload) for _, payload in messages or []) <= len(unit.data)
-        attempt(nal.parse_sps, unit)
+        attempt(parse_sps, unit.rbsp)
+        attempt(parse_pps, unit.rbsp)
     attempt(nal.picture_hashes, units)
+    assert list(chain.from_iterable(nal.group(units))) == units
     bits = attempt(nal.bits_without_hash, data)
     assert bits is None or 0 <= bits <= 8 * len(data)
     pictures = attempt(nal.access_units, units)
@@ -111,4 +116,17 @@ def sideinfo(data: bytes) -> None:
     assert irap or found is not ForeignError
 
 
-TARGETS = {"y4m": y4m, "yuv": yuv, "nal": nal_units, "slices": slice_headers, "sideinfo": sideinfo}
+def pictures(data: bytes) -> None:
+    """What a stream says of its pictures, damaged or not: every NAL unit is some picture's, no error is raised, and numbers only rise."""
+    units = attempt(nal.split, data)
+    if units is None:
+        return
+    found = list(read_units(units))
+    assert list(chain.from_iterable(unit.nals for unit in found)) == units
+    numbers = [unit.number for unit in found]
+    assert numbers == sorted(numbers)
+    assert all(len(problem.splitlines()) == 1 for unit in found for problem in unit.problems)
+    assert all(unit.sps and unit.coding for unit in found if unit.has_picture and not unit.problems)
+
+
+TARGETS = {"y4m": y4m, "yuv": yuv, "nal": nal_units, "slices": slice_headers, "pictures": pictures, "sideinfo": sideinfo}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from codec_bridge.bitstream import nal, slices
 from codec_bridge.bitstream.errors import CodecError
+from codec_bridge.bitstream.parameter_sets import Bits, parse_sps
 from tests.fuzz.targets import TARGETS
 from tests.support.hm_streams import BitWriter, unit
 
@@ -32,6 +33,9 @@ def test_corpus_and_regressions(name: str) -> None:
         tracemalloc.stop()
 
 
+SLICE = b"\0\0\1\x26\x01\xff"
+"""It refers to parameter sets: damaged ones are no error before."""
+
 # Time that grew with the square of the size: such a test would not end.
 
 
@@ -43,19 +47,19 @@ def test_many_sei_messages() -> None:
 def test_numbers_without_end() -> None:
     zeros = b"\0\0\3" * 1_000_000
     with pytest.raises(CodecError, match="more than 32 bits"):
-        nal.parse_sps(nal.Nal(b"\x42\x01" + bytes(13) + zeros + b"\x80", 0))
+        parse_sps(nal.Nal(b"\x42\x01" + bytes(13) + zeros + b"\x80", 0).rbsp)
     with pytest.raises(CodecError, match="more than 32 bits"):
-        slices.segments(b"\0\0\0\1\x42\x01\1" + zeros + b"\x80")
+        slices.segments(b"\0\0\0\1\x42\x01\1" + zeros + b"\x80" + SLICE)
 
 
 def test_a_configuration_record_that_promises_more_than_it_has() -> None:
     with pytest.raises(CodecError, match="record is cut off"):
-        nal.find_sps(bytes(22) + b"\xff" + b"\x21\xff\xff" + b"\0\2\x42\x01")
+        nal.record_units(bytes(22) + b"\xff" + b"\x21\xff\xff" + b"\0\2\x42\x01")
 
 
 @given(st.binary(max_size=20), st.lists(st.integers(0, 40)))
 def test_bits_are_those_of_the_bytes(data: bytes, counts: list[int]) -> None:
-    text, bits = "".join(f"{byte:08b}" for byte in data), nal.Bits(data)
+    text, bits = "".join(f"{byte:08b}" for byte in data), Bits(data)
     for count in counts:
         if count > len(text):
             with pytest.raises(CodecError, match="cut off"):
@@ -71,4 +75,4 @@ def test_sizes_that_no_stream_with_side_information_has(size: tuple[int, int]) -
     bits = BitWriter().u(0, 4).u(0, 3).u(1, 1).u(0, 96).ue(0, 1, *size).u(0, 1).ue(0, 0, 4).u(1, 1).ue(4, 2, 0).ue(0, 3, 0, 3, 1, 1)
     bits.u(0, 1).u(0, 3).ue(0).u(0, 3)
     with pytest.raises(CodecError, match="16384x16384"):
-        slices.segments(unit(33, bits.data()))
+        slices.segments(unit(33, bits.data()) + SLICE)

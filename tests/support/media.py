@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from codec_bridge.video.container import frame_from_picture
+from codec_bridge.video.frames import frame_from_picture
 from codec_bridge.video.picture import Picture, plane_shapes
 
 

@@ -10,7 +10,7 @@ import pytest
 from skimage import io
 
 from codec_bridge.codecs import decoder, pyav
-from codec_bridge.video.container import frame_from_picture, picture_from_frame
+from codec_bridge.video.frames import frame_from_picture, picture_from_frame
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import VideoError, picture_from_rgb
 from tests.support import media
@@ -162,7 +162,7 @@ def test_picture_files(tmp_path: Path) -> None:
     io.imsave(tmp_path / "small.png", colour[:7], check_contrast=False)
     (tmp_path / "cut.png").write_bytes((tmp_path / "c.png").read_bytes()[:-900])
     (tmp_path / "no.jpg").write_bytes(b"no picture")
-    for name, message in (("t", "transparent"), ("deep", "uint16"), ("small", "70x7"), ("cut", "cannot decode")):
+    for name, message in (("t", "transparent"), ("deep", "more than 8 bits"), ("small", "70x7"), ("cut", "cannot decode")):
         with pytest.raises(VideoError, match=message):
             open_video(tmp_path / f"{name}.png")
     with pytest.raises(VideoError, match="cannot decode") as error:

@@ -1,0 +1,222 @@
+"""Decoding of HEVC access units with FFmpeg, and all that can be noticed of damage on the way: nothing comes out unverified unsaid.
+
+FFmpeg verifies MD5 hashes only, puts pictures with lost references out, and takes a slice that is cut off for a whole one. So hashes are
+compared here, what the headers say is checked before (bitstream.pictures), and pictures without hashes are decoded once more with other
+bytes behind every slice: a whole slice never reads them.
+"""
+
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from itertools import pairwise
+from math import gcd
+
+import av
+
+from codec_bridge.bitstream import hashes, nal
+from codec_bridge.bitstream.errors import CodecError
+from codec_bridge.bitstream.pictures import Unit
+from codec_bridge.video.frames import picture_from_frame
+from codec_bridge.video.picture import Picture, VideoError
+
+IN_LOOP = (
+    "the stream carries side information of vrcnn-int, networks in the loop: decode it with dec265 of `make codecs`, or with HM with "
+    "the filter inside (codec-bridge hm)"
+)
+_ENDS = (nal.END_OF_SEQUENCE, nal.END_OF_BITSTREAM)
+_BEYOND = bytes(1 + 77 * i % 251 for i in range(64))
+"""Behind a slice that is whole, nobody reads these."""
+
+
+@dataclass
+class Findings:
+    """What was found while a stream was decoded.
+
+    pictures: that came out. faults: a line for each picture with which something is wrong. unverified: pictures without a hash; skipped:
+    leading pictures of a random access point at a beginning, which nobody can decode. gaps: pictures that seem to be missing.
+    """
+
+    pictures: int = 0
+    faults: list[str] = field(default_factory=list)
+    unverified: int = 0
+    skipped: int = 0
+    gaps: list[str] = field(default_factory=list)
+
+    def notes(self) -> list[str]:
+        """What a user wants to know of a stream that was decoded to its end."""
+        found = []
+        if self.unverified:
+            found.append(
+                f"{self.unverified} of {self.pictures} pictures carry no hash: only damage that a decoder notices is noticed in them"
+            )
+        if self.skipped:
+            found.append(f"{self.skipped} leading pictures refer to what is before the stream's beginning, and are left out")
+        return found + self.gaps
+
+
+class Decoder:
+    """Decodes access units; pictures come out in output order, uncropped, with the part outside their own conformance window as crop.
+
+    lenient: what is wrong is counted in ``findings`` and gone over, as players do; else the first fault raises CodecError, naming the
+    picture. required: every picture must have a hash; ignored: hashes do not count.
+    """
+
+    def __init__(self, lenient: bool = False, required: bool = False, ignored: bool = False) -> None:
+        self.findings = Findings()
+        self._lenient, self._required, self._ignored = lenient, required, ignored
+        self._context = _context(lenient)
+        self._second: av.VideoCodecContext | None = None
+        self._waiting: dict[int, Unit] = {}
+        self._before: list[nal.Nal] = []
+        self._sent: set[bytes] = set()
+        self._sums: dict[int, int] = {}
+        self._discarding = -1
+        self._faulty: set[int] = set()
+        self._pocs: list[int] = []
+
+    def decode(self, units: Iterable[Unit]) -> Iterator[Picture]:
+        """The pictures. Raises CodecError for the first fault unless lenient; pictures are counted from 0 in decoding order."""
+        last = 0
+        for unit in units:
+            last = unit.number
+            yield from self._unit(unit)
+        yield from self._frames(None, last)
+        self._end_of_sequence()
+        for number in sorted(self._waiting):
+            if number >= self._discarding:
+                self._fault(number, "does not come out of the decoder")
+
+    def _unit(self, unit: Unit) -> Iterator[Picture]:
+        if unit.carries_magic:
+            raise CodecError(IN_LOOP)
+        for problem in unit.problems:
+            self._fault(unit.number, f": {problem}")
+        if not unit.has_picture:
+            self._before += [part for part in unit.nals if part.type in _ENDS and part.layer == 0]
+            return
+        self._count(unit)
+        if unit.discards_earlier:
+            self._discarding = unit.number
+        if unit.shown and unit.sps is not None:
+            self._waiting[unit.number] = replace(unit, nals=[])
+        yield from self._frames(self._wanted(unit), unit.number)
+
+    def _wanted(self, unit: Unit) -> list[nal.Nal]:
+        """What a decoder needs of a unit: slices, ends of sequences, and, where they are new, the parameter sets that are active."""
+        before, self._before = self._before, []
+        if unit.sps is None:
+            return [*before, *(part for part in unit.nals if part.layer == 0)]
+        if unit.is_irap or not self._sent.issuperset(unit.sets):
+            before += [nal.Nal(data, 0) for data in unit.sets]
+            self._sent = set(unit.sets)
+        return [*before, *(part for part in unit.nals if part.is_slice or (part.type in _ENDS and part.layer == 0))]
+
+    def _count(self, unit: Unit) -> None:
+        if unit.is_irap and unit.discards_earlier:
+            self._end_of_sequence()
+        if unit.leading_skipped:
+            self.findings.skipped += 1
+        elif not unit.hashes and not self._ignored:
+            self.findings.unverified += 1
+            if self._required:
+                self._fault(unit.number, "carries no picture hashes instead of one")
+            if unit.is_irap and self._second is None:
+                self._second = _context(self._lenient)
+        if not unit.leading_skipped:
+            self._pocs.append(unit.poc)
+
+    def _frames(self, parts: list[nal.Nal] | None, number: int) -> Iterator[Picture]:
+        """What comes out when these NAL units go in; None: at the end."""
+        try:
+            frames = self._context.decode(None if parts is None else _packet(parts, number))
+        except av.FFmpegError as error:
+            self._fault(number, f"cannot be decoded: {error.strerror or error}")
+            frames = []
+        self._decode_again(parts, number)
+        for frame in frames:
+            picture = self._picture(frame)
+            if picture is not None:
+                self.findings.pictures += 1
+                yield picture
+
+    def _picture(self, frame: av.VideoFrame) -> Picture | None:
+        number = -1 if frame.pts is None else frame.pts
+        unit = self._waiting.pop(number, None)
+        if unit is None or unit.sps is None:
+            return None  # not shown, or of a unit whose headers are damaged
+        try:
+            picture = picture_from_frame(frame, unit.sps.window)
+        except VideoError as error:
+            raise CodecError(f"picture {number}: {error}") from None
+        picture = replace(picture, coding=unit.coding)
+        if frame.is_corrupt and not unit.problems:
+            self._fault(number, "is damaged, as the decoder says")
+        if unit.hashes and not self._ignored:
+            self._verify(number, unit, picture)
+        elif number in self._sums and self._sums.pop(number) != _sum(picture):
+            self._fault(number, "is cut off or damaged: its slices go on beyond their end")
+        return picture
+
+    def _verify(self, number: int, unit: Unit, picture: Picture) -> None:
+        assert unit.sps is not None
+        try:
+            wrong = hashes.mismatch(unit.hashes, picture.planes, unit.sps.ctb)
+        except CodecError as error:
+            self._fault(number, f": {error}")
+        else:
+            if wrong:
+                self._fault(number, f"does not match {wrong}")
+
+    def _decode_again(self, parts: list[nal.Nal] | None, number: int) -> None:
+        """With other bytes behind every slice, before the first decoder's pictures are looked at."""
+        if self._second is None:
+            return
+        try:
+            frames = self._second.decode(None if parts is None else _packet(parts, number, _BEYOND))
+        except av.FFmpegError:
+            self._sums[number] = -1  # like no picture
+            return
+        for frame in frames:
+            if frame.pts in self._waiting:
+                self._sums[frame.pts] = _sum(picture_from_frame(frame))
+
+    def _end_of_sequence(self) -> None:
+        """Picture order counts that are left out between others are noticed: the stream may be whole, and may have lost pictures."""
+        pocs = sorted(set(self._pocs))
+        self._pocs = []
+        steps = [other - one for one, other in pairwise(pocs)]
+        step = reduce(gcd, steps, 0)
+        gaps = [(poc, size) for poc, size in zip(pocs, steps, strict=False) if size > step]
+        if gaps and len(steps) > 1:
+            missing = sum(size // step - 1 for _, size in gaps)
+            poc, size = gaps[0]
+            self.findings.gaps.append(f"pictures may be missing ({missing}): picture order counts jump from {poc} to {poc + size}")
+
+    def _fault(self, number: int, text: str) -> None:
+        message = f"picture {number}{'' if text[0] == ':' else ' '}{text}"
+        if not self._lenient:
+            raise CodecError(message)
+        if number not in self._faulty:
+            self.findings.faults.append(message)
+        self._faulty.add(number)
+
+
+def _context(lenient: bool) -> av.VideoCodecContext:
+    context = av.CodecContext.create("hevc", "r")
+    if not isinstance(context, av.VideoCodecContext):
+        raise CodecError("FFmpeg has no HEVC decoder")
+    context.thread_count = 1  # frame threads drop damaged pictures without an error
+    context.options = {"apply_cropping": "0", **({"flags": "+output_corrupt"} if lenient else {"err_detect": "explode"})}
+    return context
+
+
+def _packet(parts: list[nal.Nal], number: int, beyond: bytes = b"") -> "av.Packet[av.stream.Stream]":
+    """Numbered by its time stamps, so that a decoded picture finds its access unit whatever the output order is."""
+    packet = av.Packet(b"".join(b"\0\0\0\1" + part.data + (beyond if part.is_slice else b"") for part in parts))
+    packet.pts = packet.dts = number
+    return packet
+
+
+def _sum(picture: Picture) -> int:
+    return reduce(lambda total, plane: zlib.crc32(plane.data, total), picture.planes, 0)
