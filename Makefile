@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 BUILT_FROM := pyproject.toml setup.py constraints.txt codec_bridge/library/_build.py codec_bridge/library/_vrcnn.cdef.txt \
 	c/kernel_flags.txt vrcnn_int/models/vrcnn_intra.vrcnn $(wildcard c/src/*.[ch] c/src/*/*.[ch] c/bench/*.[ch] c/include/vrcnn/*.h)
 
-C_FILES := $(wildcard c/src/*.[ch] c/src/*/*.[ch] c/include/vrcnn/*.h c/tools/*.c c/research/*.c c/tests/*.[ch] c/bench/*.[ch] \
+C_FILES := $(wildcard c/src/*.[ch] c/src/*/*.[ch] c/include/vrcnn/*.h c/tools/*.[ch] c/research/*.c c/tests/*.[ch] c/bench/*.[ch] \
 	c/fuzz/*.[ch] c/cuda/*.[ch] c/cuda/*/*.[ch] c/cuda/*.cu c/cuda/*.cuh c/cuda/tests/*.cpp)
 # Their format alone is checked: what they include is of their codecs.
 ADAPTERS := $(wildcard codec_bridge/codecs/*/adapter/*)
@@ -79,7 +79,7 @@ lint: $(VENV)/.dev ## ruff, mypy, clang-format and clang-tidy; changes nothing
 	$(BIN)/clang-format --dry-run --Werror $(C_FILES) $(ADAPTERS)
 	$(MAKE) -s -C c build/vrcnn_intra.inc
 	for file in $(filter %.c,$(C_FILES)); do \
-	$(BIN)/clang-tidy --quiet $$file -- -std=c99 -Ic/include -Ic/src -Ic/build -Ic/tests -Ic/cuda -DVRCNN_CUDA_COMPILER=0 $(KERNEL_FLAGS) || exit 1; done
+	$(BIN)/clang-tidy --quiet $$file -- -std=c99 -Ic/include -Ic/src -Ic/build -Ic/tests -Ic/tools -Ic/cuda -DVRCNN_CUDA_COMPILER=0 $(KERNEL_FLAGS) || exit 1; done
 
 format: $(VENV)/.dev ## put Python and C sources into the format that lint wants
 	$(BIN)/ruff check --fix .

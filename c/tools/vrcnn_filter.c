@@ -1,174 +1,13 @@
-/* vrcnn_filter: filters the luma of a planar yuv file. See usage() below.
+/* vrcnn_filter: filters planar yuv files. See usage_text in options.c.
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
-#define _POSIX_C_SOURCE 200809L
-#define _FILE_OFFSET_BITS 64
-
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "vrcnn/vrcnn.h"
-
-static const char usage_text[] =
-    "usage: vrcnn_filter --size WIDTHxHEIGHT (--qp QP | --index N) [options] INPUT.yuv OUTPUT.yuv\n"
-    "Filters the luma of every picture; chroma is passed through. Samples of more than 8 bits are 16-bit little-endian.\n"
-    "  --size WxH      luma samples of a picture, as coded (before cropping)\n"
-    "  --qp QP         use the network for this QP (-12..51)\n"
-    "  --index N       use network N of the model set instead\n"
-    "  --position P    with --qp: before_deblocking (default) or after_sao\n"
-    "  --bit-depth B   8 (default), 9 or 10\n"
-    "  --format F      chroma format: 420 (default), 400, 422, 444\n"
-    "  --scale C       output scale 1..10 (default 8: as trained)\n"
-    "  --layer L       write the outputs of hidden layer L, from 0, instead: a byte each, channel after channel\n"
-    "  --model FILE    a model set instead of the one built in\n"
-    "  --kernel K      auto (default), or one that --kernels lists; all give the same bits\n"
-    "  --threads T     threads that work on a picture, 1 (default) to 64\n"
-    "  --kernels       list the kernels that this build and this machine have, and which of them auto takes\n"
-    "  --help          this text\n";
-
-typedef struct Options {
-    const char *input, *output, *model, *kernel, *position;
-    int width, height, bit_depth, format, scale, threads, qp, index, layer, has_qp, has_index;
-} Options;
-
-/* Removed when the program ends before the output is complete, by a signal too: never freed, since a signal may come at any time. */
-static char *unfinished;
-
-static const int ending_signals[] = {SIGINT, SIGTERM, SIGHUP};
-enum { ENDING_SIGNALS = sizeof ending_signals / sizeof *ending_signals };
-
-static void remove_unfinished(int signal_number)
-{
-    unlink(unfinished);
-    _exit(128 + signal_number);
-}
-
-#if defined(__GNUC__)
-__attribute__((noreturn, format(printf, 1, 2)))
-#endif
-static void fail(const char *format, ...)
-{
-    va_list arguments;
-    fputs("vrcnn_filter: ", stderr);
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fputc('\n', stderr);
-    if (unfinished)
-        unlink(unfinished);
-    exit(1);
-}
-
-static void *allocate(size_t size)
-{
-    void *p = malloc(size);
-    if (!p)
-        fail("out of memory");
-    return p;
-}
-
-static int number(const char *option, const char *text, int low, int high)
-{
-    char *end;
-    errno = 0;
-    const long value = strtol(text, &end, 10);
-    if (end == text || *end || errno || value < low || value > high)
-        fail("%s %s: must be a whole number from %d to %d", option, text, low, high);
-    return (int)value;
-}
-
-static void parse_size(const char *text, Options *o)
-{
-    char *x, *end;
-    const long width = strtol(text, &x, 10), height = *x == 'x' ? strtol(x + 1, &end, 10) : 0;
-    if (width < 1 || height < 1 || width > VRCNN_MAX_SIZE || height > VRCNN_MAX_SIZE || *end)
-        fail("--size %s: must be WIDTHxHEIGHT, each from 1 to %d", text, VRCNN_MAX_SIZE);
-    o->width = (int)width;
-    o->height = (int)height;
-}
-
-static void list_kernels(void);
-
-static Options parse(int argc, char **argv)
-{
-    Options o = {NULL, NULL, NULL, "auto", "before_deblocking", 0, 0, 8, 420, VRCNN_SCALE_TRAINED, 1, 0, 0, -1, 0, 0};
-    for (int i = 1; i < argc; i++) {
-        const char *option = argv[i];
-        if (!strcmp(option, "--help")) {
-            fputs(usage_text, stdout);
-            exit(0);
-        }
-        if (!strcmp(option, "--kernels")) {
-            list_kernels();
-            exit(0);
-        }
-        if (strncmp(option, "--", 2) != 0) {
-            if (o.output)
-                fail("%s: one input and one output are enough (--help shows how)", option);
-            *(o.input ? &o.output : &o.input) = option;
-            continue;
-        }
-        const char *value = i + 1 < argc ? argv[++i] : NULL;
-        if (!value)
-            fail("%s: a value is missing, or there is no such option (--help lists them)", option);
-        if (!strcmp(option, "--size"))
-            parse_size(value, &o);
-        else if (!strcmp(option, "--qp"))
-            o.qp = number(option, value, -12, 51), o.has_qp = 1;
-        else if (!strcmp(option, "--index"))
-            o.index = number(option, value, 0, VRCNN_MAX_NETWORKS - 1), o.has_index = 1;
-        else if (!strcmp(option, "--position"))
-            o.position = value;
-        else if (!strcmp(option, "--bit-depth"))
-            o.bit_depth = number(option, value, 8, 10);
-        else if (!strcmp(option, "--format"))
-            o.format = number(option, value, 400, 444);
-        else if (!strcmp(option, "--scale"))
-            o.scale = number(option, value, 1, 10);
-        else if (!strcmp(option, "--layer"))
-            o.layer = number(option, value, 0, VRCNN_MAX_LAYERS - 2);
-        else if (!strcmp(option, "--model"))
-            o.model = value;
-        else if (!strcmp(option, "--kernel"))
-            o.kernel = value;
-        else if (!strcmp(option, "--threads"))
-            o.threads = number(option, value, 1, VRCNN_MAX_THREADS);
-        else
-            fail("%s: there is no such option (--help lists them)", option);
-    }
-    if (!o.output)
-        fail("an input and an output file are needed (--help shows how)");
-    if (!o.width)
-        fail("--size WIDTHxHEIGHT is needed");
-    if (o.has_qp == o.has_index)
-        fail("give --qp or --index, one of the two");
-    if (o.format != 400 && o.format != 420 && o.format != 422 && o.format != 444)
-        fail("--format %d: must be 400, 420, 422 or 444", o.format);
-    if ((o.format == 420 || o.format == 422) && o.width % 2)
-        fail("--size %dx%d: format %d needs an even width", o.width, o.height, o.format);
-    if (o.format == 420 && o.height % 2)
-        fail("--size %dx%d: format %d needs an even height", o.width, o.height, o.format);
-    return o;
-}
-
-/* An open regular file and its size. */
-static FILE *open_input(const char *path, unsigned long long *size)
-{
-    struct stat status;
-    FILE *file = fopen(path, "rb");
-    if (!file || fstat(fileno(file), &status))
-        fail("%s: %s", path, strerror(errno));
-    if (!S_ISREG(status.st_mode))
-        fail("%s: not a regular file", path);
-    *size = (unsigned long long)status.st_size;
-    return file;
-}
+#include "files.h"
+#include "options.h"
 
 static VrcnnModel *load_model(const char *path)
 {
@@ -250,13 +89,18 @@ static int choose_network(const Options *o, const VrcnnModel *model)
             fail("--index %d: %s has networks 0 to %d", o->index, set, vrcnn_model_networks(model) - 1);
         return o->index;
     }
-    const int after = !strcmp(o->position, "after_sao");
-    if (!after && strcmp(o->position, "before_deblocking") != 0)
-        fail("--position %s: must be before_deblocking or after_sao", o->position);
-    const int index = vrcnn_model_index_for_qp(model, after ? VRCNN_AFTER_SAO : VRCNN_BEFORE_DEBLOCKING, o->qp);
+    const int index = vrcnn_model_find(model, o->position, o->kind, o->network_size, o->qp);
     if (index < 0)
         fail("%s: %s", set, vrcnn_strerror(index));
     return index;
+}
+
+/* As many weights as the network has heads, within its limits; a single --scale serves any. */
+static void check_weights(const Options *o, const VrcnnModel *model, int index)
+{
+    const int heads = vrcnn_model_network_heads(model, index);
+    if (o->weight_count[0] != heads)
+        fail("--weights: network %d has %d head%s; give as many weights for luma and for chroma", index, heads, heads > 1 ? "s" : "");
 }
 
 /* Between the file's little-endian samples and the machine's. */
@@ -272,60 +116,101 @@ static void swap_if_big_endian(uint8_t *data, size_t size)
     }
 }
 
-static void check_range(const Options *o, const uint8_t *luma, size_t samples, unsigned long long picture)
+/* A picture in memory as it is in the file: planes one after the other. */
+typedef struct Layout {
+    int planes, width[3], height[3], depth[3];
+    size_t bytes[3]; /* of a sample */
+    size_t at[3];    /* where a plane begins */
+    size_t size;
+} Layout;
+
+static Layout layout_of(const Options *o)
 {
-    const int max = (1 << o->bit_depth) - 1;
+    Layout l = {.planes = o->format == 400 ? 1 : 3};
+    for (int p = 0; p < l.planes; p++) {
+        l.width[p] = p && o->format != 444 ? (o->width + 1) / 2 : o->width;
+        l.height[p] = p && o->format == 420 ? (o->height + 1) / 2 : o->height;
+        l.depth[p] = o->depth[p > 0];
+        l.bytes[p] = l.depth[p] > 8 ? 2 : 1;
+        l.at[p] = l.size;
+        l.size += (size_t)l.width[p] * (size_t)l.height[p] * l.bytes[p];
+    }
+    return l;
+}
+
+static size_t plane_size(const Layout *l, int p)
+{
+    return (size_t)l->width[p] * (size_t)l->height[p] * l->bytes[p];
+}
+
+static VrcnnPlane plane_in(uint8_t *picture, const Layout *l, int p)
+{
+    const VrcnnPlane plane = {picture + l->at[p], (ptrdiff_t)((size_t)l->width[p] * l->bytes[p]), l->width[p], l->height[p], l->depth[p],
+                              (int)l->bytes[p]};
+    return plane;
+}
+
+static void check_range(const Options *o, const Layout *l, int p, const uint8_t *plane, unsigned long long picture)
+{
+    static const char *const names[3] = {"luma", "Cb", "Cr"};
+    const int max = (1 << l->depth[p]) - 1, width = l->width[p];
+    const size_t samples = plane_size(l, p) / 2;
     for (size_t i = 0; i < samples; i++) {
         uint16_t sample;
-        memcpy(&sample, luma + 2 * i, sizeof sample);
+        memcpy(&sample, plane + 2 * i, sizeof sample);
         if (sample > max)
-            fail("%s: picture %llu: luma sample %zu,%zu is %d, above %d: is --bit-depth %d right?", o->input, picture, i % (size_t)o->width,
-                 i / (size_t)o->width, sample, max, o->bit_depth);
+            fail("%s: picture %llu: %s sample %zu,%zu is %d, above %d: is %s %d right?", o->input, picture, names[p], i % (size_t)width,
+                 i / (size_t)width, sample, max, p ? "--chroma-depth" : "--bit-depth", l->depth[p]);
     }
 }
 
-/* A file of a temporary name beside the output. */
-static FILE *create_unfinished(const char *output)
+/* How many planes the network reads: all three of 4:2:0 if it is joint and the depth of chroma serves, else luma's. */
+static int planes_read(const Options *o, VrcnnKind kind)
 {
-    struct stat status;
-    if (!stat(output, &status) && !S_ISREG(status.st_mode))
-        fail("%s: exists and is not a regular file", output);
-    const size_t size = strlen(output) + 32;
-    char *path = allocate(size);
-    snprintf(path, size, "%s.%ld.tmp", output, (long)getpid());
-    sigset_t ending, before;
-    sigemptyset(&ending);
-    for (int i = 0; i < ENDING_SIGNALS; i++)
-        sigaddset(&ending, ending_signals[i]);
-    sigprocmask(SIG_BLOCK, &ending, &before); /* until it is known what to remove */
-    const int descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL, 0666);
-    if (descriptor < 0)
-        fail("%s: %s", path, strerror(errno));
-    unfinished = path;
-    signal(SIGXFSZ, SIG_IGN); /* a file limit is then an error of the write */
-    for (int i = 0; i < ENDING_SIGNALS; i++)
-        if (signal(ending_signals[i], remove_unfinished) == SIG_IGN)
-            signal(ending_signals[i], SIG_IGN); /* as whoever started the program wants it: nohup */
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    FILE *file = fdopen(descriptor, "wb");
-    if (!file)
-        fail("%s: %s", path, strerror(errno));
-    return file;
+    return kind == VRCNN_JOINT && o->format == 420 && o->depth[1] <= 10 ? 3 : 1;
 }
 
-/* Writes the outputs of the hidden layer o->layer, channel after channel. */
-static void write_layer(FILE *out, const Options *o, VrcnnContext *context, const VrcnnModel *model, int index, const VrcnnConstPlane *src)
+/* Everything that filtering pictures needs. */
+typedef struct Filter {
+    const Options *o;
+    const VrcnnModel *model;
+    VrcnnContext *context;
+    int index, is_joint, planes; /* that the network reads */
+    Layout layout;
+    uint8_t *picture, *filtered;
+    VrcnnConstPlane src[3];
+    VrcnnPlane dst[3];
+} Filter;
+
+static void prepare(Filter *f)
 {
+    f->picture = allocate(f->layout.size);
+    f->filtered = allocate(f->layout.size);
+    memset(f->src, 0, sizeof f->src);
+    memset(f->dst, 0, sizeof f->dst);
+    for (int p = 0; p < f->planes; p++) {
+        const VrcnnPlane from = plane_in(f->picture, &f->layout, p);
+        const VrcnnConstPlane read = {from.data, from.stride, from.width, from.height, from.bit_depth, from.bytes_per_sample};
+        f->src[p] = read;
+        f->dst[p] = plane_in(f->filtered, &f->layout, p);
+    }
+}
+
+/* Writes the outputs of the hidden layer, channel after channel. */
+static void write_layer(FILE *out, const Filter *f)
+{
+    const Options *o = f->o;
     VrcnnNetworkInfo info;
-    vrcnn_model_network_info(model, index, &info);
+    vrcnn_model_network_info(f->model, f->index, &info);
     if (o->layer > info.layers - 2)
-        fail("--layer %d: network %d has hidden layers 0 to %d", o->layer, index, info.layers - 2);
-    const size_t channels = (size_t)info.channels[o->layer], samples = (size_t)o->width * (size_t)o->height;
+        fail("--layer %d: network %d has hidden layers 0 to %d", o->layer, f->index, info.layers - 2);
+    const int site = f->is_joint ? 2 : 1, width = (o->width + site - 1) / site, height = (o->height + site - 1) / site;
+    const size_t channels = (size_t)info.channels[o->layer], samples = (size_t)width * (size_t)height;
     if (samples > SIZE_MAX / channels)
         fail("out of memory");
     uint8_t *values = allocate(samples * channels), *plane = allocate(samples);
-    const ptrdiff_t stride = (ptrdiff_t)(channels * (size_t)o->width);
-    const VrcnnError error = vrcnn_filter_layer(context, index, o->layer, values, stride, src, 0, 0, o->width, o->height);
+    const ptrdiff_t stride = (ptrdiff_t)(channels * (size_t)width);
+    const VrcnnError error = vrcnn_filter_planes_layer(f->context, f->index, o->layer, values, stride, f->src, 0, 0, width, height);
     if (error)
         fail("%s: %s", o->input, vrcnn_strerror(error));
     for (size_t c = 0; c < channels; c++) {
@@ -338,52 +223,68 @@ static void write_layer(FILE *out, const Options *o, VrcnnContext *context, cons
     free(plane);
 }
 
+static void write_filtered(FILE *out, const Filter *f, unsigned long long picture)
+{
+    const Layout *l = &f->layout;
+    const VrcnnError error = vrcnn_filter_planes(f->context, f->index, &f->o->weights, f->dst, f->src);
+    if (error)
+        fail("%s: picture %llu: %s", f->o->input, picture, vrcnn_strerror(error));
+    for (int p = 0; p < l->planes; p++) {
+        uint8_t *plane = (p < f->planes ? f->filtered : f->picture) + l->at[p];
+        if (l->bytes[p] == 2 && p < f->planes)
+            swap_if_big_endian(plane, plane_size(l, p));
+        if (fwrite(plane, 1, plane_size(l, p), out) != plane_size(l, p))
+            fail("%s: %s", f->o->output, strerror(errno));
+    }
+}
+
+static void read_picture(FILE *in, const Filter *f, unsigned long long picture)
+{
+    if (fread(f->picture, 1, f->layout.size, in) != f->layout.size)
+        fail("%s: picture %llu cannot be read", f->o->input, picture);
+    for (int p = 0; p < f->planes; p++)
+        if (f->layout.bytes[p] == 2) {
+            uint8_t *plane = f->picture + f->layout.at[p];
+            swap_if_big_endian(plane, plane_size(&f->layout, p));
+            check_range(f->o, &f->layout, p, plane, picture);
+        }
+}
+
 int main(int argc, char **argv)
 {
-    const Options o = parse(argc, argv);
-    const size_t bytes = o.bit_depth > 8 ? 2 : 1, samples = (size_t)o.width * (size_t)o.height;
-    const size_t luma_size = samples * bytes;
-    const size_t chroma_size = o.format == 400 ? 0 : o.format == 420 ? luma_size / 2 : o.format == 422 ? luma_size : 2 * luma_size;
-    const size_t picture_size = luma_size + chroma_size;
-
+    const Options o = parse_options(argc, argv);
+    if (o.lists_kernels) {
+        list_kernels();
+        return 0;
+    }
     unsigned long long size;
     FILE *in = open_input(o.input, &size);
-    if (!size || size % picture_size)
-        fail("%s: %llu bytes are not a whole number of pictures of %zu bytes (%dx%d, format %d, %d bits)", o.input, size, picture_size,
-             o.width, o.height, o.format, o.bit_depth);
+    Filter f = {.o = &o, .layout = layout_of(&o)};
+    if (!size || size % f.layout.size)
+        fail("%s: %llu bytes are not a whole number of pictures of %zu bytes (%dx%d, format %d, %d bits)", o.input, size, f.layout.size,
+             o.width, o.height, o.format, o.depth[0]);
     VrcnnModel *model = load_model(o.model);
-    const int index = choose_network(&o, model);
-    VrcnnContext *context = open_context(model, o.kernel, o.threads);
-    uint8_t *picture = allocate(picture_size), *filtered = allocate(luma_size);
-    const VrcnnConstPlane src = {picture, (ptrdiff_t)((size_t)o.width * bytes), o.width, o.height, o.bit_depth, (int)bytes};
-    const VrcnnPlane dst = {filtered, src.stride, o.width, o.height, o.bit_depth, (int)bytes};
+    f.model = model;
+    f.index = choose_network(&o, model);
+    check_weights(&o, model, f.index);
+    f.is_joint = vrcnn_model_network_kind(model, f.index) == VRCNN_JOINT;
+    f.planes = planes_read(&o, f.is_joint ? VRCNN_JOINT : VRCNN_LUMA);
+    f.context = open_context(model, o.kernel, o.threads);
+    prepare(&f);
 
     FILE *out = create_unfinished(o.output);
-    for (unsigned long long i = 0; i < size / picture_size; i++) {
-        if (fread(picture, 1, picture_size, in) != picture_size)
-            fail("%s: picture %llu cannot be read", o.input, i);
-        if (bytes == 2) {
-            swap_if_big_endian(picture, luma_size);
-            check_range(&o, picture, samples, i);
-        }
-        if (o.layer >= 0) {
-            write_layer(out, &o, context, model, index, &src);
-            continue;
-        }
-        const VrcnnError error = vrcnn_filter_picture(context, index, o.scale, &dst, &src);
-        if (error)
-            fail("%s: picture %llu: %s", o.input, i, vrcnn_strerror(error));
-        if (bytes == 2)
-            swap_if_big_endian(filtered, luma_size);
-        if (fwrite(filtered, 1, luma_size, out) != luma_size || fwrite(picture + luma_size, 1, chroma_size, out) != chroma_size)
-            fail("%s: %s", o.output, strerror(errno));
+    for (unsigned long long i = 0; i < size / f.layout.size; i++) {
+        read_picture(in, &f, i);
+        if (o.layer >= 0)
+            write_layer(out, &f);
+        else
+            write_filtered(out, &f, i);
     }
-    if (fclose(out) || rename(unfinished, o.output))
-        fail("%s: %s", o.output, strerror(errno));
+    finish(out, o.output);
     fclose(in);
-    free(picture);
-    free(filtered);
-    vrcnn_close(context);
+    free(f.picture);
+    free(f.filtered);
+    vrcnn_close(f.context);
     vrcnn_model_free(model);
     return 0;
 }

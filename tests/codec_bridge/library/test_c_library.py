@@ -302,7 +302,7 @@ def test_tool_says_what_is_wrong(prefix: Path, tmp_path: Path) -> None:
         ([*base, "--index", 1, good, output], "--qp or --index"),
         (["--size", "16x16", "--index", 31, good, output], "--index 31"),
         (["--size", "16x16", "--qp", "x", good, output], "--qp x"),
-        (["--size", "15x16", "--qp", 32, good, output], "needs an even width"),
+        (["--size", "15x16", "--qp", 32, good, output], "are not a whole number of pictures"),
         (["--size", "16", "--qp", 32, good, output], "--size 16"),
         (["--qp", 32, good, output], "--size WIDTHxHEIGHT is needed"),
         ([*base, good], "an output file"),

@@ -1,0 +1,96 @@
+/* Files, and what ends the program.
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+#define _POSIX_C_SOURCE 200809L
+#define _FILE_OFFSET_BITS 64
+
+#include "files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Removed when the program ends before the output is complete, by a signal too: never freed, since a signal may come at any time. */
+static char *unfinished;
+
+static const int ending_signals[] = {SIGINT, SIGTERM, SIGHUP};
+enum { ENDING_SIGNALS = sizeof ending_signals / sizeof *ending_signals };
+
+static void remove_unfinished(int signal_number)
+{
+    unlink(unfinished);
+    _exit(128 + signal_number);
+}
+
+void fail(const char *format, ...)
+{
+    va_list arguments;
+    fputs("vrcnn_filter: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    if (unfinished)
+        unlink(unfinished);
+    exit(1);
+}
+
+void *allocate(size_t size)
+{
+    void *p = malloc(size);
+    if (!p)
+        fail("out of memory");
+    return p;
+}
+
+/* An open regular file and its size. */
+FILE *open_input(const char *path, unsigned long long *size)
+{
+    struct stat status;
+    FILE *file = fopen(path, "rb");
+    if (!file || fstat(fileno(file), &status))
+        fail("%s: %s", path, strerror(errno));
+    if (!S_ISREG(status.st_mode))
+        fail("%s: not a regular file", path);
+    *size = (unsigned long long)status.st_size;
+    return file;
+}
+
+/* A file of a temporary name beside the output. */
+FILE *create_unfinished(const char *output)
+{
+    struct stat status;
+    if (!stat(output, &status) && !S_ISREG(status.st_mode))
+        fail("%s: exists and is not a regular file", output);
+    const size_t size = strlen(output) + 32;
+    char *path = allocate(size);
+    snprintf(path, size, "%s.%ld.tmp", output, (long)getpid());
+    sigset_t ending, before;
+    sigemptyset(&ending);
+    for (int i = 0; i < ENDING_SIGNALS; i++)
+        sigaddset(&ending, ending_signals[i]);
+    sigprocmask(SIG_BLOCK, &ending, &before); /* until it is known what to remove */
+    const int descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL, 0666);
+    if (descriptor < 0)
+        fail("%s: %s", path, strerror(errno));
+    unfinished = path;
+    signal(SIGXFSZ, SIG_IGN); /* a file limit is then an error of the write */
+    for (int i = 0; i < ENDING_SIGNALS; i++)
+        if (signal(ending_signals[i], remove_unfinished) == SIG_IGN)
+            signal(ending_signals[i], SIG_IGN); /* as whoever started the program wants it: nohup */
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    FILE *file = fdopen(descriptor, "wb");
+    if (!file)
+        fail("%s: %s", path, strerror(errno));
+    return file;
+}
+
+void finish(FILE *out, const char *output)
+{
+    if (fclose(out) || rename(unfinished, output))
+        fail("%s: %s", output, strerror(errno));
+}
