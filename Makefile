@@ -13,7 +13,9 @@ C_FILES := $(wildcard c/src/*.[ch] c/src/*/*.[ch] c/include/vrcnn/*.h c/tools/*.
 # Their format alone is checked: what they include is of their codecs.
 ADAPTERS := $(wildcard codec_bridge/codecs/*/adapter/*)
 # The compiler flags of one C file on this machine.
-KERNEL_FLAGS = $$(awk -v file="$${file\#c/}" -v machine=$$(uname -m) '$$1 == file && $$2 == machine { $$1 = $$2 = ""; print }' c/kernel_flags.txt)
+KERNEL_FLAGS = $$(awk -v file="$${file\#c/}" -v machine=$$(uname -m) "\$$1 == file && \$$2 == machine { \$$1 = \$$2 = \"\"; print }" c/kernel_flags.txt)
+# As many as this process may use.
+PROCESSES := $(shell nproc 2>/dev/null || echo 1)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-kernels sanitize fuzz fuzz-python lib cuda cuda-check install lint format exactness bench codecs generated clean
@@ -38,8 +40,8 @@ demo: $(VENV)/.runtime ## code real pictures, filter them, check every bit, prin
 	$(BIN)/codec-bridge bdrate --sequences builtin --check --json build/demo.json --csv build/demo.csv --plot build/demo.png
 
 test: $(VENV)/.dev ## all tests, of the C library and of Python
-	$(MAKE) -C c test
-	$(BIN)/python -m pytest
+	$(MAKE) -C c -j $(PROCESSES) test
+	$(BIN)/python -m pytest -n $(PROCESSES) --maxprocesses 4 --dist loadfile
 
 sanitize: ## the C library's tests under sanitizers: addresses, undefined behaviour, threads, with clang also memory
 	$(MAKE) -C c sanitize
@@ -78,8 +80,8 @@ lint: $(VENV)/.dev ## ruff, mypy, clang-format and clang-tidy; changes nothing
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $(C_FILES) $(ADAPTERS)
 	$(MAKE) -s -C c build/vrcnn_intra.inc
-	for file in $(filter %.c,$(C_FILES)); do \
-	$(BIN)/clang-tidy --quiet $$file -- -std=c99 -Ic/include -Ic/src -Ic/build -Ic/tests -Ic/tools -Ic/cuda -DVRCNN_CUDA_COMPILER=0 $(KERNEL_FLAGS) || exit 1; done
+	printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -P $(PROCESSES) -I {} sh -c 'file={}; \
+	$(BIN)/clang-tidy --quiet $$file -- -std=c99 -Ic/include -Ic/src -Ic/build -Ic/tests -Ic/tools -Ic/cuda -DVRCNN_CUDA_COMPILER=0 $(KERNEL_FLAGS)'
 
 format: $(VENV)/.dev ## put Python and C sources into the format that lint wants
 	$(BIN)/ruff check --fix .
