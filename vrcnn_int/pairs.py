@@ -106,15 +106,15 @@ def pack(source: PairFile, path: str | Path, limit: int | None = None, seed: int
     ``limit``: bytes; as many pictures as fit, in an order drawn from ``seed``, which the file's meta values state.
     Raises VrcnnError if not one picture fits.
     """
-    order = np.random.default_rng(seed).permutation(len(source.recon)).tolist() if limit else list(range(len(source.recon)))
-    head = len(json.dumps(source.meta)) if limit else 0
+    order = np.random.default_rng(seed).permutation(len(source.recon)).tolist() if limit is not None else list(range(len(source.recon)))
+    head = len(json.dumps(source.meta))
     blobs: list[bytes] = []
     chosen: list[int] = []
     for number in order:
         recon, original = source.recon[number], source.original[number]
         pair = [lzma.compress(plane.tobytes(), lzma.FORMAT_RAW, filters=FILTERS) for plane in (_differences(recon), original - recon)]
         # 4096 and 32 a picture: more than zip's heads, the shapes and the lengths take.
-        if limit and 4096 + head + 32 * len(chosen) + sum(map(len, blobs + pair)) > limit:
+        if limit is not None and 4096 + head + 32 * len(chosen) + sum(map(len, blobs + pair)) > limit:
             break
         blobs += pair
         chosen.append(number)

@@ -15,6 +15,7 @@ from codec_bridge.cli.options import ModelFile, given, parse_numbers
 from codec_bridge.cli.outputs import Outputs
 from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.evaluation.settings import BACKENDS, Settings, load_models
+from codec_bridge.library.native import MAX_SIZE, MAX_THREADS
 from codec_bridge.provenance import provenance
 from codec_bridge.report.document import write_json
 from vrcnn_int.console import console, progress_bar
@@ -56,6 +57,7 @@ def run_bench(
         bench_peers.check(model)
     wanted = [size for size in map(parse_size, sizes.split(",")) if size]
     counts = parse_numbers(threads)
+    check_amounts(wanted, counts)
     outputs = Outputs(json=json_file, plot=plot)
     outputs.prepare()
     document: dict[str, Any]
@@ -82,6 +84,16 @@ def check_backend(context: typer.Context, backend: str) -> None:
         raise VrcnnError(f"unknown backend {backend!r}; there are {' and '.join(BACKENDS)}")
     if backend == "cuda" and (unfit := given(context, ("threads", "kernels", "budget"))):
         raise VrcnnError(f"--{unfit[0]} is for backend c: a GPU has no such choice")
+
+
+def check_amounts(sizes: list[tuple[int, int]], threads: tuple[int, ...]) -> None:
+    """Raises VrcnnError for pictures and threads that the library does not take, before a picture is made."""
+    for width, height in sizes:
+        if max(width, height) > MAX_SIZE:
+            raise VrcnnError(f"--sizes: {width}x{height} is more than {MAX_SIZE} samples in a direction")
+    for count in threads:
+        if not 1 <= count <= MAX_THREADS:
+            raise VrcnnError(f"--threads: {count} is not in 1..{MAX_THREADS}")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import typer
 from codec_bridge.cli.options import Kernel, ModelFile, PixelFormat, Size, TrustOptions, parse_qp
 from codec_bridge.evaluation.filtering import filtered, measured, plane_filters
 from codec_bridge.evaluation.plan import parse_size
-from codec_bridge.evaluation.settings import Settings, check_settings, load_models
+from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, check_settings, load_models
 from codec_bridge.video.coding import Coded
 from codec_bridge.video.files import Video, write_y4m, write_yuv
 from codec_bridge.video.metadata import Metadata
@@ -39,7 +39,7 @@ def filter_video(
     original: Annotated[Path | None, typer.Option(help="Original video: prints PSNR before and after, picture by picture.")] = None,
     backend: Annotated[str, typer.Option(help="c (the C library), cuda, oracle (numpy, slow) or float (torch; not bit-exact).")] = "c",
     scale: Annotated[int, typer.Option(help="Output scale c, in eighths.", min=1, max=10)] = 8,
-    frames: Annotated[int | None, typer.Option(help="Filter at most so many pictures.", min=1)] = None,
+    frames: Annotated[int | None, typer.Option(help="Filter at most so many pictures.", min=1, max=MOST_FRAMES)] = None,
     rate: Annotated[
         str | None, typer.Option(help="Pictures a second to write into .y4m, such as 30000/1001; default: the input's.")
     ] = None,

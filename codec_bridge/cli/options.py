@@ -9,6 +9,7 @@ import typer
 
 from codec_bridge import codecs
 from codec_bridge.evaluation.plan import parse_size
+from codec_bridge.evaluation.settings import MOST_FRAMES
 from codec_bridge.video.catalogue import Sequence, resolve
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.network import POSITIONS
@@ -33,7 +34,7 @@ ModelFile = Annotated[Path | None, typer.Option(help="Model set (.vrcnn); defaul
 Kernel = Annotated[str, typer.Option(help="auto, or one that `codec-bridge bench` lists.")]
 Backend = Annotated[str, typer.Option(help="What filters decoded pictures: c (the C library) or cuda (a GPU; `make cuda`).")]
 Position = Annotated[str, typer.Option(help=f"Where the filter stands: {' or '.join(POSITIONS)}.")]
-Workers = Annotated[int | None, typer.Option(help="Jobs at once; default: one a core.", min=1)]
+Workers = Annotated[int | None, typer.Option(help="Jobs at once; default: one a core.", min=1, max=4096)]
 CsvFile = Annotated[Path | None, typer.Option("--csv", help="Rows.")]
 HtmlFile = Annotated[Path | None, typer.Option("--html", help="The report as one page that needs nothing else.")]
 MarkdownFile = Annotated[Path | None, typer.Option("--markdown", help="The report's tables as Markdown.")]
@@ -57,9 +58,11 @@ def program_folders(**folders: Path | None) -> dict[str, Path]:
 def parse_numbers(text: str) -> tuple[int, ...]:
     """'22,27' -> (22, 27)."""
     try:
+        if max(map(len, text.split(","))) > 9:
+            raise ValueError
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise VrcnnError(f"{text!r} is not a list of whole numbers such as 22,27,32,37") from None
+        raise VrcnnError(f"{text!r:.60} is not a list of whole numbers such as 22,27,32,37") from None
 
 
 def parse_qp(text: str | None) -> int | None:
@@ -75,8 +78,8 @@ def parse_frames(text: str) -> int | None:
     """A number, or None for auto."""
     if text == "auto":
         return None
-    if not text.isdecimal() or int(text) == 0:
-        raise VrcnnError(f"{text!r} is neither auto nor a number of pictures")
+    if not (text.isascii() and text.isdecimal() and len(text) < len(str(MOST_FRAMES)) and int(text) > 0):
+        raise VrcnnError(f"{text!r:.60} is neither auto nor a number of pictures under {MOST_FRAMES}")
     return int(text)
 
 

@@ -1,5 +1,6 @@
 """codec-bridge pairs: pictures beside their originals, for training."""
 
+import math
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +9,20 @@ import typer
 
 from codec_bridge import codecs
 from codec_bridge import pairs as coded_pairs
-from codec_bridge.cli.options import HmFolder, PixelFormat, Position, Size, TrustOptions, Workers, check_position, parse_qp, program_folders
+from codec_bridge.cli.options import (
+    HmFolder,
+    PixelFormat,
+    Position,
+    Size,
+    TrustOptions,
+    Workers,
+    check_position,
+    parse_numbers,
+    parse_qp,
+    program_folders,
+)
 from codec_bridge.evaluation.plan import parse_size
+from codec_bridge.evaluation.settings import MOST_FRAMES
 from codec_bridge.video.catalogue import resolve
 from vrcnn_int import pairs
 from vrcnn_int.console import console, progress_bar
@@ -26,7 +39,7 @@ def make_pairs(
         str,
         typer.Option(help=f"Where the filter stands: {' or '.join(POSITIONS)}; auto: as the stream says, or before."),
     ] = "auto",
-    frames: Annotated[int | None, typer.Option(help="At most so many pictures.", min=1)] = None,
+    frames: Annotated[int | None, typer.Option(help="At most so many pictures.", min=1, max=MOST_FRAMES)] = None,
     trust_options: TrustOptions = False,
     size: Size = None,
     pixel_format: PixelFormat = None,
@@ -52,11 +65,11 @@ def code_pairs(
 ) -> None:
     """Code pictures all-intra and pack them as pair files, one a QP."""
     check_position(position)
-    if not all(part.strip().isdecimal() and int(part) <= 51 for part in qps.split(",")):
+    wanted = parse_numbers(qps)
+    if not all(0 <= qp <= 51 for qp in wanted):
         raise VrcnnError(f"{qps!r} is not a list of QPs from 0 to 51 such as 22,27,32,37")
     with progress_bar() as progress:
         task = progress.add_task("files", total=len(resolve(images, rate=Fraction(1))))
-        wanted = [int(part) for part in qps.split(",")]
         files = coded_pairs.code(
             images, wanted, out, position, codec, downscale, workers, lambda: progress.advance(task), program_folders(hm=hm)
         )
@@ -67,10 +80,15 @@ def code_pairs(
 def pack_pairs(
     source: Annotated[Path, typer.Argument(help="Pair file.")],
     out: Annotated[Path, typer.Option(help="Packed pair file to write (.npz); training reads it like any other.")],
-    megabytes: Annotated[float | None, typer.Option(help="At most so many (million bytes): pictures are drawn until it is full.")] = None,
+    megabytes: Annotated[
+        float | None, typer.Option(help="At most so many (million bytes): pictures are drawn until it is full.", min=0, max=1e9)
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the drawing.", min=0)] = 1,
 ) -> None:
     """Compress a pair file without loss, for machines that it must be carried to."""
+    limit = None if megabytes is None else round(megabytes * 1e6) if math.isfinite(megabytes) else 0
+    if limit == 0:
+        raise VrcnnError(f"--megabytes {megabytes:g}: nothing fits into that; leave it out for no limit")
     pictures = pairs.read(source)
-    count = pairs.pack(pictures, out, round(megabytes * 1e6) if megabytes is not None else None, seed)
+    count = pairs.pack(pictures, out, limit, seed)
     console.print(f"wrote {out}: {count} of {len(pictures.recon)} pictures, {out.stat().st_size / 1e6:.1f} MB", soft_wrap=True)

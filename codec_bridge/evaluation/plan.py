@@ -35,17 +35,21 @@ A plan file; everything but ``sequences`` has the default that is shown::
 """
 
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from codec_bridge import codecs
-from codec_bridge.evaluation.settings import BY_BACKEND, Settings, check_settings
+from codec_bridge.evaluation.settings import BY_BACKEND, MOST_FRAMES, Settings, check_settings
 from codec_bridge.figures.bd_rate import METHODS, MIN_POINTS
 from codec_bridge.video.catalogue import Sequence, resolve
+from vrcnn_int.documents import DocumentError, checked, read_toml
 from vrcnn_int.errors import VrcnnError
+
+Texts = tuple[str, ...]
 
 TRANSFERS = ("shared", "upload")
 
@@ -118,121 +122,115 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
+class _File(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A plan file's keys, as they are described above."""
+
+    sequences: tuple[str, ...] = ()
+    qps: tuple[int, ...] = (22, 27, 32, 37)
+    codecs: tuple[str, ...] = (codecs.DEFAULT,)
+    configurations: tuple[str, ...] | dict[str, tuple[str, ...]] = ("ai",)
+    variants: tuple[str, ...] | dict[str, tuple[str, ...]] | None = None
+    frames: str | int = "auto"
+    model: str | None = None
+    kernel: str = "auto"
+    backend: str = "c"
+    position: str = "before_deblocking"
+    preset: str = "medium"
+    apart: tuple[str, ...] = ()
+    method: str = "pchip"
+    check: bool = False
+    transfer: str = "shared"
+    keep_streams: bool = False
+    stream_cache: str | None = None
+    search_path: tuple[str, ...] = ()
+    size: str | None = None
+    format: str | None = None
+    programs: dict[str, str] = {}
+    slurm: dict[str, Any] = {}
+
+
 def load(path: Path) -> Plan:
     """Read a plan file, and check it. Raises PlanError, with the file's name and the key, for one that is no plan."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PlanError(f"cannot read the plan {path}: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PlanError(f"{path} is not TOML: {error}") from None
+        plan = _from_file(checked(read_toml(path), _File, str(path)), path)
+    except FileNotFoundError as error:
+        raise PlanError(f"cannot read the plan {path}: {error.strerror}") from None
+    except DocumentError as error:
+        raise PlanError(str(error)) from None
     try:
-        plan = _from_values(values, path.parent, path.name)
         plan.check()
         return plan
     except VrcnnError as error:
         raise PlanError(f"{path}: {error}") from None
 
 
-def _from_values(values: dict[str, Any], folder: Path, name: str) -> Plan:
-    take = _Taker(values)
-    words = take.texts("sequences", [])
-    if not words:
+def _from_file(file: _File, path: Path) -> Plan:
+    """Raises PlanError, with the file's name."""
+    try:
+        return Plan(
+            tuple(_sequences(file, path.parent)),
+            tuple(_runs(file, path.parent)),
+            file.method,
+            file.transfer,
+            file.keep_streams,
+            file.slurm,
+            path.name,
+            file.apart,
+        )
+    except VrcnnError as error:
+        raise PlanError(f"{path}: {error}") from None
+
+
+def _sequences(file: _File, folder: Path) -> list[Sequence]:
+    if not file.sequences:
         raise PlanError("sequences: name at least one set, sequence, folder or file")
-    qps, names = take.numbers("qps", [22, 27, 32, 37]), take.texts("codecs", [codecs.DEFAULT])
-    for codec in names:
+    search_path = [folder / place for place in file.search_path] or None
+    size = parse_size(file.size)
+    here = [folder / word if (folder / word).exists() else word for word in file.sequences]
+    return [sequence for word in here for sequence in resolve(word, search_path, size=size, pixel_format=file.format)]
+
+
+def _runs(file: _File, folder: Path) -> list[Settings]:
+    for codec in file.codecs:
         if codec not in codecs.CODECS:
             raise PlanError(f"codecs: there is no {codec!r}; there are {', '.join(codecs.CODECS)}")
-    configurations = take.by_codec("configurations", names, {codec: ["ai"] for codec in names})
-    variants = take.by_codec("variants", names, {codec: list(codecs.find(codec).default_variants) for codec in names})
-    frames = take.value("frames", (str, int), "auto")
-    if frames != "auto" and (not isinstance(frames, int) or frames < 1):
-        raise PlanError(f'frames: {frames!r} is neither "auto" nor a number of pictures')
-    model = take.path("model", folder)
-    kernel, position = take.value("kernel", str, "auto"), take.value("position", str, "before_deblocking")
-    preset, backend = take.value("preset", str, "medium"), take.value("backend", str, "c")
-    check, keep_streams = take.value("check", bool, False), take.value("keep_streams", bool, False)
-    method, transfer = take.value("method", str, "pchip"), take.value("transfer", str, "shared")
-    size, pixel_format = parse_size(take.value("size", str, None)), take.value("format", str, None)
-    search_path = [folder / path for path in take.texts("search_path", [])] or None
-    stream_cache = take.path("stream_cache", folder)
-    slurm, apart = take.value("slurm", dict, {}), tuple(take.texts("apart", []))
-    programs = _Taker(take.value("programs", dict, {}), "programs.")
-    places = {key: programs.path(key, folder) for codec in codecs.every() for key in codec.settings}
-    programs.finish()
-    take.finish()
-    sequences = [
-        sequence
-        for word in words
-        for sequence in resolve(folder / word if (folder / word).exists() else word, search_path, size=size, pixel_format=pixel_format)
-    ]
-    number = None if frames == "auto" else frames
+    configurations = _by_codec("configurations", file.configurations, file.codecs, lambda _: ("ai",))
+    variants = _by_codec("variants", file.variants or {}, file.codecs, lambda codec: codecs.find(codec).default_variants)
+    _refuse_unknown("programs", file.programs, [key for codec in codecs.every() for key in codec.settings])
+    if file.frames != "auto" and (not isinstance(file.frames, int) or not 1 <= file.frames <= MOST_FRAMES):
+        raise PlanError(f'frames: {file.frames!r:.60} is neither "auto" nor a number of pictures')
     # Codecs without such variants have no use for the backend; if none has, the first run's refusal says so.
-    served = [codec for codec in names if set(variants[codec]) & set(BY_BACKEND)] or names
-    runs = [
+    served = [codec for codec in file.codecs if set(variants[codec]) & set(BY_BACKEND)] or file.codecs
+    return [
         Settings(
             codec,
-            tuple(qps),
-            tuple(variants[codec]),
-            number,
-            model,
-            kernel,
-            position,
-            preset,
-            check,
+            file.qps,
+            variants[codec],
+            file.frames if isinstance(file.frames, int) else None,
+            folder / file.model if file.model is not None else None,
+            file.kernel,
+            file.position,
+            file.preset,
+            file.check,
             configuration,
-            {key: path for key, path in places.items() if path},
-            stream_cache,
-            backend if codec in served else "c",
+            {key: folder / place for key, place in file.programs.items()},
+            folder / file.stream_cache if file.stream_cache is not None else None,
+            file.backend if codec in served else "c",
         )
-        for codec in names
+        for codec in file.codecs
         for configuration in configurations[codec]
     ]
-    return Plan(tuple(sequences), tuple(runs), method, transfer, keep_streams, slurm, name, apart)
 
 
-class _Taker:
-    """Takes values out of a table of the plan, each of the kind that it must be; what is left at the end was misspelt."""
+def _by_codec(key: str, given: Texts | dict[str, Texts], names: Texts, default: Callable[[str], Texts]) -> dict[str, Texts]:
+    """What each codec has: the same list, or its own of a table."""
+    if isinstance(given, tuple):
+        return dict.fromkeys(names, given)
+    _refuse_unknown(key, given, names)
+    return {name: given.get(name, default(name)) for name in names}
 
-    def __init__(self, values: dict[str, Any], prefix: str = "") -> None:
-        self.values, self.prefix = dict(values), prefix
-        self.known: list[str] = []
 
-    def value(self, key: str, kind: Any, default: Any) -> Any:
-        self.known.append(key)
-        found = self.values.pop(key, default)
-        if found is not default and (not isinstance(found, kind) or (isinstance(found, bool) and kind is not bool)):
-            names = {str: "text", int: "a whole number", bool: "true or false", list: "a list", dict: "a table"}
-            kinds = kind if isinstance(kind, tuple) else (kind,)
-            raise PlanError(f"{self.prefix}{key}: {found!r} is not {' or '.join(names[one] for one in kinds)}")
-        return found
-
-    def _list(self, key: str, kind: type, default: list[Any]) -> list[Any]:
-        found: list[Any] = self.value(key, list, default)
-        for item in found:
-            if not isinstance(item, kind) or isinstance(item, bool):
-                raise PlanError(f"{self.prefix}{key}: {item!r} is not {'text' if kind is str else 'a whole number'}")
-        return found
-
-    def texts(self, key: str, default: list[str]) -> list[str]:
-        return self._list(key, str, default)
-
-    def numbers(self, key: str, default: list[int]) -> list[int]:
-        return self._list(key, int, default)
-
-    def by_codec(self, key: str, codecs: list[str], default: dict[str, list[str]]) -> dict[str, list[str]]:
-        if not isinstance(self.values.get(key), dict):
-            return dict.fromkeys(codecs, self.texts(key, [])) if key in self.values else default
-        inner = _Taker(self.values.pop(key), f"{key}.")
-        self.known.append(key)
-        found = {codec: inner.texts(codec, default[codec]) for codec in codecs}
-        inner.finish()
-        return found
-
-    def path(self, key: str, folder: Path) -> Path | None:
-        found = self.value(key, str, None)
-        return None if found is None else folder / found
-
-    def finish(self) -> None:
-        if self.values:
-            raise PlanError(f"unknown key {self.prefix}{next(iter(self.values))}; there are {', '.join(self.known)}")
+def _refuse_unknown(key: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise PlanError(f"unknown key {key}.{name}; there are {', '.join(known)}")

@@ -25,6 +25,9 @@ BACKENDS = tuple(name for name in ENGINES if name != "oracle")
 BY_BACKEND = ("integer",)
 """Variants whose pictures the backend filters; the others' filter stands in the codec, in torch, or in an encoder's decision."""
 
+MOST_FRAMES = 10**9
+"""Pictures that anybody may ask for."""
+
 INTER_FRAMES = 16
 """Pictures a sequence where the rule by size, meant for all-intra coding, does not apply."""
 
@@ -93,8 +96,8 @@ class Settings:
             raise EvaluationError("a QP or a variant is given twice")
         if not self.qps or not self.variants:
             raise EvaluationError("at least one QP and one variant are needed")
-        if self.frames is not None and self.frames < 1:
-            raise EvaluationError("at least one picture a sequence is needed")
+        if self.frames is not None and not 1 <= self.frames <= MOST_FRAMES:
+            raise EvaluationError(f"frames: from 1 to {MOST_FRAMES} pictures a sequence")
 
     def _refuse_configuration(self, codec: type[Codec]) -> None:
         if self.configuration not in codec.configurations:

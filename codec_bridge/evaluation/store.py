@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from codec_bridge.figures.row import Row
+from vrcnn_int.documents import DocumentError, read_json
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
 
@@ -93,14 +94,14 @@ class Store:
         """The row of a job, None if it is not done. Raises DamagedError."""
         path = self._path(key)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             stated = content.pop("sha256")
             if digest(content["inputs"]) != key or digest(content) != stated:
                 raise ValueError("its checksum is wrong")
-            return Row.from_json(content["row"])
+            return Row.from_json(content["row"], path.name, "row.")
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, DocumentError) as error:
             raise DamagedError(f"{path} is damaged ({error}); its job is run again") from None
 
     def _path(self, key: str) -> Path:

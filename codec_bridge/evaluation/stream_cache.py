@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from codec_bridge.codecs.base import Coded
+from codec_bridge.figures.row import Seconds, Size
+from vrcnn_int.documents import DocumentError, checked, read_json
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
 
@@ -18,12 +20,12 @@ from vrcnn_int.files import replacing
 class Facts:
     """What is known of a stream beside its bytes: as in Coded."""
 
-    bits: int
-    pictures: int
+    bits: Size
+    pictures: Size
     encoder: str
     command: str
-    seconds: float
-    cpu_seconds: float | None
+    seconds: Seconds
+    cpu_seconds: Seconds | None
 
 
 class StreamCache:
@@ -40,14 +42,14 @@ class StreamCache:
         """A stream, without its reconstruction; None if it is not kept. Raises VrcnnError if its files are not what was written."""
         path = self.folder / f"{key}.json"
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             data = path.with_suffix(".hevc").read_bytes()
             if hashlib.sha256(data).hexdigest() != content.pop("sha256"):
                 raise ValueError("the stream's checksum is wrong")
-            facts = Facts(**content)
+            facts = checked(content, Facts, path.name)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, DocumentError) as error:
             raise VrcnnError(f"{path} or the stream beside it is damaged ({error}); delete both to have it coded again") from None
         return Coded(data, **asdict(facts))
 

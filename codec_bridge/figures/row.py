@@ -1,8 +1,11 @@
 """What is known of one variant of a sequence at one QP: the record that evaluations keep and reports show."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Annotated, Any, Self
+
+from msgspec import Meta
+
+from vrcnn_int.documents import DocumentError, checked
 
 VARIANTS = ("anchor", "none", "integer", "float", "picture", "map", "after", "choice")
 """In the order of reports. anchor: deblocking and SAO; none: both off. Offline, all-intra, integer and float are the networks on every
@@ -10,6 +13,12 @@ picture of the stream without filters; choice: each picture is the anchor's with
 bits, the integer networks in those units where they help, and the side information. In the loop the encoder decides: picture, for whole
 pictures; map, for units of a picture. after: the same decision about the same networks on the anchor's decoded pictures, outside the loop,
 its side information counted."""
+
+Count = Annotated[int, Meta(ge=0)]
+Size = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(ge=0)]
+Level = Annotated[float, Meta(ge=-1000, le=1000)]
+"""Of PSNR, in dB."""
 
 INSIDE = ("picture", "map")
 ALL_INTRA = ("integer", "float", "choice")
@@ -21,22 +30,17 @@ def names(of: type) -> list[str]:
     return [field.name for field in fields(of)]
 
 
-def named(of: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What the fields of a dataclass hold by its JSON form. Raises LookupError or TypeError where that is none."""
-    return {name: values[name] for name in names(of)}
-
-
 @dataclass(frozen=True)
 class Units:
     """What networks filtered of a whole picture; one unit if the picture has no map."""
 
     mode: str
     """off, all or map."""
-    indices: list[int]
+    indices: list[Count]
     """Of the networks in the model set."""
-    unit_size: int
+    unit_size: Size
     """In luma samples, both ways."""
-    choices: list[list[int]]
+    choices: list[list[Count]]
     """Rows of units: 0 not filtered, n by ``indices[n - 1]``."""
 
 
@@ -48,12 +52,12 @@ class Crop:
     file: str
     """What this row measured, by its name in the results folder."""
     original: str
-    picture: int
+    picture: Count
     """Number of the picture."""
-    x: int
-    y: int
-    width: int
-    height: int
+    x: Count
+    y: Count
+    width: Size
+    height: Size
     units: Units | None
     """Of variants map, choice and after."""
 
@@ -61,42 +65,36 @@ class Crop:
         """As rows hold it."""
         return {**vars(self), "units": None if self.units is None else dict(vars(self.units))}
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """What ``to_json`` gave. Raises LookupError or TypeError for anything else."""
-        units = values["units"]
-        return cls(**{**named(cls, values), "units": None if units is None else Units(**named(Units, units))})
-
 
 @dataclass(frozen=True)
 class Figures:
     """What was measured. Seconds are wall time unless a name says cpu. None: not known, or there is none (chroma of 4:0:0)."""
 
-    bits: int
+    bits: Size
     """All that is paid: the stream without picture hash SEI, with side_information_bits."""
-    side_information_bits: int
-    kbps: float
-    psnr_y: float
+    side_information_bits: Count
+    kbps: Annotated[float, Meta(gt=0)]
+    psnr_y: Level
     """Mean of the pictures' PSNR at the internal bit depth; metrics.IDENTICAL where the plane of some picture equals its original."""
-    psnr_u: float | None
-    psnr_v: float | None
-    psnr_yuv: float | None
+    psnr_u: Level | None
+    psnr_v: Level | None
+    psnr_yuv: Level | None
     """Weighs Y, U, V by 6:1:1."""
     ssim_y: float
     """Mean SSIM of luma."""
-    encode_seconds: float
+    encode_seconds: Seconds
     """In the encoder, with the filter that is inside it. The same for variants that share a stream, as decode_seconds."""
-    encode_cpu_seconds: float | None
-    decode_seconds: float
-    decode_cpu_seconds: float | None
-    filter_seconds: float
+    encode_cpu_seconds: Seconds | None
+    decode_seconds: Seconds
+    decode_cpu_seconds: Seconds | None
+    filter_seconds: Seconds
     """In the network: after the decoder, or inside the encoder with the decisions."""
-    decode_filter_seconds: float
+    decode_filter_seconds: Seconds
     """In the network inside the decoder."""
-    metric_seconds: float
-    filtered_share: float
+    metric_seconds: Seconds
+    filtered_share: Annotated[float, Meta(ge=0, le=1.000001)]
     """Of the luma samples, 0 to 1: by networks."""
-    kmac_per_sample: float
+    kmac_per_sample: Annotated[float, Meta(ge=0)]
     """Multiplications of the networks a luma sample, in thousands, filtered_share counted."""
     model: str | None
     """Identity of the set; None without networks."""
@@ -106,9 +104,9 @@ class Figures:
     command: str
     """The encoder's settings; the model set is named by its identity."""
     stream_md5: str
-    checked_pictures: int
+    checked_pictures: Count
     """Compared with the oracle, 0 where nobody asked for it."""
-    checked_samples: int
+    checked_samples: Count
 
     def psnr(self, plane: str) -> float | None:
         """Of y, u, v or yuv."""
@@ -123,11 +121,11 @@ class Row:
     sequence: str
     class_name: str
     """Of the catalogue (A to F; colour, gray), or by size: "A (size)" to "E (size)"."""
-    width: int
-    height: int
-    bit_depth: int
-    pictures: int
-    qp: int
+    width: Size
+    height: Size
+    bit_depth: Annotated[int, Meta(ge=1, le=16)]
+    pictures: Count
+    qp: Annotated[int, Meta(ge=0, le=51)]
     variant: str
     """One of VARIANTS."""
     codec: str
@@ -144,6 +142,12 @@ class Row:
     """None, or why this row has no figures: encoder or decoder failed, decoder's pictures are not the encoder's, a hash is wrong, pictures
     are missing."""
 
+    def __post_init__(self) -> None:
+        if self.figures and not self.pictures:
+            raise ValueError("figures of 0 pictures")
+        if self.variant not in VARIANTS:
+            raise ValueError(f"unknown variant {self.variant!r}")
+
     @property
     def names(self) -> dict[str, Any]:
         """The part of the JSON form that does not depend on what was measured."""
@@ -158,12 +162,23 @@ class Row:
         return {key: values[key] for key in KEYS}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """What ``to_json`` gave, other keys left out. Raises LookupError or TypeError for anything else."""
-        figures = None if values["bits"] is None else Figures(**named(Figures, values))
-        crop = None if values["crop"] is None else Crop.from_json(values["crop"])
-        rest = {**values, "class_name": values["class"], "figures": figures, "crop": crop}
-        return cls(**named(cls, rest))
+    def from_json(cls, values: Any, name: str = "a row", prefix: str = "") -> Self:
+        """What ``to_json`` gave, other keys left out. name, prefix: what a DocumentError says of where the row is."""
+        if isinstance(values, dict) and (missing := next((key for key in KEYS if key not in values), None)):
+            raise DocumentError(f"{name}: {prefix}{missing} is missing")
+        try:
+            return checked(_shaped(values), cls, name, prefix=prefix)
+        except DocumentError as error:
+            # Files have the figures in the row itself.
+            raise DocumentError(str(error).replace(f"{prefix}figures.", prefix).replace(f"{prefix}figures:", prefix)) from None
+
+
+def _shaped(values: Any) -> Any:
+    """A row of a file with the parts of a Row."""
+    if not isinstance(values, dict):
+        return values
+    figures = None if values["bits"] is None else {key: values[key] for key in names(Figures)}
+    return {**values, "figures": figures, "class_name": values["class"]}
 
 
 KEYS = (

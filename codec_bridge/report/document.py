@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
-from codec_bridge.figures.row import Row, named
+from codec_bridge.figures.row import Count, Row, names
+from vrcnn_int.documents import DocumentError, checked, read_json
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import one_line, replacing
 
 SCHEMA = 1
 """Of the documents described here."""
@@ -72,12 +73,6 @@ class Comparison(BdFigures):
         """As documents hold it."""
         return {**asdict(self), "flagged": self.flagged}
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """What ``to_json`` gave. Raises LookupError, TypeError, ValueError or AttributeError for anything else."""
-        methods = {name: BdFigures(**figures) for name, figures in values["methods"].items()}
-        return cls(**named(cls, {**values, "methods": methods, "gains_y": _gains(values)}))
-
 
 @dataclass
 class Compared:
@@ -87,8 +82,8 @@ class Compared:
     class_name: str
     codec: str
     configuration: str
-    apart: bool
     variants: dict[str, Comparison]
+    apart: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As documents hold it."""
@@ -96,23 +91,17 @@ class Compared:
         names = {"sequence": self.sequence, "class": self.class_name, "codec": self.codec, "configuration": self.configuration}
         return {**names, "apart": self.apart, "variants": variants}
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """What ``to_json`` gave. Raises LookupError, TypeError, ValueError or AttributeError for anything else."""
-        variants = {name: Comparison.from_json(comparison) for name, comparison in values["variants"].items()}
-        return cls(**named(cls, {**values, "class_name": values["class"], "apart": values.get("apart", False), "variants": variants}))
-
 
 @dataclass(kw_only=True)
 class Mean(BdFigures):
     """Over sequences. None if one of those that have the plane has no figure: a mean without it would mislead."""
 
-    sequences: int
+    sequences: Count
     """How many."""
     encode_time: float | None
     decode_time: float | None
     kmac_per_sample: float | None
-    gains_y: Gains
+    gains_y: Gains = field(default_factory=list)
     unflagged: "Mean | None" = None
     """The same over the sequences that are not flagged; None if there is none, and in itself."""
 
@@ -126,12 +115,6 @@ class Mean(BdFigures):
 
     def _flat(self) -> dict[str, Any]:
         return {"sequences": self.sequences, **{name: value for name, value in asdict(self).items() if name != "unflagged"}}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """What ``to_json`` gave. Raises LookupError, TypeError, ValueError or AttributeError for anything else."""
-        unflagged = values.get("unflagged")
-        return cls(**named(cls, {**values, "gains_y": _gains(values), "unflagged": unflagged and cls.from_json(unflagged)}))
 
 
 @dataclass
@@ -148,12 +131,6 @@ class Means:
         names = {"class": self.class_name, "codec": self.codec, "configuration": self.configuration}
         own = {name: text for name, text in names.items() if text is not None}
         return {**own, "variants": {name: mean.to_json() for name, mean in self.variants.items()}}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """What ``to_json`` gave. Raises LookupError, TypeError, ValueError or AttributeError for anything else."""
-        variants = {name: Mean.from_json(mean) for name, mean in values["variants"].items()}
-        return cls(values.get("class"), values["codec"], values["configuration"], variants)
 
 
 @dataclass(frozen=True)
@@ -192,14 +169,6 @@ class Summary:
             "flags": [asdict(flag) for flag in self.flags],
         }
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """What ``to_json`` gave. Raises LookupError, TypeError, ValueError or AttributeError for anything else."""
-        sequences = [Compared.from_json(entry) for entry in values["sequences"]]
-        classes = [Means.from_json(entry) for entry in values["classes"]]
-        means = [Means.from_json(entry) for entry in values["means"]]
-        return cls(sequences, classes, means, [Flag(**named(Flag, flag)) for flag in values["flags"]])
-
 
 @dataclass(frozen=True)
 class Document:
@@ -224,56 +193,96 @@ class Document:
         return {**own, **self.summary.to_json()}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """What ``to_json`` gave.
-
-        Raises VrcnnError for a document of another schema, without rows or without one of its parts; LookupError, TypeError, ValueError
-        or AttributeError where a part is not what it should be.
-        """
-        check_schema(values)
-        return cls(values["provenance"], values["plan"], [Row.from_json(row) for row in values["rows"]], Summary.from_json(values))
-
-
-def check_schema(values: Mapping[str, Any]) -> None:
-    """Raise VrcnnError for a document that this version cannot report on."""
-    if values.get("schema") != SCHEMA:
-        raise VrcnnError(f"the result document has schema {values.get('schema')!r}; this version makes reports of {SCHEMA}")
-    missing = [part for part in ("provenance", "plan", "rows", "sequences", "classes", "means", "flags") if part not in values]
-    if missing:
-        raise VrcnnError(f"the result document lacks {', '.join(missing)}")
-    if not values["rows"]:
-        raise VrcnnError("the result document has no rows")
+    def from_json(cls, values: Any, name: str = "the result document") -> Self:
+        """What ``to_json`` gave. name: that a DocumentError says, with the key, where it is something else, or of another schema."""
+        if not isinstance(values, dict):
+            raise DocumentError(f"{name} is not a result document: bdrate writes them with --json and --results")
+        if values.get("schema") != SCHEMA:
+            raise DocumentError(f"{name} has schema {values.get('schema')!r:.40}; this version makes reports of {SCHEMA}")
+        checked(values, _File, name)
+        if not values["rows"]:
+            raise DocumentError(f"{name} has no rows")
+        rows = [Row.from_json(row, name, f"rows[{number}].") for number, row in enumerate(values["rows"])]
+        return cls(values["provenance"], values["plan"], rows, _summary(values, name))
 
 
-def _gains(values: Mapping[str, Any]) -> Gains:
-    return [(qp, gain) for qp, gain in values.get("gains_y", ())]
+def _summary(values: Mapping[str, Any], name: str) -> Summary:
+    parts = {part: _renamed(values[part]) for part in names(Summary)}
+    parts["means"] = [{"class_name": None, **entry} if isinstance(entry, dict) else entry for entry in parts["means"]]
+    try:
+        return checked(parts, Summary, name)
+    except DocumentError as error:
+        raise DocumentError(str(error).replace("class_name", "class")) from None
+
+
+def _renamed(values: Any) -> Any:
+    """With class_name instead of class, which is a word of Python's."""
+    if isinstance(values, list):
+        return [_renamed(value) for value in values]
+    if isinstance(values, dict):
+        return {"class_name" if key == "class" else key: _renamed(value) for key, value in values.items()}
+    return values
+
+
+class _Counts(TypedDict):
+    done: int
+    failed: int
+    cached: int
+
+
+class _Timing(TypedDict):
+    wall_seconds: float
+    workers: int
+    overhead_percent: float | None
+    jobs: _Counts
+
+
+class _Provenance(TypedDict, total=False):
+    model: str | None
+    command_line: list[str]
+    time: str | None
+    timing: _Timing | None
+
+
+_Sequence = TypedDict(
+    "_Sequence",
+    {"name": str, "class": str, "width": int, "height": int, "bit_depth": int, "pictures": int, "rate": str, "md5": str | None},
+)
+
+
+class _Plan(TypedDict):
+    sequences: list[_Sequence]
+    qps: list[int]
+    method: str
+
+
+class _File(TypedDict):
+    """What reports want of a document beside rows and summary."""
+
+    provenance: _Provenance
+    plan: _Plan
+    rows: list[Any]
+    sequences: list[Any]
+    classes: list[Any]
+    means: list[Any]
+    flags: list[Any]
 
 
 def read(path: Path) -> Document:
     """The document in a JSON file. Raises VrcnnError if it is none, or one that this version cannot report on."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        return Document.from_json(read_json(path), str(path))
+    except FileNotFoundError as error:
         raise VrcnnError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise VrcnnError(f"{path} is not a JSON file: {error}") from None
-    if not isinstance(values, dict):
-        raise VrcnnError(f"{path} is not a result document: bdrate writes them with --json and --results")
-    try:
-        check_schema(values)
-    except VrcnnError as error:
-        raise VrcnnError(f"{path}: {error}") from None
-    with rendering(path):
-        return Document.from_json(values)
 
 
 @contextmanager
 def rendering(path: Path) -> Iterator[None]:
-    """Around what makes reports of the document in a file: where a part of it is missing or of another kind, raise VrcnnError."""
+    """Around what makes reports of the document in a file: where its parts contradict each other, raise VrcnnError."""
     try:
         yield
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        what = f"{type(error).__name__}: {error}"
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        what = f"{type(error).__name__}: {one_line(error)}"
         raise VrcnnError(f"{path} is damaged or was edited ({what}); let bdrate write it again") from error
 
 

@@ -56,7 +56,7 @@ def _compared(rows: Sequence[Row], method: str, apart: bool) -> Compared:
     if not anchor:
         raise VrcnnError(f"{name} has no anchor to compare with: run the variant anchor too")
     variants = {variant: _compare(anchor, curve, method) for variant, curve in curves.items() if curve}
-    return Compared(name, rows[0].class_name, rows[0].codec, rows[0].configuration, apart, variants)
+    return Compared(name, rows[0].class_name, rows[0].codec, rows[0].configuration, variants, apart)
 
 
 def _curve(rows: Sequence[Row], sequence: str, variant: str) -> list[Row]:

@@ -32,11 +32,13 @@ def rows_of(
         rows.append(
             dict.fromkeys(KEYS)
             | {"sequence": sequence, "class": size, "width": 416, "height": 240, "bit_depth": 8, "pictures": 4, "qp": qp}
-            | {"variant": variant, "codec": codec, "configuration": configuration, "bits": RATES[variant] * bits}
+            | {"variant": variant, "codec": codec, "configuration": configuration, "bits": round(RATES[variant] * bits)}
             | {"kbps": RATES[variant] * bits / 80, "side_information_bits": 64, "psnr_y": psnr, "psnr_u": chroma, "psnr_v": chroma}
             | {"psnr_yuv": None if gray else (6 * psnr + 2 * (psnr + 2)) / 8, "ssim_y": 0.9, "encode_seconds": 8.0}
             | {"decode_seconds": 0.2, "filter_seconds": 0.4 * share, "filtered_share": share, "kmac_per_sample": 53.9 * share}
-            | {"encoder": f"{codec} 4.1", "command": f"--qp {qp} --variant {variant}", "md5": "0123456789abcdef" * 2, **more}
+            | {"encoder": f"{codec} 4.1", "command": f"--qp {qp} --variant {variant}", "md5": "0123456789abcdef" * 2}
+            | {"decode_filter_seconds": 0.0, "metric_seconds": 0.1, "stream_md5": "fedcba9876543210" * 2, "key": "ab" * 32}
+            | {"checked_pictures": 0, "checked_samples": 0, **more}
         )
     return rows
 

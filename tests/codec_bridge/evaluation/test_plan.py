@@ -86,16 +86,24 @@ def test_defaults(folder: Path) -> None:
     [
         ("", "sequences: name at least one"),
         ("sequences = [", "is not TOML"),
+        ("sequences = " + "[" * 100000, "is not TOML"),
+        ("qps = [" + "9" * 5000 + "]", "is not TOML"),
+        ("slurm" + ".a" * 100 + " = 1", "more than 32 lists and tables in each other"),
+        ('sequences = ["clips"]\nqps = [inf]', "qps[0]: inf is not a whole number"),
+        ('sequences = ["clips"]\nframes = 99999999999999999999', "is neither"),
+        ('sequences = ["clips"]\nvariant = ["none"]', "transfer, keep_streams, stream_cache, search_path, size, format, programs, slurm"),
+        ('sequences = ["clips"]\n[variants]\nx265 = "none"', "is not a list"),
+        ('sequences = ["clips"]\nsize = "' + "9" * 5000 + '"', "is not a size"),
         ('sequences = "clips"', "sequences: 'clips' is not a list"),
-        ("sequences = [1]", "sequences: 1 is not text"),
+        ("sequences = [1]", "sequences[0]: 1 is not text"),
         ('sequences = ["nothing"]', "'nothing' is neither a file or folder nor a known name"),
         ('sequences = ["clips", "clips"]', "2 sequences are called cat"),
         ('sequences = ["clips"]\nqp = [22]', "unknown key qp; there are sequences, qps, codecs"),
-        ('sequences = ["clips"]\nqps = [22, "27"]', "qps: '27' is not a whole number"),
-        ('sequences = ["clips"]\nqps = [22, true]', "qps: True is not a whole number"),
+        ('sequences = ["clips"]\nqps = [22, "27"]', "qps[1]: '27' is not a whole number"),
+        ('sequences = ["clips"]\nqps = [22, true]', "qps[1]: True is not a whole number"),
         ('sequences = ["clips"]\nqps = [52]', "QP 52 is not in 0..51"),
         ('sequences = ["clips"]\nframes = 0', 'frames: 0 is neither "auto" nor a number'),
-        ('sequences = ["clips"]\nframes = true', "frames: True is not text or a whole number"),
+        ('sequences = ["clips"]\nframes = true', "frames: True is not a whole number or text"),
         ('sequences = ["clips"]\ncheck = 1', "check: 1 is not true or false"),
         ('sequences = ["clips"]\ncodecs = ["x264"]', "codecs: there is no 'x264'; there are x265, hm, x265-loop"),
         ('sequences = ["clips"]\nconfigurations = ["ra"]', "x265 is evaluated all-intra only"),
@@ -121,6 +129,12 @@ def test_mistakes_are_named_with_the_file(folder: Path, text: str, said: str) ->
     assert str(raised.value).startswith(str(path))
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_byte_order_mark_is_no_mistake(folder: Path) -> None:
+    path = folder / "plan.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + b'sequences = ["clips"]')
+    assert [sequence.name for sequence in plan.load(path).sequences] == ["cat"]
 
 
 def test_a_plan_that_is_not_there(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from codec_bridge.figures.row import AFTER_DECODING, INSIDE, KEYS, VARIANTS, Crop, Figures, Row, Units
+from codec_bridge.figures.row import AFTER_DECODING, INSIDE, KEYS, VARIANTS, Figures, Row, Units
+from vrcnn_int.documents import DocumentError
 
 EARLIER = Path(__file__).with_name("rows.json")
 """As version 0.1.0 wrote them before rows had a type: an anchor, a choice with its units, a flagged row."""
@@ -35,10 +36,25 @@ def test_what_is_no_row_is_refused_and_what_is_more_is_left_out() -> None:
     values = json.loads(EARLIER.read_text())[1]
     assert Row.from_json(values | {"more": 1}) == Row.from_json(values)
     for key in KEYS:
-        with pytest.raises(KeyError, match=key):
+        with pytest.raises(DocumentError, match=f"a row: {key} is missing"):
             Row.from_json({name: value for name, value in values.items() if name != key})
-    with pytest.raises(TypeError):
-        Crop.from_json(values["crop"] | {"units": 1})
+    for key, value, said in (
+        ("pictures", 0, "figures of 0 pictures"),
+        ("pictures", True, "pictures: True is not a whole number"),
+        ("qp", 52, "qp: 52 is not a whole number <= 51"),
+        ("psnr_y", None, "psnr_y: None is not a number"),
+        ("psnr_y", "40", "psnr_y: '40' is not a number"),
+        ("encode_seconds", -1.0, "encode_seconds: -1.0 is not a number >= 0"),
+        ("variant", "off", "unknown variant 'off'"),
+        ("crop", values["crop"] | {"units": 1}, "crop.units: 1 is not a table or nothing"),
+        ("crop", [], "crop: [] is not a table or nothing"),
+    ):
+        with pytest.raises(DocumentError, match=r"rows\[3\]") as refused:
+            Row.from_json(values | {key: value}, "a.json", "rows[3].")
+        assert str(refused.value).startswith("a.json: rows[3]")
+        assert said in str(refused.value)
+    with pytest.raises(DocumentError, match=r"a.json: rows\[3\]: 5 is not a table"):
+        Row.from_json(5, "a.json", "rows[3].")
 
 
 def test_variants_of_codecs_and_outside_them_are_of_the_list() -> None:

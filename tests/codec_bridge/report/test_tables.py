@@ -1,6 +1,7 @@
 """Tables in the terminal, rows as CSV."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,5 +51,5 @@ class _Unwritable:
 
 def test_no_table_half_written(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="qp"):
-        write_csv(tmp_path / "a.csv", [Row.from_json(rows_of("a", "anchor")[0] | {"qp": _Unwritable()})])
+        write_csv(tmp_path / "a.csv", [replace(Row.from_json(rows_of("a", "anchor")[0]), codec=_Unwritable())])
     assert list(tmp_path.iterdir()) == []
