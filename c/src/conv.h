@@ -97,8 +97,8 @@ typedef struct VrcnnKernelTable {
                        void *scratch);
 } VrcnnKernelTable;
 
-/* Each fills the whole table. The file of each is compiled with flags of its own (kernel_flags.txt); only cpu.c decides whether the
- * machine can run it. */
+/* Each fills the whole table. The file of each is compiled with flags of its own (kernel_flags.txt); only kernels.c decides whether
+ * the machine can run it. */
 void vrcnn_conv_init_c(VrcnnKernelTable *table);
 #if defined(__x86_64__)
 void vrcnn_conv_init_avx2(VrcnnKernelTable *table);
@@ -110,7 +110,10 @@ void vrcnn_conv_init_neon_dot(VrcnnKernelTable *table);
 void vrcnn_conv_init_neon_i8mm(VrcnnKernelTable *table);
 #endif
 
-/* cpu.c: the table for a kernel that the caller asks for (auto: the fastest here). */
+/* cpu.c: whether the operating system lets this process use the AMX tile registers. */
+int vrcnn_tiles_granted(void);
+
+/* kernels.c: the table for a kernel that the caller asks for (auto: the fastest here). */
 VrcnnError vrcnn_kernel_table(VrcnnKernelTable *table, VrcnnKernel kernel);
 
 #endif

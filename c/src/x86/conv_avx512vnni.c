@@ -36,8 +36,12 @@ enum {
 /* sums += activations (unsigned) * weights (signed). Not the intrinsic: gcc 12 moves the sums to memory and back around it. */
 INLINE __m512i dot(__m512i sums, __m512i activations, __m512i weights)
 {
+#if defined(VRCNN_EMULATED)
+    return _mm512_dpbusd_epi32(sums, activations, weights);
+#else
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(activations), "v"(weights));
     return sums;
+#endif
 }
 
 INLINE __m512i load(const void *from)
