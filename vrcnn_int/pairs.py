@@ -15,18 +15,30 @@ import lzma
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
+from vrcnn_int.documents import checked, parse_json
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import one_line, replacing
 
 FORMAT = "vrcnn-int pairs 1"
 PACKED = "vrcnn-int packed pairs 1"
 FILTERS: list[dict[str, Any]] = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 0, "lp": 0, "pb": 0}]
+MOST_TEXT = 16 << 20
+"""Bytes of a file's meta values."""
 Plane = NDArray[np.uint8]
+
+
+class _Meta(Struct):
+    """What reading wants of the meta values; there are more."""
+
+    qp: Annotated[int, Meta(ge=-12, le=51)]
+    position: Literal["before_deblocking", "after_sao"]
+    coding_errors: list[Annotated[float, Meta(ge=0)]] | None = None
 
 
 @dataclass(frozen=True)
@@ -140,12 +152,16 @@ def _unpack(planes: Plane, lengths: NDArray[np.int64], shapes: NDArray[np.int32]
     for (first, second), shape in zip(lengths.tolist(), shapes.tolist(), strict=True):
         blobs = planes[start : start + first], planes[start + first : start + first + second]
         start += first + second
-        differences, residual = (
-            np.frombuffer(lzma.decompress(blob.tobytes(), lzma.FORMAT_RAW, filters=FILTERS), np.uint8).reshape(shape) for blob in blobs
-        )
+        differences, residual = (_decompress(blob, *shape) for blob in blobs)
         recon.append(_sums(differences))
         original.append(recon[-1] + residual)
     return recon, original
+
+
+def _decompress(blob: Plane, height: int, width: int) -> Plane:
+    """Never more samples than the picture has."""
+    samples = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=FILTERS).decompress(blob.tobytes(), height * width + 1)
+    return np.frombuffer(samples, np.uint8).reshape(height, width)
 
 
 def _split(flat: Plane, shapes: NDArray[np.int32]) -> Iterator[Plane]:
@@ -155,25 +171,36 @@ def _split(flat: Plane, shapes: NDArray[np.int32]) -> Iterator[Plane]:
         start += height * width
 
 
+def _array(arrays: Any, name: str, most: int) -> NDArray[Any]:
+    """An array of a file, of no more bytes than that: what is compressed may become any number of them."""
+    if arrays.zip.getinfo(f"{name}.npy").file_size > most:
+        raise VrcnnError(f"its {name} are larger than its pictures say")
+    found: NDArray[Any] = arrays[name]
+    return found
+
+
 def read(path: str | Path) -> PairFile:
     """Read a pair file, packed or not. Raises VrcnnError if it is missing, damaged or something else."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            meta = json.loads(str(arrays["meta"]))
+            meta = parse_json(str(_array(arrays, "meta", MOST_TEXT)).encode(), str(path))
             if not isinstance(meta, dict) or meta.get("format") not in (FORMAT, PACKED):
                 raise VrcnnError(f"{path} is not a pair file of this version ({FORMAT})")
-            shapes = arrays["shapes"]
+            known = checked(meta, _Meta, str(path))
+            shapes = _array(arrays, "shapes", MOST_TEXT)
             if shapes.dtype != np.int32 or shapes.ndim != 2 or shapes.shape[1] != 2 or not len(shapes) or shapes.min() < 1:
                 raise VrcnnError(f"{path} is damaged: it does not say the sizes of its pictures")
+            if known.coding_errors is not None and len(known.coding_errors) != len(shapes):
+                raise VrcnnError(f"{path}: coding_errors: {len(known.coding_errors)} for {len(shapes)} pictures")
+            samples = int(shapes.astype(np.int64).prod(axis=1).sum())
             if meta["format"] == PACKED:
-                found = PairFile(*_unpack(arrays["planes"], arrays["lengths"], shapes), meta)
+                planes, lengths = _array(arrays, "planes", 4 * samples + MOST_TEXT), _array(arrays, "lengths", MOST_TEXT)
+                found = PairFile(*_unpack(planes, lengths, shapes), meta)
             else:
-                recon, original = arrays["recon"], arrays["original"]
-                samples = int(shapes.astype(np.int64).prod(axis=1).sum())
+                recon, original = (_array(arrays, name, samples + MOST_TEXT) for name in ("recon", "original"))
                 if any(array.dtype != np.uint8 or array.shape != (samples,) for array in (recon, original)):
                     raise VrcnnError(f"{path} is damaged: {samples} samples expected, {recon.size} and {original.size} found")
                 found = PairFile(list(_split(recon, shapes)), list(_split(original, shapes)), meta)
-            int(meta["qp"])
             return found
     except VrcnnError:
         raise

@@ -1,6 +1,8 @@
 """Pair files made from folders of pictures, and packed: the same samples in half the bytes, or a stated subset. No torch here."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,6 +55,33 @@ def test_smooth_pictures_shrink(tmp_path: Path) -> None:
     ramp = np.add.outer(np.arange(200), np.arange(200)).astype(np.uint8)
     pairs.pack(PairFile([ramp], [ramp], {"qp": 22}), tmp_path / "packed.npz")
     assert (tmp_path / "packed.npz").stat().st_size < 4096
+
+
+@pytest.mark.parametrize(
+    ("meta", "said"),
+    [
+        ({"qp": 32}, "position is missing"),
+        ({"qp": 32, "position": "foo"}, "position: "),
+        ({"qp": "32", "position": "after_sao"}, "qp: '32' is not a whole number"),
+        ({"qp": 52, "position": "after_sao"}, "qp: 52 is not a whole number <= 51"),
+        ({"qp": 32, "position": "after_sao", "coding_errors": [1.0, 2.0]}, "coding_errors: 2 for 1 pictures"),
+        ({"qp": 32, "position": "after_sao", "coding_errors": [-1.0]}, "coding_errors[0]: -1.0 is not"),
+    ],
+)
+def test_what_its_meta_values_lack_is_named_when_it_is_read(tmp_path: Path, meta: dict[str, Any], said: str) -> None:
+    pairs.write(tmp_path / "a.npz", [(np.zeros((8, 8), np.uint8), np.ones((8, 8), np.uint8))], meta)
+    with pytest.raises(VrcnnError, match=r"a\.npz") as refused:
+        pairs.read(tmp_path / "a.npz")
+    assert said in str(refused.value)
+
+
+def test_no_more_is_unpacked_than_its_pictures_are(tmp_path: Path) -> None:
+    """What is compressed may claim to be anything."""
+    large = {"planes": np.zeros(1 << 26, np.uint8), "lengths": np.array([[5, 5]]), "shapes": np.array([[8, 8]], np.int32)}
+    meta = {"qp": 32, "position": "after_sao", "format": pairs.PACKED}
+    np.savez_compressed(tmp_path / "a.npz", allow_pickle=False, meta=np.array(json.dumps(meta)), **large)
+    with pytest.raises(VrcnnError, match="its planes are larger than its pictures say"):
+        pairs.read(tmp_path / "a.npz")
 
 
 def test_damage_is_named(source: PairFile, tmp_path: Path) -> None:

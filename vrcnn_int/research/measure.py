@@ -1,6 +1,9 @@
 """What is measured of an integer network: PSNR gain, size, floats that are left, two ways of computing compared. No torch here."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -24,9 +27,21 @@ def label(file: PairFile) -> str:
 
 
 def psnr(samples: NDArray[Any], original: NDArray[np.uint8]) -> float:
-    """PSNR (dB) of an 8-bit plane."""
+    """PSNR (dB) of an 8-bit plane; infinite where it equals its original."""
     error = float(np.mean((samples.astype(np.float64) - original) ** 2))
-    return float(10 * np.log10(255**2 / max(error, 1e-9)))
+    return float(10 * np.log10(255**2 / error)) if error else math.inf
+
+
+def mean_psnrs(file: PairFile, run: Callable[[NDArray[np.uint8]], NDArray[Any]]) -> tuple[float, float]:
+    """Mean PSNR (dB) of a file's pictures before and after a filter, over those that do not equal their originals, before or after.
+
+    Raises VrcnnError if there is none."""
+    both = [(psnr(recon, original), psnr(run(recon), original)) for recon, original in zip(file.recon, file.original, strict=True)]
+    finite = [levels for levels in both if math.isfinite(sum(levels))]
+    if not finite:
+        raise VrcnnError("the pictures equal their originals: there is no PSNR to compare")
+    before, after = (fmean(levels) for levels in zip(*finite, strict=True))
+    return before, after
 
 
 def filtered(network: AnyInteger, plane: NDArray[np.uint8]) -> NDArray[np.integer[Any]]:
@@ -44,9 +59,8 @@ class Gain:
 
 def integer_gain(network: AnyInteger, file: PairFile) -> Gain:
     """Of an integer network, by its oracle."""
-    before = [psnr(recon, original) for recon, original in zip(file.recon, file.original, strict=True)]
-    after = [psnr(filtered(network, recon), original) for recon, original in zip(file.recon, file.original, strict=True)]
-    return Gain(float(np.mean(before)), float(np.mean(after) - np.mean(before)))
+    before, after = mean_psnrs(file, lambda plane: filtered(network, plane))
+    return Gain(before, after - before)
 
 
 def parameter_bytes(network: AnyInteger | FloatNetwork, weight_bits: int = 8) -> int:

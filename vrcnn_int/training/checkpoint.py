@@ -4,12 +4,14 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
+from msgspec import Meta, Struct
 
+from vrcnn_int.documents import DocumentError, checked
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import one_line, replacing
 from vrcnn_int.training.stepping import Stepper
 
 
@@ -25,6 +27,22 @@ def interruptible() -> Iterator[list[bool]]:
             signal.signal(s, handler)
 
 
+class _State(Struct):
+    """What a checkpoint holds; tensors fit the run or not (`fitting`)."""
+
+    run: dict[str, Any]
+    stage: Literal["float", "weights", "bounds"]
+    step: Annotated[int, Meta(ge=0)]
+    seconds: Annotated[float, Meta(ge=0)]
+    log: str
+    team: dict[str, Any]
+    bounds: list[list[float]]
+    plans: list[dict[str, Any] | None]
+    optimizers: list[Any]
+    averages: list[Any]
+    mean_loss: Any
+
+
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a torch checkpoint whole or not at all."""
     with replacing(path) as temporary:
@@ -32,14 +50,27 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path, device: str) -> dict[str, Any] | None:
-    """The checkpoint, None if there is none; VrcnnError if it is damaged."""
+    """The checkpoint, None if there is none; VrcnnError if it is damaged or something else."""
     if not path.exists():
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
         raise VrcnnError(f"{path} is damaged ({type(error).__name__}); delete it to start this run again") from None
+    try:
+        checked(state, _State, str(path))
+    except DocumentError as error:
+        raise VrcnnError(f"{error}: no checkpoint of this version; delete it to start this run again") from None
     return state
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """Around what takes a checkpoint's tensors: raise VrcnnError where they are not those of this run."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, AssertionError) as error:
+        raise VrcnnError(f"{path} does not fit this run ({one_line(error)[:120]}); delete it to start the run again") from None
 
 
 def snapshot(stepper: Stepper) -> dict[str, Any]:

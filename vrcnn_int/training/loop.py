@@ -4,9 +4,10 @@ float (BReLU from the first step) -> weights discretized, fine-tune -> bounds fi
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import replacing
 from vrcnn_int.network import NETWORKS, FloatNetwork, halo, save_float_networks
-from vrcnn_int.training.checkpoint import interruptible, load_checkpoint, save_checkpoint, snapshot
+from vrcnn_int.training.checkpoint import fitting, interruptible, load_checkpoint, save_checkpoint, snapshot
 from vrcnn_int.training.machine import hardware, keep_memory
 from vrcnn_int.training.sampling import Patches, Sampling
 from vrcnn_int.training.settings import STAGES, TrainSettings
@@ -69,7 +70,8 @@ class Run:
         self.state = load_checkpoint(out / "checkpoint.pt", settings.device)
         if settings.minutes is not None:
             state = self.state
-            fit = state["run"]["settings"]["float_steps"] if state else steps_that_fit(self.team, self.patches, held_out, settings)
+            with fitting(out / "checkpoint.pt") if state else nullcontext():
+                fit = state["run"]["settings"]["float_steps"] if state else steps_that_fit(self.team, self.patches, held_out, settings)
             settings = replace(settings, float_steps=fit)
         self.settings = settings
         self.identity = identity(files, held_out, settings, start)
@@ -133,7 +135,8 @@ class Run:
         settings, steps = self.settings, self.settings.steps(stage)
         state = self.state if self.resumes(stage) else None
         peak = settings.rate if stage == "float" else settings.tuning_rate
-        stepper = make_stepper(self.team, self.patches, settings, stage, state)
+        with fitting(self.out / "checkpoint.pt") if state else nullcontext():
+            stepper = make_stepper(self.team, self.patches, settings, stage, state)
         for step in range(state["step"] if state else 0, steps):
             if stage == "float" and settings.bound_rule == "n-sigma" and step == steps // 3:
                 measure_bounds(self.team, self.patches, settings)
@@ -142,18 +145,29 @@ class Run:
             rate = rate_at(step, steps, peak, settings.schedule, settings.warm_up)
             stepper.step(step, rate)
             done = step + 1
+            saves = interrupted[0] or done % settings.checkpoint_every == 0
+            if saves or done % settings.log_every == 0 or done == steps:
+                self.refuse_diverged(stage, done, stepper)
             if done % settings.log_every == 0 or done == steps:
                 self.mean_loss = float(stepper.mean_loss) / (1 - 0.98**done)
                 self.log(stage=stage, step=done, loss=float(stepper.loss), mean_loss=self.mean_loss, rate=rate, seconds=self.seconds)
             if self.held_out and (done % settings.validate_every == 0 or done == steps):
                 self.validate(stage, done, stepper)
             progress(stage, done, steps, {"loss": self.mean_loss})
-            if interrupted[0] or done % settings.checkpoint_every == 0:
+            if saves or interrupted[0]:
                 self.save(stage, done, stepper)
             if interrupted[0]:
                 raise KeyboardInterrupt
         stepper.averages.adopt()
         self.team.clamp_weights()
+
+    def refuse_diverged(self, stage: str, done: int, stepper: Stepper) -> None:
+        """Raise VrcnnError for a loss that is no number any more, before it is logged and kept."""
+        loss = float(stepper.loss)
+        if not math.isfinite(loss):
+            kept = self.out / "checkpoint.pt"
+            before = f"; {kept} is from before" if kept.exists() else ""
+            raise VrcnnError(f"training has diverged: the loss is {loss} at step {done} of stage {stage}; take a lower rate{before}")
 
     def validate(self, stage: str, done: int, stepper: Stepper) -> None:
         """Measure the averaged networks on the held-out pictures, into the log; in fp32 at the end of a stage."""

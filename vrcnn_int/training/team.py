@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vrcnn_int.errors import VrcnnError
 from vrcnn_int.network import FloatNetwork
 from vrcnn_int.pairs import PairFile
 from vrcnn_int.quantize.plan import Plan
@@ -90,10 +91,13 @@ def unit_errors(samples: NDArray[np.floating], original: NDArray[np.uint8]) -> N
 
 def psnr_gain(team: Team, files: list[PairFile], device: str, precision: str = "fp32") -> tuple[float, float, list[float]]:
     """PSNR (dB, means over the pictures of the pair files) of the unfiltered pictures; gain where each unit has the best network of the
-    team (with one network: everywhere that one); gain of each network everywhere, the rival's last."""
+    team (with one network: everywhere that one); gain of each network everywhere, the rival's last.
+
+    Pictures that equal their originals, before or after, have no PSNR and are left out; raises VrcnnError if there are no others.
+    """
 
     def psnr(errors: NDArray[np.floating], samples: int) -> float:
-        return float(10 * np.log10(255**2 / max(float(errors.sum()) / samples, 1e-9)))
+        return float(10 * np.log10(255**2 / (float(errors.sum()) / samples)))
 
     results: list[list[float]] = []
     team.eval()
@@ -105,7 +109,11 @@ def psnr_gain(team: Team, files: list[PairFile], device: str, precision: str = "
             residuals = [network(x)[0, 0].float().cpu().numpy() * 255 for network in everyone]
             outputs = [np.clip(np.floor(recon + residual + 0.5), 0, 255) for residual in residuals]
             errors = np.stack([unit_errors(output, original) for output in (recon.astype(np.float64), *outputs)])
-            results.append([psnr(error, recon.size) for error in (errors[0], errors[1:].min(axis=0), *errors[1:])])
+            compared = (errors[0], errors[1:].min(axis=0), *errors[1:])
+            if all(error.any() for error in compared):
+                results.append([psnr(error, recon.size) for error in compared])
     team.train()
+    if not results:
+        raise VrcnnError("the validation pictures equal their originals: there is no PSNR to gain")
     before, best, *single = np.mean(results, axis=0).tolist()
     return before, best - before, [value - before for value in single]

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -502,6 +503,47 @@ def test_a_damaged_checkpoint_is_named(pair_file: Path, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"nonsense")
     with pytest.raises(VrcnnError, match=r"checkpoint\.pt is damaged"):
         train([pair_file], [pair_file], tmp_path, TINY)
+
+
+@pytest.mark.parametrize("state", [{}, [], 5, {"run": {}}, {"run": {}, "stage": "later"}, torch.zeros(2)])
+def test_a_checkpoint_of_another_structure_is_named(pair_file: Path, tmp_path: Path, state: Any) -> None:
+    torch.save(state, tmp_path / "checkpoint.pt")
+    with pytest.raises(VrcnnError, match=r"checkpoint\.pt.*delete it") as refused:
+        train([pair_file], [pair_file], tmp_path, TINY)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("part", ["team", "bounds", "plans", "optimizers", "mean_loss"])
+def test_a_checkpoint_with_other_tensors_is_named(pair_file: Path, tmp_path: Path, part: str) -> None:
+    train([pair_file], [pair_file], tmp_path, replace(TINY, checkpoint_every=2), stages=("float",))
+    path = tmp_path / "checkpoint.pt"
+    state = torch.load(path, weights_only=True)
+    state[part] = {"mean_loss": torch.zeros(3), "team": {"x": torch.zeros(1)}}.get(part, [])
+    torch.save(state, path)
+    with pytest.raises(VrcnnError, match=r"checkpoint\.pt does not fit this run") as refused:
+        train([pair_file], [pair_file], tmp_path, replace(TINY, checkpoint_every=2), stages=("float",))
+    assert "\n" not in str(refused.value)
+
+
+def test_training_that_diverges_ends_there(pair_file: Path, tmp_path: Path) -> None:
+    """Not at the end of its stage, and the checkpoint is from before."""
+    steps: list[int] = []
+
+    def poison(_stage: str, step: int, _steps: int, _values: Any) -> None:
+        steps.append(step)
+
+    settings = replace(TINY, float_steps=40, rate=1e30, checkpoint_every=1, log_every=1)
+    with pytest.raises(VrcnnError, match=r"training has diverged: the loss is (nan|inf)"):
+        train([pair_file], [pair_file], tmp_path, settings, poison)
+    assert len(steps) < 20
+    assert "NaN" not in (tmp_path / "log.jsonl").read_text()
+
+
+def test_pictures_that_equal_their_originals_have_no_psnr(tmp_path: Path) -> None:
+    flat = np.full((48, 40), 128, np.uint8)
+    pairs.write(tmp_path / "flat.npz", [(flat, flat)], {"qp": 32, "position": "before_deblocking"})
+    with pytest.raises(VrcnnError, match="equal their originals"):
+        train([tmp_path / "flat.npz"], [tmp_path / "flat.npz"], tmp_path, TINY)
 
 
 def test_n_sigma_and_quantile_bounds(pair_file: Path, tmp_path: Path) -> None:

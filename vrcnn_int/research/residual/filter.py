@@ -44,11 +44,8 @@ def filter_plane(module: ResidualNetwork, plane: NDArray[np.uint8]) -> NDArray[n
 
 def gain(module: ResidualNetwork, file: PairFile) -> float:
     """Mean PSNR gain (dB) of the module over a file's pictures."""
-    each = [
-        measure.psnr(filter_plane(module, recon), original) - measure.psnr(recon, original)
-        for recon, original in zip(file.recon, file.original, strict=True)
-    ]
-    return float(np.mean(each))
+    before, after = measure.mean_psnrs(file, lambda plane: filter_plane(module, plane))
+    return after - before
 
 
 def task(files: list[PairFile], held_out: list[PairFile], settings: FilterSettings) -> Task:
@@ -91,7 +88,7 @@ def run(
     row: dict[str, Any] = {"kind": KIND, "run": made_from, "sigma": n, "vrcnn_int": __version__, "torch": torch.__version__}
     row["training_samples"] = sum(plane.size for f in files for plane in f.recon)
     row["steps"] = [settings.float_steps, settings.weight_steps, settings.bound_steps]
-    row["unfiltered"] = {label(f): float(np.mean([measure.psnr(r, o) for r, o in zip(f.recon, f.original, strict=True)])) for f in held_out}
+    row["unfiltered"] = {label(f): measure.mean_psnrs(f, lambda plane: plane)[0] for f in held_out}
     row["forms"] = forms = {"FPN": {label(f): gain(plain, f) for f in held_out}}
     forms["weights discretized"] = {label(f): gain(weights, f) for f in held_out}
     for name, module in (("ReLU6", course.relu6()), ("BReLU", sigma)):
