@@ -1,6 +1,7 @@
 """codec-bridge pairs: pictures beside their originals, for training."""
 
 import math
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,6 @@ from codec_bridge.cli.options import (
     TrustOptions,
     Workers,
     check_position,
-    parse_numbers,
     parse_qp,
     program_folders,
 )
@@ -65,9 +65,10 @@ def code_pairs(
 ) -> None:
     """Code pictures all-intra and pack them as pair files, one a QP."""
     check_position(position)
-    wanted = parse_numbers(qps)
-    if not all(0 <= qp <= 51 for qp in wanted):
-        raise VrcnnError(f"{qps!r} is not a list of QPs from 0 to 51 such as 22,27,32,37")
+    parts = [part.strip() for part in qps.split(",")]
+    if not all(re.fullmatch("[0-9]{1,2}", part) and int(part) <= 51 for part in parts):
+        raise VrcnnError(f"{qps!r:.60} is not a list of QPs from 0 to 51 such as 22,27,32,37")
+    wanted = [int(part) for part in parts]
     with progress_bar() as progress:
         task = progress.add_task("files", total=len(resolve(images, rate=Fraction(1))))
         files = coded_pairs.code(

@@ -58,7 +58,7 @@ def load_checkpoint(path: Path, device: str) -> dict[str, Any] | None:
     except Exception as error:
         raise VrcnnError(f"{path} is damaged ({type(error).__name__}); delete it to start this run again") from None
     try:
-        checked(state, _State, str(path))
+        checked(state if isinstance(state, dict) else None, _State, str(path))
     except DocumentError as error:
         raise VrcnnError(f"{error}: no checkpoint of this version; delete it to start this run again") from None
     return state
