@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import write_text
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.proofs import prove
 
@@ -58,5 +58,4 @@ def c_header(models: ModelSet, name: str) -> str:
 def write_c_header(models: ModelSet, name: str, path: str | Path) -> None:
     """Write c_header() to a file, whole or not at all."""
     text = c_header(models, name)
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="ascii", newline="\n")
+    write_text(path, text)

@@ -7,7 +7,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from vrcnn_int.errors import VrcnnError
 TEMPORARY = ".vrcnn-tmp-"
 """What the names of unfinished files begin with: whoever finds one that nobody writes any more may delete it."""
 
-_OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
-"""Errors that a write may end with, where the system does not say in which file."""
+_OF_WRITING = {None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+"""Errors that a write may end with, where the system does not say in which file; None: numpy's own, of a short write."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,11 @@ def _is_descriptor(number: int, status: os.stat_result) -> bool:
         return False
 
 
+def is_stream(path: str | Path) -> bool:
+    """Whether an output is written through, so that its name says nothing of its format."""
+    return _place(path).is_stream
+
+
 def is_standard_output(path: str | Path) -> bool:
     """Whether an output goes where a command prints, which should then say things on standard error."""
     status = _place(path).status
@@ -103,14 +108,15 @@ def _same(one: os.stat_result | None, other: os.stat_result | None) -> bool:
 
 
 def check_outputs(
-    outputs: Iterable[str | Path], inputs: Iterable[str | Path] = (), replace: bool = True, make_folders: bool = False
+    outputs: Iterable[str | Path], inputs: Iterable[str | Path | None] = (), replace: bool = True, make_folders: bool = False
 ) -> None:
     """Raise VrcnnError, before any work is done, for an output that cannot or must not be written.
 
     It must not be an input of the same command, nor another of its outputs, also by another name; without ``replace`` it must not be
-    there yet, but for devices and pipes. make_folders: make the folders that are missing.
+    there yet, but for devices and pipes. inputs: files, folders whose files are read, and None for what was not given. make_folders: make
+    the folders that are missing.
     """
-    read = [(path, status) for path in inputs if (status := _status(path)) is not None]
+    read = [(path, status) for given in inputs if given is not None for path, status in _files(given)]
     places: list[_Place] = []
     for path in outputs:
         place = _place(path)
@@ -127,7 +133,7 @@ def check_outputs(
             raise place.error("it is write-protected")
 
 
-def _refuse_conflicts(place: _Place, others: Iterable[_Place], read: Iterable[tuple[str | Path, os.stat_result]]) -> None:
+def _refuse_conflicts(place: _Place, others: Iterable[_Place], read: Iterable[tuple[str, os.stat_result]]) -> None:
     if place.status is not None and _is_null(place.status):
         return
     for other in others:
@@ -146,11 +152,33 @@ def _make_folder(place: _Place) -> None:
         raise place.error(f"{error.filename or folder}: {error.strerror}") from None
 
 
-def _status(path: str | Path) -> os.stat_result | None:
+def check_folder(folder: str | Path) -> None:
+    """Make a folder if it is not there. Raises VrcnnError if it cannot be, or files cannot be made in it."""
     try:
-        return os.stat(path)
-    except (OSError, ValueError):
-        return None
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=TEMPORARY, dir=folder):
+            pass
+    except OSError as error:
+        raise VrcnnError(f"cannot write into {folder}: {error.strerror or error}") from None
+
+
+def own_path(path: Path) -> Path:
+    """A path in a folder that holds a program's own files. Raises VrcnnError if a link stands there: it might lead to others' files."""
+    if path.is_symlink():
+        raise VrcnnError(f"{path} is a symbolic link, where there are only files and folders that were made here; remove it")
+    return path
+
+
+def _files(path: str | Path) -> Iterator[tuple[str, os.stat_result]]:
+    """A file, or those of a folder, and what they are, links followed; nothing where there is none."""
+    with suppress(OSError, ValueError):
+        status = os.stat(path)
+        if not stat.S_ISDIR(status.st_mode):
+            yield os.fspath(path), status
+            return
+        for entry in os.scandir(path):
+            with suppress(OSError):
+                yield entry.path, os.stat(entry.path)
 
 
 def _create(place: _Place) -> str:
@@ -222,6 +250,21 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 def write_text(path: str | Path, text: str) -> None:
     """Write a whole file in UTF-8, line ends as they are, as `replacing` does. What is no Unicode, in file names, is written as escapes."""
     write_bytes(path, text.encode(errors="backslashreplace"))
+
+
+def append_text(path: str | Path, text: str) -> None:
+    """Add to a file, all or nothing. Raises VrcnnError, which names it."""
+    try:
+        with open(path, "ab") as file:
+            size = file.tell()
+            try:
+                file.write(text.encode(errors="backslashreplace"))
+                file.flush()
+            except OSError:
+                file.truncate(size)
+                raise
+    except OSError as error:
+        raise VrcnnError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from codec_bridge.bench.input import fill, float_network, network_for
 from codec_bridge.library import cuda
 from codec_bridge.provenance import git_revision, processor
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import write_text
 from vrcnn_int.integer import ModelSet, filter_plane
 from vrcnn_int.models import builtin_path
 
@@ -240,8 +240,7 @@ def check(build: Path, out: Path, quick: bool) -> bool:
             document[name] = {"failure": str(error)}
         document["seconds"][name] = round(time.monotonic() - start, 1)
         document["targets"] = reached(document)
-        with replacing(out) as path:
-            path.write_text(json.dumps(document, indent=1))
+        write_text(out, json.dumps(document, indent=1))
         print(f"{name}: {document['seconds'][name]} s", file=sys.stderr, flush=True)
     print(table(document))
     results = [document["equality"], *(document["arrays"] if isinstance(document["arrays"], list) else [document["arrays"]])]

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codec_bridge.bench.input import OURS
-from vrcnn_int.files import replacing
+from vrcnn_int.console import show_table
+from vrcnn_int.drawing import new_figure, png
+from vrcnn_int.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +74,7 @@ def _print_peaks(peaks: Sequence[Row], console: "Console") -> None:
     for peak in peaks:
         memory, resident = _megabytes(peak["memory"]), _megabytes(peak["resident"])
         table.add_row(peak["kernel"], _count(peak["threads"]), _number(peak["gmacs"]), memory, resident, peak["instruction"] or "-")
-    console.print(table)
+    show_table(table, console)
     console.print(
         "memory: what the library holds for filtering, all packed networks included. resident: by how much the process grew.",
         highlight=False,
@@ -93,7 +95,7 @@ def _print_rows(rows: Sequence[Row], console: "Console") -> None:
         kernel = f"{row['kernel']}, {_how(row)}" if "path" in row else row["kernel"]
         table.add_row(shown, kernel, _count(row["threads"]), *figures, str(row["repeats"]), _number(row["gmacs"]), fraction)
         last = picture
-    console.print(table)
+    show_table(table, console)
     mapped = next((row["units"] for row in rows if row["units"]), None)
     if mapped:
         console.print(
@@ -118,7 +120,7 @@ def _print_timings(timings: Sequence[Row], console: "Console") -> None:
                 cells.append("-" if row is None else _number(row["ms"]) + ratio)
             table.add_row(name, str(threads), *cells)
         table.add_section()
-    console.print(table)
+    show_table(table, console)
 
 
 def _print_peers(peers: Mapping[str, Any], console: "Console") -> None:
@@ -136,7 +138,7 @@ def _print_peers(peers: Mapping[str, Any], console: "Console") -> None:
             else:
                 cells.append(f"{row['changed']} ({100 * row['changed'] / row['samples']:.2f} %)")
         table.add_row(name, *cells)
-    console.print(table)
+    show_table(table, console)
     said = "memory: by how much the process grew, from before the engine is loaded to the largest picture."
     samples = max((row["samples"] for row in bits), default=0)
     said += f" changed: of {samples} 8-bit output samples, against the same engine with all that this machine has." if samples else ""
@@ -153,7 +155,7 @@ def _print_gpu_peers(peers: Mapping[str, Any], console: "Console") -> None:
         for row in peers["timings"]:
             cells = [(_number(row[key]), f"{_number(row[key] / ours[key], 3)}x") for key in ("ms", "ms_end_to_end")]
             table.add_row(row["contender"], *cells[0], *cells[1])
-        console.print(table)
+        show_table(table, console)
     for row in peers["bits"]:
         line = f"{row['contender']}: {row['changed']} of {row['samples']} 8-bit output samples are not {OURS}'s"
         console.print(line, highlight=False, soft_wrap=True)
@@ -190,20 +192,15 @@ STYLES = {1: "-", 2: "--", "device": "-", "host": "--"}
 
 def write_plot(path: str | Path, document: Document) -> None:
     """Write a PNG: rates over picture size with their peaks, and, if there are peers, times. Raises VrcnnError if it cannot be written."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     panels = 2 if "peers" in document and "gpu" not in document else 1
-    figure = Figure(figsize=(5.6 * panels, 5.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(5.6 * panels, 5.2)
     _plot_rates(figure.add_subplot(1, panels, 1), document)
     if panels > 1:
         _plot_times(figure.add_subplot(1, panels, 2), document["peers"]["timings"])
     origin = document["provenance"]
     said = [f"{key} {str(origin[key])[:40]}" for key in ("processor", "model", "git_revision", "time") if origin.get(key)]
     figure.supxlabel(", ".join(said), x=0.995, ha="right", fontsize=6, color="0.4", parse_math=False)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130)
+    write_bytes(path, png(figure, 130))
 
 
 def _plot_rates(axes: "Axes", document: Document) -> None:

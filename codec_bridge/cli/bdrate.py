@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from codec_bridge import codecs as known_codecs
 from codec_bridge.cli.evaluation import evaluate, fail_if_flagged, kernels_of, results_folder, say_rows_checked
@@ -41,13 +42,14 @@ from codec_bridge.evaluation.dask import slurm_cluster
 from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.progress import json_line
 from codec_bridge.evaluation.settings import Settings, load_models
-from codec_bridge.evaluation.store import Store
+from codec_bridge.evaluation.store import Store, own_places
 from codec_bridge.provenance import provenance
 from codec_bridge.report.document import RESULT_FILE, Document, write_json
 from codec_bridge.report.summary import summarise
 from codec_bridge.report.tables import print_table
 from vrcnn_int.console import console
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import is_standard_output
 
 BESIDE_A_PLAN = (
     *("plan_file", "results", "json_file", "csv_file", "html", "markdown", "plot"),
@@ -128,7 +130,11 @@ def bdrate(
     if scheduler is not None and slurm:
         raise VrcnnError("give either --scheduler or --slurm")
     outputs = Outputs(json_file, csv_file, html, markdown, plot)
-    outputs.prepare()
+    if json_lines and any(map(is_standard_output, outputs.files)):
+        raise VrcnnError("standard output has the events of --json-lines; give the other output a file")
+    if not dry_run:
+        kept = [*own_places(results), results / RESULT_FILE] if results else []
+        outputs.prepare([*plan.inputs, plan_file], [*kept, *(settings.stream_cache for settings in plan.runs)])
     place = cluster.Place(workers, scheduler, slurm)
     with results_folder(results) as folder:
         if dry_run:
@@ -149,17 +155,19 @@ def run_plan(plan: Plan, folder: Path, keep: bool, place: cluster.Place, outputs
 
     Raises VrcnnError if results are missing.
     """
-    evaluated = evaluate(plan, Store(folder), place, json_lines)
+    store = Store(folder)
+    store.own(RESULT_FILE)
+    evaluated = evaluate(plan, store, place, json_lines)
     document = document_of(plan, evaluated)
     # Results before pictures of them: a plot that fails must not cost an evaluation.
     if keep:
-        write_json(folder / RESULT_FILE, document.to_json())
+        write_json(store.own(RESULT_FILE), document.to_json())
     outputs.write_rows(document)
     if json_lines:
         summary = document.summary.to_json()
         json_line({"event": "summary", "timing": evaluated.timing, "means": summary["means"], "flags": summary["flags"]})
     else:
-        say_results(plan, evaluated, document)
+        say_results(plan, evaluated, document, outputs.console)
     outputs.write_views(document, folder)
     if not json_lines:
         outputs.say_written()
@@ -178,17 +186,17 @@ def document_of(plan: Plan, evaluated: cluster.Evaluation) -> Document:
     return Document(origin, jobs.facts(plan, evaluated.jobs), rows, summarise(rows, plan.method, plan.apart))
 
 
-def say_results(plan: Plan, evaluated: cluster.Evaluation, document: Document) -> None:
+def say_results(plan: Plan, evaluated: cluster.Evaluation, document: Document, console: Console) -> None:
     """The table, what was used, how long it took and what was checked."""
     print_table(document, console)
     encoders = ", ".join(dict.fromkeys(row.figures.encoder for row in evaluated.rows if row.figures))
     console.print(f"model set {document.provenance['model'][:16]}, {encoders}", highlight=False)
-    say_timing(evaluated.timing)
+    say_timing(evaluated.timing, console)
     if any(settings.check for settings in plan.runs):
-        say_rows_checked(evaluated.rows)
+        say_rows_checked(evaluated.rows, console)
 
 
-def say_timing(timing: dict[str, Any]) -> None:
+def say_timing(timing: dict[str, Any], console: Console) -> None:
     """One line on what was computed and what the evaluation itself took of the workers' time."""
     counts = timing["jobs"]
     text = f"{counts['done']} jobs done, {counts['cached']} done before, {counts['failed']} failed"
@@ -216,4 +224,5 @@ def list_jobs(plan: Plan, store: Store, place: cluster.Place, json_lines: bool) 
     console.print(f"{len(wanted)} jobs, {len(done)} of them done; {len(missing)} need {tasks} streams", highlight=False)
     if place.slurm:
         with slurm_cluster(plan) as slurm:
-            console.print(slurm.job_script(), highlight=False, soft_wrap=True)
+            for line in slurm.job_script().splitlines():
+                console.print(line, highlight=False, soft_wrap=True)

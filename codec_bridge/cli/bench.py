@@ -18,7 +18,7 @@ from codec_bridge.evaluation.settings import BACKENDS, Settings, load_models
 from codec_bridge.library.native import MAX_SIZE, MAX_THREADS
 from codec_bridge.provenance import provenance
 from codec_bridge.report.document import write_json
-from vrcnn_int.console import console, progress_bar
+from vrcnn_int.console import progress_bar
 from vrcnn_int.errors import VrcnnError
 
 Show = Callable[[str, float], None]
@@ -59,7 +59,7 @@ def run_bench(
     counts = parse_numbers(threads)
     check_amounts(wanted, counts)
     outputs = Outputs(json=json_file, plot=plot)
-    outputs.prepare()
+    outputs.prepare([model])
     document: dict[str, Any]
     with progress_shown() as show:
         if backend == "cuda":
@@ -108,7 +108,7 @@ def show_results(document: dict[str, Any], outputs: Outputs) -> None:
     """Tables and files. Raises VrcnnError if a peer failed."""
     if outputs.json:
         write_json(outputs.json, document)
-    bench_report.print_tables(document, console)
+    bench_report.print_tables(document, outputs.console)
     if outputs.plot:
         bench_report.write_plot(outputs.plot, document)
     outputs.say_written()

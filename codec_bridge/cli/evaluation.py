@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.console import Console
+
 from codec_bridge import codecs
 from codec_bridge.evaluation import cluster
 from codec_bridge.evaluation.plan import Plan
@@ -49,7 +51,7 @@ def fail_if_flagged(flags: list[Flag]) -> None:
         raise VrcnnError(f"{results} missing: {errors[0]}" + (" (more above)" if len(errors) > 1 else ""))
 
 
-def say_checked(pictures: int, samples: int, kernel: str) -> None:
+def say_checked(pictures: int, samples: int, kernel: str, console: Console = console) -> None:
     """One line on what was compared."""
     library = "CUDA library" if kernel == "cuda" else f"C library ({kernel})"
     console.print(
@@ -60,7 +62,7 @@ def say_checked(pictures: int, samples: int, kernel: str) -> None:
     )
 
 
-def say_checked_in_loop(pictures: int, samples: int, kernel: str, replayed: bool) -> None:
+def say_checked_in_loop(pictures: int, samples: int, kernel: str, replayed: bool, console: Console = console) -> None:
     """One line on what was compared with a codec that has the filter inside; replayed: all-intra pictures were among them."""
     replay = " = offline replay by the oracle (all-intra)" if replayed else ""
     console.print(
@@ -76,12 +78,12 @@ def kernels_of(rows: list[Row]) -> list[str]:
     return sorted({row.figures.kernel for row in rows if row.figures and row.figures.kernel})
 
 
-def say_rows_checked(rows: list[Row]) -> None:
+def say_rows_checked(rows: list[Row], console: Console = console) -> None:
     """One line on what was compared for rows of one codec."""
     figures = [row.figures for row in rows if row.figures]
     pictures, samples = sum(one.checked_pictures for one in figures), sum(one.checked_samples for one in figures)
     kernels = ", ".join(kernels_of(rows))
     if codecs.find(rows[0].codec).inside:
-        say_checked_in_loop(pictures, samples, kernels, replayed=any(row.configuration == "ai" for row in rows))
+        say_checked_in_loop(pictures, samples, kernels, any(row.configuration == "ai" for row in rows), console)
     else:
-        say_checked(pictures, samples, kernels)
+        say_checked(pictures, samples, kernels, console)

@@ -43,6 +43,8 @@ Size = Annotated[str | None, typer.Option(help="Size of .yuv files, WIDTHxHEIGHT
 TrustOptions = Annotated[bool, typer.Option("--trust-options", help="Keep --qp and --position where the stream says something else.")]
 PixelFormat = Annotated[str | None, typer.Option("--format", help="Format of .yuv files: yuv420p, yuv420p10le, gray, ...")]
 
+Force = Annotated[bool, typer.Option("--force", help="Replace an older file of that name.")]
+
 
 def given(context: typer.Context, names: Iterable[str]) -> list[str]:
     """Those of the parameters that the user gave on the command line, in the order of ``names``."""

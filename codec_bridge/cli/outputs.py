@@ -1,15 +1,25 @@
 """Files that a command writes beside what it prints."""
 
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from pathlib import Path
+
+from rich.console import Console
 
 from codec_bridge.report.document import Document, write_json
 from codec_bridge.report.markdown import write_markdown
 from codec_bridge.report.page import write_html
 from codec_bridge.report.plot import write_plot
 from codec_bridge.report.tables import write_csv
-from vrcnn_int.console import console
+from vrcnn_int.console import console_beside
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import check_outputs, is_stream
+
+
+def check_png(path: Path) -> None:
+    """Raise VrcnnError for a name that promises another format than the one that is written."""
+    if path.suffix.lower() != ".png" and not is_stream(path):
+        raise VrcnnError(f"the picture is written as .png, not as {path.name!r}")
 
 
 @dataclass(frozen=True)
@@ -27,16 +37,23 @@ class Outputs:
         """All of them, in the order of the fields."""
         return [path for path in astuple(self) if path is not None]
 
-    def prepare(self) -> None:
-        """Make their folders. Raises VrcnnError for a file that cannot be, before any work is done."""
-        if len(set(self.files)) < len(self.files):
-            raise VrcnnError("every output needs a file of its own")
-        if self.plot is not None and self.plot.suffix.lower() != ".png":
-            raise VrcnnError(f"the plot is a .png, not {self.plot.name!r}")
+    @property
+    def console(self) -> Console:
+        """Where tables go: not between the lines of a file that is standard output."""
+        return console_beside(*self.files)
+
+    def prepare(self, inputs: Iterable[Path | None] = (), kept: Iterable[Path | None] = ()) -> None:
+        """Make their folders. Raises VrcnnError for a file that cannot be, before any work is done.
+
+        inputs: files that the command reads. kept: folders and files that are not the user's to write, None for what was not given.
+        """
+        if self.plot is not None:
+            check_png(self.plot)
+        places = [place.resolve() for place in kept if place]
         for path in self.files:
-            if path.is_dir():
-                raise VrcnnError(f"{path} is a folder; give a file name")
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if any(path.resolve().is_relative_to(place) for place in places):
+                raise VrcnnError(f"{path} is where results or streams are kept; give the output another name")
+        check_outputs(self.files, inputs, make_folders=True)
 
     def write_rows(self, document: Document) -> None:
         """JSON and CSV of an evaluation."""
@@ -57,4 +74,4 @@ class Outputs:
     def say_written(self) -> None:
         """One line that names them, if there are any."""
         if self.files:
-            console.print(f"wrote {', '.join(map(str, self.files))}", soft_wrap=True, highlight=False)
+            self.console.print(f"wrote {', '.join(map(str, self.files))}", soft_wrap=True, highlight=False)

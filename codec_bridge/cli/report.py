@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from codec_bridge.cli.options import CsvFile, HtmlFile, MarkdownFile, ModelFile, PlotFile, SearchPath, Sequences, parse_sequences
-from codec_bridge.cli.outputs import Outputs
+from codec_bridge.cli.outputs import Outputs, check_png
 from codec_bridge.evaluation import contact_sheet
+from codec_bridge.evaluation.store import own_places
 from codec_bridge.report.document import RESULT_FILE, read, rendering
 from codec_bridge.report.tables import print_table
-from vrcnn_int.console import console
-from vrcnn_int.errors import VrcnnError
+from vrcnn_int.console import console, console_beside
+from vrcnn_int.files import check_outputs
 
 
 def make_contact_sheet(
@@ -22,8 +23,11 @@ def make_contact_sheet(
     search_path: SearchPath = None,
 ) -> None:
     """Show crops of pictures before and after the network, beside the original and the ordinary filters, in one picture."""
-    contact_sheet.make(out, parse_sequences(sequences, search_path), qp, model)
-    console.print(f"wrote {out}", soft_wrap=True, highlight=False)
+    check_png(out)
+    chosen = parse_sequences(sequences, search_path)
+    check_outputs([out], [model, *(sequence.path for sequence in chosen)])
+    contact_sheet.make(out, chosen, qp, model)
+    console_beside(out).print(f"wrote {out}", soft_wrap=True, highlight=False)
 
 
 def make_report(
@@ -36,11 +40,9 @@ def make_report(
 ) -> None:
     """Make tables, page and plot again from what bdrate found; without options: print the table."""
     outputs = Outputs(None, csv_file, html, markdown, plot)
-    outputs.prepare()
     path = result / RESULT_FILE if result.is_dir() else result
-    if path in outputs.files:
-        raise VrcnnError(f"{path} is the result itself; give the report a file of its own")
     folder = results or (path.parent if (path.parent / "crops").is_dir() else None)
+    outputs.prepare([path], own_places(folder) if folder else ())
     document = read(path)
     with rendering(path):
         outputs.write_rows(document)

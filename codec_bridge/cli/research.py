@@ -10,7 +10,7 @@ from codec_bridge.evaluation.settings import MOST_FRAMES, Settings
 from codec_bridge.research import compare
 from codec_bridge.research.super_resolution import make as upscale
 from vrcnn_int import pairs
-from vrcnn_int.console import console, progress_bar
+from vrcnn_int.console import console, progress_bar, show_table
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.research import comparison
 
@@ -36,7 +36,7 @@ def compare_methods(
         rows, more = compare.columns(
             folder, held_out, chosen, settings, lambda text: progress.update(task, description=text), warnings.append
         )
-    console.print(comparison.table(rows, more))
+    show_table(comparison.table(rows, more))
     for text in warnings:
         console.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     for line in comparison.reasons(rows):

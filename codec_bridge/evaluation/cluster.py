@@ -18,6 +18,7 @@ from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.settings import EvaluationError
 from codec_bridge.evaluation.sources import Pictures
 from codec_bridge.evaluation.store import DamagedError, Store
+from codec_bridge.evaluation.stream_cache import StreamCache
 from codec_bridge.figures.row import Row
 from vrcnn_int.machine import cores
 
@@ -89,6 +90,9 @@ def evaluate(
             yield from groups(missing)
 
     with store.locked():
+        for folder in dict.fromkeys(settings.stream_cache for settings in plan.runs):
+            if folder:
+                StreamCache(folder).check()
         busy, workers = 0.0, place.here
         wanted = tasks()
         listen({"event": "start", "jobs": len(plan.sequences) * sum(len(run.variants) * len(run.qps) for run in plan.runs)})

@@ -10,8 +10,9 @@ from codec_bridge.codecs import decoder, pyav
 from codec_bridge.figures.metrics import psnr
 from codec_bridge.filter import Filter
 from codec_bridge.video.catalogue import Sequence as VideoSequence
+from vrcnn_int.drawing import new_figure, png
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import write_bytes
 
 CROP = (112, 176)
 """Height and width of a crop in samples."""
@@ -39,13 +40,9 @@ def make(out: Path, sequences: Sequence[VideoSequence], qp: int, model: Path | N
 
     Raises VrcnnError for sequences that cannot be read or coded, and where the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     if not sequences:
         raise VrcnnError("there are no pictures to show")
-    figure = Figure(figsize=(2.36 * len(COLUMNS), 1.78 * len(sequences) + 0.3), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(2.36 * len(COLUMNS), 1.78 * len(sequences) + 0.3)
     with Filter(model) as filter_:
         for row, sequence in enumerate(sequences):
             (picture,) = sequence.open(1)
@@ -66,5 +63,4 @@ def make(out: Path, sequences: Sequence[VideoSequence], qp: int, model: Path | N
                 axes.text(0.5, -0.02, said, ha="center", va="top", fontsize=8, transform=axes.transAxes, parse_math=False)
         text = f"luma, x265 all-intra at QP {qp}; PSNR of the whole picture; the crop in which the network gains most; model set "
         figure.supxlabel(text + filter_.identity[:16], fontsize=7, color="0.4", parse_math=False)
-    with replacing(out) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    write_bytes(out, png(figure, 120))

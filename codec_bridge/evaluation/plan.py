@@ -48,6 +48,7 @@ from codec_bridge.figures.bd_rate import METHODS, MIN_POINTS
 from codec_bridge.video.catalogue import Sequence, resolve
 from vrcnn_int.documents import DocumentError, checked, read_toml
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.models import float_path
 
 Texts = tuple[str, ...]
 
@@ -97,6 +98,12 @@ class Plan:
             raise PlanError(f"unknown transfer {self.transfer!r}; there are {', '.join(TRANSFERS)}")
         for settings in self.runs:
             settings.refuse()
+
+    @property
+    def inputs(self) -> list[Path]:
+        """Files that are read: the sequences', and the model sets with the float networks beside them."""
+        models = [settings.model for settings in self.runs if settings.model]
+        return [*(sequence.path for sequence in self.sequences), *models, *map(float_path, models)]
 
     def check(self) -> None:
         """Raise VrcnnError for what the plan cannot be carried out with here: programs, model sets and libraries are looked for."""

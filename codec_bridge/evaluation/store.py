@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,10 +20,16 @@ from typing import Any
 from codec_bridge.figures.row import Row
 from vrcnn_int.documents import DocumentError, read_json
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import TEMPORARY, check_folder, own_path, replacing, write_bytes
+from vrcnn_int.text import plain
 
 LOCK = ".lock"
 FOLDERS = ("jobs", "logs", "crops", "streams")
+
+
+def own_places(folder: Path) -> list[Path]:
+    """What a results folder keeps for itself."""
+    return [folder / name for name in (*FOLDERS, LOCK)]
 
 
 class DamagedError(VrcnnError):
@@ -51,41 +58,44 @@ class Result:
 
 
 class Store:
-    """The results in a folder, which is made if it is not there. Raises VrcnnError if that cannot be."""
+    """The results in a folder; it need not be there to look for some. Only what was made here is ever replaced or deleted."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        try:
-            for name in FOLDERS[:3]:
-                (folder / name).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise VrcnnError(f"cannot use {folder} for results: {error.strerror or error}") from None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Nobody else works on the folder; what a killed run left half-written is removed. Raises VrcnnError if somebody does."""
-        with (self.folder / LOCK).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise VrcnnError(f"another run works on {self.folder}; wait for it, or give another folder with --results") from None
+        """Nobody else works on the folder, which is made if it is not there; what a killed run left half-written is removed.
+
+        Raises VrcnnError if somebody does, if results cannot be written, and where links lead out of the folder.
+        """
+        for place in own_places(self.folder):
+            own_path(place)
+        for name in FOLDERS[:3]:
+            check_folder(self.folder / name)
+        lock = _lock(self.folder)
+        try:
             for name in FOLDERS:
-                for path in (self.folder / name).glob(".*"):
+                for path in (self.folder / name).glob(TEMPORARY + "*"):
                     path.unlink(missing_ok=True)
             yield
+        finally:
+            os.close(lock)
 
     def save(self, result: Result) -> None:
         """Keep a result; its JSON file comes last, and only if it has figures."""
-        files = {f"logs/{result.key}.log": result.log.encode(), **result.files}
+        log = "\n".join(map(plain, result.log.splitlines())) + "\n"
+        files = {f"logs/{result.key}.log": log.encode(), **result.files}
         for name, data in files.items():
-            path = self.folder / name
+            path = own_path(self.folder / name)
             if not name.startswith("crops/") or not path.exists():
-                path.parent.mkdir(exist_ok=True)
-                with replacing(path) as temporary:
-                    temporary.write_bytes(data)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_bytes(path, data)
         if result.row.flag is None:
             content = {"inputs": result.inputs, "row": result.row.to_json()}
-            with replacing(self._path(result.key)) as temporary, temporary.open("w", encoding="utf-8") as file:
+            path = own_path(self._path(result.key))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
                 json.dump({**content, "sha256": digest(content)}, file, indent=1)
                 file.flush()
                 os.fsync(file.fileno())
@@ -104,5 +114,29 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, DocumentError) as error:
             raise DamagedError(f"{path} is damaged ({error}); its job is run again") from None
 
+    def own(self, name: str) -> Path:
+        """The path of a file of the folder. Raises VrcnnError if a link stands there."""
+        return own_path(self.folder / name)
+
     def _path(self, key: str) -> Path:
         return self.folder / "jobs" / f"{key}.json"
+
+
+def _lock(folder: Path) -> int:
+    """A descriptor of the lock file, locked until it is closed. Raises VrcnnError if another run has it, or something else is there."""
+    path = folder / LOCK
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        raise VrcnnError(f"cannot use {path}: {error.strerror}") from None
+    try:
+        if not stat.S_ISREG(os.fstat(lock).st_mode):
+            raise VrcnnError(f"{path} is not the file that a results folder has there; remove it")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise VrcnnError(f"another run works on {folder}; wait for it, or give another folder with --results") from None
+    except (OSError, VrcnnError):
+        os.close(lock)
+        raise
+    return lock

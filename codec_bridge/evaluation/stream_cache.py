@@ -6,6 +6,7 @@ passed the gates (streams.py) are kept, and each time the decoder verifies every
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from codec_bridge.codecs.base import Coded
 from codec_bridge.figures.row import Seconds, Size
 from vrcnn_int.documents import DocumentError, checked, read_json
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import check_folder, own_path, write_bytes, write_text
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,24 @@ class Facts:
 
 
 class StreamCache:
-    """Of a folder, which is made if it is not there. Several processes may use it at once."""
+    """Of a folder. Several processes may use it at once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise VrcnnError(f"cannot use {folder} for streams: {error.strerror or error}") from None
+
+    def check(self) -> None:
+        """Make the folder if it is not there, and read all that it keeps. Raises VrcnnError for what is damaged or cannot be written."""
+        check_folder(self.folder)
+        damaged = []
+        for path in sorted(self.folder.glob("*.json")):
+            if re.fullmatch("[0-9a-f]{64}", path.stem):
+                try:
+                    self.load(path.stem)
+                except VrcnnError as error:
+                    damaged.append(str(error))
+        if damaged:
+            more = f", and {len(damaged) - 1} more are" if len(damaged) > 1 else ""
+            raise VrcnnError(f"{damaged[0]}{more}")
 
     def load(self, key: str) -> Coded | None:
         """A stream, without its reconstruction; None if it is not kept. Raises VrcnnError if its files are not what was written."""
@@ -57,7 +68,5 @@ class StreamCache:
         """Keep a stream; the JSON file, which tells of it, comes last."""
         path = self.folder / f"{key}.json"
         facts = Facts(coded.bits, coded.pictures, coded.encoder, coded.command, coded.seconds, coded.cpu_seconds)
-        with replacing(path.with_suffix(".hevc")) as temporary:
-            temporary.write_bytes(coded.data)
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps({**asdict(facts), "sha256": hashlib.sha256(coded.data).hexdigest()}, indent=1) + "\n")
+        write_bytes(own_path(path.with_suffix(".hevc")), coded.data)
+        write_text(own_path(path), json.dumps({**asdict(facts), "sha256": hashlib.sha256(coded.data).hexdigest()}, indent=1) + "\n")

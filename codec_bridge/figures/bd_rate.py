@@ -5,6 +5,7 @@ import warnings as python_warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vrcnn_int.drawing import any_backend
 from vrcnn_int.errors import VrcnnError
 
 METHODS = ("pchip", "cubic", "akima")
@@ -73,7 +74,8 @@ def bd_rate(anchor: Sequence[Point], test: Sequence[Point], method: str = "pchip
     if common < MIN_OVERLAP:
         found.append(f"the curves share only {common:.0f} % of their PSNR range")
 
-    import bjontegaard  # imports matplotlib
+    with any_backend():
+        import bjontegaard  # imports matplotlib
 
     settings = {"method": method, "require_matching_points": False, "min_overlap": 0}
     psnr: float | None = None

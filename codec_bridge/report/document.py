@@ -10,7 +10,7 @@ from typing import Any, Self, TypedDict
 from codec_bridge.figures.row import Count, Row, names
 from vrcnn_int.documents import DocumentError, checked, read_json
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import one_line, replacing
+from vrcnn_int.files import one_line, write_text
 
 SCHEMA = 1
 """Of the documents described here."""
@@ -289,5 +289,4 @@ def rendering(path: Path) -> Iterator[None]:
 def write_json(path: str | Path, values: Mapping[str, Any]) -> None:
     """Write a JSON file. Raises VrcnnError if it cannot be written, ValueError for numbers that JSON does not have."""
     text = json.dumps(values, indent=1, allow_nan=False)
-    with replacing(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write_text(path, text + "\n")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from codec_bridge.report import view
 from codec_bridge.report.document import Document
-from vrcnn_int.files import replacing
+from vrcnn_int.files import write_text
+from vrcnn_int.text import plain
 
 # What has a meaning within a line, also to GitHub; an underscore between letters has none, and is in many names.
 _SPECIAL = re.compile(r"[\\`*\[\]<>|~&$@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)|(?<=www)\.")
@@ -14,9 +15,7 @@ _SPECIAL = re.compile(r"[\\`*\[\]<>|~&$@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?
 
 def write_markdown(path: str | Path, document: Document) -> None:
     """Write ``render(document)``. Raises VrcnnError if the file cannot be written."""
-    text = render(document)
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, render(document))
 
 
 def render(document: Document) -> str:
@@ -111,7 +110,7 @@ def render(document: Document) -> str:
 
 def escaped(text: str) -> str:
     """Text as Markdown that shows it and does nothing else: no mark-up, no HTML, no link, no new line."""
-    return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\g<0>", plain(" ".join(text.split())))
 
 
 def _table(heads: Sequence[str], lines: Iterable[Sequence[str]], texts: Iterable[int] = (0,)) -> str:

@@ -18,7 +18,7 @@ from codec_bridge.figures.row import VARIANTS, Crop, Units
 from codec_bridge.report import view
 from codec_bridge.report.document import Document
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import write_text
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -49,8 +49,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 def write_html(path: str | Path, document: Document, folder: Path | None = None) -> None:
     """Write ``render(document, folder)``. Raises VrcnnError as that does, or if the file cannot be written."""
     page = render(document, folder)
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(path, page)
 
 
 def render(document: Document, folder: Path | None = None) -> str:

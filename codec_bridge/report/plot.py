@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from codec_bridge.figures.row import VARIANTS, Row
 from codec_bridge.report.document import Compared, Document
+from vrcnn_int.drawing import new_figure, png
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,9 +20,6 @@ MARKERS = "ovs^PDX*"
 
 def write_plot(path: str | Path, document: Document) -> None:
     """Write a PNG with one panel per sequence: luma PSNR over rate, a curve per variant. Raises VrcnnError if it cannot be written."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     if not document.rows:
         raise VrcnnError("there are no results to plot")
     entries = document.summary.sequences
@@ -29,8 +27,7 @@ def write_plot(path: str | Path, document: Document) -> None:
     alone = len({(entry.codec, entry.configuration) for entry in entries}) == 1
     columns = min(4, len(entries)) if len(entries) != 5 else 3
     lines = -(-len(entries) // columns)
-    figure = Figure(figsize=(max(3.6 * columns, 5), 3.0 * lines + 0.7), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(max(3.6 * columns, 5), 3.0 * lines + 0.7)
     for index, entry in enumerate(entries):
         axes = figure.add_subplot(lines, columns, index + 1)
         rows = [row for row in document.rows if _panel(row) == _panel(entry)]
@@ -44,8 +41,7 @@ def write_plot(path: str | Path, document: Document) -> None:
     words = [f"{key} {str(origin[key])[:40]}" for key in ("model", "encoder", "git_revision", "time") if origin.get(key)]
     figure.supxlabel(", ".join(words), x=0.995, ha="right", fontsize=6, color="0.4", parse_math=False)
     figure.legend(loc="outside upper center", ncols=len(variants), frameon=False, fontsize=9)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130)
+    write_bytes(path, png(figure, 130))
 
 
 def _panel(of: Row | Compared) -> tuple[str, str, str]:

@@ -1,13 +1,15 @@
 """Documents as tables: in the terminal, and rows as CSV."""
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from codec_bridge.figures.row import KEYS, Row
 from codec_bridge.report.document import PLANES, BdFigures, Document, Mean
-from vrcnn_int.files import replacing
+from vrcnn_int.files import write_text
+from vrcnn_int.text import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,7 +112,15 @@ def _figure(value: float | None) -> "Text":
 
 def write_csv(path: str | Path, rows: Iterable[Row]) -> None:
     """Write rows as CSV with a header line; missing values are empty. Raises VrcnnError if the file cannot be written."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [key for key in KEYS if key != "crop"], extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(row.to_json() for row in rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [key for key in KEYS if key != "crop"], extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows({key: _cell(value) for key, value in row.to_json().items()} for row in rows)
+    write_text(path, text.getvalue())
+
+
+def _cell(value: object) -> object:
+    """Text without control characters, and with an apostrophe before what a spreadsheet would take for a formula."""
+    if not isinstance(value, str):
+        return value
+    return "'" + plain(value) if value.startswith(tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")) else plain(value)

@@ -19,15 +19,14 @@ from codec_bridge.report.summary import summarise
 from codec_bridge.video.catalogue import Sequence as VideoSequence
 from vrcnn_int import integer, pairs
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import write_text
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.research.comparison import RATES, Row, results, spread
 
 
 def write(path: Path, value: dict[str, Any]) -> None:
     """Write JSON, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1) + "\n")
+    write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 def read(path: Path, identity: str) -> dict[str, Any] | None:

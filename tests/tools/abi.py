@@ -10,7 +10,7 @@ from pathlib import Path
 from codec_bridge.library._vrcnn import ffi, lib
 
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import write_text
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "c/abi.txt"
@@ -71,8 +71,7 @@ def main() -> None:
         old = GOLDEN.read_text()
         if problem := verdict(old, new, is_unreleased(old)):
             raise VrcnnError(f"the ABI of the C library has changed: {problem}")
-    with replacing(GOLDEN) as temporary:
-        temporary.write_text(new)
+    write_text(GOLDEN, new)
 
 
 if __name__ == "__main__":

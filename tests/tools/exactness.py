@@ -36,7 +36,7 @@ from vrcnn_int.conformance import PARTS, Suite
 from vrcnn_int.conformance.verify import Implementation, Oracle, PartResult, Program, verify
 from vrcnn_int.console import console, run
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import write_text
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (
@@ -367,8 +367,7 @@ def main(
                     "complete": len(finished) == len(matrix),
                     "rows": [asdict(finished[name]) for name, _ in matrix if name in finished],
                 }
-                with replacing(json_file) as temporary:
-                    temporary.write_text(json.dumps(record, indent=1) + "\n")
+                write_text(json_file, json.dumps(record, indent=1) + "\n")
 
     def run_row(job: tuple[str, Callable[[], Row]]) -> Row:
         start = time.monotonic()

@@ -8,9 +8,10 @@ import typer
 from rich import box
 from rich.table import Table
 
-from vrcnn_int.console import console
+from vrcnn_int.cli.options import Force
+from vrcnn_int.console import console, console_beside, show_table
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import check_outputs, write_text
 from vrcnn_int.integer import IntegerNetwork, ModelSet
 from vrcnn_int.models import float_path, starts_path
 from vrcnn_int.network import macs_per_sample, save_float_networks
@@ -24,12 +25,16 @@ def quantize(
     start: Annotated[
         list[Path] | None, typer.Option(help="Training folder of a network that others began with; kept beside the set (.starts.npz).")
     ] = None,
+    force: Force = False,
 ) -> None:
     """Turn trained networks into one integer model set, proven free of overflow."""
     from vrcnn_int.quantize.plan import to_integer
 
     if out.suffix != ".vrcnn":
         raise VrcnnError(f"a model set's name ends in .vrcnn, not {out.name!r}")
+    written = [out, out.with_suffix(".json"), float_path(out), *([starts_path(out)] if start else [])]
+    read_from = [path / name if path.is_dir() else path for path in (*runs, *(start or [])) for name in ("tuned.npz", "float.npz")]
+    check_outputs(written, read_from, force)
     read = [read_run(path) for path in runs]
     begun = [[load_start(path / "float.npz" if path.is_dir() else path)] for path in start or []]
     models = ModelSet(tuple(to_integer(network) for tuned, _ in read for network in tuned))
@@ -38,8 +43,7 @@ def quantize(
         record["starts"] = records(start, begun)
         save_float_networks(starts_path(out), [network for (network,) in begun], {"set": models.identity})
     save_float_networks(float_path(out), [network for _, plain in read for network in plain], {"set": models.identity})
-    with replacing(out.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n")
+    write_text(out.with_suffix(".json"), json.dumps(record, indent=1) + "\n")
     models.save(out)
     console.print(f"wrote {out}: {len(models.networks)} networks, identity {models.identity}", soft_wrap=True)
 
@@ -49,21 +53,25 @@ def export(
     header: Annotated[Path | None, typer.Option(help="C header to write.")] = None,
     binary: Annotated[Path | None, typer.Option(help="Binary model to write: the set again, checked and canonical.")] = None,
     name: Annotated[str | None, typer.Option(help="C name of the array; default: the set's file name.")] = None,
+    force: Force = False,
 ) -> None:
     """Write a model set as C header or binary model, after proving every network free of overflow."""
     from vrcnn_int.export import write_c_header
 
     if header is None and binary is None:
         raise VrcnnError("nothing to write; give --header FILE or --binary FILE")
+    written = [path for path in (header, binary) if path is not None]
+    check_outputs(written, [model], force)
     models = ModelSet.load(model)
     for network in models.networks:
         prove(network)
+    said = console_beside(*written)
     if header is not None:
         write_c_header(models, name or model.stem.replace("-", "_"), header)
-        console.print(f"wrote {header}", soft_wrap=True)
+        said.print(f"wrote {header}", soft_wrap=True)
     if binary is not None:
         models.save(binary)
-        console.print(f"wrote {binary}", soft_wrap=True)
+        said.print(f"wrote {binary}", soft_wrap=True)
 
 
 def inspect(
@@ -77,7 +85,7 @@ def inspect(
     console.print(f"{path.name}: {len(models.networks)} networks, {len(models.to_bytes())} bytes", highlight=False)
     console.print(f"identity {models.identity}", soft_wrap=True, highlight=False)
     for network in models.networks:
-        console.print(describe(network))
+        show_table(describe(network))
 
 
 def describe(network: IntegerNetwork) -> Table:

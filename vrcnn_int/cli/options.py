@@ -9,6 +9,8 @@ from vrcnn_int.errors import VrcnnError
 
 Threads = Annotated[int, typer.Option(help="CPU threads.", min=1)]
 
+Force = Annotated[bool, typer.Option("--force", help="Replace an older file of that name.")]
+
 
 def parse_settings(pairs: list[str], settings: Any) -> Any:
     """``settings`` (a dataclass) with NAME=VALUE applied; raises VrcnnError for unkinds names and values of the wrong type."""

@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from vrcnn_int.cli.options import Threads, need_torch, parse_settings
-from vrcnn_int.console import console, progress_bar
+from vrcnn_int.console import console, progress_bar, show_table
 from vrcnn_int.errors import VrcnnError
 
 
@@ -37,7 +37,7 @@ def ablate(
         for network, files in measured:
             row = measure(network, files, advance=lambda: progress.advance(task))
             table.add_row(str(row["qp"]), row["bound_rule"], *(f"{row[form]:+.4f}" for form in FORMS))
-    console.print(table)
+    show_table(table)
 
 
 def compare(
@@ -71,7 +71,7 @@ def compare(
             return lambda stage, step, steps, _: progress.update(task, completed=step, total=steps, description=f"{method}, {stage}")
 
         rows = run_comparison(training, validate, out, names, [int(word) for word in seeds.split(",")], settings, show)
-    console.print(comparison.table(rows))
+    show_table(comparison.table(rows))
     for line in comparison.reasons(rows):
         console.print(line, highlight=False, soft_wrap=True)
     console.print(f"wrote {out / 'compare.json'}", soft_wrap=True)
@@ -88,7 +88,7 @@ def show_paper_table(
     from vrcnn_int.research.papers import paper_table
 
     table, differences = paper_table(number, folder)
-    console.print(table)
+    show_table(table)
     console.print(differences, highlight=False, soft_wrap=True)
 
 
@@ -141,7 +141,7 @@ def classify_evaluate(
     for name, values in (("float32", float_scores(run, pictures)), ("integer", classify.sums(network, pictures))):
         shares = classify.accuracy(values, pictures.labels)
         table.add_row(name, f"{100 * shares.top1:.2f}", f"{100 * shares.top5:.2f}")
-    console.print(table)
+    show_table(table)
 
 
 @contextmanager
@@ -157,7 +157,8 @@ def print_trained(out: Path, row: dict[str, Any], *tables: int) -> None:
     from vrcnn_int.research.papers import paper_table
 
     for number in tables:
-        for line in paper_table(number, out):
-            console.print(line, highlight=False, soft_wrap=isinstance(line, str))
+        table, differences = paper_table(number, out)
+        show_table(table)
+        console.print(differences, soft_wrap=True)
     dead = sum(len(channels) for channels in row["dead_channels"].values())
     console.print(f"{dead} dead channels pruned; wrote {out / 'model.vrcnn'}: {row['bytes']} bytes of parameters", soft_wrap=True)

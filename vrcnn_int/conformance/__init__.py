@@ -87,11 +87,14 @@ class Suite:
             if index["version"] != VERSION:
                 raise SuiteError(f"{folder} is a suite of version {index['version']}, this program knows {VERSION}: update vrcnn-int")
             kinds = {"filter": FilterVector, "refused": RefusedVector, "sideinfo": SideinfoVector}
-            return cls(folder, **{name: [_vector(kind, entry) for entry in index[name]] for name, kind in kinds.items()})
+            vectors = {name: [_vector(kind, entry) for entry in index[name]] for name, kind in kinds.items()}
         except OSError as error:
             raise SuiteError(f"{folder} is no conformance suite ({error.strerror}); `vrcnn-int conformance make` writes one") from None
         except (ValueError, KeyError, TypeError) as error:
             raise SuiteError(f"{folder / INDEX} is damaged ({type(error).__name__}: {error}); make the suite again") from None
+        if empty := [name for name, found in vectors.items() if not found]:
+            raise SuiteError(f"{folder / INDEX} lists no vectors of {' and '.join(empty)}; make the suite again")
+        return cls(folder, **vectors)
 
     def index(self) -> str:
         """The text of suite.json: a vector a line."""

@@ -18,7 +18,7 @@ from rich import box
 from rich.table import Table
 
 from vrcnn_int.conformance import FILTER_PARTS, PARTS, FilterVector, RefusedVector, SideinfoVector, Suite, SuiteError, plane_bytes
-from vrcnn_int.console import console
+from vrcnn_int.console import console, show_table
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import IntegerNetwork, ModelError, ModelSet, filter_plane, layer_outputs
 from vrcnn_int.proofs import ProofError, prove
@@ -229,16 +229,19 @@ def verify(
 
 def show_results(name: str, results: dict[str, PartResult]) -> None:
     """Print what verify() found. Raises VrcnnError if anything is not as the suite says."""
-    console.print(name, highlight=False, soft_wrap=True)
+    for line in name.splitlines():
+        console.print(line, highlight=False, soft_wrap=True)
     table = Table("part", "vectors", "compared", "differ", "no result", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for part, result in results.items():
         table.add_row(part, *map(str, (result.vectors, result.compared, result.differ, result.missing)))
-    console.print(table)
+    show_table(table)
     problems = [problem for result in results.values() for problem in result.problems]
     for problem in problems[:MOST_PROBLEMS]:
         console.print(problem, highlight=False, soft_wrap=True)
+    total = sum(result.vectors for result in results.values())
+    if not total:
+        raise VrcnnError("nothing was compared: the suite has no vectors for what was asked")
     if problems:
-        total = sum(result.vectors for result in results.values())
         more = f"; the first {MOST_PROBLEMS} are above" if len(problems) > MOST_PROBLEMS else ""
         raise VrcnnError(f"{len(problems)} of {total} vectors are not as the suite says{more}")
 

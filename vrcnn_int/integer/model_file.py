@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vrcnn_int.files import replacing
+from vrcnn_int.files import write_bytes
 from vrcnn_int.integer.model import Branch, IntegerNetwork, ModelError, check_limits
 from vrcnn_int.network import INPUTS, KINDS, POSITIONS, SIZES
 
@@ -92,8 +92,7 @@ class ModelSet:
 
     def save(self, path: str | Path) -> None:
         """Write the binary model, whole or not at all."""
-        with replacing(path) as temporary:
-            temporary.write_bytes(self.to_bytes())
+        write_bytes(path, self.to_bytes())
 
 
 def _network_bytes(network: IntegerNetwork, version: int) -> bytes:

@@ -11,7 +11,7 @@ import torch
 
 from vrcnn_int import __version__, pairs
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import write_text
 from vrcnn_int.network import FloatNetwork, load_float_networks
 from vrcnn_int.pairs import PairFile
 from vrcnn_int.requant import QuantizationError
@@ -120,8 +120,7 @@ def run(
         "hardware": hardware(settings.device),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    with replacing(out / "compare.json") as temporary:
-        temporary.write_text(json.dumps({"provenance": origin, "rows": rows}, indent=1) + "\n")
+    write_text(out / "compare.json", json.dumps({"provenance": origin, "rows": rows}, indent=1) + "\n")
     return rows
 
 
@@ -181,6 +180,5 @@ def one(
         }
         measure.save(integer, place / "model.vrcnn")
     row |= {"steps": steps, "seconds": seconds}
-    with replacing(result) as temporary:
-        temporary.write_text(json.dumps(row, indent=1) + "\n")
+    write_text(result, json.dumps(row, indent=1) + "\n")
     return row

@@ -19,7 +19,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import write_bytes
 from vrcnn_int.integer import SIGNATURE, IntegerNetwork, ModelError, Reader, input_values
 
 VERSION = 257
@@ -293,8 +293,7 @@ class ExtendedNetwork:
 
     def save(self, path: str | Path) -> None:
         """Write the file, whole or not at all."""
-        with replacing(path) as temporary:
-            temporary.write_bytes(self.to_bytes())
+        write_bytes(path, self.to_bytes())
 
 
 AnyInteger = IntegerNetwork | ExtendedNetwork

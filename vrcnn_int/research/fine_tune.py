@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import write_text
 from vrcnn_int.network import FloatNetwork, halo
 from vrcnn_int.pairs import PairFile
 from vrcnn_int.research.quantizers.base import Quantizer, Stage
@@ -78,7 +79,7 @@ def fine_tune(
     def keep(**more: Any) -> None:
         state.pop("now", None)
         save_checkpoint(path, state | more | {"seconds": time.monotonic() - started})
-        (out / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in state["log"]))
+        write_text(out / "log.jsonl", "".join(json.dumps(entry) + "\n" for entry in state["log"]))
 
     def at_start_of(stage: Stage) -> tuple[Network, int]:
         """The module in the form of the stage, and the stage's number, from 1."""

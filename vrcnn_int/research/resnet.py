@@ -13,13 +13,13 @@ from torch.nn.functional import cross_entropy
 
 from vrcnn_int import __version__
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import write_text
 from vrcnn_int.research import classify, measure
 from vrcnn_int.research.classify import KIND, Pictures
 from vrcnn_int.research.extended import prune
 from vrcnn_int.research.residual.module import Algorithm1, Progress, ResidualNetwork, Schedule, Stages, Task
 from vrcnn_int.research.residual.network import quantize, resnet18
-from vrcnn_int.training.checkpoint import load_checkpoint
+from vrcnn_int.training.checkpoint import load_checkpoint, save_checkpoint
 
 RANGE_BATCHES = 8
 FLOAT = "float.pt"
@@ -128,10 +128,8 @@ def train(folder: Path, validation: Path, out: Path, settings: ClassifierSetting
     row |= {"dead_channels": {str(value): gone for value, gone in dead.items()}}
     row |= {"two_ways_alike": all(np.array_equal(a, b) for a, b in alike)}
     network.save(out / "model.vrcnn")
-    with replacing(out / FLOAT) as temporary:
-        torch.save({"state": plain.state_dict(), "channels": channels, **shape}, temporary)
-    with replacing(out / "result.json") as temporary:
-        temporary.write_text(json.dumps(row, indent=1) + "\n")
+    save_checkpoint(out / FLOAT, {"state": plain.state_dict(), "channels": channels, **shape})
+    write_text(out / "result.json", json.dumps(row, indent=1) + "\n")
     return row
 
 

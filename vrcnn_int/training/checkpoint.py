@@ -3,7 +3,9 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, Literal
 
 import torch
@@ -11,15 +13,21 @@ from msgspec import Meta, Struct
 
 from vrcnn_int.documents import DocumentError, checked
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import one_line, replacing
+from vrcnn_int.files import one_line, write_bytes
 from vrcnn_int.training.stepping import Stepper
 
 
 @contextmanager
 def interruptible() -> Iterator[list[bool]]:
-    """SIGINT and SIGTERM set the flag in the list instead of stopping in the middle of a step."""
+    """SIGINT and SIGTERM set the flag in the list instead of stopping in the middle of a step; a second one stops there."""
     flag = [False]
-    old = {s: signal.signal(s, lambda *_: flag.__setitem__(0, True)) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        if flag[0]:
+            raise KeyboardInterrupt
+        flag[0] = True
+
+    old = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(s) is not signal.SIG_IGN}
     try:
         yield flag
     finally:
@@ -45,8 +53,9 @@ class _State(Struct):
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a torch checkpoint whole or not at all."""
-    with replacing(path) as temporary:
-        torch.save(state, temporary)
+    buffer = BytesIO()  # torch's own error of a full disk is a traceback
+    torch.save(state, buffer)
+    write_bytes(path, buffer.getvalue())
 
 
 def load_checkpoint(path: Path, device: str) -> dict[str, Any] | None:

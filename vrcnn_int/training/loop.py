@@ -18,7 +18,7 @@ import torch
 
 from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import append_text, check_outputs, write_text
 from vrcnn_int.network import NETWORKS, FloatNetwork, halo, save_float_networks
 from vrcnn_int.training.checkpoint import fitting, interruptible, load_checkpoint, save_checkpoint, snapshot
 from vrcnn_int.training.machine import hardware, keep_memory
@@ -27,6 +27,9 @@ from vrcnn_int.training.settings import STAGES, TrainSettings
 from vrcnn_int.training.start import begin_team, choose_bounds, measure_bounds, range_batches
 from vrcnn_int.training.stepping import Stepper, make_stepper, rate_at
 from vrcnn_int.training.team import Team, psnr_gain
+
+WRITTEN = ("float.npz", "tuned.npz", "log.jsonl", "settings.json", "checkpoint.pt")
+"""In the folder of a run."""
 
 Progress = Callable[[str, int, int, dict[str, Any]], None]
 """progress(stage, step, steps, values), after every step."""
@@ -95,19 +98,17 @@ class Run:
             if self.state["run"] != self.identity:
                 path = self.out / "checkpoint.pt"
                 raise VrcnnError(f"{path} belongs to a run with other settings or pair files; choose another --out or delete it")
-            self.log_path.write_text(self.state["log"])
+            write_text(self.log_path, self.state["log"])
             return
         finished = [name for name in ("float.npz", "tuned.npz") if (self.out / name).exists()]
         if finished:
             raise VrcnnError(f"{self.out} holds {' and '.join(finished)} of another run; choose another --out")
-        self.log_path.write_text("")
-        with replacing(self.out / "settings.json") as temporary:
-            temporary.write_text(json.dumps({**self.identity, **self.made_with}, indent=1) + "\n")
+        write_text(self.log_path, "")
+        write_text(self.out / "settings.json", json.dumps({**self.identity, **self.made_with}, indent=1) + "\n")
 
     def log(self, **values: Any) -> None:
         """Append a line to log.jsonl."""
-        with self.log_path.open("a") as file:
-            file.write(json.dumps(values) + "\n")
+        append_text(self.log_path, json.dumps(values) + "\n")
 
     @property
     def seconds(self) -> float:
@@ -224,8 +225,8 @@ def train(
     """
     settings.check()
     keep_memory()
+    check_outputs((out / name for name in WRITTEN), [*training, *validation], make_folders=True)
     files, held_out = read_pairs(training, validation)
-    out.mkdir(parents=True, exist_ok=True)
     with torch_state(settings.seed):
         run = Run(files, held_out, out, settings, start)
         first = stages.index(run.state["stage"]) if run.state else 0

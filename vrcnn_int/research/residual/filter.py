@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vrcnn_int import __version__, pairs
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import replacing
+from vrcnn_int.files import write_text
 from vrcnn_int.pairs import PairFile
 from vrcnn_int.research import measure
 from vrcnn_int.research.extended import prune
@@ -103,6 +103,5 @@ def run(
     row["integer_only"] = measure.integer_only(network)
     row["exact"] = {"ways": ["products", "int64 sums"], "values": measure.computed_alike(network, held_out[0].recon[0])}
     network.save(out / "model.vrcnn")
-    with replacing(out / "result.json") as temporary:
-        temporary.write_text(json.dumps(row, indent=1) + "\n")
+    write_text(out / "result.json", json.dumps(row, indent=1) + "\n")
     return row

@@ -1,0 +1,109 @@
+"""Outputs of commands: never over inputs, results or each other, older files as the user wants it, standard output clean."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from codec_bridge.cli.commands import app
+from codec_bridge.report.tables import _cell
+from vrcnn_int.cli.commands import app as model_app
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.models import builtin_path
+
+RESULT = Path(__file__).parents[1] / "report" / "result.json"
+
+
+@pytest.fixture
+def result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A document in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copy(RESULT, tmp_path / "base.json"))
+
+
+def refusal(*words: object) -> str:
+    done = CliRunner().invoke(app, list(map(str, words)))
+    assert isinstance(done.exception, VrcnnError), done.output
+    return str(done.exception)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("option", ["--csv", "--html", "--markdown"])
+@pytest.mark.parametrize("name", ["base.json", "./base.json", "link", "hard", "sub/../base.json"])
+def test_a_report_is_not_written_over_its_result(result: Path, option: str, name: str) -> None:
+    (result.parent / "link").symlink_to(result)
+    (result.parent / "hard").hardlink_to(result)
+    (result.parent / "sub").mkdir()
+    before = content(result.parent)
+    assert "is an input of this command" in refusal("report", result, option, name)
+    assert content(result.parent) == before
+
+
+def test_results_are_not_written_over(result: Path) -> None:
+    for folder in ("jobs", "crops", "streams"):
+        (result.parent / folder).mkdir()
+    (result.parent / "jobs" / "a.json").write_text("{}")
+    for place in ("jobs/a.json", "crops/new.csv", ".lock", "streams/deep/a"):
+        assert "where results or streams are kept" in refusal("report", result, "--csv", place)
+
+
+def test_two_outputs_are_two_files(result: Path) -> None:
+    (result.parent / "link").symlink_to("new")
+    assert "the same file" in refusal("report", result, "--csv", "new", "--html", "link")
+    assert "the same file" in refusal("report", result, "--csv", "new", "--html", "./new")
+
+
+def test_an_older_report_is_replaced(result: Path) -> None:
+    Path("old.csv").write_text("old")
+    assert CliRunner().invoke(app, ["report", str(result), "--csv", "old.csv"]).exit_code == 0
+    assert Path("old.csv").read_text().startswith("sequence,")
+
+
+def test_pictures_are_png(result: Path) -> None:
+    assert ".png" in refusal("report", result, "--plot", "a.jpg")
+    assert ".png" in refusal("contact-sheet", "--out", "a.jpg", "--sequences", "camera")
+    assert list(result.parent.iterdir()) == [result]
+
+
+def test_standard_output_is_the_document_alone(result: Path) -> None:
+    words = [sys.executable, "-m", "codec_bridge.cli", "report", str(result), "--csv", "/dev/stdout"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert len(list(csv.DictReader(done.stdout.splitlines()))) == len(json.loads(result.read_text())["rows"])
+    assert done.stderr == "wrote /dev/stdout\n"
+
+
+def test_an_export_asks_before_it_replaces(tmp_path: Path) -> None:
+    def export(*words: object) -> str:
+        done = CliRunner().invoke(model_app, ["export", *map(str, words)])
+        return str(done.exception or "")
+
+    model, header = Path(shutil.copy(builtin_path(), tmp_path / "m.vrcnn")), tmp_path / "m.h"
+    header.write_text("mine")
+    assert "--force" in export(model, "--header", header)
+    assert header.read_text() == "mine"
+    assert export(model, "--header", header, "--force") == ""
+    assert "static const" in header.read_text()
+    assert "is an input of this command" in export(model, "--binary", model, "--force")
+    assert "the same file" in export(model, "--binary", tmp_path / "a", "--header", tmp_path / "a")
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@a", "\t=1", "\r=1", "\uff1d1"])
+def test_cells_are_no_formulas(text: str) -> None:
+    cell = str(_cell(text))
+    assert cell.startswith("'")
+    assert not any(letter in cell for letter in "\t\r")
+
+
+def test_cells_are_what_they_were() -> None:
+    assert [_cell(value) for value in (-1, -1.5, None, "a-b", "")] == [-1, -1.5, None, "a-b", ""]
+    assert _cell("a\x1b[31m\nb") == r"a\x1b[31m\nb"
