@@ -458,5 +458,5 @@ def test_report_command_refuses(tmp_path: Path) -> None:
         assert not (tmp_path / "c.md").exists()
     write_json(tmp_path / "b.json", usual() | {"schema": 0})
     refused(bridge("report", tmp_path / "b.json"), "b.json", "schema 0")
-    refused(bridge("report", tmp_path / "b.json", "--html", tmp_path / "b.json"), "b.json", "the result itself")
+    refused(bridge("report", tmp_path / "b.json", "--html", tmp_path / "b.json"), "b.json", "is an input of this command")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json", "c.json"]
