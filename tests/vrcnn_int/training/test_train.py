@@ -437,7 +437,9 @@ def test_the_record_of_a_model_set_runs_again(pair_file: Path, tmp_path: Path) -
     assert "names no network" in str(result.exception)
     # Several networks from the same files.
     train([pair_file], [pair_file], tmp_path / "other", replace(TINY, seed=2))
-    result = runner.invoke(app, ["quantize", *(str(tmp_path / name) for name in ("run", "other")), "--out", str(tmp_path / "set.vrcnn")])
+    result = runner.invoke(
+        app, ["quantize", *(str(tmp_path / name) for name in ("run", "other")), "--out", str(tmp_path / "set.vrcnn"), "--force"]
+    )
     assert result.exit_code == 0, result.output
     command = ["reproduce", str(tmp_path / "set.json"), str(pair_file), "--steps", "5", "--number"]
     outputs = [runner.invoke(app, [*command, str(number)]) for number in (1, 2, 3)]
