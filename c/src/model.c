@@ -192,7 +192,7 @@ static VrcnnError read_layer(Reader *reader, VrcnnLayer *layer, int number, cons
             layer->margin = branch->kernel_size / 2;
     }
     reader->fault->branch = -1;
-    if (layer->added && layer->outputs != (layer - layer->added)->outputs)
+    if (layer->added > 0 && layer->added <= number && layer->outputs != network->layer[number - layer->added].outputs)
         return refuse(reader, VRCNN_ERROR_LIMIT, "output channels of the layer", layer->outputs);
     return in_range(reader, "output channels of the layer", layer->outputs, 1, VRCNN_MAX_CHANNELS);
 }

@@ -9,20 +9,20 @@
 enum { MIN_BAND_ROWS = 32 }; /* lower bands would compute more again than they share */
 
 /* Luma's filter, 0..3, and four times chroma's; 0 outside the maps. */
-static int unit_at(const VrcnnSchedule *schedule, int column, int row)
+static unsigned unit_at(const VrcnnSchedule *schedule, int column, int row)
 {
     const VrcnnGrid *grid = &schedule->grid;
     const VrcnnChoices *choices = schedule->choices;
     const int unit = row * grid->columns + column;
     if (row < 0 || row >= grid->rows || column < 0 || column >= grid->columns)
         return 0;
-    return (choices->luma ? choices->luma[unit] : 0) + 4 * (choices->chroma ? choices->chroma[unit] : 0);
+    return (choices->luma ? choices->luma[unit] : 0U) + 4 * (choices->chroma ? choices->chroma[unit] : 0U);
 }
 
 /* How many units of the same filters follow each other from this one on; 0 if a run does not begin here. */
 static int run_length(const VrcnnSchedule *schedule, int column, int row)
 {
-    const int unit = unit_at(schedule, column, row);
+    const unsigned unit = unit_at(schedule, column, row);
     int end = column;
     if (!unit || unit_at(schedule, column - 1, row) == unit)
         return 0;
@@ -44,7 +44,7 @@ static int next_rectangle(VrcnnSchedule *schedule)
     for (; schedule->row < schedule->grid.rows; schedule->row++, schedule->column = 0)
         while (schedule->column < schedule->grid.columns) {
             const int column = schedule->column, row = schedule->row, length = run_length(schedule, column, row);
-            const int unit = unit_at(schedule, column, row);
+            const unsigned unit = unit_at(schedule, column, row);
             int end = row + 1;
             schedule->column += length ? length : 1;
             if (!unit || !length || is_below_its_like(schedule, column, row, length))
@@ -66,10 +66,10 @@ static int next_rectangle(VrcnnSchedule *schedule)
 static int start_filter(VrcnnSchedule *schedule)
 {
     VrcnnPiece *piece = &schedule->piece;
-    const int luma = schedule->code % 4, chroma = schedule->code / 4, code = luma ? luma : chroma;
+    const unsigned luma = schedule->code % 4, chroma = schedule->code / 4, code = luma ? luma : chroma;
     if (!code)
         return 0;
-    piece->filter = code - 1;
+    piece->filter = (int)code - 1;
     piece->writes_luma = luma > 0;
     piece->writes_chroma = chroma == code;
     schedule->code -= (piece->writes_luma ? luma : 0) + (piece->writes_chroma ? 4 * chroma : 0);

@@ -33,7 +33,7 @@ typedef struct VrcnnSchedule {
     int64_t samples;       /* in all rectangles */
     int column, row;       /* the next unit to look at */
     VrcnnRegion rectangle; /* the current one, in luma samples */
-    int code;              /* its filters, as of unit_at */
+    unsigned code;         /* its filters, as of unit_at */
     VrcnnPiece piece;      /* what its bands and strips have in common; region: the rectangle in the network's sites */
     int band_rows;         /* of its bands but the last */
     VrcnnRegion rest;      /* of its current band */
