@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from codec_bridge.library._vrcnn import ffi, lib
 
 from codec_bridge.filter import ErrorCode, Filter, FilterError
-from codec_bridge.library._vrcnn import ffi, lib
 from codec_bridge.library.native import Context, Model
 from tests.codec_bridge.library.test_planes import NETWORKS, planes
 from tests.support.models import random_network, shipped
