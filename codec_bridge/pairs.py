@@ -103,6 +103,11 @@ def downscaled(picture: Picture, factor: int) -> Picture:
     return Picture(tuple(planes), picture.bit_depth, picture.chroma_format)
 
 
+def coded_file(out: Path, qp: int) -> Path:
+    """Where ``code`` writes the pairs of a QP."""
+    return out / f"pairs.q{qp}.npz"
+
+
 def code(
     images: Path,
     qps: Sequence[int],
@@ -155,6 +160,6 @@ def code(
     for qp in qps:
         meta = {"qp": qp, "position": position, "images": images.name, "codec": codec, "downscale": downscale, "provenance": provenance()}
         found = (pairs.read(parts / f"{name}.q{qp}.npz") for name in dict.fromkeys(names))
-        files.append(out / f"pairs.q{qp}.npz")
+        files.append(coded_file(out, qp))
         pairs.write(files[-1], ((pair.recon[0], pair.original[0]) for pair in found), meta)
     return files

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from codec_bridge.cli.options import Kernel, ModelFile, PixelFormat, Size, TrustOptions, parse_qp
+from codec_bridge.cli.options import Force, Kernel, ModelFile, PixelFormat, Size, TrustOptions, parse_qp
 from codec_bridge.evaluation.filtering import filtered, measured, plane_filters
 from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, check_settings, load_models
@@ -17,8 +19,9 @@ from codec_bridge.video.files import Video, write_y4m, write_yuv
 from codec_bridge.video.metadata import Metadata
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture
-from vrcnn_int.console import console, notices
+from vrcnn_int.console import console_beside, notices
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import check_outputs
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.network import POSITIONS
 
@@ -56,6 +59,7 @@ def filter_video(
     ] = False,
     size: Size = None,
     pixel_format: PixelFormat = None,
+    force: Force = False,
 ) -> None:
     """Filter a decoded video (luma; chroma passes through). HEVC streams are filtered uncropped, then cropped.
 
@@ -66,28 +70,30 @@ def filter_video(
         raise VrcnnError("give either --qp or --index, to choose the network (--qp auto: as the stream says)")
     if out.suffix.lower() not in WRITTEN:
         raise VrcnnError(f"the output is .yuv or .y4m, not {out.name!r}")
+    check_outputs([out], [source, original, model], force)
     settings = Settings(model=model, kernel=kernel, position=POSITIONS[0] if position == "auto" else position)
     check_settings(settings)
     models = load_models(settings)
     wanted = parse_qp(qp)
     pictures_a_second = parse_rate(rate)
+    said = console_beside(out)
     networks = plane_filters(model, models, scale, backend, kernel, threads)
     used: set[int] = set()
     longer: list[str] = []
     with open_any(source, size, pixel_format, pictures_a_second, frames, cropping=False, lenient=lenient) as video:
-        choose = choose_network(models, Coded(source, video.codings()), wanted, index, position, trust_options)
+        choose = choose_network(models, Coded(source, video.codings()), wanted, index, position, trust_options, said)
         pictures = filtered(video, networks, lambda picture: seen(used, choose(picture)))
         if original is not None:
             more = lambda count: longer.extend([f"{original} goes on after {count} pictures"] if frames is None else [])  # noqa: E731
-            pictures = measured(pictures, video, open_any(original, size, pixel_format), say_psnr, more)
+            pictures = measured(pictures, video, open_any(original, size, pixel_format), partial(say_psnr, said), more)
         count = write(out, (after for _, after in pictures), video.rate, video.metadata)
     numbers = f"network{'s' if len(used) > 1 else ''} {', '.join(map(str, sorted(used)))}"
-    console.print(f"wrote {out}: {count} pictures, {numbers} of set {models.identity[:16]}, {backend}", soft_wrap=True, highlight=False)
+    said.print(f"wrote {out}: {count} pictures, {numbers} of set {models.identity[:16]}, {backend}", soft_wrap=True, highlight=False)
     say_notes(video, out, longer)
 
 
 def choose_network(
-    models: ModelSet, coded: Coded, qp: int | None, index: int | None, position: str, trusted: bool
+    models: ModelSet, coded: Coded, qp: int | None, index: int | None, position: str, trusted: bool, console: Console
 ) -> Callable[[Picture], int]:
     """The number of the network for a picture: as given, for the QP that was given, or (None, None) for the picture's own.
 
@@ -169,7 +175,7 @@ def write(path: Path, pictures: Iterable[Picture], rate: Fraction | None, metada
     return write_yuv(path, pictures) if path.suffix.lower() == ".yuv" else write_y4m(path, pictures, rate, metadata)
 
 
-def say_psnr(number: int, before: tuple[float, ...], after: tuple[float, ...]) -> None:
+def say_psnr(console: Console, number: int, before: tuple[float, ...], after: tuple[float, ...]) -> None:
     """One line on a picture."""
     figures = ", ".join(f"{plane} {a:.3f} -> {b:.3f} dB" for plane, a, b in zip("YUV", before, after, strict=False))
     console.print(f"picture {number}: {figures}", highlight=False, soft_wrap=True)

@@ -11,6 +11,7 @@ import typer
 from codec_bridge import codecs
 from codec_bridge import pairs as coded_pairs
 from codec_bridge.cli.options import (
+    Force,
     HmFolder,
     PixelFormat,
     Position,
@@ -25,8 +26,9 @@ from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.evaluation.settings import MOST_FRAMES
 from codec_bridge.video.catalogue import resolve
 from vrcnn_int import pairs
-from vrcnn_int.console import console, progress_bar
+from vrcnn_int.console import console, console_beside, progress_bar
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import check_outputs
 from vrcnn_int.network import POSITIONS
 
 
@@ -43,14 +45,16 @@ def make_pairs(
     trust_options: TrustOptions = False,
     size: Size = None,
     pixel_format: PixelFormat = None,
+    force: Force = False,
 ) -> None:
     """Pack an original and its coded reconstruction (all in-loop filters off, for before_deblocking) into a pair file."""
     where = None if position == "auto" else position
     if where:
         check_position(where)
+    check_outputs([out], [original, recon], force)
     given = parse_size(size), pixel_format, frames
     count, coded_at, stands = coded_pairs.make(original, recon, out, parse_qp(qp), where, *given, trusted=trust_options)
-    console.print(f"wrote {out}: {count} pictures at QP {coded_at}, {stands}", soft_wrap=True, highlight=False)
+    console_beside(out).print(f"wrote {out}: {count} pictures at QP {coded_at}, {stands}", soft_wrap=True)
 
 
 def code_pairs(
@@ -62,6 +66,7 @@ def code_pairs(
     downscale: Annotated[int, typer.Option(help="Average so many samples in each direction first.", min=1)] = 1,
     workers: Workers = None,
     hm: HmFolder = None,
+    force: Force = False,
 ) -> None:
     """Code pictures all-intra and pack them as pair files, one a QP."""
     check_position(position)
@@ -69,6 +74,7 @@ def code_pairs(
     if not all(re.fullmatch("[0-9]{1,2}", part) and int(part) <= 51 for part in parts):
         raise VrcnnError(f"{qps!r:.60} is not a list of QPs from 0 to 51 such as 22,27,32,37")
     wanted = [int(part) for part in parts]
+    check_outputs((coded_pairs.coded_file(out, qp) for qp in wanted), [images], force, make_folders=True)
     with progress_bar() as progress:
         task = progress.add_task("files", total=len(resolve(images, rate=Fraction(1))))
         files = coded_pairs.code(
@@ -85,11 +91,14 @@ def pack_pairs(
         float | None, typer.Option(help="At most so many (million bytes): pictures are drawn until it is full.", min=0, max=1e9)
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the drawing.", min=0)] = 1,
+    force: Force = False,
 ) -> None:
     """Compress a pair file without loss, for machines that it must be carried to."""
     limit = None if megabytes is None else round(megabytes * 1e6) if math.isfinite(megabytes) else 0
     if limit == 0:
         raise VrcnnError(f"--megabytes {megabytes:g}: nothing fits into that; leave it out for no limit")
+    check_outputs([out], [source], force)
     pictures = pairs.read(source)
     count = pairs.pack(pictures, out, limit, seed)
-    console.print(f"wrote {out}: {count} of {len(pictures.recon)} pictures, {out.stat().st_size / 1e6:.1f} MB", soft_wrap=True)
+    size = f", {out.stat().st_size / 1e6:.1f} MB" if out.is_file() else ""
+    console_beside(out).print(f"wrote {out}: {count} of {len(pictures.recon)} pictures{size}", soft_wrap=True)

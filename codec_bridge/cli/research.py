@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from codec_bridge.cli.options import Frames, Qps, SearchPath, parse_frames, parse_numbers, parse_sequences
+from codec_bridge.cli.options import Force, Frames, Qps, SearchPath, parse_frames, parse_numbers, parse_sequences
 from codec_bridge.evaluation.settings import MOST_FRAMES, Settings
 from codec_bridge.research import compare
 from codec_bridge.research.super_resolution import make as upscale
 from vrcnn_int import pairs
 from vrcnn_int.console import console, progress_bar, show_table
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import check_outputs
 from vrcnn_int.research import comparison
 
 
@@ -50,8 +51,10 @@ def upscale_pairs(
     source: Annotated[Path, typer.Argument(help="Video, or a folder of pictures.")],
     out: Annotated[Path, typer.Option(help="Pair file to write (.npz).")],
     factor: Annotated[int, typer.Option(help="How much smaller they are made, and as large again.", min=2, max=8)] = 2,
+    force: Force = False,
     frames: Annotated[int | None, typer.Option(help="At most so many pictures.", min=1, max=MOST_FRAMES)] = None,
 ) -> None:
     """Pack pictures beside themselves made smaller and upscaled, for super-resolution: `vrcnn-int train --set network=vdsr`."""
+    check_outputs([out], [source], force)
     count = upscale(source, out, factor, frames)
     console.print(f"wrote {out}: {count} pictures, factor {factor}", soft_wrap=True)

@@ -292,7 +292,7 @@ def test_pairs_from_a_folder_of_pictures(tmp_path: Path) -> None:
     found = pairs.read(tmp_path / "p.npz")
     np.testing.assert_array_equal(found.original[0], pictures[0].planes[0])
     np.testing.assert_array_equal(found.recon[0], pictures[1].planes[0])
-    assert bridge("pairs", "make", folder, tmp_path / "recon.yuv", *options, "--frames", 1).returncode == 0
+    assert bridge("pairs", "make", folder, tmp_path / "recon.yuv", *options, "--frames", 1, "--force").returncode == 0
     assert len(pairs.read(tmp_path / "p.npz").recon) == 1
 
 
