@@ -14,6 +14,7 @@ from codec_bridge.cli.options import Force, Kernel, ModelFile, PixelFormat, Size
 from codec_bridge.evaluation.filtering import filtered, measured, plane_filters
 from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, check_settings, load_models
+from codec_bridge.figures.metrics import is_identical, level_text
 from codec_bridge.video.coding import Coded
 from codec_bridge.video.files import Video, write_y4m, write_yuv
 from codec_bridge.video.metadata import Metadata
@@ -177,5 +178,12 @@ def write(path: Path, pictures: Iterable[Picture], rate: Fraction | None, metada
 
 def say_psnr(console: Console, number: int, before: tuple[float, ...], after: tuple[float, ...]) -> None:
     """One line on a picture."""
-    figures = ", ".join(f"{plane} {a:.3f} -> {b:.3f} dB" for plane, a, b in zip("YUV", before, after, strict=False))
+    figures = ", ".join(f"{plane} {_levels(a, b)}" for plane, a, b in zip("YUV", before, after, strict=False))
     console.print(f"picture {number}: {figures}", highlight=False, soft_wrap=True)
+
+
+def _levels(before: float, after: float) -> str:
+    """'35.108 -> 35.156 dB'."""
+    if is_identical(before, after):
+        return f"{level_text(before)} -> {level_text(after)}"
+    return f"{before:.3f} -> {after:.3f} dB"

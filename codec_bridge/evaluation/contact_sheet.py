@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge.codecs import decoder, pyav
-from codec_bridge.figures.metrics import psnr
+from codec_bridge.figures.metrics import level_text, psnr
 from codec_bridge.filter import Filter
 from codec_bridge.video.catalogue import Sequence as VideoSequence
 from vrcnn_int.drawing import new_figure, png
@@ -59,7 +59,7 @@ def make(out: Path, sequences: Sequence[VideoSequence], qp: int, model: Path | N
                 axes.set_axis_off()
                 if row == 0:
                     axes.set_title(COLUMNS[column], fontsize=9)
-                said = sequence.name if column == 0 else f"{psnr(plane, original, 8):.2f} dB" if column < 4 else ""
+                said = sequence.name if column == 0 else level_text(psnr(plane, original, 8), 2) if column < 4 else ""
                 axes.text(0.5, -0.02, said, ha="center", va="top", fontsize=8, transform=axes.transAxes, parse_math=False)
         text = f"luma, x265 all-intra at QP {qp}; PSNR of the whole picture; the crop in which the network gains most; model set "
         figure.supxlabel(text + filter_.identity[:16], fontsize=7, color="0.4", parse_math=False)

@@ -10,7 +10,7 @@ from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import Plane
 
 VERSION = 1  # of what is measured; results of another version are not reused
-IDENTICAL = 999.99  # what HM prints where there is no error
+IDENTICAL = 999.99  # what HM prints where there is no error; JSON has no infinity. In no mean, no difference, no curve: is_identical
 
 
 class Picture(Protocol):
@@ -36,6 +36,16 @@ def psnr(plane: Plane, original: Plane, bit_depth: int) -> float:
     squares = int(np.dot(error.astype(np.float64), error))  # exact: below 2^53
     peak = 255 << bit_depth - 8
     return 10 * math.log10(peak * peak * error.size / squares) if squares else IDENTICAL
+
+
+def is_identical(*levels: float) -> bool:
+    """Whether one of these is no PSNR but stands for planes that equal their originals."""
+    return any(level >= IDENTICAL for level in levels)
+
+
+def level_text(psnr: float, digits: int = 3) -> str:
+    """'35.108 dB', or 'identical'."""
+    return "identical" if is_identical(psnr) else f"{psnr:.{digits}f} dB"
 
 
 def picture_psnr(picture: Picture, original: Picture) -> tuple[float, ...]:

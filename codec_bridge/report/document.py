@@ -1,7 +1,7 @@
 """Result documents: what the JSON file of ``bdrate`` holds. A value that is not known, or that does not exist, is None."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -54,7 +54,7 @@ class Comparison(BdFigures):
     """Of the luma curves, percent."""
     has_chroma: bool = False
     encode_time: float | None = None
-    """Percent of the anchor's, geometric mean over the QPs."""
+    """Percent of the anchor's, geometric mean over the QPs; None for single pictures, whose times are noise."""
     decode_time: float | None = None
     """The network's time after the decoder counts as decoding."""
     kmac_per_sample: float | None = None
@@ -85,11 +85,24 @@ class Compared:
     variants: dict[str, Comparison]
     apart: bool = False
 
+    def in_group(self, class_name: str | None, codec: str, configuration: str) -> bool:
+        """Whether it is in the means of a class (None: of all) of a codec and configuration."""
+        own = (self.codec, self.configuration) == (codec, configuration) and class_name in (None, self.class_name)
+        return own and not self.apart
+
     def to_json(self) -> dict[str, Any]:
         """As documents hold it."""
         variants = {name: comparison.to_json() for name, comparison in self.variants.items()}
         names = {"sequence": self.sequence, "class": self.class_name, "codec": self.codec, "configuration": self.configuration}
         return {**names, "apart": self.apart, "variants": variants}
+
+
+def population(entries: Iterable[Compared], variant: str, unflagged: bool = False) -> tuple[int, int]:
+    """How many sequences a variant's mean is over, and its means of chroma. unflagged: over those that are not flagged."""
+    some = [entry.variants[variant] for entry in entries if variant in entry.variants]
+    some = [comparison for comparison in some if not (unflagged and comparison.flagged)]
+    # A flagged sequence is not known to have chroma or not: its luma has no figure either.
+    return len(some), sum(comparison.has_chroma or comparison.error is not None for comparison in some)
 
 
 @dataclass(kw_only=True)

@@ -31,9 +31,9 @@ def render(document: Document) -> str:
     for group in groups:
         heads = ["class", "variant", "sequences", "Y", "U", "V", "6:1:1"]
         lines = [
-            [line["label"], card["variant"], str(mean.sequences), *(view.signed(mean.bd_rate(plane)) for plane in planes)]
+            [line["label"], card["variant"], count, *(view.signed(mean.bd_rate(plane)) for plane in planes)]
             for line in group["classes"]
-            for card, mean in zip(group["cards"], line["means"], strict=True)
+            for card, mean, count in zip(group["cards"], line["means"], line["counts"], strict=True)
             if mean
         ]
         blocks += [f"## BD-rate (%) by class, {escaped(group['label'])}", _table(heads, lines, texts=(0, 1))]

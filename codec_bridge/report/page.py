@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codec_bridge.figures.metrics import IDENTICAL
+from codec_bridge.figures.metrics import is_identical
 from codec_bridge.figures.row import VARIANTS, Crop, Units
 from codec_bridge.report import view
 from codec_bridge.report.document import Document
@@ -174,7 +174,7 @@ def gain(anchor: list[dict[str, Any]], test: list[dict[str, Any]], plane: str) -
 
 def _level(psnr: float | None) -> float | None:
     """A PSNR that can be drawn."""
-    return None if psnr is None or psnr >= IDENTICAL else psnr
+    return None if psnr is None or is_identical(psnr) else psnr
 
 
 def _pictures(document: Document, folder: Path | None) -> tuple[list[dict[str, Any]], dict[str, str], str]:

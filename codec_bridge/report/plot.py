@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from codec_bridge.figures.metrics import is_identical
 from codec_bridge.figures.row import VARIANTS, Row
 from codec_bridge.report.document import Compared, Document
 from vrcnn_int.drawing import new_figure, png
@@ -54,7 +55,7 @@ def _draw(axes: "Axes", rows: Sequence[Row], variants: Sequence[str], labelled: 
 
     for variant in variants:
         curve = [row.figures for row in rows if row.variant == variant and row.figures and not row.flag]
-        points = sorted((figures.kbps, figures.psnr_y) for figures in curve)
+        points = sorted((figures.kbps, figures.psnr_y) for figures in curve if not is_identical(figures.psnr_y))
         rates, qualities = [rate for rate, _ in points], [quality for _, quality in points]
         dashes = "--" if variant in ("none", "float") else "-"
         look = VARIANTS.index(variant)

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from statistics import fmean, median
 from typing import Any, TypeVar
 
-from codec_bridge.figures.bd_rate import METHODS, BdRateError, BdResult, bd_rate
-from codec_bridge.figures.metrics import IDENTICAL
+from codec_bridge.figures.bd_rate import METHODS, BdRateError, BdResult, DoubtfulError, bd_rate
+from codec_bridge.figures.metrics import is_identical
 from codec_bridge.figures.row import AFTER_DECODING, VARIANTS, Figures, Row
 from codec_bridge.report.document import PLANES, BdFigures, Compared, Comparison, Flag, Gains, Mean, Means, Summary
 from vrcnn_int.errors import VrcnnError
@@ -72,7 +73,9 @@ def _compare(anchor: Sequence[Row], test: Sequence[Row], method: str) -> Compari
     if error:
         return Comparison(methods={name: BdFigures() for name in METHODS}, error=error)
     base, curve = ({row.qp: row.figures for row in rows if row.figures} for rows in (anchor, test))
-    return _compare_curves(base, curve, test[0].variant in AFTER_DECODING, method)
+    compared = _compare_curves(base, curve, test[0].variant in AFTER_DECODING, method)
+    # One picture is coded too quickly for its time to say anything.
+    return replace(compared, encode_time=None, decode_time=None) if test[0].pictures == 1 else compared
 
 
 def _compare_curves(anchor: Curve, test: Curve, offline: bool, method: str) -> Comparison:
@@ -80,21 +83,25 @@ def _compare_curves(anchor: Curve, test: Curve, offline: bool, method: str) -> C
     has_chroma = all(figures.psnr_u is not None for figures in (*anchor.values(), *test.values()))
     results: dict[tuple[str, str], BdResult] = {}
     errors: dict[tuple[str, str], str] = {}
+    doubtful: dict[str, str] = {}
     for plane in PLANES if has_chroma else PLANES[:1]:
         for name in METHODS:
             try:
                 results[plane, name] = _bd_rate(anchor, test, plane, name)
             except BdRateError as problem:
                 errors[plane, name] = str(problem)
+                if plane == "y" and name != method and isinstance(problem, DoubtfulError):
+                    doubtful[name] = str(problem)
     error = errors.pop(("y", method), None)
     warnings = [f"{plane.upper()}: {text}" for (plane, name), result in results.items() if name == method for text in result.warnings]
     warnings += [f"{plane.upper()}: {text}" for (plane, name), text in errors.items() if name == method and plane != "yuv"]
+    warnings += [f"Y, by {name}: {text}" for name, text in doubtful.items() if ("y", method) in results]
     methods = {name: _bd_figures({plane: result for (plane, by), result in results.items() if by == name}) for name in METHODS}
     luma = results.get(("y", method))
     return Comparison(
         **vars(methods[method]),
         methods=methods,
-        gains_y=[(qp, test[qp].psnr_y - anchor[qp].psnr_y) for qp in sorted(test)],
+        gains_y=[(qp, test[qp].psnr_y - anchor[qp].psnr_y) for qp in sorted(test) if not is_identical(test[qp].psnr_y, anchor[qp].psnr_y)],
         overlap_y=luma.overlap if luma else None,
         has_chroma=has_chroma,
         encode_time=_ratio(anchor, test, lambda figures: figures.encode_seconds),
@@ -107,7 +114,7 @@ def _compare_curves(anchor: Curve, test: Curve, offline: bool, method: str) -> C
 
 def _bd_rate(anchor: Curve, test: Curve, plane: str, method: str) -> BdResult:
     base, curve = ([(float(figures.bits), figures.psnr(plane) or 0.0) for figures in some.values()] for some in (anchor, test))
-    if any(level >= IDENTICAL for _, level in (*base, *curve)):
+    if is_identical(*(level for _, level in (*base, *curve))):
         raise BdRateError("planes equal to the original have no PSNR, so there is no BD-rate")
     return bd_rate(base, curve, method)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from codec_bridge.figures.row import KEYS, Row
-from codec_bridge.report.document import PLANES, BdFigures, Document, Mean
+from codec_bridge.report.document import PLANES, BdFigures, Document, Mean, population
 from vrcnn_int.files import write_text
 from vrcnn_int.text import plain
 
@@ -44,6 +44,14 @@ def _print_group(document: Document, console: "Console", codec: str, configurati
     if any(unflagged[variant] != mean.of_all() for variant, mean in means.items()):
         sums.append(("mean, unflagged", "", unflagged))
     _print_bd_rates(f"BD-rate (%), {codec} {configuration}, negative is better", lines, sums, apart, list(means), console)
+    groups: dict[str, tuple[str | None, bool]] = {"mean": (None, False), "mean, unflagged": (None, True)}
+    groups |= {f"class {entry.class_name}": (entry.class_name, False) for entry in classes}
+    for name, _, variants in sums:
+        class_name, sound = groups[name]
+        some = [entry for entry in entries if entry.in_group(class_name, codec, configuration)]
+        for text in dict.fromkeys(_unlike(*population(some, variant, sound)) for variant in variants):
+            if text:
+                console.print(f"{name}: {text}", style="dim", markup=False, highlight=False)
     if apart:
         console.print("The sequences below the mean are not in it, as the plan says.", style="dim", highlight=False)
     _print_gains(means, console)
@@ -78,6 +86,11 @@ def _print_bd_rates(
                 table.add_row(name, size, *map(_figure, rates), style=style)
             table.add_section()
         show_table(table, console)
+
+
+def _unlike(luma: int, chroma: int) -> str:
+    """What a mean over unlike numbers of sequences says of them."""
+    return f"Y over {luma} sequences, U and V over the {chroma} that have them" if 0 < chroma < luma else ""
 
 
 def _print_gains(means: Mapping[str, Mean], console: "Console") -> None:

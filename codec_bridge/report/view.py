@@ -5,7 +5,7 @@ from statistics import fmean
 from typing import Any
 
 from codec_bridge.figures.row import VARIANTS, Row
-from codec_bridge.report.document import Comparison, Document, Flag, Mean
+from codec_bridge.report.document import Comparison, Document, Flag, Mean, population
 
 CONFIGURATIONS = {"ai": "all intra", "ra": "random access", "ldb": "low delay B", "ldp": "low delay P"}
 PLANES = {"y": "luma", "u": "U", "v": "V", "yuv": "YUV 6:1:1"}
@@ -142,13 +142,24 @@ def tables(document: Document, codec: str, configuration: str) -> dict[str, Any]
     variants = [variant for variant in VARIANTS if variant in means]
     flagged = {variant: sum(entry.variants[variant].flagged for entry in sequences if variant in entry.variants) for variant in variants}
     classes = [entry for entry in document.summary.classes if (entry.codec, entry.configuration) == key]
+
+    def counts(class_name: str | None, unflagged: bool = False) -> list[str]:
+        some = [entry for entry in sequences if entry.in_group(class_name, *key)]
+        return [_count(*population(some, variant, unflagged)) for variant in variants]
+
     lines: list[dict[str, Any]] = [
-        {"label": f"class {entry.class_name}", "total": False, "means": [entry.variants.get(variant) for variant in variants]}
+        {
+            "label": f"class {entry.class_name}",
+            "total": False,
+            "means": [entry.variants.get(variant) for variant in variants],
+            "counts": counts(entry.class_name),
+        }
         for entry in sorted(classes, key=lambda entry: str(entry.class_name))
     ]
-    lines.append({"label": "all sequences", "total": True, "means": [means[variant] for variant in variants]})
+    lines.append({"label": "all sequences", "total": True, "means": [means[variant] for variant in variants], "counts": counts(None)})
     if any(flagged.values()):
-        lines.append({"label": "all without flagged", "total": True, "means": [means[variant].unflagged for variant in variants]})
+        unflagged = [means[variant].unflagged for variant in variants]
+        lines.append({"label": "all without flagged", "total": True, "means": unflagged, "counts": counts(None, True)})
     entries: list[dict[str, Any]] = []
     for entry in sequences:
         compared = [_comparison(variant, entry.variants[variant]) for variant in variants if variant in entry.variants]
@@ -159,7 +170,7 @@ def tables(document: Document, codec: str, configuration: str) -> dict[str, Any]
     timed = [variant for variant in VARIANTS if any(row.variant == variant for row in rows)]
     return {
         "label": label(codec, configuration),
-        "cards": [{"variant": v, "mean": means[v], "flagged": flagged[v]} for v in variants],
+        "cards": [{"variant": v, "mean": means[v], "flagged": flagged[v], "count": n} for v, n in zip(variants, counts(None), strict=True)],
         "classes": lines,
         "sequences": entries,
         "most": max(gains, default=0.0) or 1.0,
@@ -170,6 +181,11 @@ def tables(document: Document, codec: str, configuration: str) -> dict[str, Any]
             for name, text in about.items()
         ],
     }
+
+
+def _count(luma: int, chroma: int) -> str:
+    """'10', or '10 (U, V: 5)' where not all have chroma."""
+    return f"{luma} (U, V: {chroma})" if 0 < chroma < luma else str(luma)
 
 
 def _gains(entries: Iterable[tuple[str, Mapping[str, Comparison | Mean]]], variants: Iterable[str]) -> dict[str, Any]:

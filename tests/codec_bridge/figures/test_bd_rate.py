@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
 
-from codec_bridge.figures.bd_rate import METHODS, BdRateError, bd_rate
+from codec_bridge.figures import bd_rate as module
+from codec_bridge.figures.bd_rate import METHODS, BdRateError, DoubtfulError, bd_rate
 
 # The example of the bjontegaard package's README (two x265 presets).
 ANCHOR = [(9487.76, 40.037), (4593.60, 38.615), (2486.44, 36.845), (1358.24, 34.851)]
@@ -191,10 +192,45 @@ def test_curves_that_allow_none(test: list[tuple[float, float]], message: str) -
 
 def test_a_falling_curve_is_only_a_warning_for_one_polynomial() -> None:
     backwards = [(rate, quality) for (rate, _), (_, quality) in zip(TEST, TEST[::-1], strict=True)]
-    for falling in ([*TEST[:3], (1356.24, 37.5)], backwards):
-        result = bd_rate(ANCHOR, falling, "cubic")
-        assert math.isclose(result.bd_rate, by_hand(ANCHOR, falling, "cubic"), rel_tol=1e-6)
-        assert any("falls" in warning for warning in result.warnings)
+    result = bd_rate(ANCHOR, backwards, "cubic")
+    assert math.isclose(result.bd_rate, by_hand(ANCHOR, backwards, "cubic"), rel_tol=1e-6)
+    assert any("falls" in warning for warning in result.warnings)
+    with pytest.raises(DoubtfulError, match="the test's cubic interpolation leaves the range of its points"):
+        bd_rate(ANCHOR, [*TEST[:3], (1356.24, 37.5)], "cubic")
+
+
+STEEP = (
+    [(1000.0, 97.0), (1010.0, 97.01), (4000.0, 99.0), (8000.0, 99.9)],
+    [(1000.0, 97.1), (1500.0, 97.11), (1600.0, 99.2), (8000.0, 100.0)],
+)
+
+
+def test_an_interpolation_that_leaves_its_points_is_no_figure() -> None:
+    """Curves that rise everywhere, of nearly lossless coding."""
+    assert -50 < bd_rate(*STEEP).bd_rate < 0
+    with pytest.raises(DoubtfulError, match="the test's cubic interpolation leaves the range of its points"):
+        bd_rate(*STEEP, "cubic")
+    akima = bd_rate(*STEEP, "akima")
+    assert akima.bd_psnr is None
+    assert akima.warnings == ("there is no BD-PSNR: the test's akima interpolation leaves the range of its points",)
+
+
+def test_interpolations_that_disagree_are_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = {"pchip": -3.14, "cubic": 100421.0, "akima": -4.0}
+    monkeypatch.setattr(module, "_rate", lambda _anchor, _test, method: rates[method])
+    assert (bd_rate(ANCHOR, TEST).bd_rate, bd_rate(ANCHOR, TEST, "akima").bd_rate) == (-3.14, -4.0)
+    with pytest.raises(DoubtfulError, match=r"disagree wildly: cubic \+100421.00 %, pchip -3.14 %"):
+        bd_rate(ANCHOR, TEST, "cubic")
+    rates["cubic"] = math.nan
+    with pytest.raises(DoubtfulError, match="disagree wildly"):
+        bd_rate(ANCHOR, TEST, "cubic")
+
+
+def test_points_may_be_arrays() -> None:
+    assert bd_rate(np.array(ANCHOR), np.array(TEST)) == bd_rate(ANCHOR, TEST)  # type: ignore[arg-type]
+    for wrong in (np.zeros(4), np.zeros((4, 3)), 5, None, [("a", "b")] * 4, "abcd"):
+        with pytest.raises(BdRateError, match="the anchor's points must be pairs of numbers"):
+            bd_rate(wrong, TEST)  # type: ignore[arg-type]
 
 
 def test_unknown_method() -> None:

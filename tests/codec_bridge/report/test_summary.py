@@ -1,10 +1,12 @@
 """Summaries of rows: figures, means, flags, outliers."""
 
 import math
+from typing import Any
 
 import pytest
 
-from codec_bridge.figures.bd_rate import bd_rate
+from codec_bridge.figures.bd_rate import BdResult, DoubtfulError, bd_rate
+from codec_bridge.report import summary as module
 from codec_bridge.report.document import Flag
 from tests.codec_bridge.report.curves import document_of, rows_of, shown
 from tests.support.documents import summary_of
@@ -147,3 +149,42 @@ def test_too_few_points_are_a_warning() -> None:
     entry = summary_of(rows)["sequences"][0]["variants"]["none"]
     assert entry["bd_rate_y"] is None
     assert "at least 4 points" in entry["error"]
+
+
+def test_planes_equal_to_their_originals_are_in_no_mean() -> None:
+    """What files hold in place of an infinite PSNR is no number of decibels."""
+    rows = rows_of("a", "anchor") + rows_of("a", "integer", 0.9, gain=0.1) + rows_of("b", "anchor") + rows_of("b", "integer", 0.9)
+    for row in rows:
+        if row["sequence"] == "b" and row["qp"] == 22:
+            row["psnr_y"] = 999.99 if row["variant"] == "integer" else row["psnr_y"]
+    summary = summary_of(rows)
+    second = summary["sequences"][1]["variants"]["integer"]
+    assert [qp for qp, _ in second["gains_y"]] == [27, 32, 37]
+    assert "equal to the original" in second["error"]
+    mean = summary["means"][0]["variants"]["integer"]
+    assert (mean["bd_rate_y"], mean["gains_y"]) == (None, [])
+    assert [round(gain, 6) for _, gain in mean["unflagged"]["gains_y"]] == [0.1] * 4
+
+
+def test_times_of_single_pictures_are_no_ratios() -> None:
+    rows = rows_of("a", "anchor") + rows_of("a", "integer", 0.9)
+    assert summary_of(rows)["means"][0]["variants"]["integer"]["encode_time"] is not None
+    mean = summary_of([row | {"pictures": 1} for row in rows])["means"][0]["variants"]["integer"]
+    assert (mean["encode_time"], mean["decode_time"]) == (None, None)
+
+
+def test_another_interpolation_that_is_not_to_be_believed_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    def doubtful(_anchor: Any, _test: Any, method: str = "pchip") -> BdResult:
+        if method == "cubic":
+            raise DoubtfulError("the interpolations disagree wildly: cubic +100421.00 %, pchip -3.14 %")
+        return BdResult(-3.14, 0.1, 100.0, ())
+
+    monkeypatch.setattr(module, "bd_rate", doubtful)
+    rows = rows_of("a", "anchor", gray=True) + rows_of("a", "integer", 0.9, gray=True)
+    comparison = summary_of(rows)["sequences"][0]["variants"]["integer"]
+    assert comparison["bd_rate_y"] == -3.14
+    assert comparison["methods"]["cubic"]["bd_rate_y"] is None
+    assert comparison["warnings"] == ["Y, by cubic: the interpolations disagree wildly: cubic +100421.00 %, pchip -3.14 %"]
+    withheld = summary_of(rows, "cubic")["sequences"][0]["variants"]["integer"]
+    assert withheld["bd_rate_y"] is None
+    assert "disagree wildly" in withheld["error"]

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from codec_bridge.figures.row import KEYS, Row
+from codec_bridge.report.document import Document
+from codec_bridge.report.markdown import render
 from codec_bridge.report.tables import write_csv
 from tests.codec_bridge.report.curves import document_of, rows_of, shown
 
@@ -53,3 +55,14 @@ def test_no_table_half_written(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="qp"):
         write_csv(tmp_path / "a.csv", [replace(Row.from_json(rows_of("a", "anchor")[0]), codec=_Unwritable())])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_means_over_unlike_populations_say_so() -> None:
+    rows = rows_of("a", "anchor") + rows_of("a", "integer", 0.9)
+    grey = rows_of("b", "anchor", gray=True) + rows_of("b", "integer", 0.8, gray=True)
+    said = "mean: Y over 2 sequences, U and V over the 1 that have them"
+    assert said in shown(document_of(rows + grey))
+    for alike in (rows, grey):
+        assert "over the" not in shown(document_of(alike))
+    text = render(Document.from_json(document_of(rows + grey)))
+    assert "| all sequences | integer | 2 (U, V: 1) |" in text
