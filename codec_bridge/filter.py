@@ -4,18 +4,18 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, NoReturn, Protocol, Self, SupportsIndex, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from codec_bridge.library.arrays import bytes_of, depth, described, samples, whole, wholes
 from codec_bridge.library.cuda import LEGACY_STREAM
 from codec_bridge.library.engines import ENGINES
 from codec_bridge.library.engines.base import Engine
 from codec_bridge.library.errors import ErrorCode, FilterError, refuse
 from codec_bridge.library.native import (
     MAX_CHOICES,
-    MAX_SIZE,
     MAX_THREADS,
     Model,
     NetworkInfo,
@@ -58,9 +58,11 @@ class Filter:
     backend: "c" (the library), "oracle" (vrcnn_int.integer in numpy: slow, the definition of the bits; no kernel is used) or "cuda" (a
     GPU, with libvrcnn_cuda; kernel and threads have no say). All give the same bits.
     threads: how many work on a picture, 1..64; any number gives the same bits.
+    Numbers are whole: int, or numpy's integers. Arrays are numpy's; any layout and byte order will do, they are only read.
     identity: SHA-256 of the set, 64 hex digits. kernel: the kernel in use. networks: what the set holds. memory: bytes that the library
     holds for filtering, weights and all threads' buffers; for cuda, the GPU's memory at the start; for oracle, 0.
     Threads of the caller may share a filter, one call runs at a time; a filter for each thread runs in parallel (the GIL is released).
+    A filter cannot be pickled or copied.
     Raises a FilterError for a model, kernel or backend that cannot be used; with cuda, all methods may raise CudaError.
     FilterError.code says which refusal it is; the methods name the ErrorCodes that they add to ARGUMENT, the code of a closed filter.
     """
@@ -72,10 +74,11 @@ class Filter:
         backend: str = "c",
         threads: int = 1,
     ) -> None:
-        if backend not in ENGINES:
+        if backend not in BACKENDS:
             raise FilterError(f"backend {backend!r} is not known; use one of {', '.join(BACKENDS)}", ErrorCode.BACKEND)
         kernel_number(kernel)
         self._model = Model(*_read_model(builtin_path() if model is None and backend != "c" else model))
+        threads = whole(threads, "the number of threads", ErrorCode.THREADS)
         if not 1 <= threads <= MAX_THREADS:
             refuse(ErrorCode.THREADS, f"{threads} threads")
         self._lock = threading.Lock()
@@ -88,6 +91,9 @@ class Filter:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise FilterError("a filter cannot be pickled or copied; make one in each process", ErrorCode.ARGUMENT)
 
     def close(self) -> None:
         """Give the memory back now. Filtering afterwards is refused; closing twice is allowed."""
@@ -103,7 +109,7 @@ class Filter:
         """
         if position not in POSITIONS:
             raise FilterError(f"position {position!r} is not known; use one of {', '.join(POSITIONS)}", ErrorCode.POSITION)
-        return self._model.index_for_qp(qp, position)
+        return self._model.index_for_qp(whole(qp, "the QP", ErrorCode.QP), position)
 
     def filter_plane(self, plane: Plane, bit_depth: int, index: int, scale: int = UNIT_SCALE) -> Plane:
         """The filtered luma plane, a new array of the same shape and dtype.
@@ -111,8 +117,9 @@ class Filter:
         plane: [height, width], uint8 (8 bits) or uint16 (8 to 10 bits), values 0..2^bit_depth - 1. index: of the network in the
         set. scale: the output scale, 1..10. ErrorCodes: BIT_DEPTH, PLANE, SAMPLE, INDEX, SCALE.
         """
-        height, width = plane.shape if plane.ndim == 2 else (0, 0)
-        return self.filter_region(plane, bit_depth, index, 0, 0, width, height, scale)
+        checked = samples(plane, bit_depth)
+        height, width = checked.shape
+        return self._region(plane, checked, bit_depth, index, Region(0, 0, width, height), scale)
 
     def filter_region(
         self, plane: Plane, bit_depth: int, index: int, x: int, y: int, width: int, height: int, scale: int = UNIT_SCALE
@@ -121,13 +128,7 @@ class Filter:
 
         plane is the whole picture's; the rest as for filter_plane, and the ErrorCode REGION.
         """
-        samples = _samples(plane, bit_depth)
-        self._check_index(index)
-        _check_scale(scale)
-        region = Region(x, y, width, height)
-        _check_region(region, samples)
-        with self._lock:
-            return self._opened().region(samples, bit_depth, index, scale, region)
+        return self._region(plane, samples(plane, bit_depth), bit_depth, index, Region(x, y, width, height), scale)
 
     def filter_units(
         self,
@@ -145,15 +146,15 @@ class Filter:
         n: indices[n - 1]. unit_size: 64, 128, 256 or 512 samples. background: an array like plane with what units without a network
         show; None: the plane's own samples. ErrorCodes as for filter_plane, and UNITS.
         """
-        samples = _samples(plane, bit_depth)
-        described = self._units(samples, (indices, units, unit_size), scale)
-        if background is not None and (background.shape != plane.shape or background.dtype != plane.dtype):
-            like, given = f"{plane.dtype} {plane.shape}", f"{background.dtype} {background.shape}"
-            raise FilterError(f"the background is like the plane, {like}, not {given}", ErrorCode.PLANE)
-        filtered = samples.copy() if background is None else _samples(background, bit_depth).copy()
+        checked = samples(plane, bit_depth)
+        choice = self._units(checked, (indices, units, unit_size))
+        if background is not None and described(background) != described(plane):
+            raise FilterError(f"the background is like the plane, {described(plane)}, not {described(background)}", ErrorCode.PLANE)
+        filtered = checked.copy() if background is None else samples(background, bit_depth).copy()
+        scale = _scale(scale)
         with self._lock:
-            self._opened().units(filtered, samples, bit_depth, described, scale)
-        return filtered
+            self._opened().units(filtered, checked, depth(bit_depth), choice, scale)
+        return filtered.astype(plane.dtype, copy=False)
 
     def prepare(
         self,
@@ -170,13 +171,11 @@ class Filter:
         indices, map and unit size as for filter_units, instead of index; where a unit has no network, out stays as it is. ErrorCodes as
         there, and ARGUMENT for another backend than c.
         """
-        in_place = _samples(plane, bit_depth).ctypes.data == plane.ctypes.data
-        if not in_place or out.shape != plane.shape or out.dtype != plane.dtype or not (out.flags.c_contiguous and out.flags.writeable):
+        in_place = samples(plane, bit_depth).ctypes.data == plane.ctypes.data
+        if not in_place or described(out) != described(plane) or not (out.flags.c_contiguous and out.flags.writeable):
             raise FilterError("plane and out must be C-contiguous arrays of the same shape and dtype", ErrorCode.PLANE)
-        self._check_index(index)
-        _check_scale(scale)
-        described = None if units is None else self._units(plane, units, scale)
-        prepared = self._opened().prepare(out, plane, bit_depth, index, scale, described)
+        choice = None if units is None else self._units(plane, units)
+        prepared = self._opened().prepare(out, plane, depth(bit_depth), self._index(index), _scale(scale), choice)
 
         def call() -> None:
             with self._lock:
@@ -195,11 +194,10 @@ class Filter:
         stream to work in, 1: the default one. Returns when the work is in the stream; both arrays must stay until it is done. ErrorCodes:
         BIT_DEPTH, INDEX, SCALE, and ARGUMENT for another backend.
         """
-        _check_bit_depth(bit_depth)
-        self._check_index(index)
-        _check_scale(scale)
+        bits, index, scale = depth(bit_depth), self._index(index), _scale(scale)
+        stream = whole(stream, "the stream's handle", ErrorCode.ARGUMENT)
         with self._lock:
-            self._opened().on_device(out, planes, bit_depth, index, scale, stream)
+            self._opened().on_device(out, planes, bits, index, scale, stream)
 
     def filter_picture(
         self,
@@ -235,20 +233,25 @@ class Filter:
         luma_weights, chroma_weights: c_h for each head of the network, 1..10 for one head (8: as trained), -5..10 for two
         (c/SPECIFICATION.md, section 2). A luma network gives the chroma planes back as they are. ErrorCodes as for filter_plane.
         """
-        self._check_index(index)
-        if len(planes) not in (1, 3):
-            raise FilterError(f"a picture has its luma plane, or luma, Cb and Cr of 4:2:0, not {len(planes)} planes", ErrorCode.PLANE)
-        samples = tuple(_samples(plane, bit_depths[number > 0]) for number, plane in enumerate(planes))
-        half = tuple((side + 1) // 2 for side in planes[0].shape)
-        if any(plane.shape != half for plane in planes[1:]):
-            raise FilterError(f"the chroma planes of {planes[0].shape} luma samples in 4:2:0 are {half}, both", ErrorCode.PLANE)
-        weights = Weights(tuple(luma_weights), tuple(chroma_weights))
+        index = self._index(index)
+        if not isinstance(planes, Sequence) or len(planes) not in (1, 3):
+            given = f"{len(planes)} planes" if isinstance(planes, Sequence) else described(planes)
+            raise FilterError(f"a picture has its luma plane, or luma, Cb and Cr of 4:2:0, not {given}", ErrorCode.PLANE)
+        depths = wholes(bit_depths, "a bit depth", ErrorCode.BIT_DEPTH)
+        if len(depths) != 2:
+            raise FilterError(f"there are bit depths of luma and of chroma, two, not {len(depths)}", ErrorCode.BIT_DEPTH)
+        checked = tuple(samples(plane, depths[number > 0]) for number, plane in enumerate(planes))
+        half = tuple((side + 1) // 2 for side in checked[0].shape)
+        if any(plane.shape != half for plane in checked[1:]):
+            raise FilterError(f"the chroma planes of {checked[0].shape} luma samples in 4:2:0 are {half}, both", ErrorCode.PLANE)
+        weights = Weights(*(tuple(wholes(given, "a weight", ErrorCode.SCALE)) for given in (luma_weights, chroma_weights)))
         heads = self.networks[index].heads
         for values in weights:
             if len(values) != heads or not all((-5 if heads > 1 else 1) <= value <= 10 for value in values):
                 refuse(ErrorCode.SCALE, f"weights {values} of {heads} head{'s' * (heads > 1)}")
         with self._lock:
-            return self._opened().planes(samples, bit_depths, index, weights)
+            filtered = self._opened().planes(checked, (depths[0], depths[1]), index, weights)
+        return tuple(plane.astype(like.dtype, copy=False) for plane, like in zip(filtered, planes, strict=True))
 
     def layer(
         self,
@@ -265,73 +268,58 @@ class Filter:
 
         ErrorCodes as for filter_region, LAYER, and ARGUMENT for the backend cuda.
         """
-        samples = _samples(plane, bit_depth)
-        self._check_index(index)
+        checked, index = samples(plane, bit_depth), self._index(index)
         hidden = len(self.networks[index].channels) - 1
+        layer = whole(layer, "the layer", ErrorCode.LAYER)
         if not 0 <= layer < hidden:
             refuse(ErrorCode.LAYER, f"layer {layer}", advice=f"network {index} has hidden layers 0 to {hidden - 1}")
-        rows, columns = samples.shape
-        region = Region(x, y, columns - x if width is None else width, rows - y if height is None else height)
-        _check_region(region, samples)
+        rows, columns = checked.shape
+        x, y = wholes((x, y), "a place in the picture", ErrorCode.REGION)
+        region = _inside(Region(x, y, columns - x if width is None else width, rows - y if height is None else height), checked)
         with self._lock:
-            return self._opened().layer(samples, bit_depth, index, layer, region)
+            return self._opened().layer(checked, depth(bit_depth), index, layer, region)
 
     def _opened(self) -> Engine:
         if self._engine is None:
             raise FilterError("the filter is closed; make a new one", ErrorCode.ARGUMENT)
         return self._engine
 
-    def _check_index(self, index: int) -> None:
-        if not 0 <= index < len(self.networks):
-            refuse(ErrorCode.INDEX, f"network {index}", advice=f"it has networks 0 to {len(self.networks) - 1}")
+    def _region(self, plane: Plane, checked: Plane, bit_depth: int, index: int, region: Region, scale: int) -> Plane:
+        """A region of a plane, whose samples are given once more as they were checked."""
+        index, scale, region = self._index(index), _scale(scale), _inside(region, checked)
+        with self._lock:
+            return self._opened().region(checked, depth(bit_depth), index, scale, region).astype(plane.dtype, copy=False)
 
-    def _units(self, samples: Plane, given: tuple[Sequence[int], NDArray[np.uint8], int], scale: int) -> Units:
+    def _index(self, index: SupportsIndex) -> int:
+        number = whole(index, "a network's index", ErrorCode.INDEX)
+        if not 0 <= number < len(self.networks):
+            refuse(ErrorCode.INDEX, f"network {number}", advice=f"it has networks 0 to {len(self.networks) - 1}")
+        return number
+
+    def _units(self, plane: Plane, given: tuple[Sequence[int], NDArray[np.uint8], int]) -> Units:
         """Indices, map and unit size, checked."""
-        indices, units, unit_size = given
-        for index in indices:
-            self._check_index(index)
-        _check_scale(scale)
-        if unit_size not in (64, 128, 256, 512) or not 1 <= len(indices) <= MAX_CHOICES:
-            refuse(ErrorCode.UNITS, f"units of {unit_size} samples, {len(indices)} networks")
-        wanted = tuple(-(-size // unit_size) for size in samples.shape)
-        if units.shape != wanted or units.dtype != np.uint8 or int(units.max()) > len(indices):
-            values = f"a uint8 array {wanted} of values 0 to {len(indices)}"
-            raise FilterError(f"the map is {values}, not {units.dtype} {units.shape} up to {units.max()}", ErrorCode.UNITS)
-        return Units(indices, units, unit_size)
+        indices = [self._index(number) for number in wholes(given[0], "a network's index", ErrorCode.INDEX)]
+        size = whole(given[2], "the size of units", ErrorCode.UNITS)
+        if size not in (64, 128, 256, 512) or not 1 <= len(indices) <= MAX_CHOICES:
+            refuse(ErrorCode.UNITS, f"units of {size} samples, {len(indices)} networks")
+        shape = tuple(-(-length // size) for length in plane.shape)
+        return Units(indices, bytes_of(given[1], shape, len(indices), "the map", ErrorCode.UNITS), size)
 
 
-def _check_bit_depth(bit_depth: int) -> None:
-    if not 8 <= bit_depth <= 10:
-        refuse(ErrorCode.BIT_DEPTH, f"bit depth {bit_depth}")
+def _scale(scale: SupportsIndex) -> int:
+    number = whole(scale, "the scale", ErrorCode.SCALE)
+    if not 1 <= number <= 10:
+        refuse(ErrorCode.SCALE, f"scale {number}")
+    return number
 
 
-def _check_scale(scale: int) -> None:
-    if not 1 <= scale <= 10:
-        refuse(ErrorCode.SCALE, f"scale {scale}")
-
-
-def _check_region(region: Region, samples: Plane) -> None:
-    x, y, width, height = region
-    rows, columns = samples.shape
+def _inside(region: Region, plane: Plane) -> Region:
+    x, y, width, height = wholes(region, "a place in the picture", ErrorCode.REGION)
+    rows, columns = plane.shape
     if x < 0 or y < 0 or width < 1 or height < 1 or x + width > columns or y + height > rows:
         where = f"region of {width}x{height} samples at ({x}, {y})"
         refuse(ErrorCode.REGION, where, advice=f"the picture has {columns}x{rows} samples")
-
-
-def _samples(plane: Plane, bit_depth: int) -> Plane:
-    """The plane as a C-contiguous array in the machine's byte order, every sample in range."""
-    _check_bit_depth(bit_depth)
-    if plane.ndim != 2 or plane.dtype.kind != "u" or plane.dtype.itemsize > 2 or plane.dtype.itemsize < (bit_depth + 7) // 8:
-        wanted = f"a {'uint8 or uint16' if bit_depth == 8 else 'uint16'} array [height, width]"
-        raise FilterError(f"a {bit_depth}-bit plane must be {wanted}, not {plane.dtype} {plane.shape}", ErrorCode.PLANE)
-    if not all(1 <= size <= MAX_SIZE for size in plane.shape):
-        refuse(ErrorCode.PLANE, f"plane of {plane.shape[1]}x{plane.shape[0]} samples")
-    samples = np.ascontiguousarray(plane, plane.dtype.newbyteorder("="))
-    highest, limit = int(samples.max()), (1 << bit_depth) - 1
-    if highest > limit:
-        message = f"a sample is {highest}, but {bit_depth} bits allow at most {limit}; give the right bit depth"
-        raise FilterError(message, ErrorCode.SAMPLE)
-    return samples
+    return Region(x, y, width, height)
 
 
 def _read_model(model: str | Path | bytes | ModelSet | None) -> tuple[bytes | None, str]:
@@ -340,9 +328,14 @@ def _read_model(model: str | Path | bytes | ModelSet | None) -> tuple[bytes | No
         return None, "shipped model set"
     if isinstance(model, ModelSet):
         return model.to_bytes(), "model set"
-    if isinstance(model, bytes):
-        return model, "model"
+    if isinstance(model, bytes | bytearray | memoryview):
+        return bytes(model), "model"
+    if not isinstance(model, str | Path):
+        wanted = "None, a path, the bytes of a model set file or a ModelSet"
+        raise FilterError(f"a model is {wanted}, not {type(model).__name__}", ErrorCode.ARGUMENT)
     try:
         return Path(model).read_bytes(), str(model)
     except OSError as error:
         raise FilterError(f"cannot read model {model}: {error.strerror or error}", ErrorCode.FILE) from None
+    except ValueError as error:  # a null character in the path
+        raise FilterError(f"cannot read model {str(model)!r}: {error}", ErrorCode.FILE) from None

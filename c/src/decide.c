@@ -2,6 +2,7 @@
  * with the trained residual tell the cost of every choice at every output scale without filtering again; the winner is filtered for real
  * and has to win with its own samples.
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -243,11 +244,20 @@ static double refine(VrcnnDecider *d, const VrcnnDecisionInput *in)
     return total;
 }
 
+/* Also in sums with the most that side information can cost; NaN is not. */
+static int is_finite(const VrcnnDecisionInput *in)
+{
+    const double most = in->ordinary_cost + in->lambda * 8 * VRCNN_SIDEINFO_SIZE;
+    return in->lambda >= 0 && most >= -DBL_MAX && most <= DBL_MAX;
+}
+
 static VrcnnError valid(const VrcnnDecider *d, const VrcnnPlane *dst, const VrcnnDecisionInput *in)
 {
     const VrcnnConstPlane target = vrcnn_reading(dst), *const planes[] = {&in->original, &in->source, &in->base, &target};
     if (in->position != VRCNN_BEFORE_DEBLOCKING && in->position != VRCNN_AFTER_SAO)
         return VRCNN_ERROR_POSITION;
+    if (!is_finite(in))
+        return VRCNN_ERROR_ARGUMENT;
     for (size_t i = 0; i < sizeof planes / sizeof planes[0]; i++) {
         VrcnnExtent any;
         const VrcnnError error = vrcnn_check_plane(&any, planes[i]);

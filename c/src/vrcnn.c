@@ -39,7 +39,7 @@ const char *vrcnn_strerror(int error)
 {
     switch (error) {
     case VRCNN_OK: return "no error";
-    case VRCNN_ERROR_ARGUMENT: return "a pointer is NULL or a settings struct has an impossible size";
+    case VRCNN_ERROR_ARGUMENT: return "a pointer is NULL, a settings struct has an impossible size, or a cost is negative or not finite";
     case VRCNN_ERROR_MEMORY: return "out of memory";
     case VRCNN_ERROR_TRUNCATED: return "the model is cut off before its end";
     case VRCNN_ERROR_NOT_A_MODEL: return "this is not a vrcnn-int model set";

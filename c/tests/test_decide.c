@@ -1,7 +1,9 @@
 /* Tests of the encoder's decision: test_decide [SEED]. What a decision says is done again with the library's filters and compared sample by
  * sample, and its cost computed again.
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+#include <float.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -304,6 +306,15 @@ static void test_refusals(void)
     REFUSED(out.data = NULL, VRCNN_ERROR_ARGUMENT);
     REFUSED(bad.position = (VrcnnPosition)2, VRCNN_ERROR_POSITION);
     REFUSED(bad.qp = 52, VRCNN_ERROR_QP);
+    const double infinity = HUGE_VAL, none_at_all = infinity - infinity;
+    REFUSED(bad.lambda = none_at_all, VRCNN_ERROR_ARGUMENT);
+    REFUSED(bad.lambda = infinity, VRCNN_ERROR_ARGUMENT);
+    REFUSED(bad.lambda = DBL_MAX, VRCNN_ERROR_ARGUMENT);
+    REFUSED(bad.lambda = -1e-300, VRCNN_ERROR_ARGUMENT);
+    REFUSED(bad.ordinary_cost = none_at_all, VRCNN_ERROR_ARGUMENT);
+    REFUSED(bad.ordinary_cost = infinity, VRCNN_ERROR_ARGUMENT);
+    REFUSED(bad.ordinary_cost = -infinity, VRCNN_ERROR_ARGUMENT);
+    REFUSED((bad.lambda = infinity, bad.ordinary_cost = -infinity), VRCNN_ERROR_ARGUMENT);
     REFUSED(bad.base.width--, VRCNN_ERROR_PLANE);
     REFUSED(out.height++, VRCNN_ERROR_PLANE);
     REFUSED(bad.source.stride--, VRCNN_ERROR_PLANE);

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge.library._vrcnn import ffi, lib
+from codec_bridge.library.arrays import bytes_of, samples, whole
 from codec_bridge.library.errors import ErrorCode, FilterError, check
 from codec_bridge.library.native import Context, Model, describe, describe_const
 from vrcnn_int.integer import Plane
@@ -69,13 +70,17 @@ class Decider:
         """
         if self._context is None:
             raise FilterError("the decider is closed", ErrorCode.ARGUMENT)
-        arrays = [np.ascontiguousarray(array, np.uint16 if bit_depth > 8 else np.uint8) for array in (original, source, base)]
+        arrays = [samples(array, bit_depth) for array in (original, source, base)]
+        if position not in POSITIONS:
+            raise FilterError(f"position {position!r} is not known; use one of {', '.join(POSITIONS)}", ErrorCode.POSITION)
+        blocks = tuple(-(-size // 8) for size in arrays[0].shape)
         given = ffi.new("VrcnnDecisionInput *")
         given.original, given.source, given.base = (describe_const(array, bit_depth)[0] for array in arrays)
-        mask = None if kept is None else np.ascontiguousarray(kept, np.uint8)
+        mask = None if kept is None else bytes_of(kept, blocks, 255, "what is kept", ErrorCode.PLANE)
         given.kept = ffi.NULL if mask is None else ffi.cast("const uint8_t *", mask.ctypes.data)
         given.position = POSITIONS.index(position)
-        given.qp, given.is_irap, given.map, given.ordinary_cost = qp, is_irap, units, ordinary_cost
+        given.is_irap, given.map, given.ordinary_cost = is_irap, units, ordinary_cost
+        given.qp = whole(qp, "the QP", ErrorCode.QP)
         setattr(given, "lambda", lam)
         luma = np.empty_like(arrays[0])
         decision = ffi.new("VrcnnDecision *")

@@ -77,11 +77,10 @@ def kernels() -> list[tuple[str, bool]]:
 
 def kernel_number(name: str) -> int:
     """What the C library calls a kernel. Raises FilterError for an unknown one."""
-    number = int(lib.vrcnn_kernel_by_name(name.encode()))
-    if number < 0:
-        names = ", ".join(known for known, _ in kernels())
-        raise FilterError(f"kernel {name!r} is not known; use one of {names}", ErrorCode.KERNEL_UNKNOWN)
-    return number
+    names = [known for known, _ in kernels()]
+    if name not in names:
+        raise FilterError(f"kernel {name!r} is not known; use one of {', '.join(names)}", ErrorCode.KERNEL_UNKNOWN)
+    return names.index(name)
 
 
 def instruction(kernel: str) -> str | None:

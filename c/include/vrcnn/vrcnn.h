@@ -49,7 +49,7 @@ extern "C" {
 
 typedef enum VrcnnError {
     VRCNN_OK = 0,
-    VRCNN_ERROR_ARGUMENT = -1,            /* a pointer is NULL, or a settings struct has a size that no version of it had */
+    VRCNN_ERROR_ARGUMENT = -1,            /* a pointer is NULL, a settings struct has a size of no version, or a cost is not finite */
     VRCNN_ERROR_MEMORY = -2,              /* no memory */
     VRCNN_ERROR_TRUNCATED = -3,           /* model: it ends before the size that its header states, or before its header does */
     VRCNN_ERROR_NOT_A_MODEL = -4,         /* model: it does not begin with VRCNNINT */
@@ -356,7 +356,7 @@ typedef struct VrcnnDecisionInput {
     int qp;               /* of the picture, -12..51 */
     int is_irap;          /* the side information states the model set */
     int map;              /* 0: whole pictures only; 1: also units */
-    double lambda;        /* squared error that a bit is worth */
+    double lambda;        /* squared error that a bit is worth, 0 or more; this and the next are finite, also together with 2048 bits */
     double ordinary_cost; /* of the picture without the filter: its squared error, and lambda times the bits that are spent on luma SAO if
                            * the position is before deblocking */
 } VrcnnDecisionInput;
@@ -379,8 +379,9 @@ VRCNN_API void vrcnn_decider_close(VrcnnDecider *decider);
 /* Chooses the way of least cost: off (the ordinary filters), one network, or a map of units that choose among up to three networks, at one
  * output scale. They are the one for the QP, others of its nominal QP, then its neighbours in QP. If the mode is not off, the filtered luma
  * is written to dst, as its last act: dst may be the memory of any plane of the input. context is of the same model. Equal input gives
- * equal decisions, whatever the kernels. Allocates nothing. VRCNN_ERROR_ARGUMENT, POSITION, QP, PLANE (not the decider's size, or planes of
- * different bit depths), BIT_DEPTH, INDEX (the context is of another model); dst and *decision are untouched after any of them. */
+ * equal decisions, whatever the kernels. Allocates nothing. VRCNN_ERROR_ARGUMENT (also lambda and ordinary_cost), POSITION, QP, PLANE (not
+ * the decider's size, or planes of different bit depths), BIT_DEPTH, INDEX (the context is of another model); dst and *decision are
+ * untouched after any of them. */
 VRCNN_API VrcnnError vrcnn_decide(VrcnnDecider *decider, VrcnnContext *context, const VrcnnDecisionInput *input, const VrcnnPlane *dst,
                                   VrcnnDecision *decision);
 

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,6 +127,18 @@ def test_decision_is_what_its_side_information_says() -> None:
         assert (off.mode, off.luma, off.data, off.cost) == ("off", None, b"\0", 8.0)
         with pytest.raises(FilterError, match="QP"):
             decider.decide(target, source, source, 8, qp=52, lam=1.0, ordinary_cost=cost)
+        nan, inf = float("nan"), float("inf")
+        for lam, ordinary in ((nan, cost), (inf, cost), (-1.0, cost), (1.0, nan), (1.0, inf), (1e308, cost)):
+            with pytest.raises(FilterError, match="a cost is negative or not finite"):
+                decider.decide(target, source, source, 8, qp=32, lam=lam, ordinary_cost=ordinary)
+        wrong: Any
+        for wrong in (source.tolist(), source.astype(float), source.astype(int), source[0]):
+            with pytest.raises(FilterError, match="must be a uint8 or uint16 array"):
+                decider.decide(target, wrong, source, 8, qp=32, lam=1.0, ordinary_cost=cost)
+        few: Any
+        for few in (np.zeros((1, 1), np.uint8), [0], np.zeros((19, 22))):
+            with pytest.raises(FilterError, match="what is kept is a uint8 array"):
+                decider.decide(target, source, source, 8, qp=32, lam=1.0, ordinary_cost=cost, kept=few)
     with pytest.raises(FilterError, match="closed"):
         decider.decide(target, source, source, 8, qp=32, lam=1.0, ordinary_cost=cost)
 

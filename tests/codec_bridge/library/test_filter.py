@@ -1,9 +1,13 @@
 """codec_bridge.filter: what it accepts, what it refuses and how it says so."""
 
+import copy
 import hashlib
+import pickle
 import struct
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,6 +158,114 @@ def test_bad_calls(filter_: Filter) -> None:
     for code, message, bad in cases:
         with refused_as(code, match=message):
             bad()
+
+
+OTHERS: list[Any] = [True, 1.0, np.float32(1), np.True_, "1", None, [1], np.array([1, 2])]
+"""What no whole number is."""
+
+
+def test_whole_numbers(model_set: ModelSet, filter_: Filter) -> None:
+    plane, units = np.zeros((70, 66), np.uint8), np.ones((2, 2), np.uint8)
+    calls: list[tuple[ErrorCode, Callable[[Any], object]]] = [
+        (ErrorCode.BIT_DEPTH, lambda wrong: filter_.filter_plane(plane, wrong, 0)),
+        (ErrorCode.INDEX, lambda wrong: filter_.filter_plane(plane, 8, wrong)),
+        (ErrorCode.SCALE, lambda wrong: filter_.filter_plane(plane, 8, 0, wrong)),
+        (ErrorCode.REGION, lambda wrong: filter_.filter_region(plane, 8, 0, 0, wrong, 4, 4)),
+        (ErrorCode.REGION, lambda wrong: filter_.filter_region(plane, 8, 0, 0, 0, wrong, 4)),
+        (ErrorCode.REGION, lambda wrong: filter_.layer(plane, 8, 0, 0, "0" if wrong is None else wrong)),
+        (ErrorCode.LAYER, lambda wrong: filter_.layer(plane, 8, 0, wrong)),
+        (ErrorCode.INDEX, lambda wrong: filter_.filter_units(plane, 8, [0, wrong], units, 64)),
+        (ErrorCode.UNITS, lambda wrong: filter_.filter_units(plane, 8, [0], units, wrong)),
+        (ErrorCode.THREADS, lambda wrong: Filter(model_set, threads=wrong)),
+        (ErrorCode.QP, filter_.index_for_qp),
+    ]
+    for code, call in calls:
+        for wrong in OTHERS:
+            with refused_as(code, match="whole number"):
+                call(wrong)
+        for huge in (1 << 40, -(1 << 70), 10**6000):
+            with refused_as(code):
+                call(huge)
+    for code, planes, depths, weights in (
+        (ErrorCode.PLANE, plane, (8, 8), (8,)),
+        (ErrorCode.PLANE, None, (8, 8), (8,)),
+        (ErrorCode.PLANE, [plane.tolist()], (8, 8), (8,)),
+        (ErrorCode.BIT_DEPTH, [plane], 8, (8,)),
+        (ErrorCode.BIT_DEPTH, [plane], (8,), (8,)),
+        (ErrorCode.BIT_DEPTH, [plane], (8.0, 8), (8,)),
+        (ErrorCode.SCALE, [plane], (8, 8), 8),
+        (ErrorCode.SCALE, [plane], (8, 8), (True,)),
+    ):
+        wrong: tuple[Any, ...] = planes, depths, 0, weights
+        with refused_as(code):
+            filter_.filter_planes(*wrong)
+    kinds: tuple[Any, ...] = np.int64, np.uint8, np.array
+    wanted = filter_.filter_plane(plane, 8, 1, 3)
+    for kind in kinds:
+        np.testing.assert_array_equal(filter_.filter_plane(plane, kind(8), kind(1), kind(3)), wanted)
+        assert Filter(model_set, threads=kind(2)).threads == 2
+    one: Any = 1
+    with refused_as(ErrorCode.INDEX, match="a sequence of whole numbers, not int 1"):
+        filter_.filter_units(plane, 8, one, units, 64)
+
+
+def test_what_is_no_array(filter_: Filter) -> None:
+    plane, units = np.zeros((70, 66), np.uint8), np.ones((2, 2), np.uint8)
+    wrong: Any
+    for wrong in ([[1, 2]], 7, None, "plane", b"\0\0", memoryview(b"\0\0")):
+        for call in (
+            filter_.filter_plane,
+            lambda *words: filter_.filter_region(*words, 0, 0, 1, 1),
+            lambda *words: filter_.layer(*words, 0),
+        ):
+            with refused_as(ErrorCode.PLANE, match=f"array .height, width., not {type(wrong).__name__}"):
+                call(wrong, 8, 0)
+        with refused_as(ErrorCode.PLANE):
+            filter_.prepare(wrong, plane, 8, 0)
+        with refused_as(ErrorCode.PLANE):
+            filter_.prepare(plane, wrong, 8, 0)
+        with refused_as(ErrorCode.UNITS, match=f"not {type(wrong).__name__}"):
+            filter_.filter_units(plane, 8, [0], wrong, 64)
+        if wrong is not None:
+            with refused_as(ErrorCode.PLANE, match=f"like the plane, uint8 .70, 66., not {type(wrong).__name__}"):
+                filter_.filter_units(plane, 8, [0], units, 64, background=wrong)
+    for empty in (np.zeros((0, 0), np.uint8), np.zeros((0, 5), np.uint8), np.zeros(0, np.uint8), np.zeros((), np.uint8)):
+        with refused_as(ErrorCode.PLANE):
+            filter_.filter_plane(empty, 8, 0)
+        with refused_as(ErrorCode.UNITS):
+            filter_.filter_units(plane, 8, [0], empty, 64)
+    for wrong in (3, 1.5, ["model"], np.zeros(3, np.uint8)):
+        with refused_as(ErrorCode.ARGUMENT, match=f"a model is None, a path, .*, not {type(wrong).__name__}"):
+            Filter(wrong)
+    with refused_as(ErrorCode.FILE, match="null"):
+        Filter("a\0b.vrcnn")
+    for wrong in (None, 3, "auto\0", "\udc80", ["auto"]):
+        with refused_as(ErrorCode.KERNEL_UNKNOWN, match="is not known"):
+            Filter(kernel=wrong)
+        with refused_as(ErrorCode.BACKEND, match="is not known"):
+            Filter(backend=wrong)
+        with refused_as(ErrorCode.POSITION, match="is not known"):
+            filter_.index_for_qp(30, wrong)
+
+
+def test_byte_order_and_bytes(model_set: ModelSet, filter_: Filter) -> None:
+    """What comes out is of the kind that was given."""
+    samples = picture(np.random.default_rng(5), "random", 70, 66, 10)
+    units = np.ones((2, 2), np.uint8)
+    for given in (samples.astype(">u2"), samples.astype("<u2")):
+        assert filter_.filter_plane(given, 10, 0).dtype == given.dtype
+        kinds = filter_.filter_units(given, 10, [0], units, 64, background=given), filter_.filter_region(given, 10, 0, 0, 0, 66, 70)
+        for found in kinds:
+            assert found.dtype == given.dtype
+            np.testing.assert_array_equal(found, filter_.filter_plane(samples, 10, 0))
+    for data in (bytearray(model_set.to_bytes()), memoryview(model_set.to_bytes())):
+        assert Filter(data).identity == filter_.identity
+
+
+@pytest.mark.parametrize("use", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_no_copies(filter_: Filter, use: Callable[[Filter], object]) -> None:
+    with refused_as(ErrorCode.ARGUMENT, match="cannot be pickled or copied; make one in each process"):
+        use(filter_)
 
 
 def test_bad_models(model_set: ModelSet, tmp_path: Path) -> None:
