@@ -4,12 +4,17 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
+from itertools import accumulate, takewhile
 from pathlib import Path
 from typing import Any
 
 from vrcnn_int import __version__
+
+WORD, COMMAND_LINE = 200, 1000
+"""Characters of a word and of all words that a record keeps of a command line."""
 
 
 @cache
@@ -43,15 +48,23 @@ def without_paths(text: str) -> str:
     return re.sub(r"(?<![\w.:/])/(?:[^\s/'\"]+/)+", "", text)
 
 
+def command_line(words: Sequence[str]) -> list[str]:
+    """A command without the folders of its paths, and not longer than COMMAND_LINE characters: a record, not a burden of every file."""
+    last = [re.sub("[^=,]+", lambda path: path[0].rpartition("/")[2], word) for word in words]
+    said = [word if len(word) <= WORD else f"{word[: WORD - 40]}...{word[-37:]}" for word in last]
+    kept = list(takewhile(lambda length: length <= COMMAND_LINE, accumulate(len(word) + 1 for word in said)))
+    return said if len(kept) == len(said) else [*said[: len(kept)], f"... ({len(said) - len(kept)} more)"]
+
+
 def provenance(**more: Any) -> dict[str, Any]:
     """Version, git revision, command line, machine and time, and ``more`` (model identity, kernel, encoder, ...).
 
-    Of paths in the command line the last part is left.
+    Of paths in the command line the last part is left, and of a very long one its beginning.
     """
     return {
         "vrcnn_int": __version__,
         "git_revision": git_revision(),
-        "command_line": [re.sub(r"[^=,]*/", "", word) for word in sys.argv],
+        "command_line": command_line(sys.argv),
         "machine": platform.machine(),
         "processor": processor(),
         "system": platform.system(),

@@ -161,7 +161,10 @@ def test_coding_with_hm(images: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(recon, coded.recon[0].planes[0])
 
 
-def test_the_commands(images: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [[], ["w" * 300] * 400, ["/some/folder/of/mine/a.y4m"] * 5000])
+def test_the_commands(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    """Whatever the command line is, which goes into the files' provenance."""
+    monkeypatch.setattr("sys.argv", ["codec-bridge", *words])
     runner = CliRunner()
     result = runner.invoke(app, ["pairs", "code", str(images), "--out", str(tmp_path / "out"), "--qp", "32"])
     assert result.exit_code == 0, result.output

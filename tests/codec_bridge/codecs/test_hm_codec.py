@@ -208,12 +208,10 @@ def test_long_random_access_streams(
         others = x265_loop.find_tools()
     except CodecError as error:
         pytest.skip(str(error))
-    moving = [
-        Picture(
-            tuple(p[: 64 // s, 2 * at // s : (2 * at + 72) // s] for p, s in zip(clip[at % 3].planes, (1, 2, 2), strict=True)), 8, "420"
-        )
-        for at in (number % 30 for number in range(66))
-    ]
+    moving = []
+    for at in (number % 30 for number in range(66)):
+        planes = [p[: 64 // s, 2 * at // s : (2 * at + 72) // s] for p, s in zip(clip[at % 3].planes, (1, 2, 2), strict=True)]
+        moving.append(Picture(tuple(map(np.ascontiguousarray, planes)), 8, "420"))
     theirs = x265_loop.encode(others, moving, 37, configuration="ra", options=["--vrcnn"] * network + ["--open-gop", "--keyint", "16"])
     decoded = hm.decode(tools, theirs.data, moving[0])
     gates.compare_coded(theirs.recon, decoded.pictures, decoded.verdicts)
