@@ -13,7 +13,7 @@ from typing import Any
 
 from vrcnn_int import __version__
 
-WORD, COMMAND_LINE = 200, 1000
+WORD, COMMAND_LINE = 200, 2000
 """Characters of a word and of all words that a record keeps of a command line."""
 
 

@@ -276,7 +276,7 @@ def test_bad_models(model_set: ModelSet, tmp_path: Path) -> None:
         (ErrorCode.TRUNCATED, "cut off", good[:-1]),
         (ErrorCode.TRUNCATED, "cut off", b""),
         (ErrorCode.NOT_A_MODEL, "not a vrcnn-int model", b"PK\x03\x04 something else"),
-        (ErrorCode.VERSION, "version", resealed(good, 8, b"\x02\x00")),
+        (ErrorCode.VERSION, "version", resealed(good, 8, b"\x03\x00")),
         (ErrorCode.SIZE, "size", good + b"\x00"),
         (ErrorCode.SIZE, "size", resealed(good, 10, struct.pack("<H", 4))),
         (ErrorCode.CHECKSUM, "damaged", bytes(flipped)),
