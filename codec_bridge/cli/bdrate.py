@@ -47,13 +47,14 @@ from codec_bridge.provenance import provenance
 from codec_bridge.report.document import RESULT_FILE, Document, write_json
 from codec_bridge.report.summary import summarise
 from codec_bridge.report.tables import print_table
-from vrcnn_int.console import console
+from vrcnn_int.console import console, notices
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import is_standard_output
+from vrcnn_int.text import plain
 
 BESIDE_A_PLAN = (
     *("plan_file", "results", "json_file", "csv_file", "html", "markdown", "plot"),
-    *("workers", "scheduler", "slurm", "dry_run", "json_lines"),
+    *("workers", "scheduler", "slurm", "dry_run", "json_lines", "allow_programs"),
 )
 """Parameters of bdrate that say nothing about what is run: a plan file leaves them to the command line."""
 
@@ -91,6 +92,7 @@ def bdrate(
     workers: Workers = None,
     scheduler: Annotated[str | None, typer.Option(help="Run on the workers of this Dask scheduler, such as tcp://host:8786.")] = None,
     slurm: Annotated[bool, typer.Option("--slurm", help="Run on Slurm, as the plan's table slurm says.")] = False,
+    allow_programs: Annotated[bool, typer.Option("--allow-programs", help="Run the programs that the plan names.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the jobs and which are done; run nothing.")] = False,
     json_lines: Annotated[bool, typer.Option("--json-lines", help="Print events as lines of JSON instead of tables.")] = False,
     search_path: SearchPath = None,
@@ -107,7 +109,7 @@ def bdrate(
     Streams whose decoder has other pictures than their encoder give no figures: their rows say why, and the exit code is 1.
     """
     if plan_file:
-        plan = load_plan(context, plan_file)
+        plan = load_plan(context, plan_file, allow_programs)
     else:
         settings = Settings(
             codec,
@@ -143,11 +145,17 @@ def bdrate(
             run_plan(plan, folder, bool(results), place, outputs, json_lines)
 
 
-def load_plan(context: typer.Context, path: Path) -> Plan:
-    """The plan of a file. Raises VrcnnError if options say, too, what is to be run."""
+def load_plan(context: typer.Context, path: Path, allow_programs: bool) -> Plan:
+    """The plan of a file. Raises VrcnnError if options say, too, what is to be run, and for programs that are not allowed."""
+
+    def allowed(named: str) -> bool:
+        if allow_programs:
+            notices.print(f"the plan names what is to run here: {plain(named)}", soft_wrap=True, highlight=False)
+        return allow_programs
+
     if of_the_plan := given(context, sorted(set(context.params) - set(BESIDE_A_PLAN))):
         raise VrcnnError(f"{', '.join(of_the_plan)}: give this in the plan {path}, not as an option beside --plan")
-    return planning.load(path)
+    return planning.load(path, allowed)
 
 
 def run_plan(plan: Plan, folder: Path, keep: bool, place: cluster.Place, outputs: Outputs, json_lines: bool) -> None:

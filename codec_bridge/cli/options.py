@@ -28,7 +28,10 @@ DEFAULT_VARIANTS = "; ".join(f"{codec.name} {','.join(codec.default_variants)}" 
 
 CodecName = Annotated[str, typer.Option(help=f"{_OFFLINE}, filtered after decoding; with the filter inside {_INSIDE}.")]
 Configuration = Annotated[str, typer.Option(help=f"{_BY_CODEC}.")]
-CodecsFolder = Annotated[Path | None, typer.Option("--codecs", help="x265-loop's programs; default: VRCNN_CODECS, or build/codecs/bin.")]
+CodecsFolder = Annotated[
+    Path | None,
+    typer.Option("--codecs", help="x265-loop's programs; default: VRCNN_CODECS, or build/codecs/bin of the project's checkout."),
+]
 HmFolder = Annotated[Path | None, typer.Option("--hm", help="HM's folder; default: environment variables HM_ROOT, HM_ENCODER, HM_DECODER.")]
 ModelFile = Annotated[Path | None, typer.Option(help="Model set (.vrcnn); default: the shipped one.")]
 Kernel = Annotated[str, typer.Option(help="auto, or one that `codec-bridge bench` lists.")]

@@ -23,12 +23,13 @@ A plan file; everything but ``sequences`` has the default that is shown::
     size = "416x240"                    # of .yuv files outside the catalogues, with
     format = "yuv420p"
 
-    [programs]                          # folders; default: what --hm, --anchor-hm and --codecs default to
+    [programs]                          # folders; default: what --hm, --anchor-hm and --codecs default to; with --allow-programs only
     hm = "HM"
     anchor_hm = "HM-unchanged"
     codecs = "build/codecs/bin"
 
-    [slurm]                             # arguments of dask_jobqueue.SLURMCluster, and how many jobs of that kind
+    [slurm]                             # arguments of dask_jobqueue.SLURMCluster, and how many jobs of that kind; others than those
+                                        # of SLURM_PLAIN, which may name commands, with --allow-programs only
     jobs = 8
     cores = 4
     memory = "16GB"
@@ -53,6 +54,13 @@ from vrcnn_int.models import float_path
 Texts = tuple[str, ...]
 
 TRANSFERS = ("shared", "upload")
+
+
+SLURM_PLAIN = (
+    *("jobs", "cores", "memory", "processes", "queue", "account", "project", "walltime", "interface", "name", "job_cpu", "job_mem"),
+    *("death_timeout", "protocol", "nanny", "n_workers"),
+)
+"""Arguments of a Slurm cluster that name no command, as long as they are one line."""
 
 
 class PlanError(VrcnnError):
@@ -156,10 +164,17 @@ class _File(Struct, forbid_unknown_fields=True, kw_only=True):
     slurm: dict[str, Any] = {}
 
 
-def load(path: Path) -> Plan:
-    """Read a plan file, and check it. Raises PlanError, with the file's name and the key, for one that is no plan."""
+def load(path: Path, allow_programs: Callable[[str], bool] = lambda _: False) -> Plan:
+    """Read a plan file, and check it. allow_programs: told what programs and commands the plan names, where it does; whether they may run.
+
+    Raises PlanError, with the file's name and the key, for one that is no plan, or whose programs may not run.
+    """
     try:
-        plan = _from_file(checked(read_toml(path), _File, str(path)), path)
+        file = checked(read_toml(path), _File, str(path))
+        named = _commands(file, path.parent)
+        if named and not allow_programs("; ".join(named)):
+            raise PlanError(f"{path} names what is to run here: {'; '.join(named)}; give --allow-programs if you trust it")
+        plan = _from_file(file, path)
     except FileNotFoundError as error:
         raise PlanError(f"cannot read the plan {path}: {error.strerror}") from None
     except DocumentError as error:
@@ -169,6 +184,13 @@ def load(path: Path) -> Plan:
         return plan
     except VrcnnError as error:
         raise PlanError(f"{path}: {error}") from None
+
+
+def _commands(file: _File, folder: Path) -> list[str]:
+    """What of a plan is run, or may be."""
+    plain = {key: value for key, value in file.slurm.items() if key in SLURM_PLAIN and len(str(value).splitlines()) <= 1}
+    programs = [f"programs.{key} = {folder / place}" for key, place in file.programs.items()]
+    return programs + [f"slurm.{key} = {str(value)!r:.100}" for key, value in file.slurm.items() if key not in plain]
 
 
 def _from_file(file: _File, path: Path) -> Plan:

@@ -27,7 +27,8 @@ CONFIGURATIONS = {
 }
 """All-intra; one I picture and P pictures after it; I, P and B pictures, B pictures as references too. x265's own QP offsets."""
 
-DEFAULT_FOLDER = Path("build/codecs/bin")
+DEFAULT_FOLDER = Path(__file__).resolve().parents[3] / "build/codecs/bin"
+"""Of this checkout: programs of whatever folder somebody stands in are not run."""
 
 _DECIDED = re.compile(r"vrcnn: POC -?\d+ (?P<mode>off|all|map) .*?\[(?P<bytes>\d+) bytes\] \[(?P<seconds>[\d.]+) s\]")
 _KERNEL = re.compile(r"vrcnn: .*\(kernels (\w+)")

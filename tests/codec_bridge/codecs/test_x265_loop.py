@@ -4,6 +4,7 @@ The tests that run them skip unless `make codecs` was run, or VRCNN_CODECS names
 """
 
 import os
+import re
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
@@ -39,7 +40,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def tools() -> x265_loop.Tools:
-    folder = os.environ.get("VRCNN_CODECS") or ROOT / x265_loop.DEFAULT_FOLDER
+    folder = os.environ.get("VRCNN_CODECS") or x265_loop.DEFAULT_FOLDER
     try:
         return x265_loop.find_tools(Path(folder))
     except CodecError as error:
@@ -66,6 +67,20 @@ def script(path: Path, text: str) -> Path:
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
     return path
+
+
+def test_programs_of_the_folder_one_stands_in_are_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "build/codecs/bin"
+    place.mkdir(parents=True)
+    for name in ("x265", "x265-10bit", "dec265"):
+        (place / name).write_text("#!/bin/sh\n")
+        (place / name).chmod(0o755)
+    assert x265_loop.find_tools(place).encoder == place / "x265"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VRCNN_CODECS", raising=False)
+    monkeypatch.setattr(x265_loop, "DEFAULT_FOLDER", x265_loop.DEFAULT_FOLDER.parent / "none")
+    with pytest.raises(CodecError, match=re.escape(str(ROOT / "build/codecs/none/x265"))):
+        x265_loop.find_tools()
 
 
 def test_programs_that_are_not_there_or_fail(tmp_path: Path) -> None:

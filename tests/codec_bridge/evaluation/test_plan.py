@@ -60,7 +60,9 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_everything(folder: Path) -> None:
-    found = plan.load(written(folder, WHOLE))
+    named: list[str] = []
+    found = plan.load(written(folder, WHOLE), lambda text: not named.append(text))  # type: ignore[func-returns-value]
+    assert named == [f"programs.hm = {folder / 'hm'}"]
     assert [sequence.name for sequence in found.sequences] == ["chelsea", "cat"]
     common = {
         "qps": (22, 27, 32, 37, 42), "frames": 2, "model": folder / "model.vrcnn", "kernel": "scalar", "preset": "fast", "check": True,
@@ -109,7 +111,6 @@ def test_defaults(folder: Path) -> None:
         ('sequences = ["clips"]\nconfigurations = ["ra"]', "x265 is evaluated all-intra only"),
         ('sequences = ["clips"]\nvariants = ["anchor", "map"]', "unknown variant 'map'"),
         ('sequences = ["clips"]\n[variants]\nhm = ["anchor"]', "unknown key variants.hm; there are x265"),
-        ('sequences = ["clips"]\n[programs]\nhmm = "x"', "unknown key programs.hmm"),
         ('sequences = ["clips"]\ncodecs = []', "no codec, or no configuration"),
         ('sequences = ["clips"]\ncodecs = ["x265", "x265"]', "x265 ai is given twice"),
         ('sequences = ["clips"]\nmethod = "spline"', "unknown method 'spline'"),
@@ -118,7 +119,6 @@ def test_defaults(folder: Path) -> None:
         ('sequences = ["clips"]\nkernel = "mmx"', "mmx"),
         ('sequences = ["clips"]\nmodel = "none.vrcnn"', "none.vrcnn"),
         ('sequences = ["clips"]\nmodel = "before.vrcnn"\nposition = "after_sao"', "after_sao"),
-        ('sequences = ["clips"]\ncodecs = ["hm"]\n[programs]\nhm = "clips"', "has no built TAppEncoder"),
         ('sequences = ["clips"]\nsize = "16"', "'16' is not a size"),
     ],
 )
@@ -129,6 +129,23 @@ def test_mistakes_are_named_with_the_file(folder: Path, text: str, said: str) ->
     assert str(raised.value).startswith(str(path))
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_what_a_plan_would_run_is_named_and_asked_for(folder: Path) -> None:
+    """Before anything is looked at, also where no job needs it."""
+    texts = {
+        'sequences = ["clips"]\n[programs]\nhm = "clips"': f"programs.hm = {folder / 'clips'}",
+        'sequences = ["clips"]\n[slurm]\njobs = 1\npython = "sh x"': "slurm.python = 'sh x'",
+        'sequences = ["clips"]\n[slurm]\njob_script_prologue = ["true"]': """slurm.job_script_prologue = "['true']\"""",
+        'sequences = ["clips"]\n[slurm]\nqueue = "a\\ntrue"': "slurm.queue = 'a\\ntrue'",
+    }
+    for text, named in texts.items():
+        with pytest.raises(VrcnnError) as refused:
+            plan.load(written(folder, text))
+        assert f"names what is to run here: {named}; give --allow-programs if you trust it" in str(refused.value)
+    with pytest.raises(VrcnnError, match="has no built TAppEncoder"):
+        plan.load(written(folder, 'sequences = ["clips"]\ncodecs = ["hm"]\n[programs]\nhm = "clips"'), lambda _: True)
+    assert plan.load(written(folder, 'sequences = ["clips"]\n[slurm]\nqueue = "video"\nmemory = "4GB"')).slurm["queue"] == "video"
 
 
 def test_a_byte_order_mark_is_no_mistake(folder: Path) -> None:
