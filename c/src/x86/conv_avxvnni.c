@@ -58,7 +58,7 @@ INLINE void hidden_block(uint8_t *dst, ptrdiff_t dst_pitch, const uint8_t *const
     for (int ky = 0; ky < kernel_size; ky++)
         for (int i = 0; i < kernel_size * layer->inputs; i += 4, packed += 2 * BYTES)
             add_taps(&sums, src[ky] + at + i, layer->src_pitch, packed);
-    store_sums(dst, dst_pitch, &sums, COLUMNS, q);
+    store_sums(dst, dst_pitch, &sums, COLUMNS, NULL, q);
 }
 
 static void conv_hidden(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
@@ -89,7 +89,7 @@ static void pack_hidden(int8_t *packed, const VrcnnConvLayer *layer, const int8_
         const VrcnnConv *conv = layer->conv + b;
         const int area = conv->kernel_size * conv->kernel_size;
         for (int first = 0; first < conv->outputs; first += SLICE) {
-            packed = pack_start(packed, bias[b] + first, half_of(conv->shift));
+            packed = pack_start(packed, 2, bias[b] + first, half_of(conv->shift));
             for (int tap = 0; tap < area; tap++)
                 for (int i = 0; i < layer->inputs; i += 4)
                     for (int v = 0; v < 2; v++)
@@ -130,7 +130,7 @@ static void conv_first(uint8_t *const *dst, const uint8_t *const *src, int colum
                     if (k == 5)
                         for (int kx = 0; kx < k; kx += 4, weights += 2 * BYTES)
                             add_taps(&sums, fifth_row + kx, 1, weights);
-                    store_sums(to + o, layer->dst_pitch, &sums, COLUMNS, &q);
+                    store_sums(to + o, layer->dst_pitch, &sums, COLUMNS, NULL, &q);
                 }
             }
         packed += first_slice_size(k) * (size_t)(conv->outputs / SLICE);
@@ -147,7 +147,7 @@ static void pack_first(int8_t *packed, const VrcnnConvLayer *layer, const int8_t
             int32_t start[SLICE];
             for (int o = 0; o < SLICE; o++)
                 start[o] = vrcnn_first_bias(bias[b][first + o], weights[b] + (first + o) * k * k, k);
-            packed = pack_start(packed, start, half_of(conv->shift));
+            packed = pack_start(packed, 2, start, half_of(conv->shift));
             for (int group = 0; group < vrcnn_tap_groups(k); group++)
                 for (int v = 0; v < 2; v++)
                     for (int place = 0; place < LANES; place++)

@@ -70,4 +70,12 @@ static inline int32_t vrcnn_first_bias(int32_t bias, const int8_t *kernel, int k
     return bias;
 }
 
+/* The same in a joint network. kernel: the weights from its six inputs. */
+static inline int32_t vrcnn_joint_bias(int32_t bias, const int8_t *kernel, int area)
+{
+    for (int i = 0; i < VRCNN_JOINT_INPUTS * area; i++)
+        bias -= 128 * kernel[i];
+    return bias;
+}
+
 #endif

@@ -23,19 +23,29 @@ enum {
     VRCNN_MOST_WEIGHT = INT16_MAX / 127                 /* on one side of a run */
 };
 
-/* The weight from input e of a group to an output. Groups are numbered by place in the kernel, then by inputs. */
-static inline int8_t vrcnn_group_weight(const int8_t *slice, int inputs, int area, int group, int output, int e)
+typedef struct VrcnnSlice {
+    int inputs, area;             /* area: of the kernel */
+    const int8_t *kernels[SLICE]; /* the weights to each output: input, row, column. NULL: all 0 */
+} VrcnnSlice;
+
+static inline int vrcnn_groups(const VrcnnSlice *slice)
 {
-    const int tap = group / (inputs / 4), input = group % (inputs / 4) * 4 + e;
-    return slice[(output * inputs + input) * area + tap];
+    return slice->area * slice->inputs / 4;
 }
 
-static inline void vrcnn_group_sides(int16_t *sides, const int8_t *slice, int inputs, int area, int group)
+/* The weight from input e of a group to an output. Groups are numbered by place in the kernel, then by inputs. */
+static inline int8_t vrcnn_group_weight(const VrcnnSlice *slice, int group, int output, int e)
+{
+    const int per_tap = slice->inputs / 4, tap = group / per_tap, input = group % per_tap * 4 + e;
+    return slice->kernels[output] ? slice->kernels[output][input * slice->area + tap] : 0;
+}
+
+static inline void vrcnn_group_sides(int16_t *sides, const VrcnnSlice *slice, int group)
 {
     memset(sides, 0, VRCNN_SIDES * sizeof *sides);
     for (int output = 0; output < SLICE; output++)
         for (int e = 0; e < 4; e++) {
-            const int w = vrcnn_group_weight(slice, inputs, area, group, output, e);
+            const int w = vrcnn_group_weight(slice, group, output, e);
             int16_t *pair = sides + 4 * output + e / 2 * 2;
             if (w < 0)
                 pair[1] = (int16_t)(pair[1] - w);
@@ -55,12 +65,12 @@ static inline int vrcnn_heaviest_side(const int16_t *run, const int16_t *group, 
 
 /* Deals the groups of a slice out to runs of `length`, which divides their number: place[i] becomes the place of group i, runs lying side
  * by side. Returns 0 if that does not succeed. work: VRCNN_SIDES values for every run. */
-static inline int vrcnn_deal_runs(int16_t *place, const int8_t *slice, int inputs, int area, int length, int16_t *work)
+static inline int vrcnn_deal_runs(int16_t *place, const VrcnnSlice *slice, int length, int16_t *work)
 {
-    const int groups = area * inputs / 4, runs = groups / length;
+    const int groups = vrcnn_groups(slice), runs = groups / length;
     int16_t sides[VRCNN_SIDES], weight[VRCNN_MOST_GROUPS], used[VRCNN_MOST_GROUPS];
     for (int i = 0; i < groups; i++) {
-        vrcnn_group_sides(sides, slice, inputs, area, i);
+        vrcnn_group_sides(sides, slice, i);
         weight[i] = 0;
         for (int side = 0; side < VRCNN_SIDES; side++)
             weight[i] = sides[side] > weight[i] ? sides[side] : weight[i];
@@ -71,7 +81,7 @@ static inline int vrcnn_deal_runs(int16_t *place, const int8_t *slice, int input
         int group = 0, run = 0, least = VRCNN_MOST_WEIGHT + 1;
         for (int i = 1; i < groups; i++)
             group = weight[i] > weight[group] ? i : group;
-        vrcnn_group_sides(sides, slice, inputs, area, group);
+        vrcnn_group_sides(sides, slice, group);
         for (int i = 0; i < runs; i++)
             if (used[i] < length) {
                 const int heaviest = vrcnn_heaviest_side(work + i * VRCNN_SIDES, sides, least);
@@ -91,11 +101,11 @@ static inline int vrcnn_deal_runs(int16_t *place, const int8_t *slice, int input
 }
 
 /* The same with the longest runs that are safe: 8, 4, 2 groups or 1. Returns their length. work: VRCNN_SIDES / 2 values for every group. */
-static inline int vrcnn_deal_longest_runs(int16_t *place, const int8_t *slice, int inputs, int area, int16_t *work)
+static inline int vrcnn_deal_longest_runs(int16_t *place, const VrcnnSlice *slice, int16_t *work)
 {
-    const int groups = area * inputs / 4;
+    const int groups = vrcnn_groups(slice);
     for (int length = 8; length > 1; length /= 2)
-        if (groups % length == 0 && vrcnn_deal_runs(place, slice, inputs, area, length, work))
+        if (groups % length == 0 && vrcnn_deal_runs(place, slice, length, work))
             return length;
     for (int i = 0; i < groups; i++)
         place[i] = (int16_t)i;

@@ -79,19 +79,29 @@ INLINE __m256i pack16(__m256i a, __m256i b, const Requant *q)
     return _mm256_mulhrs_epi16(_mm256_packs_epi32(shifted(a, q), shifted(b, q)), q->multipliers);
 }
 
-/* Stores a slice of two samples, a and b. The packing instructions work in each half of a register on its own, which output_at makes up
- * for: a half of the bytes then has 8 neighbouring outputs of a and the same of b. */
-INLINE void store_slices(uint8_t *a, uint8_t *b, const __m256i sums_a[2], const __m256i sums_b[2], const Requant *q)
+/* The 16 outputs of a slice, before they are clipped to 0..127, and the outputs of the layer that is added to them; NULL: none, a constant.
+ * The sum may saturate: it is 32767 then where it would be more, and becomes 127 either way. (It cannot be too small: what is added is
+ * 0..127.) */
+INLINE __m256i plus(__m256i values, const uint8_t *added)
 {
-    const __m256i bytes = _mm256_packs_epi16(pack16(sums_a[0], sums_a[1], q), pack16(sums_b[0], sums_b[1], q));
+    return added ? _mm256_adds_epi16(values, _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)added))) : values;
+}
+
+/* Stores a slice of two samples, a and b. The packing instructions work in each half of a register on its own, which output_at makes up
+ * for: after the first the outputs are in order, and a half of the bytes has 8 neighbouring outputs of a and the same of b. */
+INLINE void store_slices(uint8_t *a, uint8_t *b, const __m256i sums_a[2], const __m256i sums_b[2], const uint8_t *added_a,
+                         const uint8_t *added_b, const Requant *q)
+{
+    const __m256i values_a = plus(pack16(sums_a[0], sums_a[1], q), added_a), values_b = plus(pack16(sums_b[0], sums_b[1], q), added_b);
+    const __m256i bytes = _mm256_packs_epi16(values_a, values_b);
     const __m256i apart = _mm256_permute4x64_epi64(_mm256_max_epi8(bytes, _mm256_setzero_si256()), 0xd8);
     _mm_store_si128((__m128i *)a, _mm256_castsi256_si128(apart));
     _mm_store_si128((__m128i *)b, _mm256_extracti128_si256(apart, 1));
 }
 
-/* The sums of a slice for up to 7 neighbouring samples; `columns` of them, a constant, are in registers. */
+/* The sums of a slice for up to 8 neighbouring samples; `columns` of them, a constant, are in registers. */
 typedef struct Sums {
-    __m256i of[7][2];
+    __m256i of[8][2];
 } Sums;
 
 INLINE Sums start_sums(const uint8_t *packed, int columns)
@@ -104,11 +114,13 @@ INLINE Sums start_sums(const uint8_t *packed, int columns)
     return sums;
 }
 
-INLINE void store_sums(uint8_t *dst, ptrdiff_t pitch, const Sums *sums, int columns, const Requant *q)
+/* added: of the first sample, NULL a constant. */
+INLINE void store_sums(uint8_t *dst, ptrdiff_t pitch, const Sums *sums, int columns, const uint8_t *added, const Requant *q)
 {
     UNROLL (pair, (columns + 1) / 2) {
-        const int a = 2 * pair, b = a + 1 < columns ? a + 1 : a;
-        store_slices(dst + a * pitch, dst + b * pitch, sums->of[a], sums->of[b], q);
+        const ptrdiff_t a = 2 * pair, b = a + 1 < columns ? a + 1 : a;
+        store_slices(dst + a * pitch, dst + b * pitch, sums->of[a], sums->of[b], added ? added + a * pitch : NULL,
+                     added ? added + b * pitch : NULL, q);
     }
 }
 
@@ -118,10 +130,10 @@ static inline int output_at(int v, int place)
     return place / 4 * 8 + 4 * v + place % 4;
 }
 
-/* What the sums of a slice start from. Returns what follows it. */
-static inline int8_t *pack_start(int8_t *packed, const int32_t *bias, int32_t half)
+/* What the sums of a slice, or of its first vector alone, start from. Returns what follows it. */
+static inline int8_t *pack_start(int8_t *packed, int vectors, const int32_t *bias, int32_t half)
 {
-    for (int v = 0; v < 2; v++)
+    for (int v = 0; v < vectors; v++)
         for (int place = 0; place < LANES; place++, packed += sizeof(int32_t)) {
             const int32_t start = bias[output_at(v, place)] + half;
             memcpy(packed, &start, sizeof start);
@@ -202,6 +214,90 @@ static inline void conv_last(int16_t *const *dst, const uint8_t *const *src, int
     for (int j = 0; j < VRCNN_ROWS; j++)
         for (int x = 0; x < columns; x += LAST_COLUMNS)
             last_block(dst[j] + x, src + j, (x - reach) * layer->src_pitch, layer, packed + BYTES, start, &q);
+}
+
+/* ---- a joint network's last layer ---- */
+
+/* A head has 6 outputs, four of luma and two of chroma, which take a vector: places 0..3 are luma's, 4 and 5 chroma's, and the sums of the
+ * last two are anything. The vectors of two heads are shuffled so that after packing a place's two heads are neighbours. */
+
+/* Which output of its branch (luma's for the places 0..3, else chroma's) is in a place of vector v; -1: none. */
+static inline int joint_output_at(int heads, int v, int place)
+{
+    const int is_chroma = place / 4, n = place % 4, head = heads == 2 ? n % 2 : 0, output = heads == 2 ? 2 * v + n / 2 : n;
+    return is_chroma && output > 1 ? -1 : head * (is_chroma ? 2 : 4) + output;
+}
+
+/* The layer as a slice of 16 outputs, so that output_at says where a place's weights (NULL: none) and bias are. */
+static inline void joint_slice(const int8_t *kernels[SLICE], int32_t start[SLICE], const VrcnnConvLayer *layer,
+                               const int8_t *const *weights, const int32_t *const *bias)
+{
+    const int per_output = layer->inputs * layer->conv[0].kernel_size * layer->conv[0].kernel_size;
+    for (int v = 0; v < 2; v++)
+        for (int place = 0; place < LANES; place++) {
+            const int at = output_at(v, place), o = v < layer->heads ? joint_output_at(layer->heads, v, place) : -1;
+            kernels[at] = o < 0 ? NULL : weights[place / 4] + o * per_output;
+            start[at] = o < 0 ? 0 : bias[place / 4][o];
+        }
+}
+
+/* VrcnnMix in the places of the vectors. */
+typedef struct Mix {
+    __m256i halves, shifts, multipliers; /* multipliers: 16 bits, both heads' in turn */
+} Mix;
+
+/* The same in all places of luma, and in all of chroma. */
+INLINE __m256i by_kind(int luma, int chroma)
+{
+    return _mm256_inserti128_si256(_mm256_set1_epi32(luma), _mm_set1_epi32(chroma), 1);
+}
+
+static inline int multiplier_pair(const int *multiplier, int heads)
+{
+    return (int)((uint32_t)multiplier[heads - 1] << 16 | ((uint32_t)multiplier[0] & 0xffff));
+}
+
+static inline Mix mix_of(const VrcnnMix *given, int heads)
+{
+    const Mix mix = {by_kind(half_of(given->shift[0]), half_of(given->shift[1])), by_kind(given->shift[0], given->shift[1]),
+                     by_kind(multiplier_pair(given->multiplier[0], heads), multiplier_pair(given->multiplier[1], heads))};
+    return mix;
+}
+
+/* packed: the biases. */
+INLINE Sums start_joint(const uint8_t *packed, int columns, int heads, const Mix *mix)
+{
+    Sums sums;
+    UNROLL (c, columns)
+        UNROLL (v, heads)
+            sums.of[c][v] = _mm256_add_epi32(load(packed + v * BYTES), mix->halves);
+    return sums;
+}
+
+/* t of both vectors, in 16 bits. */
+INLINE __m256i preshifted(__m256i a, __m256i b, const Mix *mix)
+{
+    return _mm256_packs_epi32(_mm256_srav_epi32(a, mix->shifts), _mm256_srav_epi32(b, mix->shifts));
+}
+
+/* Two heads: the residuals of a site in 32 bits. */
+INLINE __m256i mixed(const __m256i sums[2], const Mix *mix)
+{
+    const __m256i products = _mm256_madd_epi16(preshifted(sums[0], sums[1], mix), mix->multipliers);
+    return _mm256_srai_epi32(_mm256_add_epi32(products, _mm256_set1_epi32(1 << 14)), 15);
+}
+
+INLINE void store_joint(int16_t *dst, const Sums *sums, int columns, int heads, const Mix *mix)
+{
+    UNROLL (pair, (columns + 1) / 2) {
+        const int a = 2 * pair, b = a + 1 < columns ? a + 1 : a;
+        const __m256i *of_a = sums->of[a], *of_b = sums->of[b];
+        const __m256i residuals = heads == 1 ? _mm256_mulhrs_epi16(preshifted(of_a[0], of_b[0], mix), mix->multipliers)
+                                             : _mm256_packs_epi32(mixed(of_a, mix), mixed(of_b, mix));
+        const __m256i apart = _mm256_permute4x64_epi64(residuals, 0xd8); /* packing leaves luma of both sites in the lower half */
+        _mm_storeu_si128((__m128i *)(dst + a * VRCNN_JOINT_OUTPUTS), _mm256_castsi256_si128(apart));
+        _mm_storeu_si128((__m128i *)(dst + b * VRCNN_JOINT_OUTPUTS), _mm256_extracti128_si256(apart, 1));
+    }
 }
 
 #endif

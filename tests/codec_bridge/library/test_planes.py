@@ -20,7 +20,7 @@ NETWORKS = (
     random_network(RNG, (((3, 16),), ((3, 16),), ((3, 16),), ((3, 1),)), 37, added=(0, 1, 2, 0)),
 )
 MODELS = ModelSet(NETWORKS)
-PORTED = ("scalar",)
+PORTED = ("scalar", "avx2")
 KERNELS = [name for name, supported in kernels() if supported and name in PORTED]
 
 
