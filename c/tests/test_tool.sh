@@ -69,5 +69,23 @@ while [ $granted -lt 200 ]; do
 done
 [ $granted -ge 5 ] && [ $granted -lt 200 ] || fail "works with $granted allocations"
 [ "$(wc -c <"$folder/out")" -eq 64 ] || fail "no output with $granted allocations"
+
+# Never over an input, by whatever name; links are followed.
+filter() { "$tool" --size 8x8 --format 400 --qp 32 "$@" 2>"$folder/error"; }
+rm -f "$folder"/out*
+ln -s tiny "$folder/link"
+ln "$folder/tiny" "$folder/hard"
+for output in tiny ./tiny link hard; do
+    filter "$folder/tiny" "$folder/$output" && fail "$output: written over the input"
+    grep -q 'is an input' "$folder/error" || fail "$output: $(cat "$folder/error")"
+done
+[ "$(cksum <"$folder/tiny")" = "$(head -c 64 /dev/zero | cksum)" ] || fail "the input is another one"
+echo old >"$folder/out"
+ln -s out "$folder/out.link"
+filter "$folder/tiny" "$folder/out.link" || fail "a link: $(cat "$folder/error")"
+[ -L "$folder/out.link" ] && [ "$(wc -c <"$folder/out")" -eq 64 ] || fail "a link was not followed"
+ln -s nowhere "$folder/out.dangling"
+filter "$folder/tiny" "$folder/out.dangling" && fail "a link to nowhere was taken"
+
 [ $failures -eq 0 ] && echo "signals and $granted refused allocations: as they should be"
 exit $((failures > 0))

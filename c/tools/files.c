@@ -1,6 +1,6 @@
 /* Files, and what ends the program.
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700
 #define _FILE_OFFSET_BITS 64
 
 #include "files.h"
@@ -16,6 +16,7 @@
 
 /* Removed when the program ends before the output is complete, by a signal too: never freed, since a signal may come at any time. */
 static char *unfinished;
+static char *target; /* what it is renamed to: the output, links followed */
 
 static const int ending_signals[] = {SIGINT, SIGTERM, SIGHUP};
 enum { ENDING_SIGNALS = sizeof ending_signals / sizeof *ending_signals };
@@ -60,15 +61,37 @@ FILE *open_input(const char *path, unsigned long long *size)
     return file;
 }
 
-/* A file of a temporary name beside the output. */
-FILE *create_unfinished(const char *output)
+static int same(const char *path, const struct stat *status)
+{
+    struct stat other;
+    return path && !stat(path, &other) && other.st_dev == status->st_dev && other.st_ino == status->st_ino;
+}
+
+/* Where the output goes, links followed. */
+static char *checked_output(const char *output, const char *input, const char *model)
 {
     struct stat status;
-    if (!stat(output, &status) && !S_ISREG(status.st_mode))
+    if (stat(output, &status)) {
+        if (!lstat(output, &status))
+            fail("%s: is a symbolic link that leads to no file", output);
+        return strcpy(allocate(strlen(output) + 1), output);
+    }
+    if (!S_ISREG(status.st_mode))
         fail("%s: exists and is not a regular file", output);
-    const size_t size = strlen(output) + 32;
+    if (same(input, &status) || same(model, &status))
+        fail("%s: is an input; give the output another name", output);
+    char *path = realpath(output, NULL);
+    if (!path)
+        fail("%s: %s", output, strerror(errno));
+    return path;
+}
+
+FILE *create_unfinished(const char *output, const char *input, const char *model)
+{
+    target = checked_output(output, input, model);
+    const size_t size = strlen(target) + 32;
     char *path = allocate(size);
-    snprintf(path, size, "%s.%ld.tmp", output, (long)getpid());
+    snprintf(path, size, "%s.%ld.tmp", target, (long)getpid());
     sigset_t ending, before;
     sigemptyset(&ending);
     for (int i = 0; i < ENDING_SIGNALS; i++)
@@ -91,6 +114,6 @@ FILE *create_unfinished(const char *output)
 
 void finish(FILE *out, const char *output)
 {
-    if (fclose(out) || rename(unfinished, output))
+    if (fclose(out) || rename(unfinished, target))
         fail("%s: %s", output, strerror(errno));
 }

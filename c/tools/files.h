@@ -17,8 +17,9 @@ void *allocate(size_t size);
 /* An open regular file and its size. */
 FILE *open_input(const char *path, unsigned long long *size);
 
-/* A file of a temporary name beside the output; it is gone if the program ends before finish() gives it its name. */
-FILE *create_unfinished(const char *output);
+/* A file of a temporary name beside the output; it is gone if the program ends before finish() gives it its name. The output must not be an
+ * input; model: NULL for none. Where it is a link, the file that it leads to is replaced. */
+FILE *create_unfinished(const char *output, const char *input, const char *model);
 void finish(FILE *out, const char *output);
 
 #endif

@@ -272,7 +272,7 @@ int main(int argc, char **argv)
     f.context = open_context(model, o.kernel, o.threads);
     prepare(&f);
 
-    FILE *out = create_unfinished(o.output);
+    FILE *out = create_unfinished(o.output, o.input, o.model);
     for (unsigned long long i = 0; i < size / f.layout.size; i++) {
         read_picture(in, &f, i);
         if (o.layer >= 0)
