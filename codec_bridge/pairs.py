@@ -63,6 +63,9 @@ def make(
                 raise VrcnnError(f"{short} ends after {number} pictures, {long} goes on: they are not the same sequence")
             if left.bit_depth != 8 or right.bit_depth != 8:
                 raise VrcnnError(f"only 8-bit pictures can be packed; {original if left.bit_depth != 8 else recon} has more bits")
+            sizes = [f"{picture.width}x{picture.height}" for picture in (left, right)]
+            if sizes[0] != sizes[1]:
+                raise VrcnnError(f"picture {number} of {original} is {sizes[0]}, that of {recon} is {sizes[1]}; they must match")
             yield right.planes[0].astype(np.uint8), left.planes[0].astype(np.uint8)
 
     meta = {"qp": qp, "position": position, "original": original.name, "recon": recon.name, "frames": frames, "provenance": provenance()}

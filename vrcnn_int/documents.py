@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import one_line
+from vrcnn_int.files import one_line, open_to_read
 
 MOST_BYTES = 256 << 20
 """Of a JSON document: rows of thousands of sequences are a tenth of it."""
@@ -77,7 +77,7 @@ def checked(values: Any, kind: type[T], name: str, *, prefix: str = "") -> T:
 
 def _content(path: Path, most: int) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             data = file.read(most + 1)
     except FileNotFoundError:
         raise

@@ -8,9 +8,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from codec_bridge.bitstream.sideinfo import side_information
 from codec_bridge.codecs import insertion
 from codec_bridge.codecs.hm.places import HM
+from codec_bridge.evaluation import given
 from vrcnn_int.console import command_line, console
 
 
@@ -51,7 +51,7 @@ def source_tree(
 
 def hm_inspect(stream: Annotated[Path, typer.Argument(help="HEVC stream.")]) -> None:
     """List the side information of a stream's pictures, in decoding order."""
-    for number, side in enumerate(side_information(stream.read_bytes())):
+    for number, side in enumerate(given.inspected(stream)):
         if side is None:
             console.print(f"picture {number}: none", highlight=False)
             continue

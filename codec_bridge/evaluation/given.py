@@ -7,10 +7,12 @@ from codec_bridge import codecs
 from codec_bridge.bitstream import nal
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.pictures import read_units
+from codec_bridge.bitstream.sideinfo import Sideinfo, SideinfoError, side_information
 from codec_bridge.codecs.base import Network
 from codec_bridge.evaluation import check
 from codec_bridge.evaluation.settings import EvaluationError, Settings, open_filter
 from codec_bridge.video.coding import Coded
+from vrcnn_int.files import open_to_read
 from vrcnn_int.integer import ModelSet
 
 
@@ -51,8 +53,19 @@ def check_offline(path: Path, qp: int, settings: Settings, models: ModelSet) -> 
         return pictures, samples, filter_.kernel
 
 
-def _read(path: Path) -> bytes:
+def inspected(path: Path) -> list[Sideinfo | None]:
+    """The side information of a stream's pictures, in decoding order. Raises CodecError, with the file's name, for a damaged stream."""
     try:
-        return path.read_bytes()
+        return list(side_information(_read(path)))
+    except (CodecError, SideinfoError) as error:
+        raise CodecError(f"{path}: {error}") from None
+
+
+def _read(path: Path) -> bytes:
+    if str(path) == "-":
+        raise EvaluationError("- is no file: a stream is not read from standard input (but from /dev/stdin)")
+    try:
+        with open_to_read(path) as file:
+            return file.read()
     except OSError as error:
         raise EvaluationError(f"cannot read {path}: {error.strerror}") from None

@@ -104,16 +104,16 @@ def _curve(name: str, given: Sequence[Point], method: str, found: list[str]) -> 
     if len(points) < MIN_POINTS:
         raise BdRateError(f"BD-rate needs at least {MIN_POINTS} points (QPs) a curve; the {name} has {len(points)}")
     if not all(math.isfinite(value) for point in points for value in point):
-        raise BdRateError(f"the {name} has points that are not finite numbers: {points}")
+        raise BdRateError(f"the {name} has points that are not finite numbers: {_listed(points)}")
     rates, qualities = zip(*points, strict=True)
     if rates[0] <= 0:
         raise BdRateError(f"the {name} has a rate that is not positive: {rates[0]}")
     if len(set(rates)) < len(rates) or len(set(qualities)) < len(qualities):
-        raise BdRateError(f"the {name} has two points of equal rate or PSNR: {points}")
+        raise BdRateError(f"the {name} has two points of equal rate or PSNR: {_listed(points)}")
     if list(qualities) != sorted(qualities):
         text = f"the {name}'s PSNR falls while its rate rises"
         if method != "cubic":
-            raise BdRateError(f"{text}: {points}")
+            raise BdRateError(f"{text}: {_listed(points)}")
         found.append(text)
     return rates, qualities
 
@@ -158,6 +158,11 @@ def _refuse_disagreement(rate: float, reference: float, method: str) -> None:
     apart = abs(rate - reference)
     if not (apart <= APART or apart <= max(abs(rate), abs(reference)) / 2):
         raise DoubtfulError(f"the interpolations disagree wildly: {method} {rate:+.2f} %, pchip {reference:+.2f} %")
+
+
+def _listed(points: Sequence[Point]) -> str:
+    """Points as a message says them."""
+    return ", ".join(f"{rate:.6g} at {quality:.3f} dB" for rate, quality in points)
 
 
 def _overlap(a: Sequence[float], b: Sequence[float]) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from codec_bridge.video.files import Video
-from codec_bridge.video.open import PICTURE_FILES, VIDEO_FILES, open_video
+from codec_bridge.video.open import PICTURE_FILES, VIDEO_FILES, check_file, open_video
 from codec_bridge.video.picture import VideoError, samples_md5
 from vrcnn_int.errors import VrcnnError
 
@@ -108,7 +108,8 @@ def resolve(
         if not files:
             raise CatalogueError(f"folder {path} has no video or picture files")
         return [_from_file(file, size, pixel_format, rate) for file in files]
-    if path.is_file():
+    if path.is_file() or word == "-" or os.path.lexists(path):
+        check_file(path)
         return [_from_file(path, size, pixel_format, rate)]
     for known in SETS:
         for entry in _entries(known):

@@ -42,7 +42,7 @@ def open_video(
     truncated .yuv or .y4m it names the size that was expected.
     """
     path = Path(path)
-    _check_file(path)
+    check_file(path)
     suffix = path.suffix.lower()
     if suffix != ".yuv" and (size is not None or pixel_format is not None):
         raise VideoError(f"size and pixel format can be given for .yuv files only; {path} states its own")
@@ -55,6 +55,10 @@ def open_video(
             video = open_picture_file(path, as_stored)
         else:
             video = open_container(path, cropping, lenient)
+    except VideoError as error:
+        if str(path) in str(error):
+            raise
+        raise VideoError(f"{path}: {error}") from None
     except OSError as error:
         raise VideoError(f"cannot read {path}: {error.strerror or error}") from None
     if rate is not None:
@@ -64,7 +68,10 @@ def open_video(
     return video.limited(frames)
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Raise VideoError for what is no file, and say what it is."""
+    if str(path) == "-":
+        raise VideoError("- is no file: a video is read more than once, so not from standard input: save it to a file first")
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
