@@ -123,4 +123,4 @@ if [ -n "$kept" ]; then
     mv "$CACHE/new.$$" "$kept"
 fi
 echo "built $OUT/bin: x265 and x265-10bit (under the GPL, version 2 or later), dec265 (MIT, with libde265 under the LGPL, version 3 or later)"
-echo "next: $CODEC_BRIDGE check --codec x265-loop --configuration ra --codecs $OUT/bin"
+echo "next: $CODEC_BRIDGE check --codec x265-loop --configuration ra --codecs '$OUT/bin'"

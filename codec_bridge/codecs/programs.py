@@ -162,7 +162,7 @@ def _version(version: Callable[[Path], str], encoder: Path, _hash: str) -> str:
 def _linked(program: Path, _hash: str) -> list[Path]:
     """The codec's and our own libraries that a program is linked with."""
     listed = subprocess.run(["ldd", str(program)], capture_output=True, text=True).stdout
-    return [Path(path) for path in re.findall(r"=> (\S*lib(?:vrcnn|x265|de265)\S*)", listed)]
+    return [Path(path) for path in re.findall(r"=> (.*/lib(?:vrcnn|x265|de265)[^/]*) \(0x", listed)]
 
 
 def file_hash(path: Path) -> str:

@@ -7,6 +7,8 @@ import asyncio
 import importlib
 import importlib.util
 import logging
+import shlex
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -207,6 +209,8 @@ def slurm_cluster(plan: Plan) -> Any:
     from dask_jobqueue.slurm import SLURMCluster
 
     options = {name: value for name, value in plan.slurm.items() if name != "jobs"}
+    if shlex.quote(sys.executable) != sys.executable:  # it starts a line of a shell script
+        options.setdefault("python", shlex.quote(sys.executable))
     try:
         return SLURMCluster(**options)
     except (TypeError, ValueError) as error:

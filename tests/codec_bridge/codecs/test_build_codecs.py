@@ -16,9 +16,11 @@ for name in x265 dec265/dec265; do printf '#!/bin/sh\\n' > "$2/$name"; chmod +x 
 needs_gnu = pytest.mark.skipif(not shutil.which("sha256sum"), reason="needs GNU coreutils, as Debian has them")
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
+@pytest.fixture(params=["plain", "with blanks in it"])
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """Tools that pretend, and source trees of one file each."""
+    tmp_path /= request.param
+    tmp_path.mkdir()
     for name, text in {"cmake": CMAKE, "make": "", "c++": "echo 1", "cc": "echo 1", "nasm": "echo 1", "codec-bridge": ""}.items():
         path = tmp_path / "tools" / name
         path.parent.mkdir(exist_ok=True)

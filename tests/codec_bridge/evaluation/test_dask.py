@@ -153,6 +153,19 @@ def test_without_dask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cluster.evaluate(plan, Store(tmp_path)).rows[0].flag is None
 
 
+def test_an_interpreter_with_blanks_in_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts a line of the job's shell script."""
+    pytest.importorskip("dask_jobqueue", reason="Slurm needs dask-jobqueue: pip install 'vrcnn-int[cluster]'")
+    clip = tmp_path / "clip.y4m"
+    write_y4m(clip, moving(1), 25)
+    plan = replace(plan_of(clip), slurm={"jobs": 1, "cores": 1, "memory": "1GB", "interface": "lo"})
+    monkeypatch.setattr(sys, "executable", "/my programs/python")
+    with dask_cluster.slurm_cluster(plan) as jobs:
+        assert "\n'/my programs/python' -m " in jobs.job_script()
+    with dask_cluster.slurm_cluster(replace(plan, slurm={**plan.slurm, "python": "python3"})) as jobs:
+        assert "\npython3 -m " in jobs.job_script()
+
+
 def test_slurm_job_script(tmp_path: Path) -> None:
     pytest.importorskip("dask_jobqueue", reason="Slurm needs dask-jobqueue: pip install 'vrcnn-int[cluster]'")
     clip = tmp_path / "clip.y4m"

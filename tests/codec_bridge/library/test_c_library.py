@@ -1,7 +1,9 @@
 """The C library gives the oracle's bits; its tool and its installation work."""
 
 import hashlib
+import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -216,9 +218,9 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not shutil.which("make") or not shutil.which("cc"):
         pytest.skip("make and a C compiler are needed")
     folder = tmp_path_factory.mktemp("c")
-    command = ["make", "-s", "-C", str(ROOT / "c"), "install", f"BUILD={folder / 'build'}", f"PREFIX={folder / 'usr'}"]
+    command = ["make", "-s", "-C", str(ROOT / "c"), "install", f"BUILD={folder / 'build'}", f"PREFIX={folder / 'my usr'}"]
     subprocess.run(command, check=True, capture_output=True, text=True)
-    return folder / "usr"
+    return folder / "my usr"
 
 
 def test_installed_library_links(prefix: Path, tmp_path: Path) -> None:
@@ -231,10 +233,10 @@ def test_installed_library_links(prefix: Path, tmp_path: Path) -> None:
         'for (int i = 0; i < 32; i++) printf("%02x", id[i]); vrcnn_model_free(m); return 0; }\n'
     )
     # Moved after installing: the pkg-config file holds no absolute path.
-    moved = tmp_path / "elsewhere"
+    moved = tmp_path / "else where"
     shutil.copytree(prefix, moved, symlinks=True)
-    ask = ["pkg-config", "--cflags", "--libs", str(moved / "lib/pkgconfig/vrcnn.pc")]
-    flags = subprocess.run(ask, check=True, capture_output=True, text=True).stdout.split()
+    ask, where = ["pkg-config", "--cflags", "--libs", "vrcnn"], {**os.environ, "PKG_CONFIG_PATH": str(moved / "lib/pkgconfig")}
+    flags = shlex.split(subprocess.run(ask, env=where, check=True, capture_output=True, text=True).stdout)
     subprocess.run(["cc", program, "-o", tmp_path / "program", *flags], check=True)
     environment = {"LD_LIBRARY_PATH": str(moved / "lib")}
     result = subprocess.run([tmp_path / "program"], env=environment, check=True, capture_output=True, text=True)
