@@ -54,8 +54,8 @@ def read_model(data: bytes) -> list[Network]:
             need(branches == len(final) if final else 1 <= branches <= (1 if added else 4), "LIMIT")
             layer = list[Branch]()
             for j in range(branches):
-                layer.append(read_branch(take, channels[-1], 0 if number else -128, final[j : j + 1]))
-                need(not final or layer[j].k == layer[0].k, "LIMIT")
+                kernels = [layer[0].k] if final and j else [1, 3, 5]
+                layer.append(read_branch(take, channels[-1], 0 if number else -128, kernels, final[j : j + 1]))
             channels.append(sum(len(branch.bias) for branch in layer))
             need(channels[-1] <= 256 and (not added or channels[-1] == channels[-1 - added]), "LIMIT")
             networks[-1].layers.append(layer)
@@ -65,10 +65,10 @@ def read_model(data: bytes) -> list[Network]:
     return networks
 
 
-def read_branch(take: Any, inputs: int, a: int, final: list[int]) -> Branch:
-    """a: the least input (section 3); final: the output channels that it must have, if it is of the last layer."""
+def read_branch(take: Any, inputs: int, a: int, kernels: list[int], final: list[int]) -> Branch:
+    """a: the least input (section 3); kernels: sizes that it may have; final: the channels that it must have, in the last layer."""
     k, s1, m, outputs, zero = take("BBHHH")
-    need(k in (1, 3, 5) and zero == 0, "LIMIT")
+    need(k in kernels and zero == 0, "LIMIT")
     hidden = s1 <= 15 and 1 <= m <= 32767 and outputs in range(16, 257, 16)
     need(2 <= s1 <= 15 and 512 <= m <= 1023 and [outputs] == final if final else hidden, "LIMIT")
     taps = inputs * k * k

@@ -5,8 +5,9 @@ import numpy as np
 from codec_bridge.library._vrcnn import ffi, lib
 from codec_bridge.library.engines.c import CEngine
 from codec_bridge.library.errors import FilterError
-from codec_bridge.library.native import Model, Region
-from vrcnn_int.conformance import PARTS, FilterVector, RefusedVector, SideinfoVector, Suite, plane_bytes
+from codec_bridge.library.native import Model, Region, Weights
+from vrcnn_int.conformance import PARTS, FilterVector, JointVector, RefusedVector, SideinfoVector, Suite, plane_bytes
+from vrcnn_int.integer import Plane
 
 SIDEINFO_ERRORS = {
     lib.VRCNN_ERROR_SIDEINFO_FOREIGN: "FOREIGN",
@@ -41,6 +42,17 @@ class CLibrary:
         engine, whole = self._open(suite, vector.model), Region(0, 0, vector.width, vector.height)
         return engine.layer(suite.plane(vector), vector.bit_depth, vector.network, layer, whole).tobytes()
 
+    def joint_filtered(self, suite: Suite, vector: JointVector) -> bytes:
+        planes = suite.planes(vector)
+        weights = Weights(tuple(vector.luma_weights), tuple(vector.chroma_weights))
+        engine, read = self._open(suite, vector.model), _read(vector, planes)
+        filtered = engine.planes(read, (vector.bit_depths[0], vector.bit_depths[1]), vector.network, weights)
+        return b"".join(map(plane_bytes, (*filtered, *planes[len(filtered) :])))
+
+    def joint_hidden(self, suite: Suite, vector: JointVector, layer: int) -> bytes:
+        engine, read = self._open(suite, vector.model), _read(vector, suite.planes(vector))
+        return engine.planes_layer(read, (vector.bit_depths[0], vector.bit_depths[1]), vector.network, layer).tobytes()
+
     def refuses(self, suite: Suite, vector: RefusedVector) -> bool:
         try:
             self._open(suite, vector.model)
@@ -62,3 +74,8 @@ class CLibrary:
             count = -(-vector.width // info.unit_size) * -(-vector.height // info.unit_size)
             lines += [f"UnitSize {info.unit_size}", f"unit_choice {' '.join(map(str, units[:count]))}"]
         return "".join(f"{line}\n" for line in lines)
+
+
+def _read(vector: JointVector, planes: tuple[Plane, ...]) -> tuple[Plane, ...]:
+    """The planes that a joint network reads."""
+    return planes if vector.chroma_format == 420 else planes[:1]

@@ -32,7 +32,7 @@ from codec_bridge.library.conformance import CLibrary
 from codec_bridge.provenance import processor, provenance
 from tests.support.models import extreme_network, picture, random_network, shipped
 from vrcnn_int import integer
-from vrcnn_int.conformance import PARTS, Suite
+from vrcnn_int.conformance import LAYER_PARTS, PARTS, Suite
 from vrcnn_int.conformance.verify import Implementation, Oracle, PartResult, Program, verify
 from vrcnn_int.console import console, run
 from vrcnn_int.errors import VrcnnError
@@ -41,7 +41,7 @@ from vrcnn_int.files import write_text
 ROOT = Path(__file__).parents[2]
 SOURCES = (
     *("c/src/**/*", "c/include/**/*", "c/tools/*", "c/tests/print_sideinfo.c", "c/Makefile", "c/kernel_flags.txt"),
-    *("vrcnn_int/integer.py", "vrcnn_int/requant.py", "vrcnn_int/proofs.py", "vrcnn_int/models/*.vrcnn"),
+    *("vrcnn_int/integer/*.py", "vrcnn_int/requant.py", "vrcnn_int/proofs.py", "vrcnn_int/models/*.vrcnn"),
     *("vrcnn_int/conformance/*.py", "vrcnn_int/conformance/vectors/**/*", "codec_bridge/filter.py", "codec_bridge/library/**/*.py"),
     *("tests/tools/exactness.py", "tests/support/models.py", "tests/independent*.py"),
 )
@@ -158,7 +158,7 @@ def run_suite(implementation: Implementation, suite: Suite, largest: int, larges
         """The implementation, asked for some parts only."""
 
         def __init__(self, layers: bool) -> None:
-            self.parts = [part for part in implementation.parts if (part == "layers") == layers]
+            self.parts = [part for part in implementation.parts if (part in LAYER_PARTS) == layers]
 
         def __getattr__(self, name: str) -> object:
             return getattr(implementation, name)
@@ -256,10 +256,13 @@ def run_oracle(suite: Suite) -> Row:
 def run_independent(suite: Suite, size: Size) -> Row:
     python = f"{sys.executable} -m tests.independent_program"
     files = "{model} {network} {width} {height} {depth}"
+    planes = "{model} {network} {width} {height} {format} {depths}"
     program = Program(
         f"{python} filter {files} {{scale}} {{input}} {{output}}",
         f"{python} layer {files} {{layer}} {{input}} {{output}}",
         f"{python} sideinfo {{width}} {{height}} {{irap}} {{input}}",
+        f"{python} joint {planes} {{weights}} {{input}} {{output}}",
+        f"{python} joint-layer {planes} {{layer}} {{input}} {{output}}",
         timeout=PATIENCE,
     )
     return Row("independent", "Python", parts=run_suite(program, suite, size.largest_independent, size.largest_independent // 16))

@@ -1,5 +1,6 @@
 """The conformance suite is what it claims to be, every implementation passes it, and what is wrong with one is said by name."""
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,17 +17,23 @@ from codec_bridge.cli import conformance as bridge_conformance
 from codec_bridge.filter import kernels
 from codec_bridge.library.conformance import CLibrary
 from tests.codec_bridge.cli.test_command_lines import command, refused
+from tests.independent_program import packed
 from tests.vrcnn_int.test_independent import python_text
-from vrcnn_int.conformance import FILTER_PARTS, PARTS, FilterVector, SideinfoVector, Suite, SuiteError
+from vrcnn_int.conformance import FILTER_PARTS, PARTS, FilterVector, JointVector, SideinfoVector, Suite, SuiteError
 from vrcnn_int.conformance.make import make
 from vrcnn_int.conformance.verify import Oracle, PartResult, Program, verify
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.integer import ModelSet, accumulate, input_values, layer_outputs
+from vrcnn_int.integer import ModelSet, accumulate, input_values, joint_layer_outputs, layer_outputs, site_values
 from vrcnn_int.models import builtin_path
 from vrcnn_int.proofs import accumulator_range, prove
+from vrcnn_int.requant import rescale
 
 SUITE = Suite.load()
-SMALL = replace(SUITE, filter=[v for v in SUITE.filter if v.width == 9][:2], refused=SUITE.refused[:2], sideinfo=SUITE.sideinfo[-2:])
+JOINT = [v for v in SUITE.joint if v.model == "models/joint-heads.vrcnn" and v.width == 2]
+SMALL = replace(
+    SUITE, filter=[v for v in SUITE.filter if v.width == 9][:2], joint=JOINT, refused=SUITE.refused[:2], sideinfo=SUITE.sideinfo[-2:]
+)
+NOTHING = replace(SUITE, filter=[], joint=[], refused=[], sideinfo=[])
 INDEPENDENT = f"{sys.executable} -m tests.independent_program"
 PROGRAM = INDEPENDENT + " filter {model} {network} {width} {height} {depth} {scale} {input} {output}"
 
@@ -44,7 +52,7 @@ def test_made_again_it_is_the_same(tmp_path: Path) -> None:
 
 def test_it_is_small_and_has_what_it_should() -> None:
     assert sum(path.stat().st_size for path in SUITE.folder.rglob("*.*")) < 3_000_000
-    names = [vector.name for vector in (*SUITE.filter, *SUITE.refused, *SUITE.sideinfo)]
+    names = [vector.name for vector in (*SUITE.filter, *SUITE.joint, *SUITE.refused, *SUITE.sideinfo)]
     assert len(set(names)) == len(names) > 300
     assert SUITE.path("models/shipped.vrcnn").read_bytes() == builtin_path().read_bytes()
     for part in FILTER_PARTS:
@@ -53,6 +61,11 @@ def test_it_is_small_and_has_what_it_should() -> None:
         assert {vector.scale for vector in vectors} == set(range(1, 11))
     sizes = {(vector.width, vector.height) for vector in SUITE.filter}
     assert {(1, 1), (2, 1), (1, 2), (130, 70), (416, 240), (1300, 5), (5, 1300)} <= sizes
+    assert {tuple(vector.bit_depths) for vector in SUITE.joint} == set(itertools.product((8, 9, 10), (8, 9, 10)))
+    assert {vector.chroma_format for vector in SUITE.joint} == {400, 420, 422, 444}
+    weights = [(len(each), weight) for vector in SUITE.joint for each in (vector.luma_weights, vector.chroma_weights) for weight in each]
+    assert set(weights) == {(1, weight) for weight in range(1, 11)} | {(2, weight) for weight in range(-5, 11)}
+    assert {(1, 1), (2, 2), (7, 5), (130, 70), (1402, 2), (2, 1402)} <= {(vector.width, vector.height) for vector in SUITE.joint}
     errors = {vector.text for vector in SUITE.sideinfo if vector.text.startswith("error")}
     assert errors == {f"error {name}\n" for name in ("FOREIGN", "VERSION", "TRUNCATED", "SYNTAX")}
 
@@ -75,6 +88,32 @@ def test_it_reaches_the_proven_bounds() -> None:
                 assert (found.max((1, 2)) <= high).all()
                 reached |= {(number, int(found.min())), (number, int(found.max()) + ((1 << branch.shift) >> 1))}
     assert reached >= {(number, end) for number in range(3) for end in (-(1 << 31), (1 << 31) - 1)}
+
+
+def test_joint_vectors_reach_the_proven_bounds() -> None:
+    """The same for the kind joint; and additions of 127 to the largest value that there is before them."""
+    reached, sums = set(), set()
+    for vector in SUITE.joint:
+        network = ModelSet.load(SUITE.path(vector.model)).networks[vector.network]
+        prove(network)
+        if vector.model != "models/joint-extreme.vrcnn":
+            continue
+        given = SUITE.planes(vector), (vector.bit_depths[0], vector.bit_depths[1]), str(vector.chroma_format)
+        inputs = [site_values(*given), *joint_layer_outputs(network, *given)]
+        for number, layer in enumerate(network.layers):
+            for place, branch in enumerate(layer):
+                found = accumulate(inputs[number], branch)
+                low, high = accumulator_range(branch, -128 if number == 0 else 0, 127)
+                assert (found.min((1, 2)) >= low).all()
+                assert (found.max((1, 2)) <= high).all()
+                ends = int(found.min()), int(found.max()) + ((1 << branch.shift) >> 1)
+                reached |= {(number, place, end) for end in ends}
+                if network.added[number]:
+                    sums |= set((rescale(found, branch.shift, branch.multiplier) + inputs[number + 1 - network.added[number]]).flat)
+    places = ((0, 0), (2, 0), (3, 0), (3, 1))
+    assert reached >= {(*place, end) for place in places for end in (-(1 << 31), (1 << 31) - 1)}
+    assert max(sums) == 32766 + 127
+    assert min(sums) < -32000
 
 
 def assert_passes(results: dict[str, PartResult], *parts: str) -> None:
@@ -110,10 +149,14 @@ def test_a_program_passes() -> None:
     """The independent implementation, run as any third party's program is."""
     layers = INDEPENDENT + " layer {model} {network} {width} {height} {depth} {layer} {input} {output}"
     sideinfo = INDEPENDENT + " sideinfo {width} {height} {irap} {input}"
-    results = verify(SMALL, Program(PROGRAM, layers, sideinfo))
+    files = "{model} {network} {width} {height} {format} {depths}"
+    joint = f"{INDEPENDENT} joint {files} {{weights}} {{input}} {{output}}"
+    joint_layers = f"{INDEPENDENT} joint-layer {files} {{layer}} {{input}} {{output}}"
+    results = verify(SMALL, Program(PROGRAM, layers, sideinfo, joint, joint_layers))
     assert not results.pop("shipped").vectors + results.pop("general").vectors
-    assert_passes(results, "extreme", "layers", "refused", "sideinfo")
+    assert_passes(results, "extreme", "layers", "joint", "joint-layers", "refused", "sideinfo")
     assert results["extreme"].compared == 2 * 63
+    assert results["joint"].compared == len(JOINT) * 6
 
 
 @pytest.mark.parametrize(
@@ -169,10 +212,20 @@ def test_differing_samples_are_named() -> None:
                 values[4, 4:, 5:] ^= 1
             return values.tobytes()
 
+        def joint_filtered(self, suite: Suite, vector: JointVector) -> bytes:
+            data = bytearray(super().joint_filtered(suite, vector))
+            data[-1] ^= 1
+            return bytes(data)
+
+        def joint_hidden(self, suite: Suite, vector: JointVector, layer: int) -> bytes:
+            return bytes(value ^ (n == 3) for n, value in enumerate(super().joint_hidden(suite, vector, layer)))
+
         def refuses(self, *_: object) -> bool:
             return False
 
     results = verify(SMALL, Wrong())
+    assert results["joint"].problems[0].startswith(f"{JOINT[0].name}: Cr, sample (0, 0): ")
+    assert results["joint-layers"].problems[0].startswith(f"{JOINT[0].name}, layer 1: channel 3, site (0, 0): ")
     vector = SMALL.filter[0]
     assert results["extreme"].problems[0].startswith(f"{vector.name}: sample (4, 2): ")
     assert results["extreme"].problems[0].endswith("; 1 differ")
@@ -213,9 +266,9 @@ def test_damaged_suites_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SuiteError, match="is missing"):
         verify(replace(SUITE, folder=folder), Oracle())
     index = json.loads((folder / "suite.json").read_text())
-    for damaged in ({**index, "version": 2}, {**index, "filter": [{"name": "x"}]}, {"version": 1}, [], None):
+    for damaged in ({**index, "version": 3}, {**index, "filter": [{"name": "x"}]}, {"version": 2}, [], None):
         (folder / "suite.json").write_text("{" if damaged is None else json.dumps(damaged))
-        with pytest.raises(SuiteError, match=r"version 2|damaged"):
+        with pytest.raises(SuiteError, match=r"version 3|damaged"):
             Suite.load(folder)
 
 
@@ -237,6 +290,64 @@ def test_command_line(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert command("codec_bridge", "conformance", "--kernel", "scalar", "--threads", 2).returncode == 0
     assert bridge_conformance.check_conformance.__doc__
+
+
+class Independent:
+    """The independent implementation in this process, with one of its lines changed."""
+
+    parts = ("joint",)
+
+    def __init__(self, *change: str) -> None:
+        text = (Path(__file__).parents[1] / "independent.py").read_text()
+        if change:
+            assert text.count(change[0]) == 1
+            text = text.replace(*change)
+        self.own: dict[str, Any] = {"__name__": "independent"}
+        exec(compile(text, "independent.py", "exec"), self.own)
+
+    def joint_filtered(self, suite: Suite, vector: JointVector) -> bytes:
+        network = self.own["read_model"](suite.path(vector.model).read_bytes())[vector.network]
+        given = [plane.tolist() for plane in suite.planes(vector)], vector.bit_depths, vector.chroma_format
+        return packed(self.own["filter_planes"](network, *given, vector.luma_weights, vector.chroma_weights), vector.bit_depths)
+
+
+FAULTS = {
+    "an added row is one row off": ("a = outputs[-added][len(v)]", "a = [*outputs[-added][len(v)][1:], outputs[-added][len(v)][0]]"),
+    "a saturating addition is after the clamp": (
+        "min(max(((shifted(z, b.s1) * b.m + 16384) >> 15) + n, 0), 127)",
+        "min(min(max((shifted(z, b.s1) * b.m + 16384) >> 15, 0), 127) + n, 127)",
+    ),
+    "an addition wraps at 16 bits": (
+        "((shifted(z, b.s1) * b.m + 16384) >> 15) + n, 0)",
+        "(((shifted(z, b.s1) * b.m + 16384) >> 15) + n + 32768) % 65536 - 32768, 0)",
+    ),
+    "chroma has luma's shift": ("values, depths[1], c[1])", "values, depths[0], c[1])"),
+    "chroma has luma's weights": ("values, depths[1], c[1])", "values, depths[1], c[0])"),
+    "chroma is read with luma's bit depth": ("depths[plane > 0]", "depths[0]"),
+    "Cb and Cr are exchanged": ("for plane in (1, 2)]", "for plane in (2, 1)]"),
+    "the site is read column by column": ("for dy in (0, 1) for dx in (0, 1)]", "for dx in (0, 1) for dy in (0, 1)]"),
+    "the site is written column by column": ("r[step * (y % step) + x % step]", "r[step * (x % step) + y % step]"),
+    "heads alternate": ("t[h * n + i]", "t[h + i * len(c)]"),
+    "heads are rounded one by one": (
+        "(sum(t[h * n + i][y][x] * ((branch.m * weight) >> 3) for h, weight in enumerate(c)) + 16384) >> 15",
+        "sum((t[h * n + i][y][x] * ((branch.m * weight) >> 3) + 16384) >> 15 for h, weight in enumerate(c))",
+    ),
+    "negative weights are rounded to zero": ("((branch.m * weight) >> 3)", "int(branch.m * weight / 8)"),
+    "outside an odd picture luma is black": ("            return 0\n", "            return -128\n"),
+}
+
+
+QUICK = [v for v in SUITE.joint if 6 < v.samples <= 200 and v.model not in ("models/joint-deepest.vrcnn", "models/joint-widest.vrcnn")]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_planted_faults_of_joint_networks_are_found(fault: str) -> None:
+    wrong = Independent(*FAULTS[fault])
+    assert any(verify(replace(NOTHING, joint=[vector]), wrong)["joint"].differ for vector in QUICK)  # type: ignore[arg-type]
+
+
+def test_the_same_without_a_fault_passes() -> None:
+    assert_passes(verify(replace(NOTHING, joint=QUICK), Independent()), "joint")  # type: ignore[arg-type]
 
 
 def test_a_planted_rounding_constant_is_found(tmp_path: Path) -> None:

@@ -15,8 +15,7 @@ def make_suite(folder: Annotated[Path, typer.Argument(help="Folder to make.")]) 
     from vrcnn_int.conformance.make import make
 
     suite = make(folder)
-    vectors = len(suite.filter) + len(suite.refused) + len(suite.sideinfo)
-    console.print(f"wrote {folder}: {vectors} vectors", soft_wrap=True, highlight=False)
+    console.print(f"wrote {folder}: {suite.vectors} vectors", soft_wrap=True, highlight=False)
 
 
 def verify_implementation(
@@ -31,6 +30,16 @@ def verify_implementation(
     sideinfo_command: Annotated[
         str | None, typer.Option(help="One that prints what side information means: {width} {height} {irap} {input}.")
     ] = None,
+    joint_command: Annotated[
+        str | None,
+        typer.Option(
+            help="One that filters planes: {model} {network} {width} {height} {format} {depths} {weights} {input} {output}, such as"
+            " format 420, depths 8,10, weights 8/8."
+        ),
+    ] = None,
+    joint_layer_command: Annotated[
+        str | None, typer.Option(help="One that writes the values of a hidden layer of planes: with {layer} instead of {weights}.")
+    ] = None,
     largest: Annotated[int | None, typer.Option(help="Leave out pictures of more samples.", min=1)] = None,
     timeout: Annotated[float, typer.Option(help="Seconds for one run of a program.", min=0.01)] = 600,
 ) -> None:
@@ -39,9 +48,9 @@ def verify_implementation(
     What the files hold and what programs print: c/SPECIFICATION.md, section 9.
     """
     suite = Suite.load(folder)
-    commands = (command, layer_command, sideinfo_command)
-    implementation = Oracle() if commands == (None, None, None) else Program(*commands, timeout)
+    commands = (command, layer_command, sideinfo_command, joint_command, joint_layer_command)
+    implementation = Program(*commands, timeout=timeout) if any(each is not None for each in commands) else Oracle()
     with progress_bar() as progress:
-        task = progress.add_task("conformance", total=len(suite.filter) + len(suite.refused) + len(suite.sideinfo))
+        task = progress.add_task("conformance", total=suite.vectors)
         results = verify(suite, implementation, largest, lambda name: progress.advance(task))
     show_results("\n".join(filter(None, commands)) or "oracle", results)

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from vrcnn_int.errors import VrcnnError
 
 INDEX = "suite.json"
-VERSION = 1
+VERSION = 2
 FILTER_PARTS = ("shipped", "general", "extreme")
-PARTS = (*FILTER_PARTS, "layers", "refused", "sideinfo")
+LAYER_PARTS = ("layers", "joint-layers")
+PARTS = (*FILTER_PARTS, "layers", "joint", "joint-layers", "refused", "sideinfo")
 
 
 class SuiteError(VrcnnError):
@@ -49,6 +50,62 @@ class FilterVector:
 
 
 @dataclass(frozen=True)
+class JointVector:
+    """A picture of planes, a network of the kind joint, and the MD5 of the filtered planes and of every hidden layer's values.
+
+    width, height: of luma; chroma_format: 400, 420, 422 or 444; bit_depths: of luma and of chroma; luma_weights, chroma_weights: c_h of
+    each head.
+    """
+
+    name: str
+    model: str
+    network: int
+    picture: str
+    width: int
+    height: int
+    chroma_format: int
+    bit_depths: list[int]
+    luma_weights: list[int]
+    chroma_weights: list[int]
+    md5: str
+    layer_md5: list[str]
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Height and width of each plane."""
+        return plane_shapes(self.width, self.height, self.chroma_format)
+
+    @property
+    def samples(self) -> int:
+        """Of all planes."""
+        return sum(height * width for height, width in self.shapes)
+
+    @property
+    def sites(self) -> tuple[int, int]:
+        """Rows of sites, sites in a row."""
+        return (self.height + 1) // 2, (self.width + 1) // 2
+
+    @property
+    def dtypes(self) -> list[np.dtype[Any]]:
+        """Of each plane in a file."""
+        return [np.dtype("u1" if self.bit_depths[n > 0] == 8 else "<u2") for n in range(len(self.shapes))]
+
+    @property
+    def size(self) -> int:
+        """Bytes of a picture."""
+        return sum(height * width * dtype.itemsize for (height, width), dtype in zip(self.shapes, self.dtypes, strict=True))
+
+    def split(self, data: bytes) -> tuple[NDArray[Any], ...]:
+        """The planes in the bytes of a picture: uint8 or uint16."""
+        planes, at = [], 0
+        for (height, width), dtype in zip(self.shapes, self.dtypes, strict=True):
+            plane = np.frombuffer(data, dtype, height * width, at).reshape(height, width)
+            planes.append(plane.astype(dtype.newbyteorder("=")))
+            at += plane.nbytes
+        return tuple(planes)
+
+
+@dataclass(frozen=True)
 class RefusedVector:
     """A model file that must be refused; error: its name in the specification, section 4.1."""
 
@@ -69,12 +126,17 @@ class SideinfoVector:
     text: str
 
 
+KINDS = {"filter": FilterVector, "joint": JointVector, "refused": RefusedVector, "sideinfo": SideinfoVector}
+"""Of vectors, by the name of their list."""
+
+
 @dataclass(frozen=True)
 class Suite:
     """A suite in a folder."""
 
     folder: Path
     filter: list[FilterVector]
+    joint: list[JointVector]
     refused: list[RefusedVector]
     sideinfo: list[SideinfoVector]
 
@@ -86,8 +148,7 @@ class Suite:
             index = json.loads((folder / INDEX).read_text(encoding="ascii"))
             if index["version"] != VERSION:
                 raise SuiteError(f"{folder} is a suite of version {index['version']}, this program knows {VERSION}: update vrcnn-int")
-            kinds = {"filter": FilterVector, "refused": RefusedVector, "sideinfo": SideinfoVector}
-            vectors = {name: [_vector(kind, entry) for entry in index[name]] for name, kind in kinds.items()}
+            vectors = {name: [_vector(kind, entry) for entry in index[name]] for name, kind in KINDS.items()}
         except OSError as error:
             raise SuiteError(f"{folder} is no conformance suite ({error.strerror}); `vrcnn-int conformance make` writes one") from None
         except (ValueError, KeyError, TypeError) as error:
@@ -98,11 +159,13 @@ class Suite:
 
     def index(self) -> str:
         """The text of suite.json: a vector a line."""
-        lists = [
-            f'"{name}": [\n' + ",\n".join(json.dumps(asdict(vector)) for vector in vectors) + "\n]"
-            for name, vectors in (("filter", self.filter), ("refused", self.refused), ("sideinfo", self.sideinfo))
-        ]
+        lists = [f'"{name}": [\n' + ",\n".join(json.dumps(asdict(vector)) for vector in getattr(self, name)) + "\n]" for name in KINDS]
         return f'{{"version": {VERSION},\n' + ",\n".join(lists) + "}\n"
+
+    @property
+    def vectors(self) -> int:
+        """How many there are in all."""
+        return len(self.filter) + len(self.joint) + len(self.refused) + len(self.sideinfo)
 
     def path(self, name: str) -> Path:
         """A file of the suite. Raises SuiteError if it is missing."""
@@ -118,6 +181,20 @@ class Suite:
             raise SuiteError(f"{self.folder / vector.picture} has {len(data)} bytes, not those of its picture; make the suite again")
         dtype = "<u2" if vector.bytes_per_sample == 2 else "u1"
         return np.frombuffer(data, dtype).astype(dtype[-2:]).reshape(vector.height, vector.width)
+
+    def planes(self, vector: JointVector) -> tuple[NDArray[Any], ...]:
+        """The planes of a vector, uint8 or uint16 [height, width]. Raises SuiteError."""
+        data = self.path(vector.picture).read_bytes()
+        if len(data) != vector.size:
+            raise SuiteError(f"{self.folder / vector.picture} has {len(data)} bytes, not those of its picture; make the suite again")
+        return vector.split(data)
+
+
+def plane_shapes(width: int, height: int, chroma_format: int) -> list[tuple[int, int]]:
+    """Height and width of each plane of a picture of so many luma samples; chroma_format: 400, 420, 422 or 444."""
+    across, down = {400: (1, 1), 420: (2, 2), 422: (2, 1), 444: (1, 1)}[chroma_format]
+    chroma = (-(-height // down), -(-width // across))
+    return [(height, width)] + [chroma] * 2 * (chroma_format != 400)
 
 
 def plane_bytes(plane: NDArray[Any]) -> bytes:

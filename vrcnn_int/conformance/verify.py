@@ -11,21 +11,34 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import md5
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from rich import box
 from rich.table import Table
 
-from vrcnn_int.conformance import FILTER_PARTS, PARTS, FilterVector, RefusedVector, SideinfoVector, Suite, SuiteError, plane_bytes
+from vrcnn_int.conformance import (
+    FILTER_PARTS,
+    PARTS,
+    FilterVector,
+    JointVector,
+    RefusedVector,
+    SideinfoVector,
+    Suite,
+    SuiteError,
+    plane_bytes,
+)
 from vrcnn_int.console import console, show_table
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.integer import IntegerNetwork, ModelError, ModelSet, filter_plane, layer_outputs
+from vrcnn_int.integer import IntegerNetwork, ModelError, ModelSet, filter_plane, filter_planes, joint_layer_outputs, layer_outputs
 from vrcnn_int.proofs import ProofError, prove
 
 PLACES = {
     "command": ("model", "network", "width", "height", "depth", "scale", "input", "output"),
     "layer_command": ("model", "network", "width", "height", "depth", "layer", "input", "output"),
+    "joint_command": ("model", "network", "width", "height", "format", "depths", "weights", "input", "output"),
+    "joint_layer_command": ("model", "network", "width", "height", "format", "depths", "layer", "input", "output"),
     "sideinfo_command": ("width", "height", "irap", "input"),
 }
 """What may stand in braces in a command."""
@@ -50,6 +63,12 @@ class Implementation(Protocol):
     def hidden(self, suite: Suite, vector: FilterVector, layer: int) -> bytes:
         """The values of a hidden layer (from 0), a byte each, in the order channel, row, column."""
 
+    def joint_filtered(self, suite: Suite, vector: JointVector) -> bytes:
+        """The filtered planes, one after the other, each as plane_bytes() has it."""
+
+    def joint_hidden(self, suite: Suite, vector: JointVector, layer: int) -> bytes:
+        """The values of a hidden layer (from 0), a byte each, in the order channel, row, column of sites."""
+
     def refuses(self, suite: Suite, vector: RefusedVector) -> bool:
         """Whether it refuses the model."""
 
@@ -65,16 +84,26 @@ class Oracle:
     def __init__(self) -> None:
         self._name, self._hidden = "", list[bytes]()
 
-    def network(self, suite: Suite, vector: FilterVector) -> IntegerNetwork:
+    def network(self, suite: Suite, vector: FilterVector | JointVector) -> IntegerNetwork:
         return ModelSet.load(suite.path(vector.model)).networks[vector.network]
 
     def filtered(self, suite: Suite, vector: FilterVector) -> bytes:
         return plane_bytes(filter_plane(self.network(suite, vector), suite.plane(vector), vector.bit_depth, vector.scale))
 
     def hidden(self, suite: Suite, vector: FilterVector, layer: int) -> bytes:
-        if self._name != vector.name:  # the layers of a vector are asked for one after the other
-            layers = layer_outputs(self.network(suite, vector), suite.plane(vector), vector.bit_depth)
-            self._name, self._hidden = vector.name, [values.astype(np.uint8).tobytes() for values in layers]
+        return self._layer(vector, layer, lambda: layer_outputs(self.network(suite, vector), suite.plane(vector), vector.bit_depth))
+
+    def joint_filtered(self, suite: Suite, vector: JointVector) -> bytes:
+        weights = vector.luma_weights, vector.chroma_weights
+        return b"".join(map(plane_bytes, filter_planes(self.network(suite, vector), *_picture(suite, vector), *weights)))
+
+    def joint_hidden(self, suite: Suite, vector: JointVector, layer: int) -> bytes:
+        return self._layer(vector, layer, lambda: joint_layer_outputs(self.network(suite, vector), *_picture(suite, vector)))
+
+    def _layer(self, vector: FilterVector | JointVector, layer: int, compute: Callable[[], list[NDArray[np.int64]]]) -> bytes:
+        """The layers of a vector are asked for one after the other."""
+        if self._name != vector.name:
+            self._name, self._hidden = vector.name, [values.astype(np.uint8).tobytes() for values in compute()]
         return self._hidden[layer]
 
     def refuses(self, suite: Suite, vector: RefusedVector) -> bool:
@@ -89,24 +118,48 @@ class Oracle:
         raise NotImplementedError
 
 
+def _picture(suite: Suite, vector: JointVector) -> tuple[tuple[NDArray[Any], ...], tuple[int, int], str]:
+    """Planes, bit depths and chroma format, as the oracle takes them."""
+    return suite.planes(vector), (vector.bit_depths[0], vector.bit_depths[1]), str(vector.chroma_format)
+
+
 class Program:
     """Any program, run once for each result. Commands are words as in a shell, with PLACES in braces; no shell runs them."""
 
-    def __init__(self, command: str | None, layer_command: str | None = None, sideinfo_command: str | None = None, timeout: float = 600):
+    def __init__(
+        self,
+        command: str | None,
+        layer_command: str | None = None,
+        sideinfo_command: str | None = None,
+        joint_command: str | None = None,
+        joint_layer_command: str | None = None,
+        *,
+        timeout: float = 600,
+    ) -> None:
         """timeout: seconds for one run. Raises VrcnnError for a command that cannot be understood."""
         self.command = _words("command", command)
         self.layer_command = _words("layer_command", layer_command)
         self.sideinfo_command = _words("sideinfo_command", sideinfo_command)
+        self.joint_command = _words("joint_command", joint_command)
+        self.joint_layer_command = _words("joint_layer_command", joint_layer_command)
         self.timeout = timeout
         needed = {**dict.fromkeys((*FILTER_PARTS, "refused"), command), "layers": layer_command, "sideinfo": sideinfo_command}
-        self.parts = [part for part, given in needed.items() if given]
+        needed |= {"joint": joint_command, "joint-layers": joint_layer_command}
+        self.parts = [part for part in PARTS if needed[part]]
 
     def filtered(self, suite: Suite, vector: FilterVector) -> bytes:
         return self._plane(self.command, suite, vector, vector.samples * vector.bytes_per_sample, scale=vector.scale)
 
     def hidden(self, suite: Suite, vector: FilterVector, layer: int) -> bytes:
-        channels = sum(len(branch.bias) for branch in Oracle().network(suite, vector).layers[layer])
-        return self._plane(self.layer_command, suite, vector, vector.samples * channels, layer=layer)
+        return self._plane(self.layer_command, suite, vector, vector.samples * _channels(suite, vector, layer), layer=layer)
+
+    def joint_filtered(self, suite: Suite, vector: JointVector) -> bytes:
+        weights = "/".join(",".join(map(str, each)) for each in (vector.luma_weights, vector.chroma_weights))
+        return self._planes(self.joint_command, suite, vector, vector.size, weights=weights)
+
+    def joint_hidden(self, suite: Suite, vector: JointVector, layer: int) -> bytes:
+        rows, across = vector.sites
+        return self._planes(self.joint_layer_command, suite, vector, rows * across * _channels(suite, vector, layer), layer=layer)
 
     def refuses(self, suite: Suite, vector: RefusedVector) -> bool:
         with tempfile.TemporaryDirectory() as folder:
@@ -124,11 +177,18 @@ class Program:
             return done.stdout.decode("ascii", "replace")
 
     def _plane(self, words: list[str], suite: Suite, vector: FilterVector, size: int, **more: object) -> bytes:
+        return self._output(words, suite, vector, size, depth=vector.bit_depth, **more)
+
+    def _planes(self, words: list[str], suite: Suite, vector: JointVector, size: int, **more: object) -> bytes:
+        depths = ",".join(map(str, vector.bit_depths))
+        return self._output(words, suite, vector, size, format=vector.chroma_format, depths=depths, **more)
+
+    def _output(self, words: list[str], suite: Suite, vector: FilterVector | JointVector, size: int, **more: object) -> bytes:
+        """What the command writes, which must have so many bytes."""
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder) / "output.raw"
             files = {"model": suite.path(vector.model), "input": suite.path(vector.picture), "output": output}
-            sizes = {"width": vector.width, "height": vector.height, "depth": vector.bit_depth}
-            self._succeed(words, network=vector.network, **files, **sizes, **more)
+            self._succeed(words, network=vector.network, width=vector.width, height=vector.height, **files, **more)
             if not output.is_file():
                 raise Failure("no output was written")
             data = output.read_bytes()
@@ -163,6 +223,11 @@ class Program:
         if process.returncode < 0:
             raise Failure(f"ended by signal {-process.returncode}: {signal.strsignal(-process.returncode)}")
         return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def _channels(suite: Suite, vector: FilterVector | JointVector, layer: int) -> int:
+    """Of a hidden layer."""
+    return sum(len(branch.bias) for branch in Oracle().network(suite, vector).layers[layer])
 
 
 def _words(name: str, command: str | None) -> list[str]:
@@ -211,6 +276,13 @@ def verify(
                 _compare(results[vector.part], suite, vector, None, implementation)
             for layer in range(len(vector.layer_md5) if "layers" in results else 0):
                 _compare(results["layers"], suite, vector, layer, implementation)
+    for joint in suite.joint if "joint" in results or "joint-layers" in results else []:
+        if largest is None or joint.samples <= largest:
+            show(joint.name)
+            if "joint" in results:
+                _compare(results["joint"], suite, joint, None, implementation)
+            for layer in range(len(joint.layer_md5) if "joint-layers" in results else 0):
+                _compare(results["joint-layers"], suite, joint, layer, implementation)
     for refused in suite.refused if "refused" in results else []:
         show(refused.name)
         with _counting(results["refused"], refused.name) as wrong:
@@ -263,10 +335,14 @@ def _counting(result: PartResult, name: str) -> Iterator[Callable[[str], None]]:
         result.problems.append(f"{name}: {failure}")
 
 
-def _compare(result: PartResult, suite: Suite, vector: FilterVector, layer: int | None, implementation: Implementation) -> None:
+def _compare(
+    result: PartResult, suite: Suite, vector: FilterVector | JointVector, layer: int | None, implementation: Implementation
+) -> None:
     """A filtered picture, or the values of one layer."""
 
     def ask(whom: Implementation) -> bytes:
+        if isinstance(vector, JointVector):
+            return whom.joint_filtered(suite, vector) if layer is None else whom.joint_hidden(suite, vector, layer)
         return whom.filtered(suite, vector) if layer is None else whom.hidden(suite, vector, layer)
 
     name = vector.name if layer is None else f"{vector.name}, layer {layer + 1}"
@@ -284,10 +360,25 @@ def _compare(result: PartResult, suite: Suite, vector: FilterVector, layer: int 
     right = ask(Oracle())
     if md5(right).hexdigest() != expected:
         raise SuiteError(f"{name}: the oracle gives other values than the suite: the suite is damaged, or this installation is")
-    shape, dtype = (-1, vector.height, vector.width), "<u2" if layer is None and vector.bytes_per_sample == 2 else "u1"
-    planes = [np.frombuffer(values, dtype).reshape(shape) for values in (right, data)]
-    unequal = np.argwhere(planes[0] != planes[1])
-    channel, y, x = first = tuple(int(n) for n in unequal[0])
-    where = f"sample ({x}, {y})" if layer is None else f"channel {channel}, sample ({x}, {y})"
-    result.differ += len(unequal)
-    result.problems.append(f"{name}: {where}: {planes[0][first]} expected, {planes[1][first]} found; {len(unequal)} differ")
+    differ = 0
+    for where, one, other in zip(*_parts(vector, layer, right), _parts(vector, layer, data)[1], strict=True):
+        unequal = np.argwhere(one != other)
+        if len(unequal) and not differ:
+            y, x = (int(n) for n in unequal[0])
+            first = f"{where} ({x}, {y}): {one[y, x]} expected, {other[y, x]} found"
+        differ += len(unequal)
+    result.differ += differ
+    result.problems.append(f"{name}: {first}; {differ} differ")
+
+
+def _parts(vector: FilterVector | JointVector, layer: int | None, data: bytes) -> tuple[list[str], list[NDArray[Any]]]:
+    """What the planes of a picture, or the channels of a layer, are called, and their values [row, column]."""
+    joint = isinstance(vector, JointVector)
+    if layer is None:
+        if isinstance(vector, JointVector):
+            return ["sample", "Cb, sample", "Cr, sample"][: len(vector.shapes)], list(vector.split(data))
+        dtype = "u1" if vector.bytes_per_sample == 1 else "<u2"
+        return ["sample"], [np.frombuffer(data, dtype).reshape(vector.height, vector.width)]
+    shape = vector.sites if isinstance(vector, JointVector) else (vector.height, vector.width)
+    channels = np.frombuffer(data, np.uint8).reshape(-1, *shape)
+    return [f"channel {channel}, {'site' if joint else 'sample'}" for channel in range(len(channels))], list(channels)
