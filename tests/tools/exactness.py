@@ -173,12 +173,16 @@ def run_target(target: Target, suite: Suite, size: Size, folder: Path) -> Row:
     if packages:
         return Row(target.name, skipped=f"install {' '.join(packages)}")
     vrcnn_filter, print_sideinfo = (" ".join([*target.emulator, str(program)]) for program in build(target, folder))
-    words = f"{vrcnn_filter} --kernel {target.kernel} --model {{model}} --index {{network}} --size {{width}}x{{height}} --format 400"
-    files = "--bit-depth {depth} {input} {output}"
+    words = (
+        f"{vrcnn_filter} --kernel {target.kernel} --model {{model}} --index {{network}} --size {{width}}x{{height}} --bit-depth {{depth}}"
+    )
+    joint = f"{words} --chroma-depth {{chroma_depth}} --format {{format}}"
     program = Program(
-        f"{words} --scale {{scale}} {files}",
-        f"{words} --layer {{layer}} {files}",
+        f"{words} --format 400 --scale {{scale}} {{input}} {{output}}",
+        f"{words} --format 400 --layer {{layer}} {{input}} {{output}}",
         f"{print_sideinfo} {{width}} {{height}} {{irap}} {{input}}",
+        f"{joint} --weights {{weights}} {{input}} {{output}}",
+        f"{joint} --layer {{layer}} {{input}} {{output}}",
         timeout=PATIENCE,
     )
     listed = subprocess.run([*vrcnn_filter.split(), "--kernels"], capture_output=True, text=True)

@@ -22,7 +22,7 @@ from vrcnn_int.conformance import Suite
 from vrcnn_int.conformance.verify import PartResult
 from vrcnn_int.errors import VrcnnError
 
-SMALL = replace(CI, simd=1000, scalar=1000, largest=63, largest_layers=1)
+SMALL = replace(CI, simd=1000, scalar=1000, largest=63, largest_layers=3)
 
 
 def test_every_row_that_the_matrix_must_have(tmp_path: Path) -> None:

@@ -218,6 +218,7 @@ def test_damaged_models_of_format_2(seed: int) -> None:
         data = bytes(body) + hashlib.sha256(body).digest()
         word = outcome(independent.read_model, data, independent.Refused)
         found.add(word)
+        assert in_c(data) == word
         assert in_oracle(data) == ("accepted" if word == "accepted" else "refused")
     assert found >= {"accepted", "VERSION", "SIZE", "LIMIT"}
 

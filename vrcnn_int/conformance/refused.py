@@ -144,7 +144,7 @@ def _joint(good: bytes) -> Iterator[tuple[str, bytes, str]]:
         ("last-branch_count", "<B", 524, (1, 3)),
         ("last-kernel_size", "<B", 526, (4,)),
         ("last-output_channels", "<H", 530, (4, 6, 16)),
-        ("last-second-kernel_size", "<B", 694, (3,)),
+        ("last-second-kernel_size", "<B", 694, (2,)),
         ("last-second-s1", "<B", 695, (1, 16)),
         ("last-second-m", "<H", 696, (511, 1024)),
         ("last-second-output_channels", "<H", 698, (2, 8)),
@@ -152,6 +152,8 @@ def _joint(good: bytes) -> Iterator[tuple[str, bytes, str]]:
         ("last-second-weight", "<b", 702 + 16, (-128,)),
     )
     yield from _fields(good, fields)
+    other = good[:694] + b"\3" + good[695 : 702 + 16] + bytes(4 * 16 * 9)  # second branch: biases, and weights of 3x3
+    yield "last-second-kernel_size-3", _sealed(other), "LIMIT"
     # Beyond the bound by one: six inputs of -128 .. 127, then 16 of 0 .. 127; the rounding terms are 2.
     yield "accumulator-high", _patched(good, "<i", 34, INT32 - 1 - 2 - 6 * 127 * 127 + 1), "OVERFLOW"
     yield "accumulator-low", _patched(good, "<i", 34, -INT32 + 6 * 127 * 128 - 1), "OVERFLOW"

@@ -34,11 +34,12 @@ from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import IntegerNetwork, ModelError, ModelSet, filter_plane, filter_planes, joint_layer_outputs, layer_outputs
 from vrcnn_int.proofs import ProofError, prove
 
+JOINT_PLACES = ("model", "network", "width", "height", "format", "depths", "depth", "chroma_depth")
 PLACES = {
     "command": ("model", "network", "width", "height", "depth", "scale", "input", "output"),
     "layer_command": ("model", "network", "width", "height", "depth", "layer", "input", "output"),
-    "joint_command": ("model", "network", "width", "height", "format", "depths", "weights", "input", "output"),
-    "joint_layer_command": ("model", "network", "width", "height", "format", "depths", "layer", "input", "output"),
+    "joint_command": (*JOINT_PLACES, "weights", "input", "output"),
+    "joint_layer_command": (*JOINT_PLACES, "layer", "input", "output"),
     "sideinfo_command": ("width", "height", "irap", "input"),
 }
 """What may stand in braces in a command."""
@@ -180,8 +181,9 @@ class Program:
         return self._output(words, suite, vector, size, depth=vector.bit_depth, **more)
 
     def _planes(self, words: list[str], suite: Suite, vector: JointVector, size: int, **more: object) -> bytes:
-        depths = ",".join(map(str, vector.bit_depths))
-        return self._output(words, suite, vector, size, format=vector.chroma_format, depths=depths, **more)
+        luma, chroma = vector.bit_depths
+        depths = {"depths": f"{luma},{chroma}", "depth": luma, "chroma_depth": chroma}
+        return self._output(words, suite, vector, size, format=vector.chroma_format, **depths, **more)
 
     def _output(self, words: list[str], suite: Suite, vector: FilterVector | JointVector, size: int, **more: object) -> bytes:
         """What the command writes, which must have so many bytes."""
