@@ -70,6 +70,7 @@ typedef struct VrcnnMix {
 typedef struct VrcnnKernelTable {
     VrcnnKernel kernel;
     int channel_multiple; /* a sample's pitch is its channels rounded up to this many bytes: 16, 32 or 64 */
+    int least_pitch;      /* or this many, if they fit: 0 or 32 */
     int block_columns;    /* how many columns a call is best given; the engine walks all layers block by block. 0: whole strips */
 
     /* Called by each thread before its first and after its last kernel of a picture; may be NULL. */
@@ -96,6 +97,13 @@ typedef struct VrcnnKernelTable {
     void (*conv_joint)(int16_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, const VrcnnMix *mix,
                        void *scratch);
 } VrcnnKernelTable;
+
+/* Bytes from one sample of so many channels to the next. */
+static inline int vrcnn_pitch(const VrcnnKernelTable *table, int channels)
+{
+    return channels <= table->least_pitch ? table->least_pitch
+                                          : (channels + table->channel_multiple - 1) / table->channel_multiple * table->channel_multiple;
+}
 
 /* Each fills the whole table. The file of each is compiled with flags of its own (kernel_flags.txt); only kernels.c decides whether
  * the machine can run it. */

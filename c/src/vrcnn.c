@@ -115,10 +115,8 @@ static void open_layer(VrcnnConvLayer *to, const VrcnnKernelTable *table, const 
     to->branches = from->branches;
     to->added = from->added;
     to->heads = heads;
-    to->src_pitch = from->inputs == 1                    ? 1
-                    : from->inputs == VRCNN_JOINT_INPUTS ? VRCNN_JOINT_PITCH
-                                                         : up_to_multiple(from->inputs, table->channel_multiple);
-    to->dst_pitch = is_last ? 0 : up_to_multiple(from->outputs, table->channel_multiple);
+    to->src_pitch = from->inputs == 1 ? 1 : from->inputs == VRCNN_JOINT_INPUTS ? VRCNN_JOINT_PITCH : vrcnn_pitch(table, from->inputs);
+    to->dst_pitch = is_last ? 0 : vrcnn_pitch(table, from->outputs);
     for (int b = 0; b < from->branches; b++) {
         const VrcnnBranch *branch = from->branch + b;
         const VrcnnConv conv = {branch->kernel_size, branch->outputs, branch->shift, branch->multiplier};

@@ -729,8 +729,8 @@ static void check_case(Kernel *kernel, const Case *c, const int *widths, int cou
     layer.branches = c->layer.branches;
     layer.heads = c->heads;
     layer.added = c->layer.added;
-    layer.src_pitch = layer.inputs == 1 ? 1 : c->is_first ? VRCNN_JOINT_PITCH : round_up(layer.inputs, table->channel_multiple);
-    layer.dst_pitch = c->is_last ? 0 : round_up(layer.outputs, table->channel_multiple);
+    layer.src_pitch = layer.inputs == 1 ? 1 : c->is_first ? VRCNN_JOINT_PITCH : vrcnn_pitch(table, layer.inputs);
+    layer.dst_pitch = c->is_last ? 0 : vrcnn_pitch(table, layer.outputs);
     for (int i = 0; i < layer.branches; i++) {
         const VrcnnBranch *b = c->layer.branch + i;
         int32_t *values = take((size_t)b->outputs * sizeof *values);
@@ -1141,6 +1141,16 @@ static VrcnnContext *open_context(const VrcnnModel *model, int kernel, int threa
     return context;
 }
 
+/* How many layers before layer l one lies that it can add; 0: there is none. */
+static int any_addend(const VrcnnNetwork *n, int l)
+{
+    int found = 0;
+    for (int before = 1, count = 0; before <= VRCNN_MOST_ADDED && before <= l; before++)
+        if (n->layer[l - before].outputs == n->layer[l].outputs && between(0, count++) == 0)
+            found = before;
+    return found;
+}
+
 static VrcnnNetwork random_network(int layers, int most_channels)
 {
     VrcnnNetwork n = {0};
@@ -1148,6 +1158,8 @@ static VrcnnNetwork random_network(int layers, int most_channels)
     n.layers = layers;
     for (int l = 0; l < layers; l++) {
         n.layer[l] = random_layer(inputs, most_channels, l == layers - 1);
+        if (n.layer[l].added)
+            n.layer[l].added = any_addend(&n, l);
         inputs = n.layer[l].outputs;
     }
     return n;

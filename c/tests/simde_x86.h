@@ -77,8 +77,6 @@
 #define _mm512_setzero_si512 simde_mm512_setzero_si512
 #undef _mm512_shuffle_i32x4
 #define _mm512_shuffle_i32x4 simde_mm512_shuffle_i32x4
-#undef _mm512_srai_epi32
-#define _mm512_srai_epi32 simde_mm512_srai_epi32
 #undef _mm512_store_si512
 #define _mm512_store_si512 simde_mm512_store_si512
 #undef _mm512_storeu_si512
@@ -89,6 +87,10 @@
 #define _mm512_unpackhi_epi64 simde_mm512_unpackhi_epi64
 #undef _mm512_unpacklo_epi32
 #define _mm512_unpacklo_epi32 simde_mm512_unpacklo_epi32
+#undef _mm512_inserti64x4
+#define _mm512_inserti64x4 simde_mm512_inserti64x4
+#undef _mm512_castsi256_si512
+#define _mm512_castsi256_si512 simde_mm512_castsi256_si512
 #undef _mm512_unpacklo_epi64
 #define _mm512_unpacklo_epi64 simde_mm512_unpacklo_epi64
 
@@ -102,6 +104,8 @@ static inline simde__m512i _mm512_srav_epi32_emulated(simde__m512i values, simde
     memcpy(&values, v, sizeof v);
     return values;
 }
+#undef _mm512_srai_epi32
+#define _mm512_srai_epi32(values, count) _mm512_srav_epi32_emulated(values, simde_mm512_set1_epi32(count))
 #undef _mm512_srav_epi32
 #define _mm512_srav_epi32 _mm512_srav_epi32_emulated
 

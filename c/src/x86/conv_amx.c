@@ -7,7 +7,8 @@
  * weights[input / 4][output][input % 4].
  *
  * What it costs (measured; VM on a Xeon): a product takes 16 cycles, whatever it multiplies, so the number of products is the limit that
- * all this is measured against; for 16 columns x 4 rows of VRCNN's layers 16 + 172 + 44 + 6 of them. A tile load takes 8 cycles of the load
+ * all this is measured against; for 16 columns x 4 rows of VRCNN's layers 16 + 172 + 44 + 6 of them; of a joint network's layers of 32
+ * channels, 3 x 3, 16 + 48 each + 24. A tile load takes 8 cycles of the load
  * ports (45 if its rows straddle cache lines) and a tile store 16 cycles, in which little else is issued. A store waits for the product
  * before it and holds up the products behind it, unless some four products lie between them. Hence the pattern throughout: sums leave
  * their tile just before it is wanted for other sums; they are requantized by vector instructions between the next block's products.
@@ -49,6 +50,12 @@ ALWAYS_INLINE void settle_memory(void)
 static int chunks_of(const VrcnnConvLayer *layer)
 {
     return up_to_multiple(layer->inputs, LINE) / LINE;
+}
+
+/* Samples that share a cache line: two, with up to 32 channels, else one, which has one line or more. */
+static int samples_in_line(int pitch)
+{
+    return pitch < LINE ? 2 : 1;
 }
 
 /* All tiles at their full size. Smaller ones for layers of fewer inputs gain nothing. */
@@ -124,16 +131,15 @@ ALWAYS_INLINE __m512i shift_and_saturate(const int32_t *a, const int32_t *b, __m
 }
 
 /* 64 sums, one row of each of four tiles, become 64 bytes. The rounding term is part of the bias. Packs work in lanes of 128 bits: lane l
- * of the result holds the sums 4l .. 4l + 3 of the first tile, then those of the second, third and fourth. */
+ * of the result holds the sums 4l .. 4l + 3 of the first tile, then those of the second, third and fourth. Negative ones are left. */
 ALWAYS_INLINE __m512i requantize(const int32_t *a, const int32_t *b, const int32_t *c, const int32_t *d, const Requant *q, int shifted)
 {
     const __m512i ab = shift_and_saturate(a, b, q->shift[0], q->shift[1], shifted);
     const __m512i cd = shift_and_saturate(c, d, q->shift[2], q->shift[3], shifted);
-    const __m512i v = _mm512_packs_epi16(_mm512_mulhrs_epi16(ab, q->multiplier[0]), _mm512_mulhrs_epi16(cd, q->multiplier[1]));
-    return _mm512_max_epi8(v, _mm512_setzero_si512());
+    return _mm512_packs_epi16(_mm512_mulhrs_epi16(ab, q->multiplier[0]), _mm512_mulhrs_epi16(cd, q->multiplier[1]));
 }
 
-/* ---- The first layer ----
+/* ---- A luma network's first layer ----
  *
  * One input channel would leave 63 of a row's 64 bytes empty. So a row of the samples' tile is a window of 8 columns x 8 picture rows,
  * stored column by column: all that the four output rows need of a column with a kernel of up to 5 x 5. The windows of neighbouring
@@ -230,8 +236,14 @@ ALWAYS_INLINE void first_requantize(const FirstRow *row, int half, ptrdiff_t pit
         return;
     int32_t (*sums)[SUMS] = row->sums[half / 2];
     uint8_t *dst = row->dst[half / 2];
-    for (int i = half % 2 * 8; i < half % 2 * 8 + 8; i++)
-        _mm512_store_si512(dst + i * pitch, requantize(sums[0] + 16 * i, sums[1] + 16 * i, sums[2] + 16 * i, sums[3] + 16 * i, q, shifted));
+    for (int i = half % 2 * 8; i < half % 2 * 8 + 8; i++) {
+        const __m512i any = requantize(sums[0] + 16 * i, sums[1] + 16 * i, sums[2] + 16 * i, sums[3] + 16 * i, q, shifted);
+        const __m512i v = _mm512_max_epi8(any, _mm512_setzero_si512());
+        if (pitch < LINE)
+            _mm256_storeu_si256((__m256i *)(dst + i * pitch), _mm512_castsi512_si256(v));
+        else
+            _mm512_store_si512(dst + i * pitch, v);
+    }
 }
 
 /* 64 channels. Tiles 0 to 3: sums; 4 and 5: the windows of two blocks; 6 and 7: weights. */
@@ -285,9 +297,8 @@ ALWAYS_INLINE void first_group(uint8_t *const *dst, int columns, ptrdiff_t pitch
         first_requantize(&previous, half, pitch, &q, shifted);
 }
 
-static void conv_first_amx(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch_memory)
+static void conv_luma(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, FirstScratch *scratch)
 {
-    FirstScratch *scratch = scratch_memory;
     const uint8_t *rows[8]; /* those that no kernel reaches meet weights of zero: any row will do */
     for (int i = 0; i < 8; i++)
         rows[i] = src[i < VRCNN_ROWS + 2 * layer->radius ? i : 0] - layer->radius;
@@ -313,85 +324,196 @@ static void conv_first_amx(uint8_t *const *dst, const uint8_t *const *src, int c
  * cache line is written once and as a whole, and there is never more than one block's sums to compete for the first-level cache with
  * weights (43 KB in layer 2) and samples.
  *
- * Within a unit the order is by kernel columns: three taps on top of each other are three tiles of weights and serve six rows of samples,
+ * Samples of up to 32 channels lie two in a line, so two taps of a kernel's row are one product. Loads must be of whole lines to be fast;
+ * so a block is 32 columns then, in two phases: the first samples of 16 lines, and the second ones. Of a row of three taps the first sample
+ * needs the line before its own, with one tap, and its own, with two; the second one its own and the next. The units of both phases are
+ * one group: together they fill lines. (If only one of src and dst has such samples, a phase is every other sample of the other one.)
+ *
+ * Within a unit the order is by columns of lines: three taps on top of each other are three tiles of weights and serve six rows of samples,
  * 12 products with 9 loads. Tap by tap there would be 15. */
 
 typedef struct HiddenUnit {
-    int32_t bias[UNIT];   /* with the rounding term */
-    WeightTile weights[]; /* kernel column, chunk of 64 inputs, kernel row: as they are used; unused inputs have weights of zero */
+    int32_t bias[UNIT];   /* with the rounding term; a joint network's last layer: without */
+    WeightTile weights[]; /* line, kernel row: as they are used; unused inputs have weights of zero */
 } HiddenUnit;
 
 typedef struct HiddenScratch {
-    int32_t sums[4][VRCNN_ROWS][SUMS]; /* unit, row */
+    int32_t sums[4][VRCNN_ROWS][SUMS]; /* slot, row: see Task */
 } HiddenScratch;
 
+/* Which lines of a source row a kernel takes: `count` from line `first` on, counted from the one of a block's first sample. */
+typedef struct Lines {
+    int first, count;
+} Lines;
+
+static Lines lines_of(const VrcnnConvLayer *layer, int kernel_size, int phase)
+{
+    const int radius = kernel_size / 2, far = 16; /* lines, for a division of what is not negative */
+    const int begin = (phase - radius) * layer->src_pitch + far * LINE, end = (phase + radius + 1) * layer->src_pitch + far * LINE;
+    const Lines lines = {begin / LINE - far, up_to_multiple(end, LINE) / LINE - begin / LINE};
+    return lines;
+}
+
+/* The same for both phases. */
 static size_t unit_size(const VrcnnConvLayer *layer, const VrcnnConv *conv)
 {
-    return sizeof(HiddenUnit) + (size_t)(conv->kernel_size * conv->kernel_size * chunks_of(layer)) * sizeof(WeightTile);
+    return sizeof(HiddenUnit) + (size_t)(lines_of(layer, conv->kernel_size, 0).count * conv->kernel_size) * sizeof(WeightTile);
 }
 
 static size_t hidden_packed_size(const VrcnnConvLayer *layer)
 {
     size_t size = 0;
     for (int i = 0; i < layer->branches; i++)
-        size += (size_t)(layer->conv[i].outputs / UNIT) * unit_size(layer, &layer->conv[i]);
+        size += (size_t)(layer->conv[i].outputs / UNIT * samples_in_line(layer->src_pitch)) * unit_size(layer, &layer->conv[i]);
     return size;
 }
 
-/* The branch that output channel `channel` of the layer belongs to; *at: where its unit's weights are, in bytes. */
-static const VrcnnConv *find_unit(const VrcnnConvLayer *layer, int channel, size_t *at)
+/* The branch that output channel `channel` of the layer belongs to; *at: where its unit for this phase is, in bytes. Each unit is there
+ * for every place of a sample in its line. */
+static const VrcnnConv *find_unit(const VrcnnConvLayer *layer, int channel, int phase, size_t *at)
 {
+    const int places = samples_in_line(layer->src_pitch);
     const VrcnnConv *conv = layer->conv;
     *at = 0;
     for (; channel >= conv->outputs; channel -= conv->outputs, conv++)
-        *at += (size_t)(conv->outputs / UNIT) * unit_size(layer, conv);
-    *at += (size_t)(channel / UNIT) * unit_size(layer, conv);
+        *at += (size_t)(conv->outputs / UNIT * places) * unit_size(layer, conv);
+    *at += (size_t)(channel / UNIT * places + phase % places) * unit_size(layer, conv);
     return conv;
+}
+
+/* The weights of one output into column `column` of the tiles. */
+static void pack_output(WeightTile *tiles, const VrcnnConvLayer *layer, int k, int phase, int column, const int8_t *weights)
+{
+    const Lines lines = lines_of(layer, k, phase);
+    for (int kx = 0; kx < k; kx++)
+        for (int i = 0; i < layer->inputs; i++) {
+            const int at = (phase - k / 2 + kx) * layer->src_pitch + i - lines.first * LINE;
+            for (int ky = 0; ky < k; ky++)
+                tiles[at / LINE * k + ky][at % LINE / 4][column][at % 4] = weights[(i * k + ky) * k + kx];
+        }
 }
 
 static void hidden_pack(uint8_t *packed, const VrcnnConvLayer *layer, const int8_t *const *weights, const int32_t *const *bias)
 {
-    const int chunks = chunks_of(layer);
     int channel = 0;
     for (int b = 0; b < layer->branches; b++)
-        for (int o = 0; o < layer->conv[b].outputs; o++, channel++) {
-            size_t at;
-            const VrcnnConv *conv = find_unit(layer, channel, &at);
-            HiddenUnit *unit = (HiddenUnit *)(void *)(packed + at);
-            const int k = conv->kernel_size;
-            unit->bias[o % UNIT] = bias[b][o] + ((1 << conv->shift) >> 1);
-            for (int i = 0; i < layer->inputs; i++)
-                for (int ky = 0; ky < k; ky++)
-                    for (int kx = 0; kx < k; kx++)
-                        unit->weights[(kx * chunks + i / LINE) * k + ky][i % LINE / 4][o % UNIT][i % 4] =
-                            weights[b][((o * layer->inputs + i) * k + ky) * k + kx];
-        }
+        for (int o = 0; o < layer->conv[b].outputs; o++, channel++)
+            for (int phase = 0; phase < samples_in_line(layer->src_pitch); phase++) {
+                size_t at;
+                const VrcnnConv *conv = find_unit(layer, channel, phase, &at);
+                HiddenUnit *unit = (HiddenUnit *)(void *)(packed + at);
+                const int per_output = layer->inputs * conv->kernel_size * conv->kernel_size;
+                unit->bias[o % UNIT] = bias[b][o] + ((1 << conv->shift) >> 1);
+                pack_output(unit->weights, layer, conv->kernel_size, phase, o % UNIT, weights[b] + o * per_output);
+            }
 }
 
-/* A block with all its sums, waiting for requantization. */
+/* What becomes of sums. */
+enum {
+    SHIFTED = 1 /* there are shifts */,
+    ADDED = 2 /* the layer adds another one's output */,
+    MIXED = 4 /* residuals of a joint network */
+};
+
+/* A block with all its sums, waiting to become lines of 64 bytes. */
 typedef struct PendingBlock {
-    Requant requant;
-    ptrdiff_t pitch;
-    const int32_t *sums[4]; /* of each unit: 4 rows x 16 columns x 16 outputs */
+    Requant requant; /* residuals: shift[0] of a sample's sums, multiplier[0] of its heads' pairs */
+    ptrdiff_t step;  /* from one line to the next; residuals: 64 */
+    int phases;
+    const int32_t *sums[4]; /* of each slot: 4 rows x 16 columns x 16 outputs; residuals: of each phase */
     uint8_t *dst[VRCNN_ROWS];
-    int next; /* of its 64 samples */
+    const uint8_t *added[VRCNN_ROWS];
+    int from, to;    /* of each row the bytes that may be written, counted along its lines */
+    int next, lines; /* in all four rows */
 } PendingBlock;
 
-/* `samples` divides 16. */
-ALWAYS_INLINE void requantize_samples(PendingBlock *block, int samples, int shifted)
+ALWAYS_INLINE int is_whole(const PendingBlock *block)
+{
+    return block->from == 0 && block->to == block->lines / VRCNN_ROWS * LINE;
+}
+
+/* A line, or as much of it as may be written. line: in its row. */
+ALWAYS_INLINE void store_line(uint8_t *to, __m512i bytes, const PendingBlock *block, int line, int whole)
+{
+    const int before = larger(block->from - line * LINE, 0), after = larger((line + 1) * LINE - block->to, 0);
+    if (whole)
+        _mm512_storeu_si512(to, bytes);
+    else if (before < LINE && after < LINE)
+        _mm512_mask_storeu_epi8(to, ~UINT64_C(0) << before & ~UINT64_C(0) >> after, bytes);
+}
+
+/* The value before an addition is saturated to 8 bits, and so is the sum. That changes nothing: a value below -128 gives a negative sum,
+ * as -128 does, and one above 127 a sum of 127 or more; what is added is 0..127. (It may be anything in channels that do not exist.) */
+ALWAYS_INLINE void requantize_lines(PendingBlock *block, int lines, int how, int whole)
 {
     /* From lanes with four channels of each unit to units with all their channels. */
     const __m512i channel_order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    if (block->next == VRCNN_ROWS * BLOCK)
-        return;
     const int32_t *a = block->sums[0] + block->next * UNIT, *b = block->sums[1] + block->next * UNIT;
     const int32_t *c = block->sums[2] + block->next * UNIT, *d = block->sums[3] + block->next * UNIT;
-    uint8_t *dst = block->dst[block->next / BLOCK] + block->next % BLOCK * block->pitch;
-    for (int i = 0; i < samples; i++, dst += block->pitch) {
-        const __m512i v = requantize(a + i * UNIT, b + i * UNIT, c + i * UNIT, d + i * UNIT, &block->requant, shifted);
-        _mm512_store_si512(dst, _mm512_permutexvar_epi32(channel_order, v));
+    const int row = block->next / BLOCK, first = block->next % BLOCK;
+    uint8_t *dst = block->dst[row] + first * block->step;
+    const uint8_t *added = how & ADDED ? block->added[row] + first * block->step : NULL;
+    for (int i = 0; i < lines; i++, dst += block->step) {
+        __m512i v = requantize(a + i * UNIT, b + i * UNIT, c + i * UNIT, d + i * UNIT, &block->requant, how & SHIFTED);
+        v = _mm512_permutexvar_epi32(channel_order, v);
+        if (how & ADDED)
+            v = _mm512_adds_epi8(v, _mm512_loadu_si512(added + i * block->step));
+        store_line(dst, _mm512_max_epi8(v, _mm512_setzero_si512()), block, first + i, whole);
     }
-    block->next += samples;
+}
+
+/* The residuals of two samples. The sums of both heads lie side by side: eight for luma, then four for chroma. */
+ALWAYS_INLINE __m512i mix_two(const int32_t *a, const int32_t *b, const Requant *q)
+{
+    const __m512i sums = _mm512_madd_epi16(shift_and_saturate(a, b, q->shift[0], q->shift[0], 1), q->multiplier[0]);
+    return _mm512_srai_epi32(_mm512_add_epi32(sums, _mm512_set1_epi32(1 << 14)), 15);
+}
+
+/* A line is four samples. */
+ALWAYS_INLINE void mix_lines(PendingBlock *block, int lines, int whole)
+{
+    /* After the packs lane 0 has the first two residuals of each sample, lane 1 the next two, lane 2 those of chroma. */
+    const __m512i sample_order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const int in_row = block->lines / VRCNN_ROWS, phases = block->phases;
+    for (int i = block->next; i < block->next + lines; i++) {
+        const int row = i / in_row, line = i % in_row, at = (row * BLOCK + 4 / phases * line) * UNIT;
+        const int32_t *a = block->sums[0] + at, *b = phases == 2 ? block->sums[1] + at : a + UNIT;
+        const int32_t *c = a + (phases == 2 ? 1 : 2) * UNIT, *d = b + (phases == 2 ? 1 : 2) * UNIT;
+        const __m512i v = _mm512_packs_epi32(mix_two(a, b, &block->requant), mix_two(c, d, &block->requant));
+        store_line(block->dst[row] + line * LINE, _mm512_permutexvar_epi32(sample_order, v), block, line, whole);
+    }
+}
+
+ALWAYS_INLINE void finish(PendingBlock *block, int lines, int how, int whole)
+{
+    if (how & MIXED)
+        mix_lines(block, lines, whole);
+    else
+        requantize_lines(block, lines, how, whole);
+}
+
+/* For the first and last blocks of a row, of which not all may be written. */
+static __attribute__((noinline)) void finish_at_edge(PendingBlock *block, int lines, int how)
+{
+    finish(block, lines, how, 0);
+}
+
+/* `lines` divides 16. */
+ALWAYS_INLINE void finish_lines(PendingBlock *block, int lines, int how)
+{
+    if (block->next == block->lines)
+        return;
+    if (is_whole(block))
+        finish(block, lines, how, 1);
+    else
+        finish_at_edge(block, lines, how);
+    block->next += lines;
+}
+
+ALWAYS_INLINE void finish_block(PendingBlock *block, int how)
+{
+    while (block->next < block->lines)
+        finish_lines(block, 8, how);
 }
 
 /* What the functions below have in common. Tiles 0 to 3: sums of the four rows; 4: samples; 5 to 7: weights.
@@ -423,7 +545,7 @@ ALWAYS_INLINE void one_tap(const uint8_t *const *rows, ptrdiff_t at, ptrdiff_t p
 
 /* Two taps on top of each other: 8 products, 7 loads. */
 ALWAYS_INLINE void two_taps(const uint8_t *const *rows, ptrdiff_t at, ptrdiff_t pitch, const WeightTile *weights, PendingBlock *block,
-                            int samples, int shifted)
+                            int lines, int how)
 {
     _tile_loadd(5, weights[0], LINE);
     _tile_loadd(4, rows[0] + at, pitch);
@@ -432,7 +554,7 @@ ALWAYS_INLINE void two_taps(const uint8_t *const *rows, ptrdiff_t at, ptrdiff_t 
     _tile_loadd(4, rows[1] + at, pitch);
     _tile_dpbusd(1, 4, 5);
     _tile_dpbusd(0, 4, 6);
-    requantize_samples(block, samples, shifted);
+    finish_lines(block, lines, how);
     _tile_loadd(4, rows[2] + at, pitch);
     _tile_dpbusd(2, 4, 5);
     _tile_dpbusd(1, 4, 6);
@@ -446,7 +568,7 @@ ALWAYS_INLINE void two_taps(const uint8_t *const *rows, ptrdiff_t at, ptrdiff_t 
 /* Three taps: 12 products, 9 loads. Between a tile's last product here and its next_sums at the next unit's beginning lie at least four
  * products. */
 ALWAYS_INLINE void three_taps(const uint8_t *const *rows, ptrdiff_t at, ptrdiff_t pitch, const WeightTile *weights, const int32_t *bias,
-                              int32_t (*finished)[SUMS], PendingBlock *block, int samples, int shifted)
+                              int32_t (*finished)[SUMS], PendingBlock *block, int lines, int how)
 {
     if (bias)
         next_sums(0, finished[0], bias);
@@ -468,109 +590,368 @@ ALWAYS_INLINE void three_taps(const uint8_t *const *rows, ptrdiff_t at, ptrdiff_
     _tile_dpbusd(0, 4, 7);
     if (bias)
         next_sums(3, finished[3], bias);
-    requantize_samples(block, samples, shifted);
+    finish_lines(block, lines, how);
     _tile_loadd(4, rows[3] + at, pitch);
     _tile_dpbusd(3, 4, 5);
     _tile_dpbusd(2, 4, 6);
     _tile_dpbusd(1, 4, 7);
-    requantize_samples(block, samples, shifted);
+    finish_lines(block, lines, how);
     _tile_loadd(4, rows[4] + at, pitch);
     _tile_dpbusd(3, 4, 6);
     _tile_dpbusd(2, 4, 7);
-    requantize_samples(block, samples, shifted);
+    finish_lines(block, lines, how);
     _tile_loadd(4, rows[5] + at, pitch);
     _tile_dpbusd(3, 4, 7);
 }
 
-/* Where a unit's kernel lies in the source rows. */
-typedef struct UnitSource {
-    const uint8_t *rows[VRCNN_ROWS + 4]; /* at the kernel's left column */
-    ptrdiff_t pitch;
-    int chunks; /* of 64 inputs */
-} UnitSource;
+/* A unit's place in a group, and what it multiplies. */
+typedef struct Task {
+    const int32_t *bias;
+    const WeightTile *weights;
+    const VrcnnConv *conv;
+    ptrdiff_t at; /* from a block's first sample to the first line that the unit takes */
+    int lines;
+    int slot; /* which quarter of the group's lines is the unit's; in a joint network's last layer, its phase */
+} Task;
 
-/* One unit of one block, k * k * chunks * 4 products, together with all that is pending. */
-ALWAYS_INLINE void multiply_unit(int k, const UnitSource *source, const HiddenUnit *unit, int32_t (*finished)[SUMS], PendingBlock *block,
-                                 int shifted)
+/* One unit on one block, k * k * 4 products for each 64 inputs (two phases: as many as there are lines instead of one k), together with
+ * all that is pending. rows[i]: the block's first sample. */
+ALWAYS_INLINE void multiply_unit(int k, const uint8_t *const *rows, ptrdiff_t pitch, const Task *task, int32_t (*finished)[SUMS],
+                                 PendingBlock *block, int how)
 {
     /* In short bursts the vector work disturbs the products more, in long ones it begins too late to end in time: found by trying. */
-    const int samples = k == 5 ? 4 : 8;
-    const WeightTile *weights = unit->weights;
-    const int32_t *bias = unit->bias;
-    for (int kx = 0; kx < k; kx++)
-        for (int chunk = 0; chunk < source->chunks; chunk++, weights += k, bias = NULL) {
-            const ptrdiff_t at = kx * source->pitch + chunk * LINE;
-            if (k == 1)
-                one_tap(source->rows, at, source->pitch, weights, bias, finished);
-            else
-                three_taps(source->rows, at, source->pitch, weights, bias, finished, block, samples, shifted);
-            if (k == 5)
-                two_taps(source->rows + 3, at, source->pitch, weights + 3, block, samples, shifted);
-        }
-    while (block->next < VRCNN_ROWS * BLOCK)
-        requantize_samples(block, samples, shifted);
+    const int burst = k == 5 ? 4 : 8;
+    const WeightTile *weights = task->weights;
+    const int32_t *bias = task->bias;
+    for (int line = 0; line < task->lines; line++, weights += k, bias = NULL) {
+        const ptrdiff_t at = task->at + line * LINE;
+        if (k == 1)
+            one_tap(rows, at, pitch, weights, bias, finished);
+        else
+            three_taps(rows, at, pitch, weights, bias, finished, block, burst, how);
+        if (k == 5)
+            two_taps(rows + 3, at, pitch, weights + 3, block, burst, how);
+    }
+    finish_block(block, how);
 }
 
-/* The channels channel .. channel + 63, or as many as there are. */
-ALWAYS_INLINE void hidden_group(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, int channel,
-                                HiddenScratch *scratch, int shifted)
+/* x: of the block's first sample. */
+ALWAYS_INLINE void run_task(const Task *task, const VrcnnConvLayer *layer, const uint8_t *const *src, int x, int phases,
+                            int32_t (*finished)[SUMS], PendingBlock *block, int how)
 {
-    const int units = layer->outputs - channel < GROUP ? (layer->outputs - channel) / UNIT : 4;
-    const HiddenUnit *unit[4];
-    int kernel_size[4], shift[4] = {0, 0, 0, 0}, multiplier[4] = {0, 0, 0, 0};
-    for (int u = 0; u < units; u++) {
-        size_t at;
-        const VrcnnConv *conv = find_unit(layer, channel + u * UNIT, &at);
-        unit[u] = (const HiddenUnit *)(const void *)((const uint8_t *)layer->packed + at);
-        kernel_size[u] = conv->kernel_size;
-        shift[u] = conv->shift;
-        multiplier[u] = conv->multiplier;
-    }
-    PendingBlock block = {.pitch = layer->dst_pitch, .next = VRCNN_ROWS * BLOCK};
-    for (int u = 0; u < 4; u++) { /* units that do not exist: multiplied by zero, into the bytes between channels and pitch */
-        block.sums[u] = scratch->sums[u < units ? u : 0][0];
-        block.requant.shift[u] = _mm512_set1_epi32(shift[u]);
-    }
-    for (int i = 0; i < 2; i++)
-        block.requant.multiplier[i] =
-            _mm512_unpacklo_epi64(_mm512_set1_epi16((short)multiplier[2 * i]), _mm512_set1_epi16((short)multiplier[2 * i + 1]));
+    const int radius = task->conv->kernel_size / 2;
+    const ptrdiff_t pitch = (ptrdiff_t)phases * layer->src_pitch;
+    const uint8_t *rows[VRCNN_ROWS + 4];
+    for (int i = 0; i < VRCNN_ROWS + 2 * radius; i++)
+        rows[i] = src[layer->radius - radius + i] + (ptrdiff_t)x * layer->src_pitch;
+    if (radius == 2)
+        multiply_unit(5, rows, pitch, task, finished, block, how);
+    else if (radius == 1)
+        multiply_unit(3, rows, pitch, task, finished, block, how);
+    else
+        multiply_unit(1, rows, pitch, task, finished, block, how);
+}
 
-    UnitSource source = {.pitch = layer->src_pitch, .chunks = chunks_of(layer)};
+/* Nothing is pending yet. */
+ALWAYS_INLINE PendingBlock no_block(int phases, int step, int lines)
+{
+    const PendingBlock block = {.phases = phases, .step = step, .next = lines, .lines = lines};
+    return block;
+}
+
+static int phases_of(const VrcnnConvLayer *layer)
+{
+    return larger(samples_in_line(layer->src_pitch), samples_in_line(layer->dst_pitch));
+}
+
+/* The blocks of a call with two phases begin where lines do, at column 0 or before it. */
+static int first_block(int phases, const uint8_t *row)
+{
+    return phases == 2 && (uintptr_t)row % LINE == LINE / 2 ? -1 : 0;
+}
+
+/* The block after the one at x. One of 32 columns begins 16 earlier if so many are left, or it would read beyond VRCNN_SLACK. */
+static int next_block(int x, int phases, int columns)
+{
+    x += phases * BLOCK;
+    return phases == 2 && x < columns && x + BLOCK >= columns ? x - BLOCK : x;
+}
+
+static void set_requant(Requant *requant, const int shift[4], const int multiplier[4])
+{
+    for (int i = 0; i < 4; i++)
+        requant->shift[i] = _mm512_set1_epi32(shift[i]);
+    for (int i = 0; i < 2; i++)
+        requant->multiplier[i] =
+            _mm512_unpacklo_epi64(_mm512_set1_epi16((short)multiplier[2 * i]), _mm512_set1_epi16((short)multiplier[2 * i + 1]));
+}
+
+/* The units of a group: 64 channels of one phase, or, where samples share a line, all channels of both. Returns their number. */
+static int group_tasks(Task *tasks, PendingBlock *block, const VrcnnConvLayer *layer, int channel, int phase, HiddenScratch *scratch)
+{
+    const int shared = samples_in_line(layer->dst_pitch) == 2;
+    int count = 0, shift[4] = {0, 0, 0, 0}, multiplier[4] = {0, 0, 0, 0};
+    for (int slot = 0; slot < 4; slot++) {
+        const int own_channel = channel + (shared ? slot % 2 : slot) * UNIT, own_phase = shared ? slot / 2 : phase;
+        /* Units that do not exist: multiplied by zero, into the bytes between channels and pitch. */
+        block->sums[slot] = scratch->sums[own_channel < layer->outputs ? slot : 0][0];
+        if (own_channel >= layer->outputs)
+            continue;
+        size_t at;
+        const VrcnnConv *conv = find_unit(layer, own_channel, own_phase, &at);
+        const HiddenUnit *unit = (const HiddenUnit *)(const void *)((const uint8_t *)layer->packed + at);
+        const Lines lines = lines_of(layer, conv->kernel_size, own_phase);
+        const Task task = {unit->bias, unit->weights, conv, (ptrdiff_t)lines.first * LINE, lines.count, slot};
+        tasks[count++] = task;
+        shift[slot] = conv->shift;
+        multiplier[slot] = conv->multiplier;
+    }
+    set_requant(&block->requant, shift, multiplier);
+    return count;
+}
+
+/* The group's sums of the block at column x wait from now on. */
+ALWAYS_INLINE void await_block(PendingBlock *block, uint8_t *const *dst, const uint8_t *const *added, const VrcnnConvLayer *layer, int x,
+                               int end, int channel, int phase)
+{
+    const ptrdiff_t at = (ptrdiff_t)(x + phase) * layer->dst_pitch + channel;
+    for (int j = 0; j < VRCNN_ROWS; j++) {
+        block->dst[j] = dst[j] + at;
+        block->added[j] = added ? added[j] + at : NULL;
+    }
+    block->from = 0;
+    block->to = BLOCK * LINE;
+    if (samples_in_line(layer->dst_pitch) == 2) {
+        block->from = larger(-x, 0) * layer->dst_pitch;
+        block->to = smaller(2 * BLOCK, end - x) * layer->dst_pitch;
+    } else if (block->phases == 2) {
+        block->from = x + phase < 0 ? LINE : 0;
+        block->to = smaller(BLOCK, (end - x - phase + 1) / 2) * LINE;
+    }
+    block->next = 0;
+}
+
+/* 64 channels or as many as there are; of one phase, or, where samples share a line, of both. */
+ALWAYS_INLINE void hidden_group(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
+                                const VrcnnConvLayer *layer, int channel, int phase, HiddenScratch *scratch, int how)
+{
+    const int phases = phases_of(layer), end = up_to_multiple(columns, VRCNN_COLUMNS);
+    PendingBlock block = no_block(phases, phases * layer->dst_pitch, VRCNN_ROWS * BLOCK);
+    Task tasks[4];
+    const int count = group_tasks(tasks, &block, layer, channel, phase, scratch);
     int32_t (*finished)[SUMS] = scratch->sums[0]; /* nobody reads what the tiles hold now */
-    for (int x = 0; x < columns; x += BLOCK) {
-        for (int u = 0; u < units; u++) {
-            const int radius = kernel_size[u] / 2;
-            for (int i = 0; i < VRCNN_ROWS + 2 * radius; i++)
-                source.rows[i] = src[layer->radius - radius + i] + (x - radius) * source.pitch;
-            if (kernel_size[u] == 5)
-                multiply_unit(5, &source, unit[u], finished, &block, shifted);
-            else if (kernel_size[u] == 3)
-                multiply_unit(3, &source, unit[u], finished, &block, shifted);
-            else
-                multiply_unit(1, &source, unit[u], finished, &block, shifted);
-            finished = scratch->sums[u];
+    for (int x = first_block(phases, samples_in_line(layer->dst_pitch) == 2 ? dst[0] : src[0]); x < columns;
+         x = next_block(x, phases, columns)) {
+        for (const Task *task = tasks; task < tasks + count; task++) {
+            run_task(task, layer, src, x, phases, finished, &block, how);
+            finished = scratch->sums[task->slot];
         }
-        for (int j = 0; j < VRCNN_ROWS; j++)
-            block.dst[j] = dst[j] + x * block.pitch + channel;
-        block.next = 0;
+        await_block(&block, dst, added, layer, x, end, channel, phase);
     }
     last_sums(finished[0], finished[1], finished[2], finished[3]);
-    while (block.next < VRCNN_ROWS * BLOCK)
-        requantize_samples(&block, 8, shifted);
+    finish_block(&block, how);
+}
+
+ALWAYS_INLINE void hidden_layer(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
+                                const VrcnnConvLayer *layer, HiddenScratch *scratch, int how)
+{
+    const int groups_phases = samples_in_line(layer->dst_pitch) == 2 ? 1 : phases_of(layer);
+    for (int channel = 0; channel < layer->outputs; channel += GROUP)
+        for (int phase = 0; phase < groups_phases; phase++)
+            hidden_group(dst, src, added, columns, layer, channel, phase, scratch, how);
 }
 
 static void conv_hidden_amx(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
                             const VrcnnConvLayer *layer, void *scratch)
 {
-    (void)added;
-    for (int channel = 0; channel < layer->outputs; channel += GROUP)
-        if (has_shift(layer))
-            hidden_group(dst, src, columns, layer, channel, scratch, 1);
-        else
-            hidden_group(dst, src, columns, layer, channel, scratch, 0);
+    if (added && has_shift(layer))
+        hidden_layer(dst, src, added, columns, layer, scratch, ADDED | SHIFTED);
+    else if (added)
+        hidden_layer(dst, src, added, columns, layer, scratch, ADDED);
+    else if (has_shift(layer))
+        hidden_layer(dst, src, NULL, columns, layer, scratch, SHIFTED);
+    else
+        hidden_layer(dst, src, NULL, columns, layer, scratch, 0);
 }
 
-/* ---- The last layer ----
+/* ---- A joint network's first layer ----
+ *
+ * A site has eight bytes, six of which are inputs. For a kernel of 3 x 3 a row of a tile would have to be three pieces of 24 bytes; what
+ * fits is two picture rows of four sites. These lines are put together in scratch, for each pair of rows and each column: one load and one
+ * store for each makes sixteen tile loads fast. The output rows 0 and 2 find the rows of their window in pairs from the first of the one
+ * or the other on, 1 and 3 from the second, so there are weights for even rows and for odd ones: of a kernel of 3 x 3 two tiles each. A
+ * fifth kernel column is that of the line four columns further on.
+ *
+ * With 3 x 3 a unit has 8 products, with 54 of 128 weights not zero. All that follows is as in hidden layers. */
+
+typedef struct SitesUnit {
+    int32_t bias[UNIT];      /* less 128 * sum(w), because samples are x + 128; plus the rounding term */
+    WeightTile weights[][2]; /* group of four columns, pair of rows; output rows even, odd */
+} SitesUnit;
+
+enum { SITES_COLUMNS = 2 * BLOCK + 4 /* that a block needs lines of */, PAIRS = (VRCNN_ROWS + 4) / 2 };
+
+typedef struct SitesScratch {
+    int32_t sums[4][VRCNN_ROWS][SUMS];             /* slot, row */
+    uint8_t lines[2][PAIRS][SITES_COLUMNS][2][32]; /* of two blocks in turn: pair, column, row */
+} SitesScratch;
+
+static int column_groups(const VrcnnConvLayer *layer)
+{
+    return layer->radius == 2 ? 2 : 1;
+}
+
+static size_t sites_unit_size(const VrcnnConvLayer *layer)
+{
+    return sizeof(SitesUnit) + (size_t)(column_groups(layer) * (layer->radius + 1) * 2) * sizeof(WeightTile);
+}
+
+static size_t sites_packed_size(const VrcnnConvLayer *layer)
+{
+    return (size_t)(layer->outputs / UNIT) * sites_unit_size(layer);
+}
+
+static void sites_pack(uint8_t *packed, const VrcnnConvLayer *layer, const int8_t *const *weights, const int32_t *const *bias)
+{
+    int channel = 0;
+    for (int b = 0; b < layer->branches; b++)
+        for (int o = 0; o < layer->conv[b].outputs; o++, channel++) {
+            const int k = layer->conv[b].kernel_size, inset = layer->radius - k / 2;
+            SitesUnit *unit = (SitesUnit *)(void *)(packed + (size_t)(channel / UNIT) * sites_unit_size(layer));
+            int32_t sum = 0;
+            for (int at = 0; at < layer->inputs * k * k; at++) {
+                const int8_t w = weights[b][o * layer->inputs * k * k + at];
+                const int input = at / (k * k), row = inset + at / k % k, column = inset + at % k;
+                sum += w;
+                for (int odd = 0; odd < 2; odd++) {
+                    const int in_line = (row + odd) % 2 * 32 + column % 4 * VRCNN_JOINT_PITCH + input;
+                    unit->weights[column / 4 * (layer->radius + 1) + (row + odd) / 2][odd][in_line / 4][o % UNIT][in_line % 4] = w;
+                }
+            }
+            unit->bias[o % UNIT] = bias[b][o] - 128 * sum + ((1 << layer->conv[b].shift) >> 1);
+        }
+}
+
+/* The lines of the block at column x. */
+ALWAYS_INLINE void sites_lines(uint8_t (*lines)[SITES_COLUMNS][2][32], const uint8_t *const *src, int x, int phases,
+                               const VrcnnConvLayer *layer)
+{
+    const int columns = phases * BLOCK + (column_groups(layer) - 1) * 4;
+    for (int pair = 0; pair < layer->radius + 2; pair++) {
+        const uint8_t *upper = src[2 * pair] + (ptrdiff_t)(x - layer->radius) * VRCNN_JOINT_PITCH;
+        const uint8_t *lower = src[2 * pair + 1] + (ptrdiff_t)(x - layer->radius) * VRCNN_JOINT_PITCH;
+        for (int i = 0; i < columns; i++) {
+            const __m256i u = _mm256_loadu_si256((const __m256i *)(upper + (ptrdiff_t)i * VRCNN_JOINT_PITCH));
+            const __m256i l = _mm256_loadu_si256((const __m256i *)(lower + (ptrdiff_t)i * VRCNN_JOINT_PITCH));
+            _mm512_store_si512(lines[pair][i][0], _mm512_inserti64x4(_mm512_castsi256_si512(u), l, 1));
+        }
+    }
+    settle_memory();
+}
+
+/* A pair of rows for the output rows 0 and 1, the next for 2 and 3: 4 products, 4 loads. Tiles 0 to 3: sums; 4 and 7: samples; 5 and 6:
+ * weights. bias and finished: as in hidden layers. */
+ALWAYS_INLINE void sites_products(const void *upper, const void *lower, ptrdiff_t pitch, const WeightTile *weights, const int32_t *bias,
+                                  int32_t (*finished)[SUMS])
+{
+    _tile_loadd(5, weights[0], LINE);
+    if (bias)
+        next_sums(0, finished[0], bias);
+    _tile_loadd(4, upper, pitch);
+    _tile_dpbusd(0, 4, 5);
+    _tile_loadd(6, weights[1], LINE);
+    if (bias)
+        next_sums(1, finished[1], bias);
+    _tile_dpbusd(1, 4, 6);
+    if (bias)
+        next_sums(2, finished[2], bias);
+    _tile_loadd(7, lower, pitch);
+    _tile_dpbusd(2, 7, 5);
+    if (bias)
+        next_sums(3, finished[3], bias);
+    _tile_dpbusd(3, 7, 6);
+}
+
+/* One unit on one block, whose phase it is, together with all that is pending. */
+ALWAYS_INLINE void sites_unit(uint8_t (*lines)[SITES_COLUMNS][2][32], int phase, const SitesUnit *unit, const VrcnnConvLayer *layer,
+                              int32_t (*finished)[SUMS], PendingBlock *block, int how)
+{
+    const ptrdiff_t pitch = (ptrdiff_t)block->phases * LINE;
+    const int32_t *bias = unit->bias;
+    const WeightTile(*weights)[2] = unit->weights;
+    for (int group = 0; group < column_groups(layer); group++)
+        for (int pair = 0; pair <= layer->radius; pair++, weights++, bias = NULL) {
+            const int column = phase + 4 * group;
+            sites_products(lines[pair][column], lines[pair + 1][column], pitch, *weights, bias, finished);
+            finish_lines(block, 16, how);
+            finish_lines(block, 16, how);
+        }
+    finish_block(block, how);
+}
+
+typedef struct SitesTask {
+    const SitesUnit *unit;
+    int phase, slot;
+} SitesTask;
+
+/* The units of a group of 64 channels, or of both phases' channels. Returns their number. */
+static int sites_tasks(SitesTask *tasks, PendingBlock *block, const VrcnnConvLayer *layer, int channel, SitesScratch *scratch)
+{
+    int count = 0, shift[4] = {0, 0, 0, 0}, multiplier[4] = {0, 0, 0, 0};
+    for (int slot = 0; slot < 4; slot++) {
+        const int own_channel = channel + (block->phases == 2 ? slot % 2 : slot) * UNIT;
+        block->sums[slot] = scratch->sums[own_channel < layer->outputs ? slot : 0][0];
+        if (own_channel >= layer->outputs)
+            continue;
+        const uint8_t *unit = (const uint8_t *)layer->packed + (size_t)(own_channel / UNIT) * sites_unit_size(layer);
+        const VrcnnConv *conv = layer->conv;
+        for (int c = own_channel; c >= conv->outputs; conv++)
+            c -= conv->outputs;
+        const SitesTask task = {(const SitesUnit *)(const void *)unit, block->phases == 2 ? slot / 2 : 0, slot};
+        tasks[count++] = task;
+        shift[slot] = conv->shift;
+        multiplier[slot] = conv->multiplier;
+    }
+    set_requant(&block->requant, shift, multiplier);
+    return count;
+}
+
+ALWAYS_INLINE void sites_group(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, int channel,
+                               SitesScratch *scratch, int how)
+{
+    const int phases = samples_in_line(layer->dst_pitch), end = up_to_multiple(columns, VRCNN_COLUMNS);
+    PendingBlock block = no_block(phases, phases * layer->dst_pitch, VRCNN_ROWS * BLOCK);
+    SitesTask tasks[4];
+    const int count = sites_tasks(tasks, &block, layer, channel, scratch);
+    int32_t (*finished)[SUMS] = scratch->sums[0]; /* nobody reads what the tiles hold now */
+    int x = first_block(phases, dst[0]), half = 0;
+    sites_lines(scratch->lines[half], src, x, phases, layer);
+    while (x < columns) {
+        const int next = next_block(x, phases, columns);
+        for (const SitesTask *task = tasks; task < tasks + count; task++) {
+            sites_unit(scratch->lines[half], task->phase, task->unit, layer, finished, &block, how);
+            finished = scratch->sums[task->slot];
+            if (task == tasks && next < columns)
+                sites_lines(scratch->lines[1 - half], src, next, phases, layer);
+        }
+        await_block(&block, dst, NULL, layer, x, end, channel, 0);
+        x = next;
+        half = 1 - half;
+    }
+    last_sums(finished[0], finished[1], finished[2], finished[3]);
+    finish_block(&block, how);
+}
+
+static void conv_sites(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, SitesScratch *scratch)
+{
+    for (int channel = 0; channel < layer->outputs; channel += GROUP)
+        if (has_shift(layer))
+            sites_group(dst, src, columns, layer, channel, scratch, SHIFTED);
+        else
+            sites_group(dst, src, columns, layer, channel, scratch, 0);
+}
+
+/* ---- A luma network's last layer ----
  *
  * One output would leave 15 of a tile's 16 columns of sums empty. So column 4 * kx + j of the sums is what output row j takes through
  * kernel column kx: each source row is multiplied once, for all output rows and up to four kernel columns, and the sums of output column x
@@ -743,44 +1124,146 @@ static void conv_last_amx(int16_t *const *dst, const uint8_t *const *src, int co
     }
 }
 
-/* ---- The table ---- */
+/* ---- A joint network's last layer ----
+ *
+ * One unit, of which up to 12 outputs are used: those of both branches, whose kernels have one size. Output 2 * j + h of the unit is luma
+ * output j of head h, output 8 + 2 * c + h is Cb's or Cr's: so a multiply-add of pairs mixes two heads, or takes one head alone. */
 
-static int is_first(const VrcnnConvLayer *layer)
+typedef struct MixScratch {
+    int32_t sums[2][VRCNN_ROWS][SUMS]; /* phase, row */
+    int32_t bias[UNIT];                /* with the rounding term of this call */
+} MixScratch;
+
+static size_t mix_packed_size(const VrcnnConvLayer *layer)
 {
-    return layer->inputs == 1;
+    return (size_t)samples_in_line(layer->src_pitch) * unit_size(layer, layer->conv);
 }
 
-static int is_last(const VrcnnConvLayer *layer)
+static const HiddenUnit *mix_unit(const VrcnnConvLayer *layer, const void *packed, int phase)
 {
-    return layer->outputs == 1;
+    return (const HiddenUnit *)(const void *)((const uint8_t *)packed + (size_t)phase * unit_size(layer, layer->conv));
+}
+
+static void mix_pack(uint8_t *packed, const VrcnnConvLayer *layer, const int8_t *const *weights, const int32_t *const *bias)
+{
+    const int k = layer->conv->kernel_size;
+    for (int phase = 0; phase < samples_in_line(layer->src_pitch); phase++) {
+        HiddenUnit *unit = (HiddenUnit *)(void *)(packed + (size_t)phase * unit_size(layer, layer->conv));
+        for (int b = 0; b < 2; b++)
+            for (int o = 0; o < layer->conv[b].outputs; o++) {
+                const int in_head = layer->conv[b].outputs / layer->heads, column = 8 * b + o % in_head * 2 + o / in_head;
+                unit->bias[column] = bias[b][o];
+                pack_output(unit->weights, layer, k, phase, column, weights[b] + o * layer->inputs * k * k);
+            }
+    }
+}
+
+/* The block's shifts and multipliers, and the sums that all begin with. */
+static void prepare_mix(Requant *requant, int32_t *begin, const VrcnnConvLayer *layer, const VrcnnMix *mix)
+{
+    int32_t shift[UNIT] __attribute__((aligned(LINE))) = {0};
+    int16_t multiplier[2 * UNIT] __attribute__((aligned(LINE))) = {0};
+    const HiddenUnit *unit = mix_unit(layer, layer->packed, 0);
+    for (int i = 0; i < UNIT; i++) {
+        shift[i] = mix->shift[i / 8];
+        begin[i] = unit->bias[i] + ((1 << shift[i]) >> 1);
+    }
+    for (int i = 0; i < 2 * UNIT; i++) /* lanes of eight: two samples' four sums each */
+        multiplier[i] = (int16_t)(i % 2 < layer->heads ? mix->multiplier[i / UNIT][i % 2] : 0);
+    requant->shift[0] = _mm512_load_si512(shift);
+    requant->multiplier[0] = _mm512_load_si512(multiplier);
+    settle_memory();
+}
+
+static void conv_joint_amx(int16_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, const VrcnnMix *mix,
+                           void *scratch_memory)
+{
+    MixScratch *scratch = scratch_memory;
+    const int phases = samples_in_line(layer->src_pitch), end = up_to_multiple(columns, VRCNN_COLUMNS);
+    const int sample = VRCNN_JOINT_OUTPUTS * (int)sizeof **dst;
+    PendingBlock block = no_block(phases, LINE, VRCNN_ROWS * phases * BLOCK * sample / LINE);
+    int32_t (*finished)[SUMS] = scratch->sums[0]; /* nobody reads what the tiles hold now */
+    Task tasks[2];
+    prepare_mix(&block.requant, scratch->bias, layer, mix);
+    for (int phase = 0; phase < phases; phase++) {
+        const Lines lines = lines_of(layer, layer->conv->kernel_size, phase);
+        const HiddenUnit *unit = mix_unit(layer, layer->packed, phase);
+        const Task task = {scratch->bias, unit->weights, layer->conv, (ptrdiff_t)lines.first * LINE, lines.count, phase};
+        tasks[phase] = task;
+        block.sums[phase] = scratch->sums[phase][0];
+    }
+    for (int x = first_block(phases, src[0]); x < columns; x = next_block(x, phases, columns)) {
+        for (const Task *task = tasks; task < tasks + phases; task++) {
+            run_task(task, layer, src, x, phases, finished, &block, MIXED);
+            finished = scratch->sums[task->slot];
+        }
+        for (int j = 0; j < VRCNN_ROWS; j++)
+            block.dst[j] = (uint8_t *)dst[j] + (ptrdiff_t)x * sample;
+        block.from = larger(-x, 0) * sample;
+        block.to = smaller(phases * BLOCK, end - x) * sample;
+        block.next = 0;
+    }
+    last_sums(finished[0], finished[1], finished[2], finished[3]);
+    finish_block(&block, MIXED);
+}
+
+/* ---- The table ---- */
+
+typedef enum Kind { FIRST, SITES, HIDDEN, LAST, MIX } Kind;
+
+static Kind kind_of(const VrcnnConvLayer *layer)
+{
+    return layer->heads ? MIX : layer->outputs == 1 ? LAST : layer->inputs == 1 ? FIRST : layer->inputs < UNIT ? SITES : HIDDEN;
 }
 
 static size_t packed_size_amx(const VrcnnConvLayer *layer)
 {
-    return is_first(layer) ? first_packed_size(layer) : is_last(layer) ? last_packed_size(layer) : hidden_packed_size(layer);
+    switch (kind_of(layer)) {
+    case FIRST: return first_packed_size(layer);
+    case SITES: return sites_packed_size(layer);
+    case HIDDEN: return hidden_packed_size(layer);
+    case LAST: return last_packed_size(layer);
+    default: return mix_packed_size(layer);
+    }
 }
 
 static void pack_amx(void *packed, const VrcnnConvLayer *layer, const int8_t *const *weights, const int32_t *const *bias)
 {
     memset(packed, 0, packed_size_amx(layer));
-    if (is_first(layer))
-        first_pack(packed, layer, weights, bias);
-    else if (is_last(layer))
-        last_pack(packed, layer, weights, bias);
-    else
-        hidden_pack(packed, layer, weights, bias);
+    switch (kind_of(layer)) {
+    case FIRST: first_pack(packed, layer, weights, bias); break;
+    case SITES: sites_pack(packed, layer, weights, bias); break;
+    case HIDDEN: hidden_pack(packed, layer, weights, bias); break;
+    case LAST: last_pack(packed, layer, weights, bias); break;
+    default: mix_pack(packed, layer, weights, bias);
+    }
 }
 
 static size_t scratch_size_amx(const VrcnnConvLayer *layer, int columns)
 {
-    return is_first(layer) ? first_scratch_size(columns) : is_last(layer) ? sizeof(LastScratch) : sizeof(HiddenScratch);
+    switch (kind_of(layer)) {
+    case FIRST: return first_scratch_size(columns);
+    case SITES: return sizeof(SitesScratch);
+    case HIDDEN: return sizeof(HiddenScratch);
+    case LAST: return sizeof(LastScratch);
+    default: return sizeof(MixScratch);
+    }
+}
+
+static void conv_first_amx(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch)
+{
+    if (layer->inputs == 1)
+        conv_luma(dst, src, columns, layer, scratch);
+    else
+        conv_sites(dst, src, columns, layer, scratch);
 }
 
 void vrcnn_conv_init_amx(VrcnnKernelTable *table)
 {
     const VrcnnKernelTable amx = {
         .kernel = VRCNN_KERNEL_AMX,
-        .channel_multiple = LINE, /* a sample is a row of a tile */
+        .channel_multiple = LINE, /* a sample is a row of a tile, */
+        .least_pitch = LINE / 2,  /* or half of one */
         .block_columns = 0,       /* whole strips: products wait for the second-level cache as little as for the first */
         .begin = begin_amx,
         .end = end_amx,
@@ -790,6 +1273,7 @@ void vrcnn_conv_init_amx(VrcnnKernelTable *table)
         .conv_first = conv_first_amx,
         .conv_hidden = conv_hidden_amx,
         .conv_last = conv_last_amx,
+        .conv_joint = conv_joint_amx,
     };
     *table = amx;
 }
