@@ -614,17 +614,21 @@ typedef struct Task {
     int slot; /* which quarter of the group's lines is the unit's; in a joint network's last layer, its phase */
 } Task;
 
-/* One unit on one block, k * k * 4 products for each 64 inputs (two phases: as many as there are lines instead of one k), together with
- * all that is pending. rows[i]: the block's first sample. */
-ALWAYS_INLINE void multiply_unit(int k, const uint8_t *const *rows, ptrdiff_t pitch, const Task *task, int32_t (*finished)[SUMS],
-                                 PendingBlock *block, int how)
+/* One unit on the block at column x, k * k * 4 products for each 64 inputs (of samples that share lines: as many lines as there are in
+ * place of one k), together with all that is pending. */
+ALWAYS_INLINE void multiply_unit(int k, const Task *task, const VrcnnConvLayer *layer, const uint8_t *const *src, int x,
+                                 int32_t (*finished)[SUMS], PendingBlock *block, int how)
 {
     /* In short bursts the vector work disturbs the products more, in long ones it begins too late to end in time: found by trying. */
     const int burst = k == 5 ? 4 : 8;
+    const ptrdiff_t pitch = (ptrdiff_t)block->phases * layer->src_pitch;
     const WeightTile *weights = task->weights;
     const int32_t *bias = task->bias;
+    const uint8_t *rows[VRCNN_ROWS + 4];
+    for (int i = 0; i < VRCNN_ROWS + k - 1; i++)
+        rows[i] = src[layer->radius - k / 2 + i] + (ptrdiff_t)x * layer->src_pitch + task->at;
     for (int line = 0; line < task->lines; line++, weights += k, bias = NULL) {
-        const ptrdiff_t at = task->at + line * LINE;
+        const ptrdiff_t at = (ptrdiff_t)line * LINE;
         if (k == 1)
             one_tap(rows, at, pitch, weights, bias, finished);
         else
@@ -635,21 +639,15 @@ ALWAYS_INLINE void multiply_unit(int k, const uint8_t *const *rows, ptrdiff_t pi
     finish_block(block, how);
 }
 
-/* x: of the block's first sample. */
-ALWAYS_INLINE void run_task(const Task *task, const VrcnnConvLayer *layer, const uint8_t *const *src, int x, int phases,
-                            int32_t (*finished)[SUMS], PendingBlock *block, int how)
+ALWAYS_INLINE void run_task(const Task *task, const VrcnnConvLayer *layer, const uint8_t *const *src, int x, int32_t (*finished)[SUMS],
+                            PendingBlock *block, int how)
 {
-    const int radius = task->conv->kernel_size / 2;
-    const ptrdiff_t pitch = (ptrdiff_t)phases * layer->src_pitch;
-    const uint8_t *rows[VRCNN_ROWS + 4];
-    for (int i = 0; i < VRCNN_ROWS + 2 * radius; i++)
-        rows[i] = src[layer->radius - radius + i] + (ptrdiff_t)x * layer->src_pitch;
-    if (radius == 2)
-        multiply_unit(5, rows, pitch, task, finished, block, how);
-    else if (radius == 1)
-        multiply_unit(3, rows, pitch, task, finished, block, how);
+    if (task->conv->kernel_size == 5)
+        multiply_unit(5, task, layer, src, x, finished, block, how);
+    else if (task->conv->kernel_size == 3)
+        multiply_unit(3, task, layer, src, x, finished, block, how);
     else
-        multiply_unit(1, rows, pitch, task, finished, block, how);
+        multiply_unit(1, task, layer, src, x, finished, block, how);
 }
 
 /* Nothing is pending yet. */
@@ -743,7 +741,7 @@ ALWAYS_INLINE void hidden_group(uint8_t *const *dst, const uint8_t *const *src, 
     for (int x = first_block(phases, samples_in_line(layer->dst_pitch) == 2 ? dst[0] : src[0]); x < columns;
          x = next_block(x, phases, columns)) {
         for (const Task *task = tasks; task < tasks + count; task++) {
-            run_task(task, layer, src, x, phases, finished, &block, how);
+            run_task(task, layer, src, x, finished, &block, how);
             finished = scratch->sums[task->slot];
         }
         await_block(&block, dst, added, layer, x, end, channel, phase);
@@ -1194,7 +1192,7 @@ static void conv_joint_amx(int16_t *const *dst, const uint8_t *const *src, int c
     }
     for (int x = first_block(phases, src[0]); x < columns; x = next_block(x, phases, columns)) {
         for (const Task *task = tasks; task < tasks + phases; task++) {
-            run_task(task, layer, src, x, phases, finished, &block, MIXED);
+            run_task(task, layer, src, x, finished, &block, MIXED);
             finished = scratch->sums[task->slot];
         }
         for (int j = 0; j < VRCNN_ROWS; j++)
