@@ -62,7 +62,7 @@ def inspected(path: Path) -> list[Sideinfo | None]:
 
 
 def _read(path: Path) -> bytes:
-    if str(path) == "-":
+    if str(path) == "-" and not path.exists():
         raise EvaluationError("- is no file: a stream is not read from standard input (but from /dev/stdin)")
     try:
         with open_to_read(path) as file:

@@ -108,7 +108,7 @@ def resolve(
         if not files:
             raise CatalogueError(f"folder {path} has no video or picture files")
         return [_from_file(file, size, pixel_format, rate) for file in files]
-    if path.is_file() or word == "-" or os.path.lexists(path):
+    if word == "-" or os.path.lexists(path):
         check_file(path)
         return [_from_file(path, size, pixel_format, rate)]
     for known in SETS:

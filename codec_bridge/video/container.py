@@ -142,10 +142,12 @@ def _pixel_format(path: Path, sps: Sps) -> str:
 
 
 def _first_sps(path: Path, raw: bool, lenient: bool) -> Sps:
-    """That of the first picture."""
+    """That of the first picture. Raises CodecError for a stream with networks in the loop."""
     with _hevc_units(path, raw, lenient) as units:
         damage = ""
         for unit in units:
+            if unit.carries_magic:
+                raise CodecError(IN_LOOP)
             if unit.sps:
                 return unit.sps
             damage = damage or next((f"picture {unit.number}: {problem}" for problem in unit.problems), "")
@@ -172,11 +174,10 @@ def _metadata(container: av.container.InputContainer, stream: av.VideoStream, fr
         if other.index != stream.index:
             kind = "attached picture" if other.disposition & _NOT_A_VIDEO else f"{other.type} stream"
             kinds[kind] = kinds.get(kind, 0) + 1
-    first_field = {2: "t", 3: "b", 4: "b", 5: "t"}.get(int(context.field_order), "t")
     return Metadata(
         aspect=stream.sample_aspect_ratio or context.sample_aspect_ratio or None,
         full_range={1: False, 2: True}.get(int(context.color_range)),
-        interlacing=first_field if frame is not None and frame.interlaced_frame else "",
+        interlaced=frame is not None and frame.interlaced_frame,
         rotation=frame.rotation if frame is not None else 0,
         colours=any(int(value) != _UNSPECIFIED for value in (context.color_primaries, context.color_trc, context.colorspace)),
         further=tuple(f"{count} {'further ' if kind == 'video stream' else ''}{kind}{'s' * (count > 1)}" for kind, count in kinds.items()),
@@ -186,7 +187,7 @@ def _metadata(container: av.container.InputContainer, stream: av.VideoStream, fr
 def _hevc_metadata(said: Metadata, vui: Vui) -> Metadata:
     """What the container says, and for what it does not say, the stream."""
     siting = SITINGS[vui.siting] if vui.siting is not None and vui.siting < len(SITINGS) else ""
-    return replace(said, aspect=said.aspect or vui.aspect, siting=siting, interlacing="", fields=vui.fields)
+    return replace(said, aspect=said.aspect or vui.aspect, siting=siting, interlaced=False, fields=vui.fields)
 
 
 @contextmanager

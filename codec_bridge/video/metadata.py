@@ -15,15 +15,15 @@ _Y4M_SITINGS = {"left": "mpeg2", "center": "jpeg", "top left": "paldv"}
 class Metadata:
     """None and empty where the file says nothing.
 
-    aspect: of a sample, width by height. full_range: samples use all values. siting: one of SITINGS. interlacing: t or b, the field that
-    is first, for frames of two fields; fields: each picture is a field. rotation: in degrees. colours: primaries, transfer or matrix are
+    aspect: of a sample, width by height. full_range: samples use all values. siting: one of SITINGS. interlaced: pictures are frames
+    of two fields; fields: each picture is a field. rotation: in degrees. colours: primaries, transfer or matrix are
     stated. further: other streams of the file, in words.
     """
 
     aspect: Fraction | None = None
     full_range: bool | None = None
     siting: str = ""
-    interlacing: str = ""
+    interlaced: bool = False
     fields: bool = False
     rotation: int = 0
     colours: bool = False
@@ -37,14 +37,14 @@ class Metadata:
                 found.append(f"the sample aspect ratio {self.aspect}")
             if self.full_range:
                 found.append("the full range of its samples")
-            if self.interlacing:
-                found.append("that its pictures are interlaced")
         if self.siting and chroma_format == "420" and (kind == ".yuv" or not _y4m_siting(self.siting, bit_depth)):
             found.append(f"the siting of chroma ({self.siting})")
         if self.colours:
             found.append("its colour description")
         if self.rotation:
             found.append(f"the rotation by {self.rotation} degrees")
+        if self.interlaced:
+            found.append("that its pictures are interlaced")
         if self.fields:
             found.append("that its pictures are single fields")
         return [*found, *self.further]
@@ -79,7 +79,7 @@ def y4m_header(size: tuple[int, int], chroma_format: str, bit_depth: int, rate: 
     if max(aspect.numerator, aspect.denominator) > LARGEST:
         aspect = Fraction(0)
     words = [f"YUV4MPEG2 W{size[0]} H{size[1]} F{rate.numerator}:{rate.denominator if rate else 0}"]
-    words += [f"I{metadata.interlacing or 'p'}", f"A{aspect.numerator}:{aspect.denominator if aspect else 0}", f"C{colour}"]
+    words += [f"I{'?' if metadata.interlaced else 'p'}", f"A{aspect.numerator}:{aspect.denominator if aspect else 0}", f"C{colour}"]
     if metadata.full_range is not None:
         words.append(f"XCOLORRANGE={'FULL' if metadata.full_range else 'LIMITED'}")
     return " ".join(words)

@@ -1,5 +1,6 @@
 """Open any video or picture file."""
 
+import os
 import stat
 from fractions import Fraction
 from pathlib import Path
@@ -70,7 +71,7 @@ def open_video(
 
 def check_file(path: Path) -> None:
     """Raise VideoError for what is no file, and say what it is."""
-    if str(path) == "-":
+    if str(path) == "-" and not os.path.lexists(path):
         raise VideoError("- is no file: a video is read more than once, so not from standard input: save it to a file first")
     try:
         mode = path.stat().st_mode
