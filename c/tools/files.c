@@ -74,7 +74,7 @@ static char *checked_output(const char *output, const char *input, const char *m
     if (stat(output, &status)) {
         if (!lstat(output, &status))
             fail("%s: is a symbolic link that leads to no file", output);
-        return strcpy(allocate(strlen(output) + 1), output);
+        return memcpy(allocate(strlen(output) + 1), output, strlen(output) + 1);
     }
     if (!S_ISREG(status.st_mode))
         fail("%s: exists and is not a regular file", output);
