@@ -118,15 +118,19 @@ def check_streams(streams: list[Path], settings: Settings, options: set[str], tr
     """
     models = load_models(settings)
     for stream in streams:
-        coded = given.coded(stream, settings.frames)
+        data = given.read(stream)
+        coded = given.coded(stream, data, settings.frames)
         if "qp" in options:
             coded.check_qp(settings.qps)
         if "position" in options:
             coded.check_position(settings.position)
         own = settings if trusted or not coded.codings else replace(settings, position=coded.position)
         try:
-            results = [given.check_offline(stream, number, own, models) for number in settings.qps]
+            results = [given.check_offline(stream, data, number, own, models) for number in settings.qps]
         except CodecError as error:
             raise CodecError(f"{stream}: {error}") from None
         console.print(f"{stream}:", end=" ", highlight=False, soft_wrap=True)
         say_checked(sum(pictures for pictures, _, _ in results), sum(samples for _, samples, _ in results), results[0][2])
+        if coded.skipped:
+            text = f"{stream}: {coded.skipped} leading pictures refer to what is before the stream's beginning, and are no pictures of it"
+            console.print(text, highlight=False, soft_wrap=True)

@@ -22,24 +22,24 @@ def check_inside(path: Path, settings: Settings) -> tuple[int, int]:
     Raises CodecError for a damaged stream, SideinfoError for such side information, gates.Inconsistency for a wrong hash.
     """
     codec = codecs.find(settings.codec)(settings.folders)
-    return codec.check_stream(_read(path), Network(settings.position, True, settings.kernel, settings.model))
+    return codec.check_stream(read(path), Network(settings.position, True, settings.kernel, settings.model))
 
 
-def coded(path: Path, frames: int | None) -> Coded:
-    """What a stream says of how its first pictures in decoding order were coded. Raises CodecError for what is no stream."""
-    codings = (unit.coding for unit in read_units(nal.scan(_read(path))) if unit.coding and not unit.leading_skipped)
+def coded(path: Path, data: bytes, frames: int | None) -> Coded:
+    """What a file's stream says of how its first pictures in decoding order were coded. Raises CodecError for what is no stream."""
     try:
-        return Coded(path, list(islice(codings, frames)))
+        units = list(read_units(nal.scan(data)))
+        codings = [unit.coding for unit in units if unit.coding and not unit.leading_skipped]
+        return Coded(path, codings[:frames], sum(unit.leading_skipped for unit in units))
     except CodecError as error:
         raise CodecError(f"{path}: {error}") from None
 
 
-def check_offline(path: Path, qp: int, settings: Settings, models: ModelSet) -> tuple[int, int, str]:
-    """Check a stream with the network for ``qp`` after decoding; returns pictures and luma samples compared, and the kernel.
+def check_offline(path: Path, data: bytes, qp: int, settings: Settings, models: ModelSet) -> tuple[int, int, str]:
+    """Check a file's stream with the network for ``qp`` after decoding; returns pictures and luma samples compared, and the kernel.
 
     Raises CodecError for a damaged stream, gates.Inconsistency if a picture differs.
     """
-    data = _read(path)
     codec = codecs.find(settings.codec)(settings.folders)
     index = models.index_for_qp(qp, settings.position)
     pictures = samples = 0
@@ -56,12 +56,13 @@ def check_offline(path: Path, qp: int, settings: Settings, models: ModelSet) -> 
 def inspected(path: Path) -> list[Sideinfo | None]:
     """The side information of a stream's pictures, in decoding order. Raises CodecError, with the file's name, for a damaged stream."""
     try:
-        return list(side_information(_read(path)))
+        return list(side_information(read(path)))
     except (CodecError, SideinfoError) as error:
         raise CodecError(f"{path}: {error}") from None
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """A stream, once: it may be a pipe. Raises EvaluationError, with the file's name, where it cannot be read."""
     if str(path) == "-" and not path.exists():
         raise EvaluationError("- is no file: a stream is not read from standard input (but from /dev/stdin)")
     try:

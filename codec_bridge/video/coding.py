@@ -14,10 +14,14 @@ BEFORE, AFTER = "before_deblocking", "after_sao"
 
 @dataclass(frozen=True)
 class Coded:
-    """How the pictures of a video were coded, as their stream says; codings is empty where it does not."""
+    """How the pictures of a video were coded, as their stream says; codings is empty where it does not.
+
+    skipped: leading pictures, which refer to what is before the beginning; nobody can decode them.
+    """
 
     path: Path
     codings: Sequence[Coding]
+    skipped: int = 0
 
     @property
     def qp(self) -> float:
