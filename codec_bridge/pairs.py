@@ -20,6 +20,7 @@ from codec_bridge.video.picture import Picture, plane_shapes, samples_md5
 from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.machine import cores
+from vrcnn_int.text import named
 
 
 def pictures_of(
@@ -68,7 +69,14 @@ def make(
                 raise VrcnnError(f"picture {number} of {original} is {sizes[0]}, that of {recon} is {sizes[1]}; they must match")
             yield right.planes[0].astype(np.uint8), left.planes[0].astype(np.uint8)
 
-    meta = {"qp": qp, "position": position, "original": original.name, "recon": recon.name, "frames": frames, "provenance": provenance()}
+    meta = {
+        "qp": qp,
+        "position": position,
+        "original": named(original.name),
+        "recon": named(recon.name),
+        "frames": frames,
+        "provenance": provenance(),
+    }
     return pairs.write(out, planes(), meta), qp, position
 
 
@@ -161,7 +169,14 @@ def code(
         pool.shutdown(cancel_futures=True)
     files = []
     for qp in qps:
-        meta = {"qp": qp, "position": position, "images": images.name, "codec": codec, "downscale": downscale, "provenance": provenance()}
+        meta = {
+            "qp": qp,
+            "position": position,
+            "images": named(images.name),
+            "codec": codec,
+            "downscale": downscale,
+            "provenance": provenance(),
+        }
         found = (pairs.read(parts / f"{name}.q{qp}.npz") for name in dict.fromkeys(names))
         files.append(coded_file(out, qp))
         pairs.write(files[-1], ((pair.recon[0], pair.original[0]) for pair in found), meta)

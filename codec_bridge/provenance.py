@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vrcnn_int import __version__
+from vrcnn_int.text import named
 
 WORD, COMMAND_LINE = 200, 2000
 """Characters of a word and of all words that a record keeps of a command line."""
@@ -64,7 +65,7 @@ def provenance(**more: Any) -> dict[str, Any]:
     return {
         "vrcnn_int": __version__,
         "git_revision": git_revision(),
-        "command_line": command_line(sys.argv),
+        "command_line": command_line([named(word) for word in sys.argv]),
         "machine": platform.machine(),
         "processor": processor(),
         "system": platform.system(),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.process import ReaderGone
 
 TEMPORARY = ".vrcnn-tmp-"
 """What the names of unfinished files begin with: whoever finds one that nobody writes any more may delete it."""
@@ -291,7 +292,7 @@ def _write_through(place: _Place, temporary: Path) -> None:
             shutil.copyfileobj(file, out)
     except BrokenPipeError:
         if place.descriptor == 1:
-            raise  # whoever read standard output has seen enough, which is no error of the file's
+            raise ReaderGone from None  # standard output's has seen enough, which is no error of the file's
         raise place.error("whoever reads it has gone") from None
     except OSError as error:
         raise place.error(error.strerror or str(error)) from None

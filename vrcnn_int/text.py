@@ -1,5 +1,13 @@
 """What comes from outside, as text that can be shown: names of files, headers, what other programs say."""
 
+import os
+from pathlib import Path
+
+
+def named(path: str | Path) -> str:
+    """A path or command line as documents can hold it: bytes that are no Unicode are escapes such as \\xff."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
 
 def plain(text: str) -> str:
     """One line that does nothing to a terminal or a document: control characters, line ends, those that turn the direction of writing,

@@ -13,6 +13,7 @@ from codec_bridge.video.catalogue import Sequence as VideoSequence
 from vrcnn_int.drawing import new_figure, png
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_bytes
+from vrcnn_int.text import plain
 
 CROP = (112, 176)
 """Height and width of a crop in samples."""
@@ -48,9 +49,11 @@ def make(out: Path, sequences: Sequence[VideoSequence], qp: int, model: Path | N
             (picture,) = sequence.open(1)
             if picture.bit_depth != 8:
                 raise VrcnnError(f"{sequence.name} has {picture.bit_depth} bits; the sheet shows 8-bit pictures")
-            (plain,), (ordinary,) = (decoder.decode(pyav.encode([picture], qp, filters=on).data, cropping=False) for on in (False, True))
-            filtered = filter_.filter_picture(plain, qp=qp).cropped().planes[0]
-            original, before, anchor = (some.planes[0] for some in (picture.cropped(), plain.cropped(), ordinary.cropped()))
+            (unfiltered,), (ordinary,) = (
+                decoder.decode(pyav.encode([picture], qp, filters=on).data, cropping=False) for on in (False, True)
+            )
+            filtered = filter_.filter_picture(unfiltered, qp=qp).cropped().planes[0]
+            original, before, anchor = (some.planes[0] for some in (picture.cropped(), unfiltered.cropped(), ordinary.cropped()))
             y, x = best_crop(original, before, filtered)
             residual = np.clip(128 + AMPLIFIED * (filtered.astype(np.int64) - before), 0, 255)
             for column, plane in enumerate((original, before, anchor, filtered, residual)):
@@ -59,7 +62,7 @@ def make(out: Path, sequences: Sequence[VideoSequence], qp: int, model: Path | N
                 axes.set_axis_off()
                 if row == 0:
                     axes.set_title(COLUMNS[column], fontsize=9)
-                said = sequence.name if column == 0 else level_text(psnr(plane, original, 8), 2) if column < 4 else ""
+                said = plain(sequence.name) if column == 0 else level_text(psnr(plane, original, 8), 2) if column < 4 else ""
                 axes.text(0.5, -0.02, said, ha="center", va="top", fontsize=8, transform=axes.transAxes, parse_math=False)
         text = f"luma, x265 all-intra at QP {qp}; PSNR of the whole picture; the crop in which the network gains most; model set "
         figure.supxlabel(text + filter_.identity[:16], fontsize=7, color="0.4", parse_math=False)

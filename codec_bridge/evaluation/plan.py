@@ -50,6 +50,7 @@ from codec_bridge.video.catalogue import Sequence, resolve
 from vrcnn_int.documents import DocumentError, checked, read_toml
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.models import float_path
+from vrcnn_int.text import named
 
 Texts = tuple[str, ...]
 
@@ -203,7 +204,7 @@ def _from_file(file: _File, path: Path) -> Plan:
             file.transfer,
             file.keep_streams,
             file.slurm,
-            path.name,
+            named(path.name),
             file.apart,
         )
     except VrcnnError as error:

@@ -10,6 +10,7 @@ from codec_bridge.report.document import Compared, Document
 from vrcnn_int.drawing import new_figure, png
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_bytes
+from vrcnn_int.text import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +41,7 @@ def write_plot(path: str | Path, document: Document) -> None:
             axes.set_xlabel("rate (kbit/s)", fontsize=9)
     origin = document.provenance
     words = [f"{key} {str(origin[key])[:40]}" for key in ("model", "encoder", "git_revision", "time") if origin.get(key)]
-    figure.supxlabel(", ".join(words), x=0.995, ha="right", fontsize=6, color="0.4", parse_math=False)
+    figure.supxlabel(plain(", ".join(words)), x=0.995, ha="right", fontsize=6, color="0.4", parse_math=False)
     figure.legend(loc="outside upper center", ncols=len(variants), frameon=False, fontsize=9)
     write_bytes(path, png(figure, 130))
 
@@ -75,5 +76,5 @@ def _title(entry: Compared, variants: Sequence[str], alone: bool) -> str:
     """Its name and luma BD-rates, two a line. alone: there is one codec and configuration."""
     gains = {variant: entry.variants[variant].bd_rate_y for variant in variants if variant in entry.variants}
     shown = [f"{variant} {gain:+.2f} %" for variant, gain in gains.items() if gain is not None]
-    name = entry.sequence if alone else ", ".join(_panel(entry))
+    name = plain(entry.sequence if alone else ", ".join(_panel(entry)))
     return "\n".join([name, *(", ".join(shown[k : k + 2]) for k in range(0, len(shown), 2))])

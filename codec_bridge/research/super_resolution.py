@@ -10,6 +10,7 @@ from codec_bridge.provenance import provenance
 from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.pairs import Plane
+from vrcnn_int.text import named
 
 
 def resized(plane: Plane, width: int, height: int) -> Plane:
@@ -40,5 +41,5 @@ def make(source: Path, out: Path, factor: int, frames: int | None = None) -> int
             found.append(upscaled(picture.planes[0].astype(np.uint8), factor))
         return found
 
-    meta = {"qp": 0, "position": "before_deblocking", "factor": factor, "provenance": provenance(original=source.name)}
+    meta = {"qp": 0, "position": "before_deblocking", "factor": factor, "provenance": provenance(original=named(source.name))}
     return pairs.write(out, planes(), meta)

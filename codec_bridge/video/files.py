@@ -14,6 +14,7 @@ from codec_bridge.bitstream.pictures import Coding
 from codec_bridge.video.metadata import LARGEST, NOTHING, Metadata, y4m_header, y4m_metadata, y4m_rate
 from codec_bridge.video.picture import Picture, VideoError, parse_pixel_format, plane_shapes, sample_bytes, sample_type
 from vrcnn_int.files import replacing
+from vrcnn_int.text import named
 
 
 class Account:
@@ -58,7 +59,7 @@ class Video:
         survey: Callable[[int | None], list[Coding]] | None = None,
     ) -> None:
         self.path = path
-        self.name = path.stem
+        self.name = named(path.stem)
         self.width, self.height = size
         self.bit_depth = bit_depth
         self.chroma_format = chroma_format

@@ -1,5 +1,6 @@
 """What command lines show and how they end: names are harmless, signals and pipes end quietly, tables lose nothing."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from rich.table import Table
 
 from vrcnn_int.console import _Console, show_table
-from vrcnn_int.text import plain
+from vrcnn_int.text import named, plain
 
 SEQUENCE = "\x1b[31m:bomb:[red]\x9b2J\u202e\udcff\r\n"
 SHOWN = r"\x1b[31m:bomb:[red]\x9b2J\u202e\udcff\r\n"
@@ -134,3 +135,8 @@ def test_nothing_heavy_is_loaded_before_signals_are_heard() -> None:
     code = "import sys; before = set(sys.modules); import codec_bridge.cli.app, vrcnn_int.cli.app; print(set(sys.modules) - before)"
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert not {"numpy", "typer", "rich", "tempfile", "typing"} & set(eval(done.stdout))
+
+
+def test_names_that_are_no_unicode_fit_into_documents() -> None:
+    assert named(os.fsdecode(b"b\xff.y4m")) == r"b\xff.y4m"
+    assert named(Path("ü.y4m")) == "ü.y4m"
