@@ -76,16 +76,19 @@ def checked(values: Any, kind: type[T], name: str, *, prefix: str = "") -> T:
 
 
 def _content(path: Path, most: int) -> bytes:
+    data = bytearray()
     try:
         with open_to_read(path) as file:
-            data = file.read(most + 1)
+            # Not at once: what a pipe or a device holds is not known, and a buffer of the limit's size would be taken first.
+            while len(data) <= most and (part := file.read(1 << 20)):
+                data += part
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
         raise DocumentError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
     if len(data) > most:
         raise DocumentError(f"{path} is larger than {most >> 20} MiB, which no document is")
-    return data
+    return bytes(data)
 
 
 def _text(data: bytes) -> str:

@@ -138,7 +138,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
-class _File(Struct, forbid_unknown_fields=True, kw_only=True):
+class PlanFile(Struct, forbid_unknown_fields=True, kw_only=True):
     """A plan file's keys, as they are described above."""
 
     sequences: tuple[str, ...] = ()
@@ -171,7 +171,7 @@ def load(path: Path, allow_programs: Callable[[str], bool] = lambda _: False) ->
     Raises PlanError, with the file's name and the key, for one that is no plan, or whose programs may not run.
     """
     try:
-        file = checked(read_toml(path), _File, str(path))
+        file = checked(read_toml(path), PlanFile, str(path))
         named = _commands(file, path.parent)
         if named and not allow_programs("; ".join(named)):
             raise PlanError(f"{path} names what is to run here: {'; '.join(named)}; give --allow-programs if you trust it")
@@ -187,19 +187,19 @@ def load(path: Path, allow_programs: Callable[[str], bool] = lambda _: False) ->
         raise PlanError(f"{path}: {error}") from None
 
 
-def _commands(file: _File, folder: Path) -> list[str]:
+def _commands(file: PlanFile, folder: Path) -> list[str]:
     """What of a plan is run, or may be."""
     plain = {key: value for key, value in file.slurm.items() if key in SLURM_PLAIN and len(str(value).splitlines()) <= 1}
     programs = [f"programs.{key} = {folder / place}" for key, place in file.programs.items()]
     return programs + [f"slurm.{key} = {str(value)!r:.100}" for key, value in file.slurm.items() if key not in plain]
 
 
-def _from_file(file: _File, path: Path) -> Plan:
+def _from_file(file: PlanFile, path: Path) -> Plan:
     """Raises PlanError, with the file's name."""
     try:
         return Plan(
             tuple(_sequences(file, path.parent)),
-            tuple(_runs(file, path.parent)),
+            tuple(runs_of(file, path.parent)),
             file.method,
             file.transfer,
             file.keep_streams,
@@ -211,7 +211,7 @@ def _from_file(file: _File, path: Path) -> Plan:
         raise PlanError(f"{path}: {error}") from None
 
 
-def _sequences(file: _File, folder: Path) -> list[Sequence]:
+def _sequences(file: PlanFile, folder: Path) -> list[Sequence]:
     if not file.sequences:
         raise PlanError("sequences: name at least one set, sequence, folder or file")
     search_path = [folder / place for place in file.search_path] or None
@@ -220,7 +220,8 @@ def _sequences(file: _File, folder: Path) -> list[Sequence]:
     return [sequence for word in here for sequence in resolve(word, search_path, size=size, pixel_format=file.format)]
 
 
-def _runs(file: _File, folder: Path) -> list[Settings]:
+def runs_of(file: PlanFile, folder: Path) -> list[Settings]:
+    """The settings of its codecs and configurations. Raises VrcnnError for what there is not; opens nothing."""
     for codec in file.codecs:
         if codec not in codecs.CODECS:
             raise PlanError(f"codecs: there is no {codec!r}; there are {', '.join(codecs.CODECS)}")

@@ -18,7 +18,8 @@ def too_long(*_: object) -> None:
 
 def main() -> None:
     name, *arguments = sys.argv[1:]
-    with atheris.instrument_imports(include=["codec_bridge.video", "codec_bridge.bitstream"]):
+    ours = ["codec_bridge.video", "codec_bridge.bitstream", "codec_bridge.report", "codec_bridge.evaluation.plan", "vrcnn_int.documents"]
+    with atheris.instrument_imports(include=ours):
         from tests.fuzz.targets import TARGETS
     # Out of CPU time (ulimit -t), it stops as if interrupted, with its figures. The handler of SIGINT is to be libFuzzer's.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,5 +1,7 @@
 """Fuzz targets: any bytes give a result or one VrcnnError of one line, and a result is what the bytes say. Nothing of atheris here."""
 
+import io
+import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,14 +9,23 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rich.console import Console
+
 from codec_bridge.bitstream import nal, slices
 from codec_bridge.bitstream.parameter_sets import parse_pps, parse_sps
 from codec_bridge.bitstream.pictures import read_units
 from codec_bridge.bitstream.sideinfo import ForeignError, SequenceReader
+from codec_bridge.evaluation.plan import PlanFile, runs_of
+from codec_bridge.figures.row import Row
+from codec_bridge.report.document import Document, read, rendering
+from codec_bridge.report.markdown import render as render_markdown
+from codec_bridge.report.page import render
+from codec_bridge.report.tables import print_table
 from codec_bridge.video.files import write_y4m
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import sample_bytes
 from tests.codec_bridge.bitstream.test_sideinfo import in_c, in_python
+from vrcnn_int.documents import checked, parse_json, read_toml
 from vrcnn_int.errors import VrcnnError
 
 FORMATS = tuple(f"{base}{depth}" for base in ("yuv420p", "gray", "yuv422p", "yuv444p") for depth in ("", "9le", "10le"))
@@ -129,4 +140,40 @@ def pictures(data: bytes) -> None:
     assert all(unit.sps and unit.coding for unit in found if unit.has_picture and not unit.problems)
 
 
-TARGETS = {"y4m": y4m, "yuv": yuv, "nal": nal_units, "slices": slice_headers, "pictures": pictures, "sideinfo": sideinfo}
+def result(data: bytes) -> None:
+    """A result document: what is read can be shown, or is refused as contradicting itself, and comes back from its JSON form."""
+    with file(data, ".json") as path:
+        document = attempt(read, path)
+        if document is None:
+            return
+        assert Document.from_json(json.loads(json.dumps(document.to_json()))) == document
+
+        def shown() -> None:
+            with rendering(path):
+                render_markdown(document)
+                render(document)
+                print_table(document, Console(file=io.StringIO(), markup=False))
+
+        attempt(shown)
+
+
+def plan(data: bytes) -> None:
+    """A plan: its keys are of their kinds, or one is named; the settings are what runs, or are refused."""
+    with file(data, ".toml") as path:
+        found = attempt(lambda: checked(read_toml(path), PlanFile, str(path)))
+        runs = found and attempt(runs_of, found, path.parent)
+        for settings in runs or []:
+            attempt(settings.refuse)
+
+
+def job(data: bytes) -> None:
+    """A row, as job files hold it: it comes back from its JSON form."""
+    values = attempt(parse_json, data, "a.json")
+    row = attempt(Row.from_json, values)
+    if row is not None:
+        assert Row.from_json(row.to_json()) == row
+        assert json.loads(json.dumps(row.to_json(), allow_nan=False)) == row.to_json()
+
+
+TARGETS = {"result": result, "plan": plan, "job": job}
+TARGETS |= {"y4m": y4m, "yuv": yuv, "nal": nal_units, "slices": slice_headers, "pictures": pictures, "sideinfo": sideinfo}
