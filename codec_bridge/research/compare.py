@@ -18,6 +18,7 @@ from codec_bridge.provenance import provenance
 from codec_bridge.report.summary import summarise
 from codec_bridge.video.catalogue import Sequence as VideoSequence
 from vrcnn_int import integer, pairs
+from vrcnn_int.documents import DocumentError, read_json
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_text
 from vrcnn_int.integer import ModelSet
@@ -32,10 +33,10 @@ def write(path: Path, value: dict[str, Any]) -> None:
 def read(path: Path, identity: str) -> dict[str, Any] | None:
     """An earlier result for this model set, or None."""
     try:
-        value: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError):
+        value = read_json(path)
+    except (OSError, DocumentError):
         return None
-    return value if value.get("identity") == identity else None
+    return value if isinstance(value, dict) and value.get("identity") == identity else None
 
 
 def check_exactness(folder: Path, row: Row, held_out: Sequence[pairs.PairFile]) -> dict[str, Any] | None:

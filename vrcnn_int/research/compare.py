@@ -16,6 +16,7 @@ from vrcnn_int.network import FloatNetwork, load_float_networks
 from vrcnn_int.pairs import PairFile
 from vrcnn_int.requant import QuantizationError
 from vrcnn_int.research import measure
+from vrcnn_int.research.comparison import read_result
 from vrcnn_int.research.fine_tune import Progress, fine_tune
 from vrcnn_int.research.quantizers.affine import Affine
 from vrcnn_int.research.quantizers.base import Quantizer
@@ -141,7 +142,7 @@ def one(
     started_from = {"settings": asdict(settings), "training": [f.md5 for _, f in files], "validation": [f.md5 for _, f in held_out]}
     result = place / "result.json"
     if result.exists():
-        row: Row = json.loads(result.read_text())
+        row = read_result(result)
         if row["run"] != started_from:
             raise VrcnnError(f"{result} is of other settings or pair files; choose another --out or delete it")
         return row

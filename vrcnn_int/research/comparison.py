@@ -1,18 +1,56 @@
 """The results of `vrcnn-int compare` as a table. No torch here: `codec-bridge compare` adds what the C library and a codec say."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+from msgspec import Struct
 from rich import box
 from rich.table import Table
 
+from vrcnn_int.documents import DocumentError, checked, read_json
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import one_line
 
 Row = dict[str, Any]
 RATES = "bd_rates.json"
 """What `codec-bridge compare --sequences` writes into the folder: BD-rates by method, one a seed."""
+
+
+Gain = float
+"""In dB."""
+
+
+class _Result(Struct):
+    """What tables want of a result."""
+
+    method: str
+    qp: int
+    seed: int
+    network: str
+    run: dict[str, Any]
+    parameters: int
+    training_samples: int
+    float: dict[str, Gain]
+    unfiltered: dict[str, Gain]
+    gain: dict[str, Gain]
+    bytes: int
+    integer_only: bool
+    runs_in: str
+    steps: int
+    seconds: Gain
+    exact: dict[str, Any] | None
+    model: str | None = None
+
+
+def read_result(path: Path) -> Row:
+    """A method's result.json. Raises VrcnnError if it is none."""
+    try:
+        row: Row = read_json(path)
+        checked(row, _Result, str(path))
+    except (OSError, DocumentError) as error:
+        raise VrcnnError(f"cannot read {path} ({one_line(error)}); delete it and run `vrcnn-int compare` again") from None
+    return row
 
 
 def results(folder: Path) -> Iterator[tuple[Path, Row]]:
@@ -21,10 +59,16 @@ def results(folder: Path) -> Iterator[tuple[Path, Row]]:
     if not found:
         raise VrcnnError(f"{folder} holds no results; make them with `vrcnn-int compare`")
     for path in found:
-        try:
-            yield path.parent, json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise VrcnnError(f"cannot read {path} ({error}); delete it and run `vrcnn-int compare` again") from None
+        yield path.parent, read_result(path)
+
+
+class Rates(TypedDict):
+    """What tables want of RATES."""
+
+    sequences: list[str]
+    qps: list[int]
+    codec: str
+    rates: dict[str, list[Gain]]
 
 
 def spread(values: list[float], digits: int = 4) -> str:

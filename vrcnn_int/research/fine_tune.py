@@ -3,18 +3,20 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from msgspec import Struct
 
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_text
 from vrcnn_int.network import FloatNetwork, halo
 from vrcnn_int.pairs import PairFile
 from vrcnn_int.research.quantizers.base import Quantizer, Stage
-from vrcnn_int.training.checkpoint import interruptible, load_checkpoint, save_checkpoint, snapshot
+from vrcnn_int.training.checkpoint import fitting, interruptible, load_checkpoint, refuse_diverged, save_checkpoint, snapshot
 from vrcnn_int.training.module import Network
 from vrcnn_int.training.sampling import Patches, Sampling
 from vrcnn_int.training.settings import TrainSettings
@@ -44,6 +46,16 @@ def training_patches(files: list[PairFile], settings: TrainSettings, network: Fl
     return Patches(files, sampling, settings.device)
 
 
+class _State(Struct):
+    """What its checkpoint holds."""
+
+    run: dict[str, Any]
+    ended: dict[str, dict[str, Any]]
+    log: list[dict[str, Any]]
+    seconds: float
+    now: dict[str, Any] | None = None
+
+
 def fine_tune(
     quantizer: Quantizer,
     network: FloatNetwork,
@@ -67,7 +79,7 @@ def fine_tune(
     run = {"quantizer": [quantizer.name, options], "float": network.identity, "settings": asdict(settings)}
     run |= {"training": [file.md5 for file in files], "validation": [file.md5 for file in held_out]}
     path = out / "checkpoint.pt"
-    state = load_checkpoint(path, settings.device) or {"run": run, "ended": {}, "log": [], "seconds": 0.0}
+    state = load_checkpoint(path, settings.device, _State) or {"run": run, "ended": {}, "log": [], "seconds": 0.0}
     if state["run"] != run:
         raise VrcnnError(f"{path} belongs to a run with other settings or pair files; choose another --out or delete it")
     started = time.monotonic() - state["seconds"]
@@ -100,18 +112,21 @@ def fine_tune(
     module, loss, reached = None, 0.0, ""
     with interruptible() as interrupted:
         while (stage := quantizer.next_stage(gains(), steps)) is not None:
-            module, number = at_start_of(stage)
-            reached = stage.name
-            team = Team([module])
             now = state.get("now") if state.get("now", {}).get("stage") == stage.name else None
-            if now is not None:
-                team.load_state_dict(now["team"])
-            stepper = build_stepper(team, patches, replace(settings, average=settings.tuning_average), number, torch.float32, now)
+            with fitting(path) if ended or now else nullcontext():
+                module, number = at_start_of(stage)
+                team = Team([module])
+                if now is not None:
+                    team.load_state_dict(now["team"])
+                stepper = build_stepper(team, patches, replace(settings, average=settings.tuning_average), number, torch.float32, now)
+            reached = stage.name
             team.train()
             for step in range(now["step"] if now else 0, stage.steps):
                 torch.manual_seed((settings.seed * 64 + number << 32) + step)  # noise depends on seed, stage and step alone
                 stepper.step(step, rate_at(step, stage.steps, settings.tuning_rate, settings.schedule, settings.warm_up))
                 done = step + 1
+                if interrupted[0] or done % settings.checkpoint_every == 0 or done % settings.log_every == 0 or done == stage.steps:
+                    refuse_diverged(float(stepper.loss), stage.name, done, path)
                 if done % settings.log_every == 0 or done == stage.steps:
                     state["log"].append({"stage": stage.name, "step": done, "loss": float(stepper.loss)})
                     loss = state["log"][-1]["loss"]
@@ -137,5 +152,5 @@ def fine_tune(
 
 def load_seconds(path: Path) -> float:
     """Seconds of training that a checkpoint stands for."""
-    state = load_checkpoint(path, "cpu")
+    state = load_checkpoint(path, "cpu", _State)
     return float(state["seconds"]) if state else 0.0

@@ -4,15 +4,15 @@ The paper's figures are printed in it; ours are read from result files, never wr
 ResNet-152 on ImageNet, which was not run here: ours are ResNet-18 on other pictures and, for Table 3, the residual filter in dB. No torch.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 from rich import box
 from rich.table import Table
 
+from vrcnn_int.documents import DocumentError, checked, read_json
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.research.comparison import RATES, Row, results, spread
+from vrcnn_int.research.comparison import RATES, Rates, Row, results, spread
 
 FACTORS = ("x2", "x3", "x4")
 
@@ -72,10 +72,10 @@ def said(rows: list[Row], data: str) -> str:
 def result(folder: Path, kind: str, command: str) -> Row:
     """The result of a single run; VrcnnError that says what to run."""
     try:
-        row: Row = json.loads((folder / "result.json").read_text())
+        row: Row = read_json(folder / "result.json")
         if row["kind"] != kind:
             raise ValueError
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, DocumentError):
         raise VrcnnError(f"{folder} has no result of a {kind}; make it with `{command}`") from None
     return row
 
@@ -160,9 +160,9 @@ def table_6(folder: Path) -> tuple[Table, str]:
     """VRCNN: BD-rate and size."""
     rows = found(folder, "vrcnn", "brelu 8/7")
     try:
-        rates = json.loads((folder / RATES).read_text())
+        rates = checked(read_json(folder / RATES), Rates, str(folder / RATES))
         ours = spread(rates["rates"]["brelu 8/7"], 2)
-    except (OSError, ValueError, KeyError):
+    except (OSError, KeyError, DocumentError):
         raise VrcnnError(f"{folder} has no BD-rate of brelu 8/7; run `codec-bridge compare {folder} --sequences ...` first") from None
     table = Table("VRCNN", "paper, float32", "paper, int8", "ours, integer", box=box.SIMPLE_HEAD)
     table.add_row("luma BD-rate, %", *(f"{VRCNN_RATE[key]:+.1f}" for key in ("float32", "int8")), ours)

@@ -3,10 +3,11 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -19,7 +20,7 @@ from vrcnn_int.research.classify import KIND, Pictures
 from vrcnn_int.research.extended import prune
 from vrcnn_int.research.residual.module import Algorithm1, Progress, ResidualNetwork, Schedule, Stages, Task
 from vrcnn_int.research.residual.network import quantize, resnet18
-from vrcnn_int.training.checkpoint import load_checkpoint, save_checkpoint
+from vrcnn_int.training.checkpoint import fitting, load_checkpoint, save_checkpoint
 
 RANGE_BATCHES = 8
 FLOAT = "float.pt"
@@ -133,11 +134,23 @@ def train(folder: Path, validation: Path, out: Path, settings: ClassifierSetting
     return row
 
 
+class _Float(Struct):
+    """What float.pt holds."""
+
+    state: dict[str, Any]
+    channels: Annotated[int, Meta(ge=1, le=3)]
+    size: int
+    names: list[str]
+    width: Annotated[int, Meta(ge=1, le=1024)]
+    pool: bool
+
+
 def float_scores(out: Path, pictures: Pictures) -> NDArray[np.float32]:
     """The trained float network's outputs, from float.pt of a training folder; VrcnnError if there is none."""
-    state = load_checkpoint(out / FLOAT, "cpu")
+    state = load_checkpoint(out / FLOAT, "cpu", _Float)
     if state is None:
         raise VrcnnError(f"{out} has no {FLOAT}; make it with `vrcnn-int classify train`")
-    module = ResidualNetwork(resnet18(len(state["names"]), state["channels"], state["width"], state["pool"])).eval()
-    module.load_state_dict(state["state"])
+    with fitting(out / FLOAT):
+        module = ResidualNetwork(resnet18(len(state["names"]), state["channels"], state["width"], state["pool"])).eval()
+        module.load_state_dict(state["state"])
     return scores(module, pictures)

@@ -1,5 +1,6 @@
 """Runs that can be interrupted and go on exactly where they stood: signals, and checkpoints that are written whole."""
 
+import math
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,8 +36,8 @@ def interruptible() -> Iterator[list[bool]]:
             signal.signal(s, handler)
 
 
-class _State(Struct):
-    """What a checkpoint holds; tensors fit the run or not (`fitting`)."""
+class RunState(Struct):
+    """What a checkpoint of `train` holds; tensors fit the run or not (`fitting`)."""
 
     run: dict[str, Any]
     stage: Literal["float", "weights", "bounds"]
@@ -58,8 +59,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def load_checkpoint(path: Path, device: str) -> dict[str, Any] | None:
-    """The checkpoint, None if there is none; VrcnnError if it is damaged or something else."""
+def load_checkpoint(path: Path, device: str, kind: type[Struct]) -> dict[str, Any] | None:
+    """The checkpoint, None if there is none; VrcnnError if it is damaged or something else than ``kind`` says."""
     if not path.exists():
         return None
     try:
@@ -67,10 +68,17 @@ def load_checkpoint(path: Path, device: str) -> dict[str, Any] | None:
     except Exception as error:
         raise VrcnnError(f"{path} is damaged ({type(error).__name__}); delete it to start this run again") from None
     try:
-        checked(state if isinstance(state, dict) else None, _State, str(path))
+        checked(state if isinstance(state, dict) else None, kind, str(path))
     except DocumentError as error:
         raise VrcnnError(f"{error}: no checkpoint of this version; delete it to start this run again") from None
     return state
+
+
+def refuse_diverged(loss: float, stage: str, step: int, path: Path) -> None:
+    """Raise VrcnnError for a loss that is no number any more. path: of the checkpoint, which is from before if there is one."""
+    if not math.isfinite(loss):
+        before = f"; {path} is from before" if path.exists() else ""
+        raise VrcnnError(f"training has diverged: the loss is {loss} at step {step} of stage {stage}; take a lower rate{before}")
 
 
 @contextmanager

@@ -4,7 +4,6 @@ float (BReLU from the first step) -> weights discretized, fine-tune -> bounds fi
 """
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -20,7 +19,7 @@ from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import append_text, check_outputs, write_text
 from vrcnn_int.network import NETWORKS, FloatNetwork, halo, save_float_networks
-from vrcnn_int.training.checkpoint import fitting, interruptible, load_checkpoint, save_checkpoint, snapshot
+from vrcnn_int.training.checkpoint import RunState, fitting, interruptible, load_checkpoint, refuse_diverged, save_checkpoint, snapshot
 from vrcnn_int.training.machine import hardware, keep_memory
 from vrcnn_int.training.sampling import Patches, Sampling
 from vrcnn_int.training.settings import STAGES, TrainSettings
@@ -70,7 +69,7 @@ class Run:
         self.patches = Patches(files, sampling, settings.device)
         residual, limits = choose_bounds(files, settings)
         self.team = begin_team(settings, limits, files[0].qp, str(files[0].meta["position"]), start)
-        self.state = load_checkpoint(out / "checkpoint.pt", settings.device)
+        self.state = load_checkpoint(out / "checkpoint.pt", settings.device, RunState)
         if settings.minutes is not None:
             state = self.state
             with fitting(out / "checkpoint.pt") if state else nullcontext():
@@ -148,7 +147,7 @@ class Run:
             done = step + 1
             saves = interrupted[0] or done % settings.checkpoint_every == 0
             if saves or done % settings.log_every == 0 or done == steps:
-                self.refuse_diverged(stage, done, stepper)
+                refuse_diverged(float(stepper.loss), stage, done, self.out / "checkpoint.pt")
             if done % settings.log_every == 0 or done == steps:
                 self.mean_loss = float(stepper.mean_loss) / (1 - 0.98**done)
                 self.log(stage=stage, step=done, loss=float(stepper.loss), mean_loss=self.mean_loss, rate=rate, seconds=self.seconds)
@@ -161,14 +160,6 @@ class Run:
                 raise KeyboardInterrupt
         stepper.averages.adopt()
         self.team.clamp_weights()
-
-    def refuse_diverged(self, stage: str, done: int, stepper: Stepper) -> None:
-        """Raise VrcnnError for a loss that is no number any more, before it is logged and kept."""
-        loss = float(stepper.loss)
-        if not math.isfinite(loss):
-            kept = self.out / "checkpoint.pt"
-            before = f"; {kept} is from before" if kept.exists() else ""
-            raise VrcnnError(f"training has diverged: the loss is {loss} at step {done} of stage {stage}; take a lower rate{before}")
 
     def validate(self, stage: str, done: int, stepper: Stepper) -> None:
         """Measure the averaged networks on the held-out pictures, into the log; in fp32 at the end of a stage."""

@@ -297,7 +297,7 @@ def test_command_writes_rows_and_plot(tmp_path: Path) -> None:
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
     refused(bridge("bench", "--kernels", "fastest"), "'fastest'", "scalar")
     refused(bridge("bench", "--sizes", "64"), "'64' is not a size")
-    refused(bridge("bench", "--threads", "0"), "0 threads")
+    refused(bridge("bench", "--threads", "0"), "--threads: 0 is not in 1..64")
     refused(bridge("bench", "--threads", "one"), "'one'")
     refused(bridge("bench", "--plot", tmp_path / "p.pdf"), "p.pdf")
     refused(bridge("bench", "--peers", "--model", tmp_path / "none.vrcnn"), "none.vrcnn")

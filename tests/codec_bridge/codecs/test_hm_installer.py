@@ -77,7 +77,7 @@ def test_another_library_replaces_the_first(tmp_path: Path) -> None:
     assert len(marked(hm)) == count
     text = (hm / "build/linux/common/makefile.base").read_text()
     assert str(tmp_path / "one") not in text
-    assert f"{tmp_path}/two/lib/libvrcnn.so -Wl,-rpath,{tmp_path}/two/lib -lpthread" in text
+    assert f'"{tmp_path}/two/lib/libvrcnn.so" "-Wl,-rpath,{tmp_path}/two/lib" "-lpthread"' in text
     assert insertion.status(HM, hm).state == "installed"
 
 
@@ -141,7 +141,7 @@ def test_no_hm_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_paths_that_build_files_cannot_hold(tmp_path: Path) -> None:
     hm = make_checkout(tmp_path / "hm")
     with pytest.raises(InsertionError, match="cannot hold this path"):
-        insertion.install(HM, hm, find_library(make_library(tmp_path / "with space")))
+        insertion.install(HM, hm, find_library(make_library(tmp_path / "with$dollar")))
     assert marked(hm) == []
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codec_bridge.bitstream import nal, slices
+from codec_bridge.bitstream import nal, parameter_sets, slices
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.sideinfo import parse, side_information, side_information_bits
 from codec_bridge.codecs import gates, programs
@@ -186,8 +186,8 @@ def test_repeated_parameter_sets_are_not_new_ones(
     coded = x265_loop.encode(tools, originals, 35, configuration="ra", options=[*words, *gops])
     units = nal.split(coded.data)
     assert {8, 9, 21} & {unit.type for unit in units} >= {9, 21}
-    assert len({unit.data for unit in units if unit.type == nal.SPS}) == 1
-    assert sum(unit.type == nal.SPS for unit in units) > 3
+    assert len({unit.data for unit in units if unit.type == parameter_sets.SPS}) == 1
+    assert sum(unit.type == parameter_sets.SPS for unit in units) > 3
     for name, value in other_bytes_each_time(tmp_path).items():
         monkeypatch.setenv(name, value)
     decoded = x265_loop.decode(tools, coded.data, originals[0])

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from msgspec import Struct
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, max_pool2d
 
@@ -19,7 +20,7 @@ from vrcnn_int.quantize.bounds import n_sigma
 from vrcnn_int.requant import LEVELS
 from vrcnn_int.research.residual.network import Design, FloatArray, Layer, MergedNetwork, merge
 from vrcnn_int.training.brelu import BReLU
-from vrcnn_int.training.checkpoint import interruptible, load_checkpoint, save_checkpoint
+from vrcnn_int.training.checkpoint import fitting, interruptible, load_checkpoint, refuse_diverged, save_checkpoint
 from vrcnn_int.training.stepping import rate_at
 
 Progress = Callable[[str, int, int, float], None]
@@ -173,6 +174,15 @@ class ResidualNetwork(nn.Module):
         return MergedNetwork(self.design, self.stem.merged(), blocks, self.last.merged(), bounds)
 
 
+class _State(Struct):
+    """What a checkpoint of `Stages` holds."""
+
+    run: dict[str, Any]
+    done: dict[str, Any]
+    notes: dict[str, Any]
+    now: dict[str, Any] | None = None
+
+
 class Stages:
     """Stages of one training run, resumable: ``path`` is its checkpoint, ``run`` what it was made from (JSON values).
 
@@ -182,7 +192,7 @@ class Stages:
     def __init__(self, path: Path, run: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self.state = load_checkpoint(path, "cpu") or {"run": run, "done": {}, "notes": {}}
+        self.state = load_checkpoint(path, "cpu", _State) or {"run": run, "done": {}, "notes": {}}
         if self.state["run"] != run:
             raise VrcnnError(f"{path} belongs to a run with other settings or data; choose another --out or delete it")
 
@@ -208,15 +218,17 @@ class Stages:
         ``loss_at(step)``: the loss of a step, a function of the step alone. Ctrl-C: KeyboardInterrupt after saving a checkpoint.
         """
         if name in self.state["done"]:
-            module.load_state_dict(self.state["done"][name])
+            with fitting(self.path):
+                module.load_state_dict(self.state["done"][name])
             return
         optimizer = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=1e-4)
         start = 0
         now = self.state.get("now")
-        if now and now["stage"] == name:
-            module.load_state_dict(now["module"])
-            optimizer.load_state_dict(now["optimizer"])
-            start = now["step"]
+        with fitting(self.path):
+            if now and now["stage"] == name:
+                module.load_state_dict(now["module"])
+                optimizer.load_state_dict(now["optimizer"])
+                start = int(now["step"])
         module.train()
         with interruptible() as interrupted:
             for step in range(start, steps):
@@ -227,6 +239,8 @@ class Stages:
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 progress(name, step + 1, steps, float(loss.detach()))
+                if interrupted[0] or (step + 1) % CHECKPOINT == 0 or step + 1 == steps:
+                    refuse_diverged(float(loss.detach()), name, step + 1, self.path)
                 if interrupted[0] or (step + 1) % CHECKPOINT == 0:
                     now = {"stage": name, "step": step + 1, "module": module.state_dict(), "optimizer": optimizer.state_dict()}
                     save_checkpoint(self.path, self.state | {"now": now})
