@@ -34,7 +34,7 @@ enum { BIAS_BYTES = VECTORS * 16, CHUNK_BYTES = OUTPUTS * CHUNK };
 /* Values in all rows of a window together. */
 static int window_values(const VrcnnConvLayer *layer, const VrcnnConv *conv)
 {
-    return layer->inputs == 1 ? window_length(conv->kernel_size) : conv->kernel_size * conv->kernel_size * layer->inputs;
+    return layer->inputs == 1 ? window_length(conv->kernel_size) : conv->kernel_size * conv->kernel_size * layer->src_pitch;
 }
 
 static size_t block_size(const VrcnnConvLayer *layer, const VrcnnConv *conv)
@@ -45,6 +45,8 @@ static size_t block_size(const VrcnnConvLayer *layer, const VrcnnConv *conv)
 static size_t packed_size_i8mm(const VrcnnConvLayer *layer)
 {
     size_t size = 0;
+    if (layer->heads)
+        return packed_size_joint(layer);
     if (layer->outputs == 1)
         return packed_size_last(layer);
     for (int b = 0; b < layer->branches; b++)
@@ -62,12 +64,12 @@ static void pack_block(uint8_t *packed, const VrcnnConvLayer *layer, const Vrcnn
         int32_t sum = 0;
         for (int tap = 0; tap < area; tap++)
             for (int i = 0; i < inputs; i++) {
-                const int at = tap * inputs + i;
+                const int at = tap * layer->src_pitch + i;
                 const int8_t weight = weights[(o * inputs + i) * area + tap];
                 out[at / CHUNK * CHUNK_BYTES + o * CHUNK + at % CHUNK] = weight;
                 sum += weight;
             }
-        const int32_t value = bias[o] + rounding_term(conv->shift) - (inputs == 1 ? 128 * sum : 0);
+        const int32_t value = bias[o] + rounding_term(conv->shift) - (inputs < 16 ? 128 * sum : 0);
         memcpy(packed + o / 2 * 16 + o % 2 * 4, &value, sizeof value);
         memcpy(packed + o / 2 * 16 + o % 2 * 4 + 8, &value, sizeof value);
     }
@@ -76,6 +78,10 @@ static void pack_block(uint8_t *packed, const VrcnnConvLayer *layer, const Vrcnn
 static void pack_i8mm(void *packed, const VrcnnConvLayer *layer, const int8_t *const *weights, const int32_t *const *bias)
 {
     uint8_t *out = packed;
+    if (layer->heads) {
+        pack_joint(packed, layer, weights, bias);
+        return;
+    }
     if (layer->outputs == 1) {
         pack_last(packed, layer, weights[0], bias[0]);
         return;
@@ -127,9 +133,10 @@ static inline int32x4_t lower_row(int32x4_t a, int32x4_t b)
 }
 
 /* 8 outputs of VRCNN_ROWS rows. window[i]: where, in the paired row whose upper row is row i of the window of output row 0, the window of
- * column 0 begins; it has `rows` rows of `length` values of each sample, and the next column's lies `pitch` bytes on. */
-static void convolve(uint8_t *const *dst, int channel, const uint8_t *const *window, ptrdiff_t pitch, int rows, int length, int columns,
-                     const VrcnnConvLayer *layer, const VrcnnConv *conv, const uint8_t *packed)
+ * column 0 begins; it has `rows` rows of `length` values of each sample, and the next column's lies `pitch` bytes on. added: NULL or what
+ * the kernel was given. */
+static void convolve(uint8_t *const *dst, const uint8_t *const *added, int channel, const uint8_t *const *window, ptrdiff_t pitch, int rows,
+                     int length, int columns, const VrcnnConvLayer *layer, const VrcnnConv *conv, const uint8_t *packed)
 {
     const int32_t *bias = (const int32_t *)(const void *)packed;
     const int32x4_t shift = vdupq_n_s32(-conv->shift);
@@ -151,10 +158,11 @@ static void convolve(uint8_t *const *dst, int channel, const uint8_t *const *win
 #pragma GCC unroll 4
             for (int n = 0; n < COLUMNS; n++) {
                 const ptrdiff_t at = (ptrdiff_t)(x + n) * layer->dst_pitch + channel;
+                const uint8_t *upper = added ? added[2 * pair] + at : NULL, *lower = added ? added[2 * pair + 1] + at : NULL;
                 vst1_u8(dst[2 * pair] + at,
-                        requantize(upper_row(acc[n][0], acc[n][1]), upper_row(acc[n][2], acc[n][3]), shift, multiplier));
+                        requantize(upper_row(acc[n][0], acc[n][1]), upper_row(acc[n][2], acc[n][3]), shift, multiplier, upper));
                 vst1_u8(dst[2 * pair + 1] + at,
-                        requantize(lower_row(acc[n][0], acc[n][1]), lower_row(acc[n][2], acc[n][3]), shift, multiplier));
+                        requantize(lower_row(acc[n][0], acc[n][1]), lower_row(acc[n][2], acc[n][3]), shift, multiplier, lower));
             }
         }
 }
@@ -167,26 +175,26 @@ static int whole_units(int columns)
 /* Bytes of the samples of one row of src that a call reads; a paired row has twice as many. */
 static ptrdiff_t row_bytes(const VrcnnConvLayer *layer, int columns)
 {
-    return (ptrdiff_t)(whole_units(columns) + 2 * layer->radius) * layer->inputs;
+    return (ptrdiff_t)(whole_units(columns) + 2 * layer->radius) * layer->src_pitch;
 }
 
-/* First layer: the windows of VRCNN_ROWS rows, then their paired rows. Hidden layers: all paired rows. */
+/* A luma network's first layer: the windows of VRCNN_ROWS rows, then their paired rows. Other layers: all paired rows. */
 static size_t scratch_size_i8mm(const VrcnnConvLayer *layer, int columns)
 {
-    if (layer->outputs == 1)
+    if (layer->heads || layer->outputs == 1)
         return 0;
     if (layer->inputs == 1)
         return (size_t)whole_units(columns) * VRCNN_ROWS * WINDOW * 2;
     return (size_t)(VRCNN_ROWS + 2 * layer->radius - 1) * (size_t)row_bytes(layer, columns) * 2;
 }
 
-/* A sample's pitch is its channels, so that a row of a window is one piece of kernel_size * inputs bytes of each sample. Branches share the
- * paired rows. 8 outputs are carried through the whole call before the next: of layer 2's 5x5 their weights are 13 KB. */
+/* A sample's pitch is its channels, so that a row of a window is one piece of kernel_size * inputs bytes of each sample; in a joint
+ * network's first layer it is eight, two of which have weights of 0. Branches share the paired rows. 8 outputs are carried through the
+ * whole call before the next: of layer 2's 5x5 their weights are 13 KB. */
 static void conv_hidden_i8mm(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
                              const VrcnnConvLayer *layer, void *scratch)
 {
-    (void)added;
-    const ptrdiff_t bytes = row_bytes(layer, columns), left = (ptrdiff_t)layer->radius * layer->inputs;
+    const ptrdiff_t bytes = row_bytes(layer, columns), pitch = layer->src_pitch, left = layer->radius * pitch;
     const uint8_t *packed = layer->packed, *paired = scratch;
     int channel = 0;
     /* With 1x1 branches alone nobody needs the pairs of rows 1 and 2. */
@@ -197,14 +205,18 @@ static void conv_hidden_i8mm(uint8_t *const *dst, const uint8_t *const *src, con
         const int k = conv->kernel_size, inset = layer->radius - k / 2;
         const uint8_t *window[VRCNN_ROWS + 4];
         for (int i = 0; i < VRCNN_ROWS + k - 2; i++)
-            window[i] = paired + (inset + i) * bytes * 2 + (ptrdiff_t)inset * layer->inputs * 2;
+            window[i] = paired + (inset + i) * bytes * 2 + inset * pitch * 2;
         for (int o = 0; o < conv->outputs; o += OUTPUTS, channel += OUTPUTS, packed += block_size(layer, conv))
-            convolve(dst, channel, window, (ptrdiff_t)layer->inputs * 2, k, k * layer->inputs, columns, layer, conv, packed);
+            convolve(dst, added, channel, window, pitch * 2, k, k * (int)pitch, columns, layer, conv, packed);
     }
 }
 
 static void conv_first_i8mm(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch)
 {
+    if (layer->inputs > 1) {
+        conv_hidden_i8mm(dst, src, NULL, columns, layer, scratch);
+        return;
+    }
     const ptrdiff_t gathered = whole_units(columns), bytes = gathered * WINDOW;
     uint8_t *windows = scratch, *paired = windows + VRCNN_ROWS * bytes;
     const uint8_t *packed = layer->packed;
@@ -219,7 +231,7 @@ static void conv_first_i8mm(uint8_t *const *dst, const uint8_t *const *src, int 
             pair_rows(paired + y * bytes, windows + y * bytes, windows + (y + 1) * bytes, bytes);
         }
         for (int o = 0; o < conv->outputs; o += OUTPUTS, channel += OUTPUTS, packed += block_size(layer, conv))
-            convolve(dst, channel, window, 2 * WINDOW, 1, window_length(conv->kernel_size), columns, layer, conv, packed);
+            convolve(dst, NULL, channel, window, 2 * WINDOW, 1, window_length(conv->kernel_size), columns, layer, conv, packed);
     }
 }
 
@@ -235,6 +247,7 @@ void vrcnn_conv_init_neon_i8mm(VrcnnKernelTable *table)
     table->conv_first = conv_first_i8mm;
     table->conv_hidden = conv_hidden_i8mm;
     table->conv_last = conv_last_neon;
+    table->conv_joint = conv_joint_neon;
 }
 
 #endif
