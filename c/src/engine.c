@@ -152,11 +152,12 @@ static void find_sources(const Run *run, int i, int x, const uint8_t **src)
 {
     const VrcnnConvLayer *layer = run->pipeline->layer + i;
     const int first = run->stage[i + 1].row - layer->radius;
+    /* As far along their row as the samples in the rings: a call's rows all lie alike in cache lines. */
+    const uint8_t *zeros = run->zeros + (ptrdiff_t)(x - run->work->region.x + run->pipeline->origin) * layer->src_pitch;
     for (int row = 0; row < VRCNN_ROWS + 2 * layer->radius; row++) {
         /* Ring i's current group begins where layer i's rows end, but for the radius. */
         const int below = first + row - run->stage[i].row;
-        src[row] = i > 0 && (first + row < 0 || first + row >= run->height) ? run->zeros + (size_t)VRCNN_SLACK * (size_t)layer->src_pitch
-                                                                            : in_ring(run, i, below, x);
+        src[row] = i > 0 && (first + row < 0 || first + row >= run->height) ? zeros : in_ring(run, i, below, x);
     }
 }
 

@@ -1054,7 +1054,7 @@ static void check_last_rounding(int round)
 
 /* ---- pictures ---- */
 
-enum { NETWORKS = 3, THREAD_COUNTS = 3, PLANE_GUARD = 256 };
+enum { NETWORKS = 3 /* of the kind luma */, JOINT = NETWORKS /* and one more */, THREAD_COUNTS = 3, PLANE_GUARD = 256 };
 
 static const int thread_counts[THREAD_COUNTS] = {1, 2, 5};
 
@@ -1165,12 +1165,32 @@ static VrcnnNetwork random_network(int layers, int most_channels)
     return n;
 }
 
-/* VRCNN (random or as shipped), something deep, and something wide. */
+static VrcnnNetwork joint_network(void)
+{
+    VrcnnNetwork n = {0};
+    const int channels = between(0, 1) ? 32 : 16 * between(1, 5);
+    n.kind = VRCNN_JOINT;
+    n.heads = between(1, VRCNN_MAX_HEADS);
+    n.layers = between(3, 8);
+    for (int l = 0; l < n.layers - 1; l++) {
+        n.layer[l] =
+            joint_layer(l ? between(1, 2) : 0, channels, between(0, 3) ? 3 : kernel_sizes[between(0, 2)], RANDOM_WEIGHTS, SMALL_BIASES);
+        if (n.layer[l].added)
+            n.layer[l].added = any_addend(&n, l);
+    }
+    VrcnnLayer *last = &n.layer[n.layers - 1];
+    *last = joint_last(channels, 3, n.heads, RANDOM_WEIGHTS, SMALL_BIASES);
+    for (int b = 0; b < 2; b++) /* residuals that do not all saturate */
+        last->branch[b].shift = between(3, 6);
+    return n;
+}
+
+/* VRCNN (random or as shipped), something deep, something wide, and something joint. */
 static Contexts open_contexts(const VrcnnNetwork *shipped)
 {
     Contexts c;
-    c.model = take(sizeof *c.model + NETWORKS * sizeof *c.model->network);
-    c.model->networks = NETWORKS;
+    c.model = take(sizeof *c.model + (NETWORKS + 1) * sizeof *c.model->network);
+    c.model->networks = NETWORKS + 1;
     c.model->network[0].layers = 4;
     for (int l = 0; l < 4; l++)
         c.model->network[0].layer[l] = vrcnn_layer(l, -1, 0, RANDOM_WEIGHTS, SMALL_BIASES);
@@ -1178,6 +1198,7 @@ static Contexts open_contexts(const VrcnnNetwork *shipped)
         c.model->network[0] = *shipped;
     c.model->network[1] = random_network(between(5, 9), 32);
     c.model->network[2] = random_network(between(2, 4), between(0, 3) ? 96 : 256);
+    c.model->network[JOINT] = joint_network();
     c.reference = open_context(c.model, VRCNN_KERNEL_SCALAR, 1);
     for (int k = 0; k < kernel_count; k++)
         for (int t = 0; t < THREAD_COUNTS; t++)
@@ -1278,6 +1299,49 @@ static void check_region(const Contexts *c, int network, int width, int height)
         }
 }
 
+/* An even region's end: the picture's or any. */
+static int even_part(int size, int begin)
+{
+    return between(0, 1) || size - begin < 2 ? size - begin : 2 * between(1, (size - begin) / 2);
+}
+
+/* A region of three planes, or of luma alone, through the joint network; `threads` of thread_counts. */
+static void check_planes(const Contexts *c, int width, int height, int threads)
+{
+    const int depth[2] = {between(8, 10), between(8, 10)}, planes = between(0, 5) ? 3 : 1, heads = c->model->network[JOINT].heads;
+    const int whole = between(0, 1), x = whole ? 0 : 2 * between(0, (width - 1) / 2), y = whole ? 0 : 2 * between(0, (height - 1) / 2);
+    const int across = whole ? width : even_part(width, x), down = whole ? height : even_part(height, y);
+    VrcnnWeights weights = {{0}, {0}};
+    VrcnnConstPlane from[3] = {{0}};
+    VrcnnPlane to[3] = {{0}};
+    Picture src[3], wanted[3];
+    for (int h = 0; h < heads; h++) {
+        weights.luma[h] = between(heads > 1 ? -5 : 1, 10);
+        weights.chroma[h] = between(heads > 1 ? -5 : 1, 10);
+    }
+    for (int p = 0; p < planes; p++) {
+        src[p] = make_picture(p ? (width + 1) / 2 : width, p ? (height + 1) / 2 : height, depth[p > 0]);
+        wanted[p] = make_picture(src[p].plane.width, src[p].plane.height, depth[p > 0]);
+        fill_picture(&src[p], (Content)(between(0, 1) ? RANDOM_CONTENT : between(0, CONTENTS - 1)));
+        memset(wanted[p].memory, 0xa5, wanted[p].size);
+        from[p] = constant(&src[p].plane);
+        to[p] = wanted[p].plane;
+    }
+    vrcnn_filter_planes_region(c->reference, JOINT, &weights, to, from, x, y, across, down);
+    for (int k = 0; k < kernel_count; k++)
+        for (int t = 0; t < threads; t++) {
+            Picture got[3];
+            for (int p = 0; p < planes; p++) {
+                got[p] = blank_like(&wanted[p], 0xa5);
+                to[p] = got[p].plane;
+            }
+            describe_picture(kernels + k, "vrcnn_filter_planes_region", thread_counts[t], got, src, JOINT);
+            const int error = vrcnn_filter_planes_region(c->context[k][t], JOINT, &weights, to, from, x, y, across, down);
+            for (int p = 0; p < planes; p++)
+                compare_pictures(kernels + k, error, &got[p], &wanted[p], p ? (across + 1) / 2 * ((down + 1) / 2) : across * down);
+        }
+}
+
 static void check_units(const Contexts *c, int width, int height)
 {
     const int bit_depth = between(8, 10), size = 64 << between(0, 1), across = (width + size - 1) / size;
@@ -1334,7 +1398,10 @@ static void check_pictures(int round, const VrcnnModel *builtin)
     Taken *const kept = taken;
     taken = NULL;
     for (int width = 1; width <= SWEEP; width++, give_back())
-        check_picture(&c, (width + round) % NETWORKS, width, between(1, 9), 1);
+        if (width % (NETWORKS + 1) == round % (NETWORKS + 1))
+            check_planes(&c, width, between(1, 18), 1);
+        else
+            check_picture(&c, (width + round) % NETWORKS, width, between(1, 9), 1);
     for (int network = 0; network < NETWORKS; network++, give_back()) {
         const int most = network == 2 ? 60 : 150;
         check_picture(&c, network, between(1, most), between(1, most), THREAD_COUNTS);
@@ -1344,6 +1411,9 @@ static void check_pictures(int round, const VrcnnModel *builtin)
     check_picture(&c, 0, between(600, 1400), between(1, 9), THREAD_COUNTS); /* wider than the library cuts them */
     check_picture(&c, 1, between(600, 1400), between(10, 20), THREAD_COUNTS);
     check_units(&c, between(1, 200), between(1, 150));
+    for (int i = 0; i < 3; i++, give_back())
+        check_planes(&c, between(1, 300), between(1, 150), THREAD_COUNTS);
+    check_planes(&c, between(1300, 3000), between(1, 18), THREAD_COUNTS);
     give_back();
     close_contexts(&c);
     taken = kept;

@@ -8,7 +8,7 @@
  *
  * What it costs (measured; VM on a Xeon): a product takes 16 cycles, whatever it multiplies, so the number of products is the limit that
  * all this is measured against; for 16 columns x 4 rows of VRCNN's layers 16 + 172 + 44 + 6 of them; of a joint network's layers of 32
- * channels, 3 x 3, 16 + 48 each + 24. A tile load takes 8 cycles of the load
+ * channels, 3 x 3, 16 + 40 each + 20. A tile load takes 8 cycles of the load
  * ports (45 if its rows straddle cache lines) and a tile store 16 cycles, in which little else is issued. A store waits for the product
  * before it and holds up the products behind it, unless some four products lie between them. Hence the pattern throughout: sums leave
  * their tile just before it is wanted for other sums; they are requantized by vector instructions between the next block's products.
@@ -325,30 +325,45 @@ static void conv_luma(uint8_t *const *dst, const uint8_t *const *src, int column
  * weights (43 KB in layer 2) and samples.
  *
  * Samples of up to 32 channels lie two in a line, so two taps of a kernel's row are one product. Loads must be of whole lines to be fast;
- * so a block is 32 columns then, in two phases: the first samples of 16 lines, and the second ones. Of a row of three taps the first sample
- * needs the line before its own, with one tap, and its own, with two; the second one its own and the next. The units of both phases are
- * one group: together they fill lines. (If only one of src and dst has such samples, a phase is every other sample of the other one.)
+ * so a block is 32 columns then, in two phases: the first samples of 16 lines, and the second ones. The units of both phases are one group:
+ * together they fill lines. (If only one of src and dst has such samples, a phase is every other sample of the other one.) Of a row of
+ * three taps two are in a sample's own line; the third, half a line, is put together in scratch with that of the row below, once for all
+ * outputs. So 3x3 takes 3 products and 2, with 288 of 320 weights not zero; as these pairs of rows are the same for all output rows, an
+ * even output row has its three taps in the first pair and the upper half of the next, an odd one in a lower half and the pair after it.
  *
  * Within a unit the order is by columns of lines: three taps on top of each other are three tiles of weights and serve six rows of samples,
  * 12 products with 9 loads. Tap by tap there would be 15. */
 
 typedef struct HiddenUnit {
     int32_t bias[UNIT];   /* with the rounding term; a joint network's last layer: without */
-    WeightTile weights[]; /* line, kernel row: as they are used; unused inputs have weights of zero */
+    WeightTile weights[]; /* line, kernel row; with pairs of rows after them: pair, output rows even and odd. Unused inputs: zero */
 } HiddenUnit;
+
+enum { PAIRS = 3 /* of the six rows that 3x3 needs for four */ };
+
+/* The third tap of a phase: of each line of a block two rows. */
+typedef uint8_t PairLines[PAIRS][BLOCK][LINE];
 
 typedef struct HiddenScratch {
     int32_t sums[4][VRCNN_ROWS][SUMS]; /* slot, row: see Task */
+    PairLines pairs[2][2];             /* of two blocks in turn: phase */
+    int32_t bias[UNIT];                /* a joint network's last layer: with the rounding term of this call */
 } HiddenScratch;
 
-/* Which lines of a source row a kernel takes: `count` from line `first` on, counted from the one of a block's first sample. */
+/* Whether a kernel's third column of taps lies in pairs of rows. */
+static int has_pairs(const VrcnnConvLayer *layer, int kernel_size)
+{
+    return samples_in_line(layer->src_pitch) == 2 && kernel_size == 3;
+}
+
+/* Which lines of a source row a kernel takes as they are: `count` from line `first` on, counted from the one of a block's first sample. */
 typedef struct Lines {
     int first, count;
 } Lines;
 
 static Lines lines_of(const VrcnnConvLayer *layer, int kernel_size, int phase)
 {
-    const int radius = kernel_size / 2, far = 16; /* lines, for a division of what is not negative */
+    const int radius = has_pairs(layer, kernel_size) ? 0 : kernel_size / 2, far = 16; /* lines, for a division of what is not negative */
     const int begin = (phase - radius) * layer->src_pitch + far * LINE, end = (phase + radius + 1) * layer->src_pitch + far * LINE;
     const Lines lines = {begin / LINE - far, up_to_multiple(end, LINE) / LINE - begin / LINE};
     return lines;
@@ -357,7 +372,8 @@ static Lines lines_of(const VrcnnConvLayer *layer, int kernel_size, int phase)
 /* The same for both phases. */
 static size_t unit_size(const VrcnnConvLayer *layer, const VrcnnConv *conv)
 {
-    return sizeof(HiddenUnit) + (size_t)(lines_of(layer, conv->kernel_size, 0).count * conv->kernel_size) * sizeof(WeightTile);
+    const int k = conv->kernel_size, tiles = lines_of(layer, k, 0).count * k + (has_pairs(layer, k) ? 2 * 2 : 0);
+    return sizeof(HiddenUnit) + (size_t)tiles * sizeof(WeightTile);
 }
 
 static size_t hidden_packed_size(const VrcnnConvLayer *layer)
@@ -381,15 +397,27 @@ static const VrcnnConv *find_unit(const VrcnnConvLayer *layer, int channel, int 
     return conv;
 }
 
-/* The weights of one output into column `column` of the tiles. */
+/* A weight into column `column` of the tiles; in_line: which byte of a line it multiplies. */
+static void pack_weight(WeightTile *tile, int in_line, int column, int8_t weight)
+{
+    (*tile)[in_line / 4][column][in_line % 4] = weight;
+}
+
+/* The weights of one output. */
 static void pack_output(WeightTile *tiles, const VrcnnConvLayer *layer, int k, int phase, int column, const int8_t *weights)
 {
     const Lines lines = lines_of(layer, k, phase);
     for (int kx = 0; kx < k; kx++)
         for (int i = 0; i < layer->inputs; i++) {
             const int at = (phase - k / 2 + kx) * layer->src_pitch + i - lines.first * LINE;
-            for (int ky = 0; ky < k; ky++)
-                tiles[at / LINE * k + ky][at % LINE / 4][column][at % 4] = weights[(i * k + ky) * k + kx];
+            const int is_outside = at < 0 || at >= lines.count * LINE; /* only with pairs */
+            for (int ky = 0; ky < k; ky++) {
+                const int8_t weight = weights[(i * k + ky) * k + kx];
+                if (!is_outside)
+                    pack_weight(tiles + at / LINE * k + ky, at % LINE, column, weight);
+                for (int odd = 0; odd < 2 && is_outside; odd++)
+                    pack_weight(tiles + k + (ky + odd) / 2 * 2 + odd, (ky + odd) % 2 * LINE / 2 + i, column, weight);
+            }
         }
 }
 
@@ -604,19 +632,58 @@ ALWAYS_INLINE void three_taps(const uint8_t *const *rows, ptrdiff_t at, ptrdiff_
     _tile_dpbusd(3, 4, 7);
 }
 
+/* Lines that have two rows each. A pair of rows for the output rows 0 and 1, the next for 2 and 3, with weights for even ones and for odd
+ * ones: 4 products, 4 loads. Tile 7: the second pair. */
+ALWAYS_INLINE void pair_products(const void *upper, const void *lower, ptrdiff_t pitch, const WeightTile *weights, const int32_t *bias,
+                                 int32_t (*finished)[SUMS])
+{
+    _tile_loadd(5, weights[0], LINE);
+    if (bias)
+        next_sums(0, finished[0], bias);
+    _tile_loadd(4, upper, pitch);
+    _tile_dpbusd(0, 4, 5);
+    _tile_loadd(6, weights[1], LINE);
+    if (bias)
+        next_sums(1, finished[1], bias);
+    _tile_dpbusd(1, 4, 6);
+    if (bias)
+        next_sums(2, finished[2], bias);
+    _tile_loadd(7, lower, pitch);
+    _tile_dpbusd(2, 7, 5);
+    if (bias)
+        next_sums(3, finished[3], bias);
+    _tile_dpbusd(3, 7, 6);
+}
+
 /* A unit's place in a group, and what it multiplies. */
 typedef struct Task {
     const int32_t *bias;
     const WeightTile *weights;
     const VrcnnConv *conv;
     ptrdiff_t at; /* from a block's first sample to the first line that the unit takes */
-    int lines;
+    int lines, phase;
     int slot; /* which quarter of the group's lines is the unit's; in a joint network's last layer, its phase */
 } Task;
 
-/* One unit on the block at column x, k * k * 4 products for each 64 inputs (of samples that share lines: as many lines as there are in
- * place of one k), together with all that is pending. */
-ALWAYS_INLINE void multiply_unit(int k, const Task *task, const VrcnnConvLayer *layer, const uint8_t *const *src, int x,
+/* Pairs of rows for the block at column x. */
+ALWAYS_INLINE void gather_pairs(PairLines pairs[2], const VrcnnConvLayer *layer, const uint8_t *const *src, int x)
+{
+    for (int pair = 0; pair < PAIRS; pair++) {
+        const uint8_t *upper = src[layer->radius - 1 + 2 * pair] + (ptrdiff_t)x * layer->src_pitch;
+        const uint8_t *lower = src[layer->radius + 2 * pair] + (ptrdiff_t)x * layer->src_pitch;
+        for (int line = -1; line <= BLOCK; line++) {
+            const __m512i u = _mm512_loadu_si512(upper + line * LINE), l = _mm512_loadu_si512(lower + line * LINE);
+            if (line < BLOCK - 1) /* the sample before the first of the next line */
+                _mm512_store_si512(pairs[0][pair][line + 1], _mm512_shuffle_i32x4(u, l, 0xee));
+            if (line > 0) /* and the one after the second of the line before */
+                _mm512_store_si512(pairs[1][pair][line - 1], _mm512_shuffle_i32x4(u, l, 0x44));
+        }
+    }
+    settle_memory();
+}
+
+/* One unit on the block at column x, together with all that is pending. */
+ALWAYS_INLINE void multiply_unit(int k, const Task *task, const VrcnnConvLayer *layer, const uint8_t *const *src, int x, PairLines *pairs,
                                  int32_t (*finished)[SUMS], PendingBlock *block, int how)
 {
     /* In short bursts the vector work disturbs the products more, in long ones it begins too late to end in time: found by trying. */
@@ -636,18 +703,26 @@ ALWAYS_INLINE void multiply_unit(int k, const Task *task, const VrcnnConvLayer *
         if (k == 5)
             two_taps(rows + 3, at, pitch, weights + 3, block, burst, how);
     }
+    if (k == 3 && pairs)
+        for (int pair = 0; pair < PAIRS - 1; pair++, weights += 2) {
+            PairLines *own = pairs + task->phase;
+            finish_lines(block, 8, how);
+            finish_lines(block, 8, how);
+            pair_products((*own)[pair], (*own)[pair + 1], LINE, weights, NULL, finished);
+        }
     finish_block(block, how);
 }
 
-ALWAYS_INLINE void run_task(const Task *task, const VrcnnConvLayer *layer, const uint8_t *const *src, int x, int32_t (*finished)[SUMS],
-                            PendingBlock *block, int how)
+/* pairs: of the block, for both phases; NULL if the layer has none. */
+ALWAYS_INLINE void run_task(const Task *task, const VrcnnConvLayer *layer, const uint8_t *const *src, int x, PairLines *pairs,
+                            int32_t (*finished)[SUMS], PendingBlock *block, int how)
 {
     if (task->conv->kernel_size == 5)
-        multiply_unit(5, task, layer, src, x, finished, block, how);
+        multiply_unit(5, task, layer, src, x, pairs, finished, block, how);
     else if (task->conv->kernel_size == 3)
-        multiply_unit(3, task, layer, src, x, finished, block, how);
+        multiply_unit(3, task, layer, src, x, pairs, finished, block, how);
     else
-        multiply_unit(1, task, layer, src, x, finished, block, how);
+        multiply_unit(1, task, layer, src, x, pairs, finished, block, how);
 }
 
 /* Nothing is pending yet. */
@@ -699,7 +774,7 @@ static int group_tasks(Task *tasks, PendingBlock *block, const VrcnnConvLayer *l
         const VrcnnConv *conv = find_unit(layer, own_channel, own_phase, &at);
         const HiddenUnit *unit = (const HiddenUnit *)(const void *)((const uint8_t *)layer->packed + at);
         const Lines lines = lines_of(layer, conv->kernel_size, own_phase);
-        const Task task = {unit->bias, unit->weights, conv, (ptrdiff_t)lines.first * LINE, lines.count, slot};
+        const Task task = {unit->bias, unit->weights, conv, (ptrdiff_t)lines.first * LINE, lines.count, own_phase, slot};
         tasks[count++] = task;
         shift[slot] = conv->shift;
         multiplier[slot] = conv->multiplier;
@@ -729,6 +804,14 @@ ALWAYS_INLINE void await_block(PendingBlock *block, uint8_t *const *dst, const u
     block->next = 0;
 }
 
+static int layer_has_pairs(const VrcnnConvLayer *layer)
+{
+    for (int b = 0; b < layer->branches; b++)
+        if (has_pairs(layer, layer->conv[b].kernel_size))
+            return 1;
+    return 0;
+}
+
 /* 64 channels or as many as there are; of one phase, or, where samples share a line, of both. */
 ALWAYS_INLINE void hidden_group(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
                                 const VrcnnConvLayer *layer, int channel, int phase, HiddenScratch *scratch, int how)
@@ -736,15 +819,22 @@ ALWAYS_INLINE void hidden_group(uint8_t *const *dst, const uint8_t *const *src, 
     const int phases = phases_of(layer), end = up_to_multiple(columns, VRCNN_COLUMNS);
     PendingBlock block = no_block(phases, phases * layer->dst_pitch, VRCNN_ROWS * BLOCK);
     Task tasks[4];
-    const int count = group_tasks(tasks, &block, layer, channel, phase, scratch);
+    const int count = group_tasks(tasks, &block, layer, channel, phase, scratch), pairs = layer_has_pairs(layer);
     int32_t (*finished)[SUMS] = scratch->sums[0]; /* nobody reads what the tiles hold now */
-    for (int x = first_block(phases, samples_in_line(layer->dst_pitch) == 2 ? dst[0] : src[0]); x < columns;
-         x = next_block(x, phases, columns)) {
+    int x = first_block(phases, samples_in_line(layer->dst_pitch) == 2 ? dst[0] : src[0]), turn = 0;
+    if (pairs)
+        gather_pairs(scratch->pairs[turn], layer, src, x);
+    while (x < columns) {
+        const int next = next_block(x, phases, columns);
         for (const Task *task = tasks; task < tasks + count; task++) {
-            run_task(task, layer, src, x, finished, &block, how);
+            run_task(task, layer, src, x, pairs ? scratch->pairs[turn] : NULL, finished, &block, how);
             finished = scratch->sums[task->slot];
+            if (pairs && task == tasks && next < columns)
+                gather_pairs(scratch->pairs[1 - turn], layer, src, next);
         }
         await_block(&block, dst, added, layer, x, end, channel, phase);
+        x = next;
+        turn = 1 - turn;
     }
     last_sums(finished[0], finished[1], finished[2], finished[3]);
     finish_block(&block, how);
@@ -782,16 +872,16 @@ static void conv_hidden_amx(uint8_t *const *dst, const uint8_t *const *src, cons
  *
  * With 3 x 3 a unit has 8 products, with 54 of 128 weights not zero. All that follows is as in hidden layers. */
 
+enum { SITES_PAIRS = (VRCNN_ROWS + 4) / 2, SITES_COLUMNS = 2 * BLOCK + 4 /* that a block needs lines of */ };
+
 typedef struct SitesUnit {
     int32_t bias[UNIT];      /* less 128 * sum(w), because samples are x + 128; plus the rounding term */
     WeightTile weights[][2]; /* group of four columns, pair of rows; output rows even, odd */
 } SitesUnit;
 
-enum { SITES_COLUMNS = 2 * BLOCK + 4 /* that a block needs lines of */, PAIRS = (VRCNN_ROWS + 4) / 2 };
-
 typedef struct SitesScratch {
-    int32_t sums[4][VRCNN_ROWS][SUMS];             /* slot, row */
-    uint8_t lines[2][PAIRS][SITES_COLUMNS][2][32]; /* of two blocks in turn: pair, column, row */
+    int32_t sums[4][VRCNN_ROWS][SUMS];                   /* slot, row */
+    uint8_t lines[2][SITES_PAIRS][SITES_COLUMNS][2][32]; /* of two blocks in turn: pair, column, row */
 } SitesScratch;
 
 static int column_groups(const VrcnnConvLayer *layer)
@@ -847,29 +937,6 @@ ALWAYS_INLINE void sites_lines(uint8_t (*lines)[SITES_COLUMNS][2][32], const uin
     settle_memory();
 }
 
-/* A pair of rows for the output rows 0 and 1, the next for 2 and 3: 4 products, 4 loads. Tiles 0 to 3: sums; 4 and 7: samples; 5 and 6:
- * weights. bias and finished: as in hidden layers. */
-ALWAYS_INLINE void sites_products(const void *upper, const void *lower, ptrdiff_t pitch, const WeightTile *weights, const int32_t *bias,
-                                  int32_t (*finished)[SUMS])
-{
-    _tile_loadd(5, weights[0], LINE);
-    if (bias)
-        next_sums(0, finished[0], bias);
-    _tile_loadd(4, upper, pitch);
-    _tile_dpbusd(0, 4, 5);
-    _tile_loadd(6, weights[1], LINE);
-    if (bias)
-        next_sums(1, finished[1], bias);
-    _tile_dpbusd(1, 4, 6);
-    if (bias)
-        next_sums(2, finished[2], bias);
-    _tile_loadd(7, lower, pitch);
-    _tile_dpbusd(2, 7, 5);
-    if (bias)
-        next_sums(3, finished[3], bias);
-    _tile_dpbusd(3, 7, 6);
-}
-
 /* One unit on one block, whose phase it is, together with all that is pending. */
 ALWAYS_INLINE void sites_unit(uint8_t (*lines)[SITES_COLUMNS][2][32], int phase, const SitesUnit *unit, const VrcnnConvLayer *layer,
                               int32_t (*finished)[SUMS], PendingBlock *block, int how)
@@ -880,7 +947,7 @@ ALWAYS_INLINE void sites_unit(uint8_t (*lines)[SITES_COLUMNS][2][32], int phase,
     for (int group = 0; group < column_groups(layer); group++)
         for (int pair = 0; pair <= layer->radius; pair++, weights++, bias = NULL) {
             const int column = phase + 4 * group;
-            sites_products(lines[pair][column], lines[pair + 1][column], pitch, *weights, bias, finished);
+            pair_products(lines[pair][column], lines[pair + 1][column], pitch, *weights, bias, finished);
             finish_lines(block, 16, how);
             finish_lines(block, 16, how);
         }
@@ -1127,11 +1194,6 @@ static void conv_last_amx(int16_t *const *dst, const uint8_t *const *src, int co
  * One unit, of which up to 12 outputs are used: those of both branches, whose kernels have one size. Output 2 * j + h of the unit is luma
  * output j of head h, output 8 + 2 * c + h is Cb's or Cr's: so a multiply-add of pairs mixes two heads, or takes one head alone. */
 
-typedef struct MixScratch {
-    int32_t sums[2][VRCNN_ROWS][SUMS]; /* phase, row */
-    int32_t bias[UNIT];                /* with the rounding term of this call */
-} MixScratch;
-
 static size_t mix_packed_size(const VrcnnConvLayer *layer)
 {
     return (size_t)samples_in_line(layer->src_pitch) * unit_size(layer, layer->conv);
@@ -1176,9 +1238,9 @@ static void prepare_mix(Requant *requant, int32_t *begin, const VrcnnConvLayer *
 static void conv_joint_amx(int16_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, const VrcnnMix *mix,
                            void *scratch_memory)
 {
-    MixScratch *scratch = scratch_memory;
+    HiddenScratch *scratch = scratch_memory;
     const int phases = samples_in_line(layer->src_pitch), end = up_to_multiple(columns, VRCNN_COLUMNS);
-    const int sample = VRCNN_JOINT_OUTPUTS * (int)sizeof **dst;
+    const int sample = VRCNN_JOINT_OUTPUTS * (int)sizeof **dst, pairs = layer_has_pairs(layer);
     PendingBlock block = no_block(phases, LINE, VRCNN_ROWS * phases * BLOCK * sample / LINE);
     int32_t (*finished)[SUMS] = scratch->sums[0]; /* nobody reads what the tiles hold now */
     Task tasks[2];
@@ -1186,20 +1248,28 @@ static void conv_joint_amx(int16_t *const *dst, const uint8_t *const *src, int c
     for (int phase = 0; phase < phases; phase++) {
         const Lines lines = lines_of(layer, layer->conv->kernel_size, phase);
         const HiddenUnit *unit = mix_unit(layer, layer->packed, phase);
-        const Task task = {scratch->bias, unit->weights, layer->conv, (ptrdiff_t)lines.first * LINE, lines.count, phase};
+        const Task task = {scratch->bias, unit->weights, layer->conv, (ptrdiff_t)lines.first * LINE, lines.count, phase, phase};
         tasks[phase] = task;
         block.sums[phase] = scratch->sums[phase][0];
     }
-    for (int x = first_block(phases, src[0]); x < columns; x = next_block(x, phases, columns)) {
+    int x = first_block(phases, src[0]), turn = 0;
+    if (pairs)
+        gather_pairs(scratch->pairs[turn], layer, src, x);
+    while (x < columns) {
+        const int next = next_block(x, phases, columns);
         for (const Task *task = tasks; task < tasks + phases; task++) {
-            run_task(task, layer, src, x, finished, &block, MIXED);
+            run_task(task, layer, src, x, pairs ? scratch->pairs[turn] : NULL, finished, &block, MIXED);
             finished = scratch->sums[task->slot];
+            if (pairs && task == tasks && next < columns)
+                gather_pairs(scratch->pairs[1 - turn], layer, src, next);
         }
         for (int j = 0; j < VRCNN_ROWS; j++)
             block.dst[j] = (uint8_t *)dst[j] + (ptrdiff_t)x * sample;
         block.from = larger(-x, 0) * sample;
         block.to = smaller(phases * BLOCK, end - x) * sample;
         block.next = 0;
+        x = next;
+        turn = 1 - turn;
     }
     last_sums(finished[0], finished[1], finished[2], finished[3]);
     finish_block(&block, MIXED);
@@ -1242,9 +1312,8 @@ static size_t scratch_size_amx(const VrcnnConvLayer *layer, int columns)
     switch (kind_of(layer)) {
     case FIRST: return first_scratch_size(columns);
     case SITES: return sizeof(SitesScratch);
-    case HIDDEN: return sizeof(HiddenScratch);
     case LAST: return sizeof(LastScratch);
-    default: return sizeof(MixScratch);
+    default: return sizeof(HiddenScratch);
     }
 }
 
