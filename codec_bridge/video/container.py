@@ -36,6 +36,9 @@ _FORMATS = (
 )
 """Of FFmpeg's readers: those that read one file, with pictures in it."""
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"v=0", b"[playlist]", b"<smil", b"<SmoothStreamingMedia", b"RTSPtext")
+_HEVC_ENDINGS = (".hevc", ".h265", ".265", ".bin")
+_HEVC_BEGINNING = re.compile(rb"\x00{2,12}\x01[\x02\x26\x28\x2a\x40\x42\x44\x46\x4e][\x01-\x07]")
+"""A start code and a NAL unit of the base layer: FFmpeg does not recognize streams without a random access point."""
 _TRIED_PACKETS = 50
 _UNSPECIFIED = 2  # of colour descriptions
 _NOT_A_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -58,11 +61,13 @@ def _refuse(address: str, flags: int, options: dict[str, str]) -> NoReturn:
 def _opened(path: Path) -> "Iterator[tuple[av.container.InputContainer, av.VideoStream]]":
     """A container and the stream of it that is meant: the default one, never a cover picture."""
     with _File(path) as file:
-        if file.read(16).lstrip(b"\xef\xbb\xbf \r\n").startswith(_PLAYLISTS):
+        head = file.read(16)
+        if head.lstrip(b"\xef\xbb\xbf \r\n").startswith(_PLAYLISTS):
             raise VideoError(f"{path} is a playlist or description of other files, not a video; give the video itself")
         file.seek(0)
         options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
-        with av.open(file, "r", container_options=options, io_open=_refuse) as container:
+        kind = "hevc" if path.suffix.lower() in _HEVC_ENDINGS and _HEVC_BEGINNING.match(head) else None
+        with av.open(file, "r", format=kind, container_options=options, io_open=_refuse) as container:
             videos = [stream for stream in container.streams.video if not stream.disposition & _NOT_A_VIDEO]
             if not videos:
                 raise VideoError(f"{path} has no video stream{', only pictures attached to it' if container.streams.video else ''}")

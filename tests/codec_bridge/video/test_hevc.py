@@ -94,6 +94,16 @@ def test_lost_pictures_are_named_and_gone_over() -> None:
         assert findings.faults[0].startswith(fault)
 
 
+def test_a_stream_without_a_random_access_point_is_opened_all_the_same(tmp_path: Path) -> None:
+    for suffix in ("hevc", "bin"):
+        path = streams.write(tmp_path / f"a.{suffix}", streams.without_picture(inter(), 0))
+        with pytest.raises(VideoError, match="picture 0: decoding cannot start with it"):
+            list(open_video(path))
+        video = open_video(path, lenient=True)
+        assert len(list(video)) == 7
+        assert video.account.faults[0].startswith("picture 0")
+
+
 def test_a_lost_picture_that_no_other_refers_to_is_mentioned() -> None:
     units = nal.access_units(nal.split(inter("b-pyramid=0:hash=1")))
     unused = next(at for at, unit in enumerate(units) if any(part.is_slice and part.type == 0 for part in unit))
