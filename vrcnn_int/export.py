@@ -5,6 +5,7 @@ from pathlib import Path
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_text
 from vrcnn_int.integer import ModelSet
+from vrcnn_int.network import INPUTS
 from vrcnn_int.proofs import prove
 
 BYTES_A_LINE = 32
@@ -39,10 +40,12 @@ def c_header(models: ModelSet, name: str) -> str:
     put(16, f"signature, version, {len(models.networks)} networks, {len(data)} bytes")
     for n, network in enumerate(models.networks):
         prove(network)
-        put(4, f"network {n}: QP {network.qp}, {network.position}, {len(network.layers)} layers")
-        inputs = 1
-        for i, layer in enumerate(network.layers):
-            put(1, f"layer {i + 1}: {len(layer)} branches")
+        kind = f", {network.kind}, {network.size}, {network.heads} heads" if models.version > 1 else ""
+        put(4 * models.version, f"network {n}: QP {network.qp}, {network.position}, {len(network.layers)} layers{kind}")
+        inputs = INPUTS[network.kind]
+        for i, (layer, back) in enumerate(zip(network.layers, network.added, strict=True)):
+            adds = f", adds layer {i + 1 - back}" if back else ""
+            put(models.version, f"layer {i + 1}: {len(layer)} branches{adds}")
             for branch in layer:
                 outputs, k = len(branch.bias), branch.kernel
                 put(8, f"conv {k}x{k}, {inputs} -> {outputs}, s1 = {branch.shift}, m = {branch.multiplier}")

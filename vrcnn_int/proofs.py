@@ -42,8 +42,9 @@ def accumulator_range(branch: Branch, low: int, high: int) -> tuple[np.ndarray, 
 def prove(network: IntegerNetwork) -> list[LayerProof]:
     """The proofs of every branch. Raises ProofError for the first layer and channel whose sums can leave int32.
 
-    Layer 1 reads -128 .. 127, the others 0 .. 127. (Kernels that feed layer 1 unsigned samples fold 128 * sum(w) into the bias;
-    that folded bias is the accumulator of x = -128 everywhere, so this interval covers it.)
+    Layer 1 reads -128 .. 127, in all its channels, the others 0 .. 127. What a layer adds is added after its accumulators, to 16 bits, and
+    saturation there changes nothing (c/SPECIFICATION.md, section 2). (Kernels that feed layer 1 unsigned samples fold 128 * sum(w) into
+    the bias; that folded bias is the accumulator of x = -128 everywhere, so this interval covers it.)
     """
     proofs = []
     for i, layer in enumerate(network.layers):

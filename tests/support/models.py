@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from vrcnn_int.integer import Branch, IntegerNetwork, ModelSet, accumulate
 from vrcnn_int.models import builtin_path
+from vrcnn_int.network import INPUTS, NETWORKS, Architecture, FloatNetwork
+from vrcnn_int.quantize.bounds import bounds_for
 from vrcnn_int.requant import rescale
 
 Shape = Sequence[Sequence[tuple[int, int]]]
@@ -61,6 +63,18 @@ def random_network(
         values = np.clip(np.concatenate(products) + (outputs[i - added[i]] if added[i] else 0), 0, 127)
         outputs.append(values)
     return IntegerNetwork(tuple(layers), qp, position, "joint" if heads else "luma", size, max(heads, 1), added)
+
+
+def float_network(seed: int = 1, architecture: Architecture = NETWORKS["vrcnn"], spread: float = 0.05) -> FloatNetwork:
+    """Random weights; bounds by the geometric progression for r = 20."""
+    rng = np.random.default_rng(seed)
+    weights, biases, inputs = [], [], INPUTS[architecture.kind]
+    for layer in architecture.layers:
+        weights.append(tuple(rng.normal(0, spread, (b.channels, inputs, b.kernel, b.kernel)).astype(np.float32) for b in layer))
+        biases.append(tuple(rng.normal(0, 0.01, b.channels).astype(np.float32) for b in layer))
+        inputs = sum(b.channels for b in layer)
+    wiring = {name: getattr(architecture, name) for name in ("kind", "size", "heads", "added")}
+    return FloatNetwork(tuple(weights), tuple(biases), bounds_for(architecture, 20.0), 32, "before_deblocking", **wiring)
 
 
 def extreme_network(pattern: str, side: str, shift: int, multiplier: int, heads: int = 0) -> IntegerNetwork:

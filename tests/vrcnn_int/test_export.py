@@ -70,3 +70,18 @@ def test_shipped_float_networks_belong_to_the_set() -> None:
         for ours, tuned in zip(plain.layers, integer.layers, strict=True):
             for a, b in zip(ours, tuned, strict=True):
                 assert np.corrcoef(a.weights.ravel(), b.weights.ravel())[0, 1] > 0.9
+
+
+def test_header_of_format_2_says_what_its_bytes_are() -> None:
+    joint = random_network(np.random.default_rng(2), [[(3, 16)], [(1, 16)], [(3, 1)]], added=(0, 1, 0), heads=2, size="fast")
+    models = ModelSet((joint,))
+    text = c_header(models, "some_model")
+    plain = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    assert bytes(int(number) for number in re.findall(r"\d+", plain.split("{")[1])) == models.to_bytes()
+    for comment in (
+        "3 layers, joint, fast, 2 heads",
+        "layer 2: 1 branches, adds layer 1",
+        "conv 3x3, 6 -> 16, s1",
+        "conv 3x3, 16 -> 4, s1",
+    ):
+        assert comment in text

@@ -6,6 +6,7 @@ import re
 import struct
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,7 +75,21 @@ def networks(draw: st.DrawFn) -> IntegerNetwork:
     return IntegerNetwork(tuple(layers), draw(st.integers(-12, 51)), draw(st.sampled_from(POSITIONS)))
 
 
-model_sets = st.lists(networks(), min_size=1, max_size=2).map(lambda found: ModelSet(tuple(found)))
+@st.composite
+def joint_networks(draw: st.DrawFn) -> IntegerNetwork:
+    heads, layers, outputs, added = draw(st.integers(1, 2)), [], [6], []
+    for number in range(draw(st.integers(1, 4))):
+        back = draw(st.integers(0, number))
+        outputs.append(outputs[number + 1 - back] if back else draw(st.sampled_from([16, 32])))
+        layers.append((draw(branches(outputs[number], outputs[-1], False)),))
+        added.append(back)
+    luma = draw(branches(outputs[-1], 4 * heads, True))
+    chroma = replace(luma, weights=luma.weights[: 2 * heads], bias=luma.bias[: 2 * heads])
+    words = draw(st.sampled_from(POSITIONS)), "joint", draw(st.sampled_from(["fast", "best"]))
+    return IntegerNetwork((*layers, (luma, chroma)), draw(st.integers(-12, 51)), *words, heads, (*added, 0))
+
+
+model_sets = st.lists(networks() | joint_networks(), min_size=1, max_size=2).map(lambda found: ModelSet(tuple(found)))
 
 
 def resealed(data: bytes) -> bytes:

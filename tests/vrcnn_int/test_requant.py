@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support import models
 from tests.support.models import random_network
 from vrcnn_int.integer import Branch, IntegerNetwork
-from vrcnn_int.network import VRCNN, FloatNetwork
+from vrcnn_int.network import FloatNetwork, joint
 from vrcnn_int.proofs import ProofError, accumulator_range, prove
 from vrcnn_int.quantize.plan import Plan, make_plan, to_integer
 from vrcnn_int.quantize.ratio_sync import Rescale, reach, synchronize
@@ -19,14 +20,8 @@ from vrcnn_int.requant import QuantizationError, last_multiplier, multiplier_and
 BOUNDS = (0.2, 0.15, 0.1)
 
 
-def float_network(seed: int = 1, spread: float = 0.05, bounds: tuple[float, ...] = BOUNDS) -> FloatNetwork:
-    rng = np.random.default_rng(seed)
-    weights, biases, inputs = [], [], 1
-    for layer in VRCNN:
-        weights.append(tuple(rng.normal(0, spread, (b.channels, inputs, b.kernel, b.kernel)).astype(np.float32) for b in layer))
-        biases.append(tuple(rng.normal(0, 0.01, b.channels).astype(np.float32) for b in layer))
-        inputs = sum(b.channels for b in layer)
-    return FloatNetwork(tuple(weights), tuple(biases), bounds, 32, "before_deblocking")
+def float_network() -> FloatNetwork:
+    return replace(models.float_network(), bounds=BOUNDS)
 
 
 @given(st.integers(256, 32767 * 32768 - 1))
@@ -100,6 +95,38 @@ def test_a_plan_is_exact_and_survives_json() -> None:
     # The bounds may move only by what a multiplier cannot express.
     for wanted, bound in zip(BOUNDS, plan.bounds, strict=True):
         assert float(bound) == pytest.approx(wanted, rel=0.01)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_additions_and_both_branches_of_the_last_layer_are_exact(heads: int) -> None:
+    network = models.float_network(3, joint("fast", 16, 3, heads))
+    plan = make_plan(network)
+    assert Plan.from_json(plan.to_json()) == plan
+    ratio = Fraction(255)
+    ratios = []
+    for i, layer in enumerate(plan.branches):
+        assert plan.ratios_in[i] == ratio
+        for j, rescale in enumerate(layer):
+            assert ratio / rescale.delta * Fraction(rescale.multiplier, 1 << (rescale.shift + 15)) == rescale.ratio
+            assert rescale.delta >= Fraction(float(np.abs(network.weights[i][j]).max())) / 127
+            assert float(rescale.delta) == pytest.approx(np.abs(network.weights[i][j]).max() / 127, rel=0.01)
+        ratio = layer[0].ratio
+        ratios.append(ratio)
+    assert ratios[0] == ratios[2] == ratios[4] == ratios[6]
+    assert [rescale.ratio for rescale in plan.branches[-1]] == [255, 255]
+    assert len({plan.bounds[i] for i in (0, 2, 4, 6)}) == 1
+    integers = to_integer(network)
+    assert (integers.kind, integers.size, integers.heads, integers.added) == ("joint", "fast", heads, (0, 0, 2, 0, 2, 0, 2, 0))
+    assert integers.architecture == network.architecture
+    models.ModelSet((integers,))
+
+
+def test_layers_that_add_have_the_bound_of_what_they_add() -> None:
+    network = models.float_network(3, joint("fast", 16, 1))
+    assert len(set(network.bounds)) == 1
+    with pytest.raises(QuantizationError, match=r"layer 3 has the bound 0.3, and layer 1, which it adds, has"):
+        make_plan(replace(network, bounds=(*network.bounds[:2], 0.3)))
+    make_plan(replace(network, bounds=(network.bounds[0], 0.3, network.bounds[2])))
 
 
 def test_integer_weights_are_the_rounded_float_weights() -> None:

@@ -14,7 +14,7 @@ from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs, write_text
 from vrcnn_int.integer import IntegerNetwork, ModelSet
 from vrcnn_int.models import float_path, starts_path
-from vrcnn_int.network import macs_per_sample, save_float_networks
+from vrcnn_int.network import INPUTS, macs_per_sample, save_float_networks
 from vrcnn_int.proofs import prove
 from vrcnn_int.training.runs import load_start, read_run, records
 
@@ -91,16 +91,19 @@ def inspect(
 def describe(network: IntegerNetwork) -> Table:
     """Layers, requantization and proofs of a network as a table."""
     title = f"QP {network.qp}, {network.position}, {macs_per_sample(network.architecture) / 1000:.1f} kMAC a sample"
+    if network.kind == "joint":
+        title += f", joint, {network.size}, {network.heads} head{'s' * (network.heads > 1)}"
     names = ("layer", "convolution", "s1", "m", "lowest sum", "highest sum", "pair sum", "exact in float32")
     table = Table(*names, title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
-    inputs = 1
+    inputs = INPUTS[network.kind]
     proofs = iter(prove(network))
-    for layer in network.layers:
+    for number, (layer, back) in enumerate(zip(network.layers, network.added, strict=True)):
+        adds = f" + layer {number + 1 - back}" if back else ""
         for branch in layer:
             proof = next(proofs)
             k, outputs = branch.kernel, len(branch.bias)
             numbers = (branch.shift, branch.multiplier, proof.lowest, proof.highest, proof.pair_sum)
             exact = "yes" if proof.float32_exact else "no"
-            table.add_row(str(proof.layer), f"{k}x{k}, {inputs} -> {outputs}", *map(str, numbers), exact)
+            table.add_row(str(proof.layer), f"{k}x{k}, {inputs} -> {outputs}{adds}", *map(str, numbers), exact)
         inputs = sum(len(branch.bias) for branch in layer)
     return table

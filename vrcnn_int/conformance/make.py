@@ -90,9 +90,9 @@ def _filter_vectors(maker: _Maker) -> None:
         maker.filter("general", name, models, turns + long * (name == "branches"))
     networks = list(extreme_networks())
     pictures = (("white", 24, 20), ("black", 9, 7), ("extremes", 40, 13), ("checkerboard", 16, 9), ("noise", 11, 18))
-    small = ModelSet(tuple(network for network in networks if network.architecture[0][0].channels == 16))
+    small = ModelSet(tuple(network for network in networks if network.architecture.layers[0][0].channels == 16))
     maker.filter("extreme", "extreme", small, [picture for picture in pictures for _ in small.networks])
-    large = ModelSet(tuple(network for network in networks if network.architecture[0][0].channels == 256))
+    large = ModelSet(tuple(network for network in networks if network.architecture.layers[0][0].channels == 256))
     maker.filter("extreme", "largest-sums", large, [picture for picture in pictures[1:] for _ in large.networks])
 
 

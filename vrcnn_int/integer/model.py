@@ -53,8 +53,9 @@ class IntegerNetwork:
 
     @property
     def architecture(self) -> Architecture:
-        """The layers that the weights' shapes describe."""
-        return tuple(tuple(Convolution(b.weights.shape[0], b.kernel) for b in layer) for layer in self.layers)
+        """With the layers that the weights' shapes describe."""
+        layers = tuple(tuple(Convolution(b.weights.shape[0], b.kernel) for b in layer) for layer in self.layers)
+        return Architecture(layers, self.kind, self.size, self.heads, self.added)
 
 
 def check_limits(network: IntegerNetwork, name: str) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.network import Architecture
 
 INPUT_BOUND = 128 / 255
 """Largest |x| of the re-normalized input x = (s - 128) / 255 (section 3.4.1)."""
@@ -37,6 +38,15 @@ def geometric_progression(residual: float, layers: int) -> tuple[float, ...]:
         raise VrcnnError(f"geometric progression needs a residual above 0 and two layers, not {residual} and {layers}")
     last = residual / 255
     return tuple(last ** (i / layers) * INPUT_BOUND ** ((layers - i) / layers) for i in range(1, layers))
+
+
+def bounds_for(architecture: Architecture, residual: float) -> tuple[float, ...]:
+    """Bounds h_rf of the hidden layers: the geometric progression, or, where layers are added to each other, its first for all of them.
+
+    What is added must have the bound of the sum, and along such layers values become no smaller. Raises as geometric_progression does.
+    """
+    bounds = geometric_progression(residual, len(architecture.layers))
+    return bounds[:1] * len(bounds) if any(architecture.added) else bounds
 
 
 def gaussian_tail(n: float) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vrcnn_int.integer import Branch, IntegerNetwork
 from vrcnn_int.network import FloatNetwork
 from vrcnn_int.proofs import prove
-from vrcnn_int.quantize.ratio_sync import Rescale, synchronize
+from vrcnn_int.quantize.ratio_sync import Rescale, reach, synchronize
 from vrcnn_int.requant import LEVELS, QuantizationError, last_multiplier, multiplier_and_shift, round_half_up
 
 INPUT_RATIO = Fraction(255)
@@ -72,6 +72,9 @@ def layer_levels(weight_levels: int, layer: int, layers: int) -> int:
 def make_plan(network: FloatNetwork, levels: int = LEVELS, weight_levels: int = LEVELS, wide: bool = False) -> Plan:
     """Choose weight steps, multipliers, shifts and bounds (Eq. 8 to 13; Algorithm 2 for concatenations).
 
+    A layer that adds another ends at that one's ratio, as the same fraction (section 4.1), by its weight step alone: what is added needs no
+    multiplier. Its bound must be that one's.
+
     ``levels``: largest activation (127: 7 bits), ``weight_levels``: largest weight (127: 8 bits, 7: 4 bits). ``wide``: the last layer's
     multiplier may be any below 2^15, beyond what the normative filter has.
 
@@ -83,26 +86,36 @@ def make_plan(network: FloatNetwork, levels: int = LEVELS, weight_levels: int = 
     bounds: list[Fraction] = []
     for i, weights in enumerate(network.weights[:-1]):
         ratios_in.append(ratio)
-        wanted = []
+        name, back = f"layer {i + 1}", network.added[i]
         largest = layer_levels(weight_levels, i, len(network.weights))
         coarse = largest < LEVELS
-        for j, weight in enumerate(weights):
-            delta = weight_step(weight, largest)
-            ratio_acc = ratio / delta  # ratio_Y
-            bound = round_half_up(Fraction(network.bounds[i]) * ratio_acc)  # Eq. 8
-            multiplier, shift = multiplier_and_shift(bound, f"layer {i + 1}, branch {j + 1}", levels, coarse)  # Eq. 9, 10
-            wanted.append(Rescale(delta, multiplier, shift, ratio_acc * Fraction(multiplier, 1 << (shift + 15))))  # Eq. 11
-        layers.append(tuple(synchronize(ratio, wanted, f"layer {i + 1}", levels, coarse)))
+        if back:
+            if network.bounds[i] != network.bounds[i - back]:
+                added = f"layer {i - back + 1}, which it adds, has {network.bounds[i - back]}"
+                raise QuantizationError(f"{name} has the bound {network.bounds[i]}, and {added}: they must be equal")
+            target = layers[i - back][0].ratio
+            layers.append(tuple(reach(ratio, weight_step(weight, largest), target, name, levels, coarse) for weight in weights))
+        else:
+            wanted = []
+            for j, weight in enumerate(weights):
+                delta = weight_step(weight, largest)
+                ratio_acc = ratio / delta  # ratio_Y
+                bound = round_half_up(Fraction(network.bounds[i]) * ratio_acc)  # Eq. 8
+                multiplier, shift = multiplier_and_shift(bound, f"{name}, branch {j + 1}", levels, coarse)  # Eq. 9, 10
+                wanted.append(Rescale(delta, multiplier, shift, ratio_acc * Fraction(multiplier, 1 << (shift + 15))))  # Eq. 11
+            layers.append(tuple(synchronize(ratio, wanted, name, levels, coarse)))
         ratio = layers[-1][0].ratio
         bounds.append(levels / ratio)  # Eq. 12
     ratios_in.append(ratio)
-    name = f"layer {len(network.weights)}"
-    delta = weight_step(network.weights[-1][0])
-    multiplier, shift = last_multiplier(INPUT_RATIO * delta / ratio, name, wide)
-    # The residual comes out in 8-bit sample steps exactly: ratio_Y * m / 2^(s1+15) = 255.
-    delta = ratio * Fraction(multiplier, 1 << (shift + 15)) / INPUT_RATIO
-    layers.append((Rescale(delta, multiplier, shift, INPUT_RATIO),))
+    layers.append(tuple(_last_rescale(weights, ratio, len(network.weights), j, wide) for j, weights in enumerate(network.weights[-1])))
     return Plan(tuple(layers), tuple(ratios_in), tuple(bounds), levels, weight_levels)
+
+
+def _last_rescale(weights: NDArray[np.float32], ratio: Fraction, layer: int, branch: int, wide: bool) -> Rescale:
+    """A branch of the last layer: the residual comes out in 8-bit sample steps exactly, ratio_Y * m / 2^(s1+15) = 255."""
+    name = f"layer {layer}" + f", branch {branch + 1}" * (branch > 0)
+    multiplier, shift = last_multiplier(INPUT_RATIO * weight_step(weights) / ratio, name, wide)
+    return Rescale(ratio * Fraction(multiplier, 1 << (shift + 15)) / INPUT_RATIO, multiplier, shift, INPUT_RATIO)
 
 
 def to_integer(network: FloatNetwork) -> IntegerNetwork:
@@ -113,7 +126,8 @@ def to_integer(network: FloatNetwork) -> IntegerNetwork:
     plan = Plan.from_json(network.tuning) if network.tuning else make_plan(network)
     if plan.levels != LEVELS:
         raise QuantizationError(f"activations of 0..{plan.levels} are not the normative filter's, which are 0..{LEVELS}")
-    integer = IntegerNetwork(integer_layers(network, plan), network.qp, network.position)
+    wiring = network.kind, network.size, network.heads, network.added
+    integer = IntegerNetwork(integer_layers(network, plan), network.qp, network.position, *wiring)
     prove(integer)
     return integer
 

@@ -1,4 +1,4 @@
-"""VRCNN as an ``nn.Module``: the three forms a network takes on its way to integers.
+"""Networks as an ``nn.Module``: the three forms a network takes on its way to integers.
 
 float: BReLU with fixed bounds. discretized: forward with round(W / delta) * delta, gradients to W (Eq. 14). bounded: deltas
 and bounds frozen by a quantize.Plan, activations rounded to 7 bits. The input is (s - 128) / 255, the output a residual / 255.
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad, unfold
 
-from vrcnn_int.network import Architecture, FloatNetwork, halo
+from vrcnn_int.network import INPUTS, Architecture, FloatNetwork
 from vrcnn_int.quantize.plan import Plan, layer_levels, make_plan
 from vrcnn_int.quantize.rounding import round_together, second_moment
 from vrcnn_int.requant import LEVELS
@@ -48,42 +48,46 @@ class DiscretizedConv(nn.Module):
 
 
 class Network(nn.Module):
-    """A network of concatenated convolutions with BReLU between layers; forward: [N, 1, H, W] -> residual [N, 1, H, W].
+    """A network of concatenated convolutions with BReLU between layers, of the kind luma or joint; forward: x [N, C, H, W] -> residual.
+
+    Kind luma: x is (s - 128) / 255 of a plane, C = 1, and so is the residual / 255. Kind joint: rows and columns are those of sites, C = 6
+    channels as in c/SPECIFICATION.md, section 2 (four luma samples, Cb, Cr), and the residual has them for each head, [N, 6 heads, H, W].
+    A layer that adds an earlier one does so before its BReLU; as integers both must have one bound (see quantize.bounds.bounds_for).
 
     ``bounds``: one upper bound per hidden layer. With ``valid=True`` forward pads nothing and gives
-    [N, 1, H - 2 halo, W - 2 halo]: training patches then see no false border.
+    [N, C, H - 2 reach, W - 2 reach] (network.reach): training patches then see no false border.
     ``weight_limit``: where deltas are not frozen yet, the largest |W| of a branch as a multiple of their root mean square; 0: any.
     """
 
     def __init__(self, architecture: Architecture, bounds: Sequence[float], qp: int, position: str) -> None:
         super().__init__()
         self.qp, self.position = qp, position
+        self.architecture = architecture
         self.plan: Plan | None = None
         self.weight_limit = 0.0
-        self.halo = halo(architecture)
-        inputs = 1
+        inputs = INPUTS[architecture.kind]
         layers = []
-        for layer in architecture:
+        for layer in architecture.layers:
             layers.append(nn.ModuleList(DiscretizedConv(inputs, branch.channels, branch.kernel) for branch in layer))
             inputs = sum(branch.channels for branch in layer)
         self.layers = nn.ModuleList(layers)
         self.activations = nn.ModuleList(BReLU(bound) for bound in bounds)
         with torch.no_grad():
-            self.convolutions()[-1][0].weight.mul_(0.1)  # starts near "no filter": the first steps cannot blow up
+            for conv in self.convolutions()[-1]:
+                conv.weight.mul_(0.1)  # starts near "no filter": the first steps cannot blow up
 
     def forward(self, x: Tensor, valid: bool = False) -> Tensor:
-        for i, layer in enumerate(self.convolutions()):
-            reach = max(branch.kernel for branch in layer) // 2
-            if not valid:
-                x = pad(x, (reach,) * 4)
-            outputs = []
-            for branch in layer:
-                crop = reach - branch.kernel // 2  # a smaller kernel needs less border
-                outputs.append(branch(x[:, :, crop : x.shape[2] - crop, crop : x.shape[3] - crop] if crop else x))
-            x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
-            if i < len(self.activations):
-                x = self.activations[i](x)
-        return x
+        outputs: list[Tensor] = []
+        *hidden, last = self.convolutions()
+        for i, (layer, activation) in enumerate(zip(hidden, self.activations, strict=True)):
+            found = _branches(layer, x, valid)
+            x = found[0] if len(found) == 1 else torch.cat(found, 1)
+            if back := self.architecture.added[i]:
+                x = x + _middle(outputs[i - back], x.shape[2:])
+            x = activation(x)
+            outputs.append(x)
+        found = [branch.reshape(len(branch), self.architecture.heads, -1, *branch.shape[2:]) for branch in _branches(last, x, valid)]
+        return torch.cat(found, 2).flatten(1, 2)
 
     def convolutions(self) -> list[list[DiscretizedConv]]:
         """The convolutions by layer and branch."""
@@ -96,7 +100,7 @@ class Network(nn.Module):
                 conv.step, conv.levels = 0.0, layer_levels(levels, i, len(self.layers))
 
     def round_first_layer(self, inputs: Iterable[Tensor]) -> None:
-        """Round the first layer's weights together, for inputs [N, 1, H, W] as these (see rounding.py); delta stays max|W| / levels."""
+        """Round the first layer's weights together, for inputs [N, C, H, W] as these (see rounding.py); delta stays max|W| / levels."""
         batches = list(inputs)
         for conv in self.convolutions()[0]:
             vectors = torch.cat([unfold(batch, conv.kernel).transpose(1, 2).flatten(0, 1) for batch in batches])
@@ -142,7 +146,26 @@ class Network(nn.Module):
             self.qp,
             self.position,
             self.plan.to_json() if self.plan else None,
+            kind=self.architecture.kind,
+            size=self.architecture.size,
+            heads=self.architecture.heads,
+            added=self.architecture.added,
         )
+
+
+def _branches(layer: Sequence[DiscretizedConv], x: Tensor, valid: bool) -> list[Tensor]:
+    """What each convolution of a layer makes of its input, of equal size."""
+    reach = max(conv.kernel for conv in layer) // 2
+    if not valid:
+        x = pad(x, (reach,) * 4)
+    height, width = x.shape[2] - 2 * reach, x.shape[3] - 2 * reach
+    return [conv(_middle(x, (height + conv.kernel - 1, width + conv.kernel - 1))) for conv in layer]  # a smaller kernel needs less border
+
+
+def _middle(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Rows and columns around the centre, [N, C, *size]."""
+    top, left = (x.shape[2] - size[0]) // 2, (x.shape[3] - size[1]) // 2
+    return x if not top + left else x[:, :, top : top + size[0], left : left + size[1]]
 
 
 def module_from(network: FloatNetwork) -> Network:
@@ -159,7 +182,7 @@ def module_from(network: FloatNetwork) -> Network:
 
 
 def watch_activations(network: Network, batches: Iterable[Tensor], reduce: Callable[[Tensor], float]) -> list[list[float]]:
-    """``reduce`` of the values before each activation, one a batch of inputs [N, 1, H, W]: by hidden layer and batch."""
+    """``reduce`` of the values before each activation, one a batch of inputs [N, C, H, W]: by hidden layer and batch."""
     found: list[list[float]] = [[] for _ in network.activations]
 
     def watch(values: list[float]) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:

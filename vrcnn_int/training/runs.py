@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.network import FloatNetwork, load_float_networks
+from vrcnn_int.network import KINDS, FloatNetwork, load_float_networks
 
 
 def load_start(path: Path) -> FloatNetwork:
     """The network to start from: the only one of a file."""
-    networks, _ = load_float_networks(path)
+    networks, _ = load_float_networks(path, KINDS)
     if len(networks) != 1:
         raise VrcnnError(f"{path} holds {len(networks)} networks, not one to start from")
     return networks[0]
@@ -19,7 +19,7 @@ def load_start(path: Path) -> FloatNetwork:
 def find_start(paths: list[Path], identity: str) -> FloatNetwork:
     """The network with an identity, in the first file that has it."""
     for path in paths:
-        for network in load_float_networks(path)[0] if path.exists() else ():
+        for network in load_float_networks(path, KINDS)[0] if path.exists() else ():
             if network.identity == identity:
                 return network
     names = " and ".join(path.name for path in paths)
@@ -35,7 +35,7 @@ def read_run(path: Path) -> tuple[list[FloatNetwork], list[FloatNetwork]]:
             raise VrcnnError(f"{path} has no tuned.npz: its training is not finished; run the same `vrcnn-int train` again")
     else:
         tuned = plain = path
-    networks = [load_float_networks(file)[0] for file in (tuned, plain)]
+    networks = [load_float_networks(file, KINDS)[0] for file in (tuned, plain)]
     passing = ("stage", "torch", "threads", "hardware")  # a run may go on elsewhere
     records = [{key: value for key, value in network.provenance.items() if key not in passing} for some in networks for network in some]
     if any(record != records[0] for record in records):

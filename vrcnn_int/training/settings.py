@@ -9,7 +9,7 @@ from vrcnn_int.network import NETWORKS
 
 STAGES = ("float", "weights", "bounds")
 CHOICES = {
-    "network": tuple(NETWORKS),
+    "network": tuple(name for name, architecture in NETWORKS.items() if architecture.kind == "luma"),
     "optimizer": ("adam", "muon"),
     "schedule": ("cosine", "trapezoid", "constant"),
     "bound_rule": ("geometric", "n-sigma", "relu6", "relu"),

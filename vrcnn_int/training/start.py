@@ -26,7 +26,7 @@ def choose_bounds(files: list[pairs.PairFile], settings: TrainSettings) -> tuple
         residual = bounds.residual_quantile(differences, settings.residual_quantile)
     if residual is None:
         residual = bounds.residual_for_qp(files[0].qp)
-    return residual, bounds.geometric_progression(residual, len(NETWORKS[settings.network]))
+    return residual, bounds.bounds_for(NETWORKS[settings.network], residual)
 
 
 def begin_with(network: Network, start: FloatNetwork, scale: float = 1.0) -> None:
@@ -60,7 +60,8 @@ def begin_team(settings: TrainSettings, limits: tuple[float, ...], qp: int, posi
     with torch.no_grad():
         for network in networks:
             network.weight_limit = settings.weight_limit
-            network.convolutions()[-1][0].weight.mul_(settings.last_layer / 0.1)  # the module starts with 0.1
+            for conv in network.convolutions()[-1]:
+                conv.weight.mul_(settings.last_layer / 0.1)  # the module starts with 0.1
     rival = None
     if start is not None:
         for network, scale in zip(networks, np.linspace(1 - settings.spread, 1 + settings.spread, settings.specialists), strict=True):

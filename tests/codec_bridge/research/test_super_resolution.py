@@ -28,11 +28,11 @@ from vrcnn_int.research.papers import VDSR_PSNR, paper_table
 
 torch.set_num_threads(1)
 
-SHAPE = [[(branch.kernel, branch.channels) for branch in layer] for layer in VDSR]
+SHAPE = [[(branch.kernel, branch.channels) for branch in layer] for layer in VDSR.layers]
 
 
 def test_vdsr_is_twenty_layers_of_three_by_three() -> None:
-    assert len(VDSR) == 20
+    assert len(VDSR.layers) == 20
     assert halo(VDSR) == 20
     assert macs_per_sample(VDSR) == 9 * (64 + 18 * 64 * 64 + 64)
 

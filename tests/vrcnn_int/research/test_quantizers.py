@@ -19,7 +19,7 @@ from tests.vrcnn_int.training.test_train import TINY, pair_file  # noqa: F401
 from vrcnn_int import integer, pairs
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import IntegerNetwork, ModelSet
-from vrcnn_int.network import Convolution, FloatNetwork, load_float_networks
+from vrcnn_int.network import Architecture, Convolution, FloatNetwork, load_float_networks
 from vrcnn_int.quantize.bounds import geometric_progression
 from vrcnn_int.quantize.plan import make_plan, to_integer
 from vrcnn_int.requant import requantize
@@ -38,7 +38,7 @@ from vrcnn_int.training.module import Network
 
 torch.set_num_threads(1)
 
-SMALL = ((Convolution(16, 5),), (Convolution(16, 3), Convolution(32, 1)), (Convolution(16, 3),), (Convolution(1, 3),))
+SMALL = Architecture(((Convolution(16, 5),), (Convolution(16, 3), Convolution(32, 1)), (Convolution(16, 3),), (Convolution(1, 3),)))
 
 
 def small_network(seed: int = 1, bounds: tuple[float, ...] = geometric_progression(20, 4)) -> FloatNetwork:
@@ -264,7 +264,7 @@ def steps_of(network: AnyInteger, layer: int, branch: int) -> tuple[int, int]:
         return found.multiplier, found.shift + 15
     numbers = iter([o for o in network.operations if isinstance(o, Requantize)])
     for i in range(layer + 1):
-        for j in range(len(SMALL[i])):
+        for j in range(len(SMALL.layers[i])):
             operation = next(numbers)
             if (i, j) == (layer, branch):
                 return int(operation.multiplier[0]), int(operation.shift[0])

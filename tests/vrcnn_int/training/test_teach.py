@@ -13,9 +13,10 @@ from vrcnn_int import pairs
 from vrcnn_int.cli.commands import app
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.models import builtin_path, float_path
-from vrcnn_int.network import NETWORKS, VDSR, VRCNN, VRCNN_WIDE, load_float_networks, save_float_networks, widened
+from vrcnn_int.network import NETWORKS, VDSR, VRCNN, VRCNN_WIDE, Architecture, load_float_networks, save_float_networks, widened
 from vrcnn_int.training.module import Network, filter_plane_float, module_from
 from vrcnn_int.training.sampling import Patches, Sampling
+from vrcnn_int.training.settings import CHOICES
 from vrcnn_int.training.start import begin_with
 from vrcnn_int.training.teach import dithered, ensemble, plane_output, teach, turned, turned_back
 
@@ -85,10 +86,10 @@ def test_tuned_teachers_and_unknown_devices_are_refused() -> None:
         teach(source, [SHIPPED], device="tpu")
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", CHOICES["network"])
 def test_the_fast_forward_pass_is_the_module(name: str) -> None:
     torch.manual_seed(3)
-    module = Network(NETWORKS[name], (0.3,) * (len(NETWORKS[name]) - 1), 37, "before_deblocking").eval()
+    module = Network(NETWORKS[name], (0.3,) * (len(NETWORKS[name].layers) - 1), 37, "before_deblocking").eval()
     x = torch.rand(1, 1, 38, 45) - 0.5
     with torch.no_grad():
         torch.testing.assert_close(plane_output(module, x, torch.float32), module(x), atol=1e-6, rtol=1e-4)
@@ -110,8 +111,8 @@ def test_a_widened_network_is_the_same_function_and_its_copies_learn_apart() -> 
         torch.testing.assert_close(start(x), modules[0](x), atol=2e-6, rtol=1e-4)
 
 
-@pytest.mark.parametrize("architecture", [VDSR, VRCNN_WIDE[:-1]])
-def test_other_architectures_are_not_widenings(architecture: tuple) -> None:
+@pytest.mark.parametrize("architecture", [VDSR, Architecture(VRCNN_WIDE.layers[:-1]), replace(VRCNN, kind="joint")])
+def test_other_architectures_are_not_widenings(architecture: Architecture) -> None:
     with pytest.raises(VrcnnError, match="multiples"):
         widened(SHIPPED, architecture)
     with pytest.raises(VrcnnError, match="multiples"):

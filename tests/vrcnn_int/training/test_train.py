@@ -17,7 +17,7 @@ from vrcnn_int.cli.commands import app
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.models import builtin_path, float_path
-from vrcnn_int.network import VRCNN, Convolution, load_float_networks, save_float_networks
+from vrcnn_int.network import VRCNN, Architecture, Convolution, load_float_networks, save_float_networks
 from vrcnn_int.quantize import bounds
 from vrcnn_int.quantize.bounds import geometric_progression
 from vrcnn_int.quantize.plan import make_plan, to_integer
@@ -455,7 +455,7 @@ def test_a_run_begins_with_a_network_of_another_qp(pair_file: Path, tmp_path: Pa
     )
     train([tmp_path / "q37.npz"], [tmp_path / "q37.npz"], tmp_path / "run37", TINY)
     (first,), _ = load_float_networks(tmp_path / "run37/float.npz")
-    mine = Network(VRCNN, bounds.geometric_progression(20.0, len(VRCNN)), 32, "before_deblocking")
+    mine = Network(VRCNN, bounds.geometric_progression(20.0, len(VRCNN.layers)), 32, "before_deblocking")
     begin_with(mine, first)
     assert mine.export().bounds != first.bounds
     x = (torch.from_numpy(found.recon[0].astype(np.float32))[None, None] - 128) / 255
@@ -492,7 +492,7 @@ def test_a_run_begins_with_a_network_of_another_qp(pair_file: Path, tmp_path: Pa
         assert isinstance(result.exception, VrcnnError)
     begin_with(Network(VRCNN, first.bounds, 32, "after_sao"), first)  # of another position: the same samples but for the ordinary filters
     with pytest.raises(VrcnnError, match="widened"):
-        begin_with(Network(VRCNN[1:], first.bounds[1:], 32, first.position), first)
+        begin_with(Network(Architecture(VRCNN.layers[1:]), first.bounds[1:], 32, first.position), first)
 
 
 def test_other_settings_do_not_continue_a_run(pair_file: Path, tmp_path: Path) -> None:
@@ -701,7 +701,9 @@ def test_ablation_measures_what_the_product_does(pair_file: Path, tmp_path: Path
         assert not torch.equal(apart(x), module(x))
         torch.testing.assert_close(apart(x), module(x), atol=0.02, rtol=0)
         # Where the branches' ratios happen to agree already, nothing differs: a network of one branch a layer.
-        single = Network(((Convolution(8, 3),), (Convolution(8, 3),), (Convolution(1, 3),)), (0.4, 0.3), 32, "before_deblocking").export()
+        single = Network(
+            Architecture(((Convolution(8, 3),), (Convolution(8, 3),), (Convolution(1, 3),))), (0.4, 0.3), 32, "before_deblocking"
+        ).export()
         torch.testing.assert_close(ablation.unsynchronized(single)(x), ablation.quantized(single)(x))
     runner = CliRunner()
     for rule in ("relu6", "relu"):
