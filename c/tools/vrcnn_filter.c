@@ -95,11 +95,11 @@ static int choose_network(const Options *o, const VrcnnModel *model)
     return index;
 }
 
-/* As many weights as the network has heads, within its limits; a single --scale serves any. */
+/* As many weights as the network has heads. Hidden layers need none. */
 static void check_weights(const Options *o, const VrcnnModel *model, int index)
 {
     const int heads = vrcnn_model_network_heads(model, index);
-    if (o->weight_count[0] != heads)
+    if (o->layer < 0 && o->weight_count[0] != heads)
         fail("--weights: network %d has %d head%s; give as many weights for luma and for chroma", index, heads, heads > 1 ? "s" : "");
 }
 

@@ -93,6 +93,8 @@ class Target:
     flags: str
     emulator: tuple[str, ...] = ()
     kernel: str = "auto"
+    simde: bool = False
+    """Instructions are emulated one by one, as `make test-x86-simde` in c/ does; the CPU needs AVX2."""
 
 
 X86_COMPILER = "gcc" if platform.machine() == "x86_64" else "x86_64-linux-gnu-gcc"
@@ -100,6 +102,7 @@ EMULATED = [
     Target("x86-64, SSE2", X86_COMPILER, "-O2 -static", ("qemu-x86_64", "-cpu", "qemu64,-sse3")),
     Target("x86-64, SSE4.2", X86_COMPILER, "-O2 -static", ("qemu-x86_64", "-cpu", "Nehalem")),
     Target("x86-64, AVX2", X86_COMPILER, "-O2 -static", ("qemu-x86_64", "-cpu", "Haswell")),
+    Target("x86-64, AMX by SIMDe", X86_COMPILER, "-O2", kernel="amx", simde=True),
     Target("i386", "i686-linux-gnu-gcc", "-O2 -static", ("qemu-i386",)),
     Target("aarch64, NEON", "aarch64-linux-gnu-gcc", "-O2 -static", ("qemu-aarch64", "-cpu", "cortex-a53")),
     Target("aarch64, dot product", "aarch64-linux-gnu-gcc", "-O2 -static", ("qemu-aarch64", "-cpu", "neoverse-n1")),
@@ -124,12 +127,22 @@ def missing_packages(target: Target) -> list[str]:
         if not shutil.which(tool):
             machine, _, kind = tool.rpartition("-")
             packages.append(f"gcc-{machine}" if kind == "gcc" and machine else PACKAGES.get(tool.split("-")[0], tool))
+    if target.simde and not packages:
+        preprocess = [target.compiler, "-E", "-x", "c", "-"]
+        if subprocess.run(preprocess, input="#include <simde/x86/avx512.h>\n", capture_output=True, text=True).returncode:
+            packages.append("libsimde-dev")
     return packages
+
+
+def has_avx2() -> bool:
+    """Whether this machine's CPU has AVX2."""
+    flags = Path("/proc/cpuinfo")
+    return flags.is_file() and "avx2" in flags.read_text(encoding="utf-8").split()
 
 
 def build(target: Target, folder: Path) -> tuple[Path, Path]:
     """vrcnn_filter and print_sideinfo of a target. Raises VrcnnError with the compiler's words."""
-    place = folder.resolve() / f"{target.compiler}{target.flags.replace(' ', '')}"
+    place = folder.resolve() / f"{target.compiler}{target.flags.replace(' ', '')}{'-simde' * target.simde}"
     programs = place / "vrcnn_filter", place / "print_sideinfo"
     flags = [flag for flag in target.flags.split() if flag != "-static"]
     variables = [
@@ -137,6 +150,7 @@ def build(target: Target, folder: Path) -> tuple[Path, Path]:
         f"CC={target.compiler}",
         f"CFLAGS={' '.join(flags)}",
         f"LDFLAGS={'-static' * ('-static' in target.flags)}",
+        *(["KERNEL_FLAGS=tests/simde_flags.txt", "EMULATION=simde_cpu"] if target.simde else []),
     ]
     with BUILDING:  # targets may share a folder
         done = subprocess.run(["make", "-s", "-C", str(ROOT / "c"), *variables, *map(str, programs)], capture_output=True, text=True)
@@ -172,6 +186,8 @@ def run_target(target: Target, suite: Suite, size: Size, folder: Path) -> Row:
     packages = missing_packages(target)
     if packages:
         return Row(target.name, skipped=f"install {' '.join(packages)}")
+    if target.simde and not has_avx2():
+        return Row(target.name, skipped="the CPU has no AVX2")
     vrcnn_filter, print_sideinfo = (" ".join([*target.emulator, str(program)]) for program in build(target, folder))
     words = (
         f"{vrcnn_filter} --kernel {target.kernel} --model {{model}} --index {{network}} --size {{width}}x{{height}} --bit-depth {{depth}}"
