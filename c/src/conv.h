@@ -64,7 +64,8 @@ typedef struct VrcnnMix {
  * of dst[j], and column x of dst needs the columns x - radius .. x + radius of src. The kernel computes columns 0 .. columns - 1; it may
  * also write anything into columns up to the next multiple of VRCNN_COLUMNS, and into the bytes between a sample's channels and its pitch,
  * but nothing else. It may read VRCNN_SLACK columns before column 0 and after the last one, rounded up: whatever it finds there, and in the
- * bytes between channels and pitch, must not matter. Samples are aligned to 64 bytes where the pitch is a multiple of 64, else to 16; rows
+ * bytes between channels and pitch, must not matter. Samples are aligned to 64 bytes where the pitch is a multiple of 64, else to 16 (in
+ * the engine a sample that is aligned to 64 bytes in one row of a call is so in all of them: of use for speed, not to be relied on); rows
  * of the first layer's input (a joint network's: to VRCNN_JOINT_PITCH) and the last layer's dst to nothing more than their type. scratch:
  * 64-byte aligned, scratch_size bytes, one for each thread; nothing in it survives from call to call. */
 typedef struct VrcnnKernelTable {
