@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 from rich.console import Console, HighlighterType, JustifyMethod, OverflowMethod
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
@@ -74,9 +74,19 @@ def command_line(help: str, commands: Mapping[str, Callable[..., None] | typer.T
     return app
 
 
+class Description(TextColumn):
+    """What a task is, as it is: no markup, and nothing that controls a terminal."""
+
+    def __init__(self) -> None:
+        super().__init__("{task.description}")
+
+    def render(self, task: Task) -> Text:
+        return Text(plain(task.description))
+
+
 def progress_bar(*more: ProgressColumn) -> Progress:
     """A progress bar on standard error; silent where that is no terminal."""
-    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = Description(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     return Progress(*columns, *more, console=notices, transient=True, disable=not notices.is_terminal)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from vrcnn_int.console import notices
+from vrcnn_int.console import Description, notices
 
 
 def describe(event: Mapping[str, Any]) -> str:
@@ -32,7 +32,7 @@ class Bars:
     """On standard error: all jobs, by what they cost, with the time left, and what each worker does; what failed stays on the screen."""
 
     def __init__(self) -> None:
-        columns = TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[count]}")
+        columns = Description(), BarColumn(), TextColumn("{task.fields[count]}")
         self._progress = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=notices, disable=not notices.is_terminal)
         self._all = self._progress.add_task("jobs", count="")
         self._running: dict[str, TaskID] = {}

@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.progress import Progress
 from rich.table import Table
 
-from vrcnn_int.console import _Console, show_table
+from vrcnn_int.console import Description, _Console, show_table
 from vrcnn_int.text import named, plain
 
 SEQUENCE = "\x1b[31m:bomb:[red]\x9b2J\u202e\udcff\r\n"
@@ -140,3 +141,9 @@ def test_nothing_heavy_is_loaded_before_signals_are_heard() -> None:
 def test_names_that_are_no_unicode_fit_into_documents() -> None:
     assert named(os.fsdecode(b"b\xff.y4m")) == r"b\xff.y4m"
     assert named(Path("ü.y4m")) == "ü.y4m"
+
+
+def test_descriptions_of_tasks_are_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(Description(), console=_Console(), refresh_per_second=1) as progress:
+        progress.add_task(SEQUENCE)
+    assert SHOWN in capsys.readouterr().out
