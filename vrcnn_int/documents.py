@@ -53,6 +53,12 @@ def read_toml(path: Path) -> dict[str, Any]:
     return values
 
 
+def read_json_lines(path: Path) -> list[Any]:
+    """What a file with a JSON value in each line holds. Raises DocumentError, FileNotFoundError if it is not there."""
+    lines = _content(path, MOST_BYTES).splitlines()
+    return [parse_json(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+
+
 def parse_json(data: bytes, name: str) -> Any:
     """What JSON text says. name: of where it is from. Raises DocumentError."""
     try:

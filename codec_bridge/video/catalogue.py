@@ -1,7 +1,6 @@
 """Test sequences by name: the catalogues in sequences/, folders of videos, and single files."""
 
 import os
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,12 +8,16 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
 
 from codec_bridge.video.files import Video
 from codec_bridge.video.open import PICTURE_FILES, VIDEO_FILES, check_file, open_video
 from codec_bridge.video.picture import VideoError, samples_md5
+from vrcnn_int.documents import DocumentError, checked, read_toml
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import one_line
 
 SEARCH_VARIABLE = "VRCNN_SEQUENCES"
 SETS = ("builtin", "ctc")
@@ -23,6 +26,27 @@ _CONTAINERS = (".y4m", ".mkv", ".mp4")  # a catalogued .yuv may also be kept los
 
 class CatalogueError(VrcnnError):
     """A sequence or set is unknown, or its file is not found."""
+
+
+Size = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class Entry(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a catalogue says of a sequence. files: names that it usually has. package: that installs the file, None: find it."""
+
+    name: str
+    class_name: str = field(name="class")
+    files: Annotated[list[str], Meta(min_length=1)]
+    width: Size
+    height: Size
+    rate: Annotated[str, Meta(pattern=r"^[1-9]\d{0,8}(/[1-9]\d{0,8})?$")]
+    bit_depth: Annotated[int, Meta(ge=8, le=16)]
+    chroma_format: Literal["400", "420", "422", "444"] = "420"
+    frames: Annotated[int, Meta(ge=1)]
+    md5: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None = None
+    source: str
+    licence: str
+    package: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,10 +121,10 @@ def resolve(
     name, _, class_name = word.partition(":")
     if name.lower() in SETS:
         entries = _entries(name.lower())
-        classes = sorted({entry["class"] for entry in entries})
+        classes = sorted({entry.class_name for entry in entries})
         if class_name and class_name.upper() not in (known.upper() for known in classes):
             raise CatalogueError(f"set {name} has no class {class_name!r}; it has {', '.join(classes)}")
-        chosen = [entry for entry in entries if not class_name or entry["class"].upper() == class_name.upper()]
+        chosen = [entry for entry in entries if not class_name or entry.class_name.upper() == class_name.upper()]
         return [_catalogued(entry, search_path) for entry in chosen]
     if path.is_dir():
         kinds = VIDEO_FILES + PICTURE_FILES
@@ -113,7 +137,7 @@ def resolve(
         return [_from_file(path, size, pixel_format, rate)]
     for known in SETS:
         for entry in _entries(known):
-            if entry["name"].lower() == word.lower():
+            if entry.name.lower() == word.lower():
                 return [_catalogued(entry, search_path)]
     raise CatalogueError(
         f"{word!r} is neither a file or folder nor a known name; known are the sets {', '.join(SETS)}, "
@@ -128,53 +152,57 @@ def _folder() -> Traversable:
         return Path(__file__).resolve().parents[2] / "sequences"
 
 
-def _entries(name: str) -> list[dict[str, Any]]:
-    """The sequences of one catalogue; what its head says holds for each that does not say otherwise."""
+def read_catalogue(path: Path) -> list[Entry]:
+    """The sequences of a catalogue; what its head says holds for each that does not say otherwise. Raises DocumentError, OSError."""
+    head = read_toml(path)
+    entries = checked(head.pop("sequence", None), list[dict[str, object]], str(path), prefix="sequence")
+    return [checked(head | entry, Entry, str(path), prefix=f"sequence[{number}].") for number, entry in enumerate(entries)]
+
+
+def _entries(name: str) -> list[Entry]:
     try:
-        document = tomllib.loads(_folder().joinpath(f"{name}.toml").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CatalogueError(f"cannot read the catalogue {name}.toml: {error.strerror or error}; reinstall vrcnn-int") from None
-    entries = document.pop("sequence")
-    return [document | entry for entry in entries]
+        with resources.as_file(_folder() / f"{name}.toml") as path:
+            return read_catalogue(path)
+    except (OSError, DocumentError) as error:
+        raise CatalogueError(f"cannot read the catalogue {name}.toml: {one_line(error)}; reinstall vrcnn-int") from None
 
 
-def _catalogued(entry: dict[str, Any], search_path: str | Path | Iterable[str | Path] | None) -> Sequence:
-    path = _package_file(entry) if "package" in entry else _find(entry, search_path)
-    return _sequence(entry, path)
+def _catalogued(entry: Entry, search_path: str | Path | Iterable[str | Path] | None) -> Sequence:
+    return _sequence(entry, _package_file(entry, entry.package) if entry.package else _find(entry, search_path))
 
 
-def _sequence(entry: dict[str, Any], path: Path) -> Sequence:
+def _sequence(entry: Entry, path: Path) -> Sequence:
     return Sequence(
-        name=entry["name"],
+        name=entry.name,
         path=path,
-        class_name=entry["class"],
-        width=entry["width"],
-        height=entry["height"],
-        rate=Fraction(entry["rate"]),
-        bit_depth=entry["bit_depth"],
-        chroma_format=entry.get("chroma_format", "420"),
-        frames=entry["frames"],
-        md5=entry.get("md5"),
-        source=entry["source"],
-        licence=entry["licence"],
+        class_name=entry.class_name,
+        width=entry.width,
+        height=entry.height,
+        rate=Fraction(entry.rate),
+        bit_depth=entry.bit_depth,
+        chroma_format=entry.chroma_format,
+        frames=entry.frames,
+        md5=entry.md5,
+        source=entry.source,
+        licence=entry.licence,
     )
 
 
-def _package_file(entry: dict[str, Any]) -> Path:
-    spec = find_spec(entry["package"])
+def _package_file(entry: Entry, package: str) -> Path:
+    spec = find_spec(package)
     for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder, *entry["files"][0].split("/"))
+        path = Path(folder, *entry.files[0].split("/"))
         if path.is_file():
             return path
-    raise CatalogueError(f"{entry['name']}: the installed {entry['package']} has no {entry['files'][0]}")
+    raise CatalogueError(f"{entry.name}: the installed {package} has no {entry.files[0]}")
 
 
-def _find(entry: dict[str, Any], search_path: str | Path | Iterable[str | Path] | None) -> Path:
+def _find(entry: Entry, search_path: str | Path | Iterable[str | Path] | None) -> Path:
     if search_path is None:
         search_path = os.environ.get(SEARCH_VARIABLE, "")
     if isinstance(search_path, str | Path):
         search_path = str(search_path).split(os.pathsep)
-    names = [Path(file).with_suffix(suffix).name for file in entry["files"] for suffix in (".yuv", *_CONTAINERS)]
+    names = [Path(file).with_suffix(suffix).name for file in entry.files for suffix in (".yuv", *_CONTAINERS)]
     looked = [Path(folder) for folder in search_path if str(folder)]
     for folder in looked:
         inside = sorted(sub for sub in folder.iterdir() if sub.is_dir()) if folder.is_dir() else []
@@ -183,7 +211,7 @@ def _find(entry: dict[str, Any], search_path: str | Path | Iterable[str | Path] 
                 return candidate
     where = f"looked in {', '.join(map(str, looked))} and their subfolders" if looked else "the search path is empty"
     raise CatalogueError(
-        f"{entry['name']}: there is no {' or '.join(entry['files'])} ({where}); "
+        f"{entry.name}: there is no {' or '.join(entry.files)} ({where}); "
         f"set {SEARCH_VARIABLE} to the folders that hold the sequences, separated by {os.pathsep!r}"
     )
 
@@ -192,7 +220,7 @@ def _from_file(path: Path, size: tuple[int, int] | None, pixel_format: str | Non
     raw = path.suffix.lower() == ".yuv"
     if raw and size is None and pixel_format is None:
         for entry in _entries("ctc"):
-            if path.name in entry["files"]:
+            if path.name in entry.files:
                 return _sequence(entry, path)
     video = open_video(path, size if raw else None, pixel_format if raw else None)
     stated = video.rate or rate or (1 if path.suffix.lower() in PICTURE_FILES else None)

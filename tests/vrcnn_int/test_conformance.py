@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from codec_bridge.cli import conformance as bridge_conformance
 from codec_bridge.filter import kernels
@@ -268,10 +269,73 @@ def test_damaged_suites_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SuiteError, match="is missing"):
         verify(replace(SUITE, folder=folder), Oracle())
     index = json.loads((folder / "suite.json").read_text())
-    for damaged in ({**index, "version": 3}, {**index, "filter": [{"name": "x"}]}, {"version": 2}, [], None):
-        (folder / "suite.json").write_text("{" if damaged is None else json.dumps(damaged))
-        with pytest.raises(SuiteError, match=r"version 3|damaged"):
-            Suite.load(folder)
+    with pytest.raises(SuiteError, match=r"suite is a suite of version 3, this program knows 2: update"):
+        load_changed(folder, {**index, "version": 3})
+    for damaged in ("", "{", "[" * 100000, "[]", "{}", '{"version": 2}', b"\xff"):
+        with pytest.raises(SuiteError, match=r"^.*suite\.json\b.*; make the suite again$"):
+            load_changed(folder, damaged)
+    for name in ("filter", "joint", "refused", "sideinfo"):
+        with pytest.raises(SuiteError, match=f"suite.json lists no vectors of {name}; make"):
+            load_changed(folder, {**index, name: []})
+
+
+def load_changed(folder: Path, content: object) -> Suite:
+    """A suite with another index: text, bytes, or what becomes JSON."""
+    text = content if isinstance(content, str | bytes) else json.dumps(content)
+    (folder / "suite.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    return Suite.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("filter.model", "../secret"),
+        ("filter.picture", "/dev/zero"),
+        ("filter.network", 10**30),
+        ("filter.width", 0),
+        ("filter.height", 10**9),
+        ("filter.bit_depth", 12),
+        ("filter.scale", 11),
+        ("filter.part", "other"),
+        ("filter.md5", "0"),
+        ("filter.layer_md5", [None]),
+        ("joint.chroma_format", 411),
+        ("joint.bit_depths", [8]),
+        ("joint.luma_weights", [1, 2, 3]),
+        ("joint.chroma_weights", []),
+        ("refused.model", None),
+        ("sideinfo.data", "0"),
+        ("sideinfo.irap", 1),
+        ("sideinfo.another", 1),
+    ],
+)
+def test_vectors_are_checked_by_a_schema(tmp_path: Path, key: str, value: object) -> None:
+    name, field = key.split(".")
+    index = json.loads((SUITE.folder / "suite.json").read_text())
+    index[name][0][field] = value
+    with pytest.raises(SuiteError, match=rf"suite.json: .*{name}\[0\].*; make the suite again$"):
+        load_changed(tmp_path, index)
+    index[name][0] = {"name": "x"}
+    with pytest.raises(SuiteError, match=rf"suite.json: {name}\[0\]: \w+ is missing"):
+        load_changed(tmp_path, index)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("filter", {"network": 99}),
+        ("filter", {"layer_md5": []}),
+        ("filter", {"layer_md5": ["0" * 32] * 31}),
+        ("filter", {"model": SUITE.joint[0].model}),
+        ("joint", {"network": 99}),
+        ("joint", {"luma_weights": [1, 2]}),
+        ("joint", {"model": SUITE.filter[0].model}),
+    ],
+)
+def test_vectors_that_their_models_cannot_have_made(kind: str, changes: dict[str, Any]) -> None:
+    vector = structs.replace(getattr(SUITE, kind)[0], **changes)
+    with pytest.raises(SuiteError, match=rf"{vector.name} has other fields than network \d+ of models/"):
+        verify(replace(NOTHING, **{kind: [vector]}), Oracle())
 
 
 def test_command_line(tmp_path: Path) -> None:

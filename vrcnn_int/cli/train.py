@@ -82,6 +82,11 @@ def teach(
     console.print(f"wrote {out}: {before:.3f} dB unfiltered, {gain:+.4f} dB by the teachers", soft_wrap=True)
 
 
+def relative(logged: float, now: float) -> float:
+    """The difference of losses; those of equal pictures are 0."""
+    return abs(now - logged) / logged if logged else float("inf") if now else 0.0
+
+
 def reproduce(
     record: Annotated[Path, typer.Argument(help="Record of a model set (.json), or a training folder.")],
     training: Annotated[list[Path], typer.Argument(help="The pair files that the network was trained from, in the same order.")],
@@ -103,9 +108,9 @@ def reproduce(
     beside = [] if record.is_dir() else [float_path(record), starts_path(record)]
     losses = again(run, training, steps, [start] if start else beside)
     for step, logged, now in losses:
-        differs = "" if abs(now - logged) / logged <= tolerance else ", differs"
+        differs = "" if relative(logged, now) <= tolerance else ", differs"
         console.print(f"step {step}: logged {logged!r}, now {now!r}{differs}", highlight=False)
-    largest = max(abs(now - logged) / logged for _, logged, now in losses)
+    largest = max(relative(logged, now) for _, logged, now in losses)
     if largest > tolerance:
         raise VrcnnError(f"the losses differ by up to {largest:.2g} (relative); {tolerance:g} is allowed")
     console.print(f"{len(losses)} losses up to step {losses[-1][0]} are {'within the tolerance' if tolerance else 'the same'}")

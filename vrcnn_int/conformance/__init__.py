@@ -4,13 +4,15 @@ The files are described in c/SPECIFICATION.md, section 9. No torch here.
 """
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+from msgspec import Meta, Struct, structs
 from numpy.typing import NDArray
 
+from vrcnn_int.documents import DocumentError, checked, read_json
 from vrcnn_int.errors import VrcnnError
 
 INDEX = "suite.json"
@@ -19,26 +21,34 @@ FILTER_PARTS = ("shipped", "general", "extreme")
 LAYER_PARTS = ("layers", "joint-layers")
 PARTS = (*FILTER_PARTS, "layers", "joint", "joint-layers", "refused", "sideinfo")
 
+FileName = Annotated[str, Meta(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$")]
+"""Of a file inside the suite's folder."""
+Size = Annotated[int, Meta(ge=1, le=16384)]
+Depth = Annotated[int, Meta(ge=8, le=10)]
+Part = Literal["shipped", "general", "extreme"]
+Heads = Annotated[list[Annotated[int, Meta(ge=-5, le=10)]], Meta(min_length=1, max_length=2)]
+Md5 = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+Hex = Annotated[str, Meta(pattern="^([0-9a-f]{2})*$")]
+
 
 class SuiteError(VrcnnError):
     """A folder holds no conformance suite, or a damaged one."""
 
 
-@dataclass(frozen=True)
-class FilterVector:
+class FilterVector(Struct, frozen=True, forbid_unknown_fields=True):
     """A picture, a network, and the MD5 of the filtered picture and of every hidden layer's values. Files: names in the suite."""
 
     name: str
-    part: str
-    model: str
-    network: int
-    picture: str
-    width: int
-    height: int
-    bit_depth: int
-    scale: int
-    md5: str
-    layer_md5: list[str]
+    part: Part
+    model: FileName
+    network: Annotated[int, Meta(ge=0, le=65535)]
+    picture: FileName
+    width: Size
+    height: Size
+    bit_depth: Depth
+    scale: Annotated[int, Meta(ge=1, le=10)]
+    md5: Md5
+    layer_md5: list[Md5]
 
     @property
     def samples(self) -> int:
@@ -49,8 +59,7 @@ class FilterVector:
         return 1 if self.bit_depth == 8 else 2
 
 
-@dataclass(frozen=True)
-class JointVector:
+class JointVector(Struct, frozen=True, forbid_unknown_fields=True):
     """A picture of planes, a network of the kind joint, and the MD5 of the filtered planes and of every hidden layer's values.
 
     width, height: of luma; chroma_format: 400, 420, 422 or 444; bit_depths: of luma and of chroma; luma_weights, chroma_weights: c_h of
@@ -58,17 +67,21 @@ class JointVector:
     """
 
     name: str
-    model: str
-    network: int
-    picture: str
-    width: int
-    height: int
+    model: FileName
+    network: Annotated[int, Meta(ge=0, le=65535)]
+    picture: FileName
+    width: Size
+    height: Size
     chroma_format: int
-    bit_depths: list[int]
-    luma_weights: list[int]
-    chroma_weights: list[int]
-    md5: str
-    layer_md5: list[str]
+    bit_depths: Annotated[list[Depth], Meta(min_length=2, max_length=2)]
+    luma_weights: Heads
+    chroma_weights: Heads
+    md5: Md5
+    layer_md5: list[Md5]
+
+    def __post_init__(self) -> None:
+        if self.chroma_format not in (400, 420, 422, 444):
+            raise ValueError(f"{self.chroma_format} is no chroma_format; there are 400, 420, 422 and 444")
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
@@ -105,29 +118,36 @@ class JointVector:
         return tuple(planes)
 
 
-@dataclass(frozen=True)
-class RefusedVector:
+class RefusedVector(Struct, frozen=True, forbid_unknown_fields=True):
     """A model file that must be refused; error: its name in the specification, section 4.1."""
 
     name: str
-    model: str
+    model: FileName
     error: str
 
 
-@dataclass(frozen=True)
-class SideinfoVector:
+class SideinfoVector(Struct, frozen=True, forbid_unknown_fields=True):
     """Bytes (hexadecimal) of a slice header extension, and the lines of section 9 that they mean."""
 
     name: str
-    data: str
+    data: Hex
     irap: bool
-    width: int
-    height: int
+    width: Size
+    height: Size
     text: str
 
 
-KINDS = {"filter": FilterVector, "joint": JointVector, "refused": RefusedVector, "sideinfo": SideinfoVector}
-"""Of vectors, by the name of their list."""
+class _Index(Struct, forbid_unknown_fields=True):
+    """What suite.json holds."""
+
+    version: int
+    filter: list[FilterVector]
+    joint: list[JointVector]
+    refused: list[RefusedVector]
+    sideinfo: list[SideinfoVector]
+
+
+LISTS = ("filter", "joint", "refused", "sideinfo")
 
 
 @dataclass(frozen=True)
@@ -145,21 +165,26 @@ class Suite:
         """The suite in ``folder``, by default the one that is installed. Raises SuiteError."""
         folder = folder or Path(__file__).parent / "vectors"
         try:
-            index = json.loads((folder / INDEX).read_text(encoding="ascii"))
-            if index["version"] != VERSION:
-                raise SuiteError(f"{folder} is a suite of version {index['version']}, this program knows {VERSION}: update vrcnn-int")
-            vectors = {name: [_vector(kind, entry) for entry in index[name]] for name, kind in KINDS.items()}
+            values = read_json(folder / INDEX)
+            # First of all: other versions have other keys.
+            if isinstance(values, dict) and values.get("version", VERSION) != VERSION:
+                raise SuiteError(
+                    f"{folder} is a suite of version {values['version']!r:.40}, this program knows {VERSION}: update vrcnn-int"
+                )
+            index = checked(values, _Index, str(folder / INDEX))
         except OSError as error:
             raise SuiteError(f"{folder} is no conformance suite ({error.strerror}); `vrcnn-int conformance make` writes one") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise SuiteError(f"{folder / INDEX} is damaged ({type(error).__name__}: {error}); make the suite again") from None
-        if empty := [name for name, found in vectors.items() if not found]:
+        except DocumentError as error:
+            raise SuiteError(f"{error}; make the suite again") from None
+        if empty := [name for name in LISTS if not getattr(index, name)]:
             raise SuiteError(f"{folder / INDEX} lists no vectors of {' and '.join(empty)}; make the suite again")
-        return cls(folder, **vectors)
+        return cls(folder, index.filter, index.joint, index.refused, index.sideinfo)
 
     def index(self) -> str:
         """The text of suite.json: a vector a line."""
-        lists = [f'"{name}": [\n' + ",\n".join(json.dumps(asdict(vector)) for vector in getattr(self, name)) + "\n]" for name in KINDS]
+        lists = [
+            f'"{name}": [\n' + ",\n".join(json.dumps(structs.asdict(vector)) for vector in getattr(self, name)) + "\n]" for name in LISTS
+        ]
         return f'{{"version": {VERSION},\n' + ",\n".join(lists) + "}\n"
 
     @property
@@ -200,9 +225,3 @@ def plane_shapes(width: int, height: int, chroma_format: int) -> list[tuple[int,
 def plane_bytes(plane: NDArray[Any]) -> bytes:
     """An array of samples, uint8 or uint16, as raw bytes: rows from the top, 16 bits little-endian."""
     return plane.astype(plane.dtype.newbyteorder("<")).tobytes()
-
-
-def _vector(kind: type[Any], entry: dict[str, Any]) -> Any:
-    if set(entry) != {field.name for field in fields(kind)}:
-        raise ValueError(f"a {kind.__name__} has other fields than {', '.join(entry)}")
-    return kind(**entry)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vrcnn_int.conformance import INDEX, FilterVector, JointVector, RefusedVector, Suite, plane_bytes
+from vrcnn_int.conformance import INDEX, FilterVector, JointVector, Part, RefusedVector, Suite, plane_bytes
 from vrcnn_int.conformance.make_sideinfo import sideinfo_vectors
 from vrcnn_int.conformance.networks import GENERAL, JOINT, extreme_joint_networks, extreme_networks, general_network
 from vrcnn_int.conformance.pictures import CONTENTS, JOINT_CONTENTS, joint_picture, noise, picture
@@ -35,7 +35,7 @@ class _Maker:
         (self.suite.folder / name).write_bytes(data)
         return name
 
-    def filter(self, part: str, name: str, models: ModelSet, pictures: Sequence[tuple[str, int, int]]) -> None:
+    def filter(self, part: Part, name: str, models: ModelSet, pictures: Sequence[tuple[str, int, int]]) -> None:
         """Vectors of the pictures (content, width, height): networks take turns, bit depth and output scale are drawn."""
         for network in models.networks:
             prove(network)

@@ -271,6 +271,7 @@ def verify(
     ``largest``: leave out pictures of more samples. ``show`` is called with the name of each vector before it is asked for.
     """
     results = {part: PartResult() for part in PARTS if part in implementation.parts}
+    _refuse_misfits(suite)
     for vector in suite.filter:
         if largest is None or vector.samples <= largest:
             show(vector.name)
@@ -299,6 +300,20 @@ def verify(
                 first = next(((a, b) for a, b in lines if a != b), ("the same lines", "other line ends"))
                 wrong(f"{first[0][:100]!r} expected, {first[1][:100]!r} found")
     return results
+
+
+def _refuse_misfits(suite: Suite) -> None:
+    """Raise SuiteError for a vector that its model cannot have made."""
+    vectors: list[FilterVector | JointVector] = [*suite.filter, *suite.joint]
+    models = {name: ModelSet.load(suite.path(name)).networks for name in {vector.model for vector in vectors}}
+    for vector in vectors:
+        network = next(iter(models[vector.model][vector.network :]), None)
+        heads = [len(vector.luma_weights), len(vector.chroma_weights)] if isinstance(vector, JointVector) else [1, 1]
+        kind = "joint" if isinstance(vector, JointVector) else "luma"
+        fields = kind, heads, len(vector.layer_md5)
+        if not network or fields != (network.kind, [network.heads] * 2, len(network.layers) - 1):
+            where = f"network {vector.network} of {vector.model}"
+            raise SuiteError(f"{suite.folder}: {vector.name} has other fields than {where} has; make the suite again")
 
 
 def show_results(name: str, results: dict[str, PartResult]) -> None:

@@ -26,6 +26,7 @@ from vrcnn_int.research.quantizers.tqt import TQT
 from vrcnn_int.training.loop import train
 from vrcnn_int.training.machine import hardware
 from vrcnn_int.training.module import module_from
+from vrcnn_int.training.runs import read_log
 from vrcnn_int.training.settings import TrainSettings
 from vrcnn_int.training.team import Team, psnr_gain
 
@@ -75,7 +76,7 @@ def float_network(training: list[Path], validation: list[Path], folder: Path, se
 
 def seconds_of(folder: Path) -> float:
     """Seconds that a training folder's log ends with."""
-    return max((json.loads(line)["seconds"] for line in (folder / "log.jsonl").read_text().splitlines()), default=0.0)
+    return max((entry["seconds"] for entry in read_log(folder)), default=0.0)
 
 
 def files_by_qp(paths: Sequence[Path]) -> dict[int, list[tuple[Path, PairFile]]]:

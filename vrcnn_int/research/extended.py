@@ -18,6 +18,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from vrcnn_int.documents import DocumentError, checked, parse_json
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_bytes
 from vrcnn_int.integer import SIGNATURE, IntegerNetwork, ModelError, Reader, input_values
@@ -276,11 +277,9 @@ class ExtendedNetwork:
         try:
             channels, count = reader.take("<HH")
             operations = tuple(_read_operation(reader) for _ in range(count))
-            meta = json.loads(reader.bytes(len(reader.data) - reader.offset))
-            if not isinstance(meta, dict):
-                raise ValueError("its last part is not an object")
+            meta = checked(parse_json(reader.bytes(len(reader.data) - reader.offset), "its last part"), dict[str, Any], "its last part")
             return ExtendedNetwork(operations, channels, meta)
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError, DocumentError) as error:
             raise ModelError(f"{name} is not an extended network of this version ({type(error).__name__}: {error})") from None
 
     @staticmethod

@@ -21,6 +21,7 @@ from vrcnn_int.files import append_text, check_outputs, write_text
 from vrcnn_int.network import NETWORKS, FloatNetwork, halo, save_float_networks
 from vrcnn_int.training.checkpoint import RunState, fitting, interruptible, load_checkpoint, refuse_diverged, save_checkpoint, snapshot
 from vrcnn_int.training.machine import hardware, keep_memory
+from vrcnn_int.training.runs import read_log
 from vrcnn_int.training.sampling import Patches, Sampling
 from vrcnn_int.training.settings import STAGES, TrainSettings
 from vrcnn_int.training.start import begin_team, choose_bounds, measure_bounds, range_batches
@@ -271,5 +272,5 @@ def first_losses(training: list[Path], settings: TrainSettings, steps: int, star
     with TemporaryDirectory() as folder:
         with suppress(Enough):
             train(training, [], Path(folder), settings, stop, start=start)
-        entries = [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
-    return [(entry["step"], entry["loss"]) for entry in entries]
+        entries = read_log(Path(folder))
+    return [(entry["step"], entry["loss"]) for entry in entries if "loss" in entry]

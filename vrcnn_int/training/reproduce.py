@@ -1,15 +1,34 @@
 """The first steps of a recorded training run, again."""
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
 
 from vrcnn_int import pairs
+from vrcnn_int.documents import DocumentError, checked, read_json
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.training.loop import first_losses
-from vrcnn_int.training.runs import find_start, logged_losses, read_log
+from vrcnn_int.training.runs import Step, find_start, logged_losses, read_log
 from vrcnn_int.training.settings import TrainSettings
+
+
+class _Run(Struct):
+    """What a record, or settings.json, says of a run; more is not read. training: MD5 of its pair files."""
+
+    settings: dict[str, Any]
+    training: list[str]
+    threads: Annotated[int, Meta(ge=1)]
+    start: str | None = None
+    losses: list[tuple[Step, Annotated[float, Meta(ge=0)]]] = []
+
+
+class _Record(Struct):
+    """What is read of a model set's record."""
+
+    networks: list[_Run]
+    starts: list[_Run] = []
 
 
 @dataclass(frozen=True)
@@ -28,29 +47,36 @@ def read_record(record: Path, training: list[Path], number: int) -> Recorded:
 
     Its settings are for the CPU and without a limit of time. Raises VrcnnError if there is no such run, or the record is damaged.
     """
+    path = record / "settings.json" if record.is_dir() else record
     try:
-        text = (record / "settings.json" if record.is_dir() else record).read_text()
-        runs = _fitting(record, json.loads(text), [pairs.read(path).md5 for path in training])
+        runs = _fitting(record, read_json(path), str(path), [pairs.read(file).md5 for file in training])
         if not runs:
             raise VrcnnError(f"{record} names no network that was trained from these pair files")
         if number > len(runs):
             raise VrcnnError(f"{record} has {len(runs)} runs that trained from these pair files, not {number}")
         run = runs[number - 1]
-        settings = TrainSettings(**{**run["settings"], "device": "cpu", "minutes": None})
-        return Recorded(record, settings, run["threads"], [(int(step), float(loss)) for step, loss in run["losses"]], run.get("start"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise VrcnnError(f"{record} is not a record that this version can run again ({type(error).__name__}: {error})") from None
+        settings = {**run.settings, "device": "cpu", "minutes": None}
+        if unknown := settings.keys() - {field.name for field in fields(TrainSettings)}:
+            raise DocumentError(f"{path}: unknown key settings.{min(unknown)}")
+        return Recorded(record, checked(settings, TrainSettings, str(path), prefix="settings."), run.threads, run.losses, run.start)
+    except FileNotFoundError:
+        raise VrcnnError(f"there is no {path}") from None
+    except DocumentError as error:
+        raise VrcnnError(f"{error}; {record} is not a record that this version can run again") from None
 
 
-def _fitting(record: Path, content: dict[str, Any], training: list[str]) -> list[dict[str, Any]]:
-    """The runs of a record that trained from files with these MD5s."""
+def _fitting(record: Path, content: Any, name: str, training: list[str]) -> list[_Run]:
+    """The runs of a record that trained from files with these MD5s. name: of the file that the content is of."""
     if record.is_dir():
-        runs = [{**content, "losses": logged_losses(read_log(record))}]
+        run = checked(content, _Run, name)
+        run.losses = logged_losses(read_log(record))
+        runs = [run]
     else:
-        runs = [*content["networks"], *content.get("starts", [])]
-    fitting: list[dict[str, Any]] = []
-    for run in (run for run in runs if run["training"] == training):
-        if all(run["losses"] != other["losses"] for other in fitting):  # networks trained together are one run
+        document = checked(content, _Record, name)
+        runs = [*document.networks, *document.starts]
+    fitting: list[_Run] = []
+    for run in (run for run in runs if run.training == training):
+        if all(run.losses != other.losses for other in fitting):  # networks trained together are one run
             fitting.append(run)
     return fitting
 

@@ -1,11 +1,26 @@
 """What training folders and files of float networks hold, read without torch."""
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
+from msgspec import Meta
+
+from vrcnn_int.documents import DocumentError, checked, read_json_lines
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.network import KINDS, FloatNetwork, load_float_networks
+
+Step = Annotated[int, Meta(ge=0)]
+
+
+class LogEntry(TypedDict):
+    """A line of a training folder's log.jsonl: of a step, or of a validation. seconds: since the run began."""
+
+    stage: str
+    step: Step
+    seconds: Annotated[float, Meta(ge=0)]
+    loss: NotRequired[Annotated[float, Meta(ge=0)]]
+    validation_psnr: NotRequired[float]
+    validation_gain: NotRequired[float]
 
 
 def load_start(path: Path) -> FloatNetwork:
@@ -47,17 +62,22 @@ def read_run(path: Path) -> tuple[list[FloatNetwork], list[FloatNetwork]]:
     return networks[0], networks[1]
 
 
-def read_log(run: Path) -> list[dict[str, Any]]:
-    """The log entries of a training folder; nothing for a file."""
+def read_log(run: Path) -> list[LogEntry]:
+    """The log entries of a training folder; nothing for a file. Raises VrcnnError."""
     if not run.is_dir():
         return []
+    path = run / "log.jsonl"
     try:
-        return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    except (OSError, ValueError) as error:
-        raise VrcnnError(f"cannot read {run / 'log.jsonl'} ({error}); the training folder is not whole") from None
+        entries: list[LogEntry] = read_json_lines(path)
+        checked(entries, list[LogEntry], str(path))
+    except FileNotFoundError:
+        raise VrcnnError(f"there is no {path}; the training folder is not whole") from None
+    except DocumentError as error:
+        raise VrcnnError(f"{error}; the training folder is not whole") from None
+    return entries
 
 
-def logged_losses(log: list[dict[str, Any]]) -> list[tuple[int, float]]:
+def logged_losses(log: list[LogEntry]) -> list[tuple[int, float]]:
     """(step, loss) of stage 1: all that were logged in the first 1000 steps, about a hundred later ones."""
     losses = [(entry["step"], entry["loss"]) for entry in log if entry["stage"] == "float" and "loss" in entry]
     later = [loss for loss in losses if loss[0] > 1000]

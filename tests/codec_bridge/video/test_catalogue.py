@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from skimage import io
 
-from codec_bridge.video.catalogue import SEARCH_VARIABLE, CatalogueError, Sequence, auto_frames, resolve
+from codec_bridge.video import catalogue
+from codec_bridge.video.catalogue import SEARCH_VARIABLE, CatalogueError, Sequence, auto_frames, read_catalogue, resolve
 from codec_bridge.video.files import write_y4m, write_yuv
 from codec_bridge.video.picture import VideoError
 from tests.support import media
+from vrcnn_int.documents import DocumentError
 
 
 @pytest.fixture(autouse=True)
@@ -140,3 +142,29 @@ def test_what_cannot_be_found(tmp_path: Path) -> None:
 )
 def test_auto_frames(width: int, height: int, frames: int) -> None:
     assert auto_frames(width, height) == frames
+
+
+ENTRY = 'name = "a"\nclass = "A"\nfiles = ["a.yuv"]\nwidth = 8\nheight = 8\nrate = "25"\nframes = 1\nsource = ""\nlicence = ""\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[sequence]]\n" + ENTRY, r"sequence\[0\]: bit_depth is missing"),
+        ("bit_depth = 8\n[[sequence]]\n" + ENTRY.replace("width = 8", "width = 0"), r"sequence\[0\]\.width: 0 is not a whole number >= 1"),
+        ("bit_depth = 8\n[[sequence]]\n" + ENTRY.replace('"25"', '"1/0"'), r"sequence\[0\]\.rate: '1/0' is not text"),
+        ("bit_depth = '8'\n[[sequence]]\n" + ENTRY, r"sequence\[0\]\.bit_depth: '8' is not a whole number"),
+        ("bits = 8\n[[sequence]]\n" + ENTRY, r"unknown key sequence\[0\]\.bits"),
+        ("bit_depth = 8\n", "sequence: None is not a list"),
+        ("sequence = 8\n", "sequence: 8 is not a list"),
+        ("a = " + "[" * 10000, "is not TOML"),
+    ],
+)
+def test_damaged_catalogues_are_named_with_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, words: str) -> None:
+    for name in ("builtin", "ctc"):
+        (tmp_path / f"{name}.toml").write_text(text)
+    with pytest.raises(DocumentError, match=rf"ctc\.toml\b.*{words}"):
+        read_catalogue(tmp_path / "ctc.toml")
+    monkeypatch.setattr(catalogue, "_folder", lambda: tmp_path)
+    with pytest.raises(CatalogueError, match=rf"cannot read the catalogue builtin.toml: .*{words}.*; reinstall"):
+        resolve("camera")

@@ -1,5 +1,7 @@
 """Extended networks: their operations, proof, files, and that everything normative refuses them."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -115,6 +117,11 @@ def test_files_survive_and_damage_is_refused(tmp_path) -> None:
     for size in (0, 7, 30, len(data) - 1):
         with pytest.raises(ModelError):
             ExtendedNetwork.from_bytes(data[:size])
+    for meta in (b"[" * 100_000, b"[]", b"{"):
+        body = bytearray(data[: data.index(b"{")] + meta)
+        body[12:16] = (len(body) + 32).to_bytes(4, "little")
+        with pytest.raises(ModelError, match="a.vrcnn is not an extended network.*its last part"):
+            ExtendedNetwork.from_bytes(bytes(body) + hashlib.sha256(body).digest(), "a.vrcnn")
     with pytest.raises(ModelError, match="cannot read model"):
         ExtendedNetwork.load(tmp_path / "missing.vrcnn")
 
