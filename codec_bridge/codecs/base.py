@@ -1,11 +1,10 @@
 """What a codec is to the rest of the bridge: what it is asked, what it gives, and what every one of them can do."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from threading import Event
 from typing import ClassVar, Protocol
 
 from codec_bridge.bitstream.errors import CodecError
@@ -16,9 +15,6 @@ from codec_bridge.video.picture import Picture
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
 """Of x265. Codecs without presets ignore them, so that one plan can run several codecs."""
-
-Watch = Callable[[Iterable[Picture]], Iterable[Picture]]
-"""Called with pictures as they come; passes them on. What it raises ends the work on them."""
 
 
 class Format(Protocol):
@@ -122,7 +118,7 @@ class Decoded:
 class Codec(ABC):
     """A codec with its settings. Every method raises CodecError where the codec fails or is not there.
 
-    folders: where its programs are, by the names in ``settings``. stop: set where programs that run are to end.
+    folders: where its programs are, by the names in ``settings``.
     """
 
     name: ClassVar[str]
@@ -143,8 +139,8 @@ class Codec(ABC):
     sao_steers: ClassVar[bool] = False
     """Whether SAO changes what the encoder decides, so that streams with it are not alike before SAO."""
 
-    def __init__(self, folders: Mapping[str, Path] | None = None, stop: Event | None = None) -> None:
-        self.folders, self.stop = dict(folders or {}), stop or Event()
+    def __init__(self, folders: Mapping[str, Path] | None = None) -> None:
+        self.folders = dict(folders or {})
 
     @abstractmethod
     def check(self, configuration: str) -> None:
@@ -167,7 +163,7 @@ class Codec(ABC):
         """Code pictures, cropped, of the request's format."""
 
     @abstractmethod
-    def decode(self, request: Request, coded: Coded, watch: Watch = iter) -> Decoded:
+    def decode(self, request: Request, coded: Coded) -> Decoded:
         """Decode what ``code`` gave for a request; raises gates.Inconsistency unless all that the two sides know agrees."""
 
     @abstractmethod

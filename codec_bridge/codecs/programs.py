@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from threading import Event
 
 import psutil
 
@@ -18,9 +17,6 @@ from codec_bridge.bitstream.errors import CodecError
 
 STALLED = 300.0
 """Seconds without any processor time after which a program is taken to hang, and ended: x265 3.5 can, in a race of its threads."""
-
-POLL = 0.25
-"""Seconds after which a program ends, at the latest, when it is to."""
 
 _logger = logging.getLogger(__name__)  # command lines and what the programs print
 
@@ -50,14 +46,14 @@ class Output:
         return f"{self.out}\n{self.errors}"
 
 
-def run(command: list[str], what: str, stop: Event | None = None, ok: tuple[int, ...] = (0,), quiet: bool = False) -> Output:
-    """Run a program to its end; ``stop`` set from another thread ends it early. quiet: leave it out of the log.
+def run(command: list[str], what: str, ok: tuple[int, ...] = (0,), quiet: bool = False) -> Output:
+    """Run a program to its end; an exception that a signal raises ends it, and what it started. quiet: leave it out of the log.
 
     Raises CodecError, with the line that tells most, for exit codes other than ``ok``, if the filter refuses, and for a program that hangs.
     """
     start = time.perf_counter()
     try:
-        code, output, errors = _finished(command, what, stop or Event())
+        code, output, errors = _finished(command, what)
     except OSError as error:
         raise CodecError(f"cannot run {command[0]}: {error.strerror}") from None
     if not quiet:
@@ -68,21 +64,19 @@ def run(command: list[str], what: str, stop: Event | None = None, ok: tuple[int,
     return Output(output, errors, time.perf_counter() - start)
 
 
-def _finished(command: list[str], what: str, stop: Event) -> tuple[int, str, str]:
+def _finished(command: list[str], what: str) -> tuple[int, str, str]:
     """Exit code and what was printed."""
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, errors="replace"
     ) as process:
-        watch = _Hanging(process.pid, what)
+        hanging = _Hanging(process.pid, what)
         try:
             while True:
                 try:
-                    output, errors = process.communicate(timeout=min(POLL, STALLED / 4))
+                    output, errors = process.communicate(timeout=STALLED / 4)
                     return process.returncode, output, errors
                 except subprocess.TimeoutExpired:
-                    watch.look()
-                    if stop.is_set():
-                        _end(process.pid)
+                    hanging.look()
         except BaseException:
             _end(process.pid)
             process.kill()

@@ -20,7 +20,7 @@ from av.codec.context import Flags
 
 from codec_bridge.bitstream import nal
 from codec_bridge.bitstream.errors import CodecError
-from codec_bridge.codecs.base import NO_SAO, OFF, ORDINARY, PRESETS, Codec, Coded, Decoded, Loop, Request, Watch
+from codec_bridge.codecs.base import NO_SAO, OFF, ORDINARY, PRESETS, Codec, Coded, Decoded, Loop, Request
 from codec_bridge.codecs.programs import Programs, file_hash
 from codec_bridge.video.frames import frame_from_picture
 from codec_bridge.video.picture import Picture
@@ -175,10 +175,10 @@ class X265(Codec):
         filters, sao = request.loop.deblocking, request.loop.sao
         return encode(pictures, request.qp, filters=filters, sao=sao, rate=request.rate, preset=request.preset)
 
-    def decode(self, request: Request, coded: Coded, watch: Watch = iter) -> Decoded:
+    def decode(self, request: Request, coded: Coded) -> Decoded:
         """Decode with FFmpeg. The encoder gives no reconstruction: its MD5 of each picture stands for it."""
         start = perf_counter()
-        pictures = list(watch(self.decode_plain(coded.data, coded.pictures)))
+        pictures = list(self.decode_plain(coded.data, coded.pictures))
         return Decoded(pictures, perf_counter() - start)
 
     def lagrangian(self, qp: int, bit_depth: int) -> float:

@@ -48,14 +48,14 @@ class Offline:
     def integer(self, verified: Verified) -> Filtered:
         """The integer network on every picture."""
         with open_filter(self.settings, self.models) as filter_:
-            unfiltered = self.streams.steps.watch(verified.decoded.pictures)
+            unfiltered = verified.decoded.pictures
             pictures = [filter_.filter_picture(picture, index=self.index) for picture in unfiltered]
             return self._everywhere(pictures, filter_.kernel)
 
     def float_(self, verified: Verified) -> Filtered:
         """The float network on every picture."""
         run = float_filter(self.settings.model, self.models, self.index)
-        unfiltered = self.streams.steps.watch(verified.decoded.pictures)
+        unfiltered = verified.decoded.pictures
         return self._everywhere([p.with_luma(run(p.planes[0], p.bit_depth)) for p in unfiltered], None)
 
     def after(self, verified: Verified) -> Filtered:
@@ -64,7 +64,7 @@ class Offline:
         side: list[Sideinfo | None] = []
         bits = 0
         with self._decider(verified.decoded.pictures[0]) as decider:
-            both = zip(self.streams.steps.watch(verified.decoded.pictures), self.streams.originals, strict=True)
+            both = zip(verified.decoded.pictures, self.streams.originals, strict=True)
             for picture, original in both:
                 truth = original.planes[0]
                 decision = self._decide(decider, truth, picture, squared_error(picture, truth))
@@ -81,7 +81,7 @@ class Offline:
         side_bits = more_bits = 0
         sizes = (nal.picture_bits(stream.coded.data) for stream in (anchor, verified))
         coded = zip(*sizes, (segments[0].is_irap for segments in slices.pictures(verified.coded.data)), strict=True)
-        unfiltered = self.streams.steps.watch(verified.decoded.pictures)
+        unfiltered = verified.decoded.pictures
         ways = zip(unfiltered, anchor_pictures, self.streams.originals, coded, strict=True)
         with self._decider(verified.decoded.pictures[0]) as decider:
             for picture, ordinary, original, (with_filters, without, is_irap) in ways:

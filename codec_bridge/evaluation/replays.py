@@ -30,7 +30,7 @@ class Replay:
         streams = self.offline.streams
         again = streams.codec.decode_plain(self.verified.coded.data, len(self.pictures))
         with open_filter(self.offline.settings, models) as filter_:
-            sides = zip(streams.steps.watch(self.verified.decoded.pictures), self.pictures, again, strict=True)
+            sides = zip(self.verified.decoded.pictures, self.pictures, again, strict=True)
             return sum(
                 check.check_picture(filter_, models.networks[index], index, *three, f"picture {number}")
                 for number, three in enumerate(sides)
@@ -39,7 +39,7 @@ class Replay:
     def choice(self) -> int:
         """Decisions made outside the loop: luma as a decoder makes it of the side information; chroma is not replayed."""
         _, anchor = self.offline.anchor()
-        unfiltered = self.offline.streams.steps.watch(self.verified.decoded.pictures)
+        unfiltered = self.verified.decoded.pictures
         with Filter(self.offline.models, backend="oracle") as oracle:
             ways = zip(self.pictures, self.side, unfiltered, anchor, strict=True)
             for number, (picture, information, without, ordinary) in enumerate(ways):
@@ -54,7 +54,7 @@ class Replay:
         if self.offline.settings.configuration == "ai":
             coded, ways = self._streams_alike()
             with Filter(self.offline.models, backend="oracle") as oracle:
-                recon = self.offline.streams.steps.watch(coded.recon)
+                recon = coded.recon
                 sides = zip(side_information(coded.data), recon, *ways, strict=True)
                 for number, (information, picture, *recons) in enumerate(sides):
                     expected = check.replay(oracle, information, *recons).cropped()

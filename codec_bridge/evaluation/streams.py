@@ -31,7 +31,7 @@ class Streams:
     """By the filters in their loops. originals: cropped. request: what all have in common.
 
     cache: keeps streams without networks. determined: what they depend on beside the filters in the loop. Raises VrcnnError where a gate
-    does not open, and Stopped soon after ``steps.stop`` is set.
+    does not open.
     """
 
     def __init__(
@@ -51,11 +51,10 @@ class Streams:
     def coded(self, loop: Loop) -> Coded:
         """A stream as the encoder gave it, before any gate."""
         if loop not in self._coded:
-            self.steps.begin("encode")
-            coded = self.codec.code(replace(self.request, loop=loop), self.steps.watch(self.originals))
+            self.steps.say("encode")
+            coded = self.codec.code(replace(self.request, loop=loop), self.originals)
             self.steps.spent["encode"] += coded.seconds
             self._coded[loop] = coded
-        self.steps.go_on()
         return self._coded[loop]
 
     def verified(self, loop: Loop) -> Verified:
@@ -73,7 +72,7 @@ class Streams:
     def decode_plain(self, data: bytes) -> list[Picture]:
         """The pictures of a stream without networks, uncropped, each verified by its hash."""
         with self.steps.step("decode"):
-            return list(self.steps.watch(self.codec.decode_plain(data, len(self.originals))))
+            return list(self.codec.decode_plain(data, len(self.originals)))
 
     def uncropped(self, verified: Verified) -> list[Picture]:
         """The decoded pictures as a filter in the loop has them. Raises gates.Inconsistency if two decoders differ."""
@@ -86,8 +85,8 @@ class Streams:
 
     def _pass(self, loop: Loop) -> Verified:
         coded = self.coded(loop)
-        self.steps.begin("decode")
-        decoded = self.codec.decode(replace(self.request, loop=loop), coded, self.steps.watch)
+        self.steps.say("decode")
+        decoded = self.codec.decode(replace(self.request, loop=loop), coded)
         self.steps.spent["decode"] += decoded.seconds
         if self._cache and not loop.network:
             self._cache.save(self._key(loop), coded)

@@ -35,7 +35,7 @@ class Work:
     """One sequence at one QP with one codec in one configuration. Each stream is coded when a variant first wants it, and once.
 
     originals: cropped. determined: what a stream without a network depends on beside the encoder's options, for the cache.
-    Everything raises VrcnnError where a gate does not open, and Stopped soon after ``steps.stop`` is set.
+    Everything raises VrcnnError where a gate does not open.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Work:
         determined: Mapping[str, Any],
     ) -> None:
         self.originals, self.rate, self.settings, self.models, self.steps = originals, rate, settings, models, steps
-        codec = codecs.find(settings.codec)(settings.folders, steps.stop)
+        codec = codecs.find(settings.codec)(settings.folders)
         request = Request(qp, originals[0], len(originals), settings.configuration, settings.preset, rate)
         cache = StreamCache(settings.stream_cache) if settings.stream_cache else None
         self.streams = Streams(codec, request, originals, steps, cache, determined)
@@ -66,7 +66,7 @@ class Work:
         pictures = [picture.cropped() for picture in filtered.pictures]
         before = self.steps.spent["metrics"]
         with self.steps.step("metrics"):
-            means = quality(list(self.steps.watch(pictures)), self.originals)
+            means = quality(pictures, self.originals)
         share, kmac = complexity(filtered.side, self.models, self.originals[0].width, self.originals[0].height)
         coded, decoded, count = verified.coded, verified.decoded, len(pictures)
         bits = coded.bits + filtered.more_bits

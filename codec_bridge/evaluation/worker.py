@@ -81,7 +81,7 @@ def _begin(job: Job, settings: Settings, steps: Steps, pictures: Pictures, origi
     """The pictures, read or as they came, and their MD5."""
     sequence = job.source.sequence
     if originals is None:
-        steps.begin("read")
+        steps.say("read")
         originals, md5 = pictures.read(sequence, job.source.pictures)
     else:
         md5 = samples_md5(originals)

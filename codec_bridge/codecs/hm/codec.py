@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from codec_bridge.bitstream.sideinfo import side_information, side_information_bits
 from codec_bridge.codecs import gates
-from codec_bridge.codecs.base import Codec, Coded, Decoded, Loop, Network, Request, Watch
+from codec_bridge.codecs.base import Codec, Coded, Decoded, Loop, Network, Request
 from codec_bridge.codecs.hm import run
 from codec_bridge.codecs.programs import Programs, describe
 from codec_bridge.video.picture import Picture
@@ -27,7 +27,7 @@ class Hm(Codec):
     @property
     def tools(self) -> run.Tools:
         """The programs. Raises CodecError for what is not there."""
-        return run.find_tools(self.folders.get("hm"), self.folders.get("anchor_hm"), self.stop)
+        return run.find_tools(self.folders.get("hm"), self.folders.get("anchor_hm"))
 
     def check(self, configuration: str) -> None:
         """Programs and configuration file for 8 bits."""
@@ -60,7 +60,7 @@ class Hm(Codec):
         configuration, rate = request.configuration, request.rate
         return run.encode(self.tools, pictures, request.qp, configuration=configuration, rate=rate, network=network, options=options)
 
-    def decode(self, request: Request, coded: Coded, watch: Watch = iter) -> Decoded:
+    def decode(self, request: Request, coded: Coded) -> Decoded:
         """Decode with the program; every picture is the encoder's, every hash OK, every decision as printed."""
         network = request.loop.network
         decoded = run.decode(self.tools, coded.data, coded.recon[0], decoder_options(network) if network else ())

@@ -8,10 +8,9 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from threading import Event
 
 from codec_bridge.bitstream import nal
 from codec_bridge.bitstream.errors import CodecError
@@ -42,16 +41,12 @@ _TOTAL = re.compile(r"^ Total Time:\s+([\d.]+) sec", re.M)
 
 @dataclass(frozen=True)
 class Tools:
-    """The programs, the folder with HM's configuration files, and the encoder for anchors (the same one, with the filter off).
-
-    stop: set where they are to end.
-    """
+    """The programs, the folder with HM's configuration files, and the encoder for anchors (the same one, with the filter off)."""
 
     encoder: Path
     decoder: Path
     configurations: Path
     anchor: Path
-    stop: Event = field(default_factory=Event, compare=False)
 
     def configuration(self, name: str, bit_depth: int) -> Path:
         """The file of one of CONFIGURATIONS. Raises CodecError."""
@@ -75,7 +70,7 @@ class CodedPicture:
     filter_seconds: float
 
 
-def find_tools(hm: Path | None = None, anchor: Path | None = None, stop: Event | None = None) -> Tools:
+def find_tools(hm: Path | None = None, anchor: Path | None = None) -> Tools:
     """The programs of the checkout ``hm``; None: of environment variable HM_ROOT. HM_ENCODER and HM_DECODER come first.
 
     anchor: checkout of an unchanged HM for anchors. Raises CodecError for what is not there.
@@ -95,7 +90,7 @@ def find_tools(hm: Path | None = None, anchor: Path | None = None, stop: Event |
     configurations = (root / "cfg") if root else next((p / "cfg" for p in paths[0].resolve().parents if (p / "cfg").is_dir()), None)
     if configurations is None or not configurations.is_dir():
         raise CodecError("HM's folder of configuration files (cfg) is not found; give HM's folder with --hm or HM_ROOT")
-    return Tools(paths[0], paths[1], configurations, _program(anchor, "Encoder") if anchor else paths[0], stop or Event())
+    return Tools(paths[0], paths[1], configurations, _program(anchor, "Encoder") if anchor else paths[0])
 
 
 def _program(root: Path, word: str) -> Path:
@@ -157,7 +152,7 @@ def encode(
         source, stream, recon = (Path(folder) / file for file in ("source.yuv", "stream.bin", "recon.yuv"))
         write_yuv(source, pictures)
         command = ["-c", str(name), "-i", str(source), "-b", str(stream), "-o", str(recon), "-d", "0", *settings]
-        ran = programs.run([str(program), *command], "HM's encoder", tools.stop)
+        ran = programs.run([str(program), *command], "HM's encoder")
         data = stream.read_bytes()
         output = list(open_video(recon, (first.width, first.height), first.pixel_format))
     log = parse_encoder_log(ran.out)
@@ -188,7 +183,7 @@ def decode(tools: Tools, data: bytes, like: Picture | None = None, options: Sequ
         stream, output = Path(folder) / "stream.bin", Path(folder) / "output.yuv"
         stream.write_bytes(data)
         write = ["-o", str(output), "-d", "0"] if like else []
-        ran = programs.run([str(tools.decoder), "-b", str(stream), *write, *options], "HM's decoder", tools.stop, ok=(0, 1))
+        ran = programs.run([str(tools.decoder), "-b", str(stream), *write, *options], "HM's decoder", ok=(0, 1))
         verdicts = [(int(match["poc"]), match["verdict"].strip("*")) for match in _VERDICT.finditer(ran.out)]
         if not verdicts:
             raise CodecError("HM's decoder found no picture in the stream")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from codec_bridge.bitstream.sideinfo import side_information, side_information_bits
 from codec_bridge.codecs import gates
-from codec_bridge.codecs.base import Codec, Coded, Decoded, Loop, Network, Request, Watch
+from codec_bridge.codecs.base import Codec, Coded, Decoded, Loop, Network, Request
 from codec_bridge.codecs.programs import Programs, describe
 from codec_bridge.codecs.pyav import lagrangian
 from codec_bridge.codecs.x265 import run
@@ -29,7 +29,7 @@ class X265Loop(Codec):
     @property
     def tools(self) -> run.Tools:
         """The programs. Raises CodecError for what is not there."""
-        return run.find_tools(self.folders.get("codecs"), self.stop)
+        return run.find_tools(self.folders.get("codecs"))
 
     def check(self, configuration: str) -> None:
         """The programs."""
@@ -60,7 +60,7 @@ class X265Loop(Codec):
         configuration, preset, rate = request.configuration, request.preset, request.rate
         return run.encode(self.tools, pictures, request.qp, configuration=configuration, preset=preset, rate=rate, options=options)
 
-    def decode(self, request: Request, coded: Coded, watch: Watch = iter) -> Decoded:
+    def decode(self, request: Request, coded: Coded) -> Decoded:
         """Decode with libde265; every picture is the encoder's, every hash OK, and there are as many of each decision as printed."""
         network = request.loop.network
         decoded = run.decode(self.tools, coded.data, coded.recon[0], decoder_options(network) if network else ())

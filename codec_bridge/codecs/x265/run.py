@@ -7,10 +7,9 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from threading import Event
 
 from codec_bridge.bitstream import nal
 from codec_bridge.bitstream.errors import CodecError
@@ -39,22 +38,21 @@ _FRAMES = re.compile(r"nFrames decoded: (\d+)")
 
 @dataclass(frozen=True)
 class Tools:
-    """The programs: encoders for 8 and 10 bits, and the decoder. stop: set where they are to end."""
+    """The programs: encoders for 8 and 10 bits, and the decoder."""
 
     encoder: Path
     encoder_10bit: Path
     decoder: Path
-    stop: Event = field(default_factory=Event, compare=False)
 
     def encoder_for(self, bit_depth: int) -> Path:
         """Each has one depth."""
         return self.encoder if bit_depth == 8 else self.encoder_10bit
 
 
-def find_tools(folder: Path | None = None, stop: Event | None = None) -> Tools:
+def find_tools(folder: Path | None = None) -> Tools:
     """The programs in ``folder``; None: in environment variable VRCNN_CODECS, or where `make codecs` puts them. Raises CodecError."""
     place = folder or Path(os.environ.get("VRCNN_CODECS") or DEFAULT_FOLDER)
-    tools = Tools(place / "x265", place / "x265-10bit", place / "dec265", stop or Event())
+    tools = Tools(place / "x265", place / "x265-10bit", place / "dec265")
     for program in (tools.encoder, tools.encoder_10bit, tools.decoder):
         if not program.is_file() or not os.access(program, os.X_OK):
             raise CodecError(f"there is no program {program}; build it with: make codecs (or give its folder: --codecs, VRCNN_CODECS)")
@@ -109,7 +107,7 @@ def encode(
         source, stream, recon = (Path(folder) / file for file in ("source.yuv", "stream.hevc", "recon.yuv"))
         write_yuv(source, pictures)
         files = ["--input", str(source), "-o", str(stream), "--recon", str(recon)]
-        ran = programs.run([str(tools.encoder_for(first.bit_depth)), *files, *settings], "x265", tools.stop)
+        ran = programs.run([str(tools.encoder_for(first.bit_depth)), *files, *settings], "x265")
         data = stream.read_bytes()
         output = list(open_video(recon, (first.width, first.height), first.pixel_format))
     if len(output) != len(pictures):
@@ -137,7 +135,7 @@ def decode(tools: Tools, data: bytes, like: Picture | None = None, options: Sequ
         stream, output = Path(folder) / "stream.hevc", Path(folder) / "output.yuv"
         stream.write_bytes(data)
         write = ["-o", str(output)] if like else []
-        ran = programs.run([str(tools.decoder), "-q", "-c", *write, *options, str(stream)], "dec265", tools.stop)
+        ran = programs.run([str(tools.decoder), "-q", "-c", *write, *options, str(stream)], "dec265")
         frames, filtered = _FRAMES.search(ran.log), _FILTERED.search(ran.log)
         if not frames or int(frames[1]) == 0:
             raise CodecError("dec265 found no picture in the stream")

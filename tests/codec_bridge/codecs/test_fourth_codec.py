@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from codec_bridge import codecs
 from codec_bridge.cli.commands import app
-from codec_bridge.codecs.base import Codec, Coded, Decoded, Loop, Request, Watch
+from codec_bridge.codecs.base import Codec, Coded, Decoded, Loop, Request
 from codec_bridge.codecs.gates import compare_coded
 from codec_bridge.codecs.programs import Programs
 from codec_bridge.video.files import write_y4m
@@ -52,7 +52,7 @@ class RawCopy(Codec):
         bits = 8 * len(data) // self.step(request)
         return Coded(data, bits, len(recon), "raw 1", " ".join(self.arguments(request)), 0.25, recon=recon)
 
-    def decode(self, request: Request, coded: Coded, watch: Watch = iter) -> Decoded:
+    def decode(self, request: Request, coded: Coded) -> Decoded:
         """Read them again."""
         samples, pictures, at = np.frombuffer(coded.data, np.uint8), [], 0
         for like in coded.recon:
@@ -62,7 +62,7 @@ class RawCopy(Codec):
                 at += plane.size
             pictures.append(Picture(tuple(planes), like.bit_depth, like.chroma_format))
         compare_coded(coded.recon, pictures, [(number, "OK") for number in range(len(pictures))])
-        return Decoded(list(watch(pictures)), 0.5)
+        return Decoded(list(pictures), 0.5)
 
     def lagrangian(self, qp: int, bit_depth: int) -> float:
         """Of no use without decisions."""
