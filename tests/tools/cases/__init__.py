@@ -100,6 +100,8 @@ def case(name: str, what: str) -> Callable[[Callable[[Bench], Outcome]], Callabl
     """Register a case."""
 
     def register(attempt: Callable[[Bench], Outcome]) -> Callable[[Bench], Outcome]:
+        if any(name == other.name for other in CASES):
+            raise ValueError(f"there are two cases {name}")
         CASES.append(Case(name, what, attempt))
         return attempt
 

@@ -235,12 +235,12 @@ def decided(bench: Bench, costs: str) -> Outcome:
     return Outcome(bool(lines) and {*lines} == {"refused"}, "; ".join(dict.fromkeys(lines)) or done.last)
 
 
-@case("E 8", 'vrcnn_decide takes NaN as "off"')
+@case("E 8 e", 'vrcnn_decide takes NaN as "off"')
 def not_a_number(bench: Bench) -> Outcome:
     return decided(bench, "[(nan, 1.0)]")
 
 
-@case("E 8 b", "likewise infinite and negative costs")
+@case("E 8 f", "likewise infinite and negative costs")
 def infinite(bench: Bench) -> Outcome:
     return decided(bench, "[(inf, 1.0), (-1.0, 1.0), (1.0, nan), (1.0, inf), (1e308, 1.0)]")
 

@@ -177,7 +177,7 @@ def tls(bench: Bench) -> Outcome:
     return refused(bench.bridge("bdrate", "--sequences", "s.y4m", "--scheduler", "tls://127.0.0.1:1", *FEW), "scheduler")
 
 
-@case("B 13", "bd_rate(numpy array): ambiguous truth value")
+@case("B 13 d", "bd_rate(numpy array): ambiguous truth value")
 def arrays(bench: Bench) -> Outcome:
     code = "import numpy as np\nfrom codec_bridge.figures.bd_rate import bd_rate\n"
     code += "a = np.array([(1, 30), (2, 32), (4, 34), (8, 36.0)])\nprint(bd_rate(a, a + [0.1, 0]).bd_rate)"
@@ -331,7 +331,7 @@ def mark(bench: Bench) -> Outcome:
     return Outcome(ran.code == 0, f"exit code {ran.code}: {ran.last}")
 
 
-@case("E 8 b", "diverging training is found at the end")
+@case("E 8 d", "diverging training is found at the end")
 def diverging(bench: Bench) -> Outcome:
     ran = trained(bench, '{"qp": 32, "position": "after_sao"}', "--set", "rate=1e30", "--set", "float_steps=2000", "--set", "log_every=1")
     return refused(ran, "diverged")

@@ -75,7 +75,7 @@ def playlist(bench: Bench) -> Outcome:
     return Outcome(all(right for right, _ in seen), seen[0][1])
 
 
-@case("E 4", "pipes, devices and loops of links are said to be missing")
+@case("E 4 b", "pipes, devices and loops of links are said to be missing")
 def no_files(bench: Bench) -> Outcome:
     (bench.folder / "loop.mkv").symlink_to("loop.mkv")
     bench.run("mkfifo", "pipe.mkv")
@@ -426,7 +426,7 @@ def several(bench: Bench) -> Outcome:
     return picture_file(bench, "a.png", "2 pictures")
 
 
-@case("E 2", "errors of sizes and originals do not name the file")
+@case("E 2 b", "errors of sizes and originals do not name the file")
 def sizes(bench: Bench) -> Outcome:
     inputs.noise_y4m(bench.folder / "s.y4m")
     (bench.folder / "r.yuv").write_bytes(bytes(6000))
