@@ -1,4 +1,4 @@
-"""Training pairs: the luma planes of coded pictures beside their originals, packed for vrcnn_int.training."""
+"""Training pairs: the planes of coded pictures beside their originals, packed for vrcnn_int.training."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -56,7 +56,7 @@ def make(
 
     qp, position = settled(coded(recon, size, pixel_format, frames), qp, position, trusted)
 
-    def planes() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    def planes() -> Iterator[tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]]:
         sources = pictures_of(original, size, pixel_format, frames), pictures_of(recon, size, pixel_format, frames)
         for number, (left, right) in enumerate(zip_longest(*sources)):
             if left is None or right is None:
@@ -67,7 +67,7 @@ def make(
             sizes = [f"{picture.width}x{picture.height}" for picture in (left, right)]
             if sizes[0] != sizes[1]:
                 raise VrcnnError(f"picture {number} of {original} is {sizes[0]}, that of {recon} is {sizes[1]}; they must match")
-            yield right.planes[0].astype(np.uint8), left.planes[0].astype(np.uint8)
+            yield packed(right), packed(left)
 
     meta = {
         "qp": qp,
@@ -78,6 +78,11 @@ def make(
         "provenance": provenance(),
     }
     return pairs.write(out, planes(), meta), qp, position
+
+
+def packed(picture: Picture) -> list[NDArray[np.uint8]]:
+    """The planes of an 8-bit picture that a pair file has room for: all of 4:2:0, else luma."""
+    return [plane.astype(np.uint8) for plane in (picture.planes if picture.chroma_format == "420" else picture.planes[:1])]
 
 
 def coded(recon: Path, size: tuple[int, int] | None, pixel_format: str | None, frames: int | None) -> Coded:
@@ -140,7 +145,7 @@ def code(
     coder = codecs.find(codec)(folders)
     coder.check("ai")
     loop = ORDINARY if position == "after_sao" else OFF
-    parts = out / "parts" / f"{codec}-{position}"
+    parts = out / "parts" / f"{codec}-{position}-planes"
     parts.mkdir(parents=True, exist_ok=True)
 
     def code_file(sequence: VideoSequence) -> list[str]:
@@ -157,7 +162,7 @@ def code(
                     if not part.exists():
                         coded = coder.code(Request(qp, original, 1, loop=loop), [original])
                         (recon,) = coder.decode_plain(coded.data, 1)  # verifies the hashes
-                        pairs.write(part, [(recon.cropped().planes[0], original.planes[0])], {"qp": qp, "position": position})
+                        pairs.write(part, [(packed(recon.cropped()), packed(original))], {"qp": qp, "position": position})
         progress()
         return names
 
@@ -179,5 +184,5 @@ def code(
         }
         found = (pairs.read(parts / f"{name}.q{qp}.npz") for name in dict.fromkeys(names))
         files.append(coded_file(out, qp))
-        pairs.write(files[-1], ((pair.recon[0], pair.original[0]) for pair in found), meta)
+        pairs.write(files[-1], (planes for pair in found for planes in pair.planes()), meta)
     return files

@@ -92,7 +92,7 @@ NETWORKS = {
     "joint-fast": joint("fast", 32, 3),
     "joint-best": joint("best", 64, 3),
 }
-"""By name; training takes those of the kind luma."""
+"""By name, as training takes them."""
 
 
 def reach(architecture: Architecture) -> int:

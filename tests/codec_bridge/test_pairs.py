@@ -20,14 +20,51 @@ from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.pairs import PairFile
 
+SHAPES = (16, 24), (40, 8), (9, 11), (32, 32)
+
 
 @pytest.fixture
 def source() -> PairFile:
     """Pictures of several sizes that use all 256 values on both sides."""
     rng = np.random.default_rng(1)
-    recon = [rng.integers(0, 256, shape).astype(np.uint8) for shape in ((16, 24), (40, 8), (9, 11), (32, 32))]
+    recon = [rng.integers(0, 256, shape).astype(np.uint8) for shape in SHAPES]
     original = [rng.integers(0, 256, plane.shape).astype(np.uint8) for plane in recon]
     return PairFile(recon, original, {"qp": 27, "position": "after_sao", "frames": None})
+
+
+@pytest.fixture
+def coloured(source: PairFile) -> PairFile:
+    """The same with chroma."""
+    rng = np.random.default_rng(2)
+    recon, original = ([tuple(rng.integers(0, 256, (2, *pairs.chroma_shape(shape))).astype(np.uint8)) for shape in SHAPES] for _ in "12")
+    return PairFile(source.recon, source.original, source.meta, recon, original)
+
+
+def test_chroma_is_kept_written_and_packed(coloured: PairFile, source: PairFile, tmp_path: Path) -> None:
+    pairs.write(tmp_path / "plain.npz", coloured.planes(), coloured.meta)
+    pairs.pack(coloured, tmp_path / "packed.npz")
+    for name in ("plain", "packed"):
+        again = pairs.read(tmp_path / f"{name}.npz")
+        assert (again.md5, again.md5_for("joint")) == (source.md5, coloured.md5_for("joint"))
+        for found, expected in zip(again.planes(), coloured.planes(), strict=True):
+            for a, b in zip(found[0] + found[1], expected[0] + expected[1], strict=True):
+                np.testing.assert_array_equal(a, b)
+    assert coloured.chroma_errors[2] == pytest.approx(
+        [np.mean((a.astype(float) - b) ** 2) for a, b in zip(coloured.recon_chroma[2], coloured.original_chroma[2], strict=True)]
+    )
+
+
+def test_pictures_without_chroma_have_grey_beside_those_with_it(coloured: PairFile, tmp_path: Path) -> None:
+    first, second, *_ = coloured.planes()
+    pairs.write(tmp_path / "a.npz", [first, (second[0][0], second[1][0])], coloured.meta)
+    found = pairs.read(tmp_path / "a.npz")
+    assert [plane.tolist() for plane in found.recon_chroma[1]] == [[[128] * 4] * 20] * 2
+    assert found.chroma_errors[1] == (0, 0)
+    np.testing.assert_array_equal(found.original_chroma[0][1], coloured.original_chroma[0][1])
+    with pytest.raises(VrcnnError, match="pair 0: chroma must be that of 4:2:0"):
+        pairs.write(tmp_path / "b.npz", [tuple((side[0], side[1][:-1], side[2]) for side in first)], coloured.meta)
+    with pytest.raises(VrcnnError, match=r"pair 0: the coded picture is .* they must match"):
+        pairs.write(tmp_path / "b.npz", [(first[0], first[1][0])], coloured.meta)
 
 
 def test_packing_loses_nothing(source: PairFile, tmp_path: Path) -> None:
@@ -78,15 +115,16 @@ def test_what_its_meta_values_lack_is_named_when_it_is_read(tmp_path: Path, meta
 def test_no_more_is_unpacked_than_its_pictures_are(tmp_path: Path) -> None:
     """What is compressed may claim to be anything."""
     large = {"planes": np.zeros(1 << 26, np.uint8), "lengths": np.array([[5, 5]]), "shapes": np.array([[8, 8]], np.int32)}
-    meta = {"qp": 32, "position": "after_sao", "format": pairs.PACKED}
+    meta = {"qp": 32, "position": "after_sao", "format": pairs.PACKED[0]}
     np.savez_compressed(tmp_path / "a.npz", allow_pickle=False, meta=np.array(json.dumps(meta)), **large)
     with pytest.raises(VrcnnError, match="its planes are larger than its pictures say"):
         pairs.read(tmp_path / "a.npz")
 
 
-def test_damage_is_named(source: PairFile, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["source", "coloured"])
+def test_damage_is_named(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     path = tmp_path / "packed.npz"
-    pairs.pack(source, path)
+    pairs.pack(request.getfixturevalue(kind), path)
     with np.load(path) as arrays:
         values = dict(arrays)
     for change in (

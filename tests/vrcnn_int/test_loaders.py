@@ -22,7 +22,7 @@ from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.export import c_header
 from vrcnn_int.integer import Branch, IntegerNetwork, ModelError, ModelSet
-from vrcnn_int.network import POSITIONS, FloatNetwork, load_float_networks, save_float_networks
+from vrcnn_int.network import KINDS, POSITIONS, FloatNetwork, load_float_networks, save_float_networks
 from vrcnn_int.pairs import PairFile
 from vrcnn_int.proofs import ProofError, prove
 
@@ -302,21 +302,27 @@ def pair_files(draw: st.DrawFn) -> tuple[PairFile, bytes]:
     shapes = draw(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=3))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     recon, original = ([rng.integers(0, 256, shape).astype(np.uint8) for shape in shapes] for _ in range(2))
-    source = PairFile(recon, original, {"qp": draw(st.integers(0, 51)), "position": draw(st.sampled_from(POSITIONS))})
+    chroma = [[tuple(rng.integers(0, 256, (2, *pairs.chroma_shape(shape))).astype(np.uint8)) for shape in shapes] for _ in range(2)]
+    meta = {"qp": draw(st.integers(0, 51)), "position": draw(st.sampled_from(POSITIONS))}
+    source = PairFile(recon, original, meta, *(chroma if draw(st.booleans()) else ()))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.npz"
         if draw(st.booleans()):
             pairs.pack(source, path)
         else:
-            pairs.write(path, zip(recon, original, strict=True), source.meta)
+            pairs.write(path, source.planes(), source.meta)
         return source, path.read_bytes()
+
+
+PAIR_ARRAYS = ("recon", "original", "recon_chroma", "planes", "lengths", "shapes", "meta")
 
 
 def check_pairs(data: bytes, source: PairFile, required: bool = False) -> None:
     again = read(data, pairs.read)
     assert again or not required
     if again:
-        assert (again.md5, again.qp, again.meta["position"]) == (source.md5, source.qp, source.meta["position"])
+        assert (again.qp, again.meta["position"]) == (source.qp, source.meta["position"])
+        assert [again.md5_for(kind) for kind in KINDS] == [source.md5_for(kind) for kind in KINDS]
         assert [plane.shape for plane in again.recon] == [plane.shape for plane in source.recon]
         assert [plane.shape for plane in again.original] == [plane.shape for plane in source.original]
 
@@ -334,7 +340,11 @@ def test_damaged_pair_files_are_refused_or_unchanged(found: tuple[PairFile, byte
 
 
 @settings(deadline=None, max_examples=200)
-@given(pair_files(), st.sampled_from(["recon", "original", "planes", "lengths", "shapes", "meta"]), st.none() | any_array | any_json)
+@given(
+    pair_files(),
+    st.sampled_from(["recon", "original", "recon_chroma", "planes", "lengths", "shapes", "meta"]),
+    st.none() | any_array | any_json,
+)
 def test_other_arrays_than_a_pair_file_s_are_refused(found: tuple[PairFile, bytes], name: str, value: Any) -> None:
     """Whatever is read has pictures of one size each and a QP."""
     if not isinstance(value, np.ndarray | None):

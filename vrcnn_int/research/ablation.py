@@ -83,6 +83,6 @@ def measure(
             module = module_from(replace(network, tuning=None))
         else:
             module = unsynchronized(network) if form == "unsynchronized" else quantized(network, int(form.split()[0]))
-        row[form] = psnr_gain(Team([module]).to(device), files, device)[1]
+        row[form] = psnr_gain(Team([module]).to(device), files, device).gain
         advance()
     return row

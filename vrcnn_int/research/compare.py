@@ -156,8 +156,8 @@ def one(
     row = {"method": name, "qp": qp, "seed": settings.seed, "network": settings.network, "run": started_from}
     row["parameters"] = measure.parameter_bytes(network) // 4
     row["training_samples"] = sum(plane.size for _, f in files for plane in f.recon)
-    row["float"] = {measure.label(f): psnr_gain(plain, [f], settings.device)[1] for _, f in held_out}
-    row["unfiltered"] = {measure.label(f): psnr_gain(plain, [f], settings.device)[0] for _, f in held_out}
+    row["float"] = {measure.label(f): psnr_gain(plain, [f], settings.device).gain for _, f in held_out}
+    row["unfiltered"] = {measure.label(f): psnr_gain(plain, [f], settings.device).before for _, f in held_out}
     place.mkdir(parents=True, exist_ok=True)
     if quantizer is None:
         row |= {"gain": row["float"], "bytes": measure.parameter_bytes(network), "integer_only": False, "exact": None, "runs_in": "torch"}
@@ -171,7 +171,7 @@ def one(
         team = Team([tuned.network]).to(settings.device)
         row |= {
             "gain": {measure.label(f): measure.integer_gain(integer, f).gain for _, f in held_out},
-            "fake_quantized": {measure.label(f): psnr_gain(team, [f], settings.device)[1] for _, f in held_out},
+            "fake_quantized": {measure.label(f): psnr_gain(team, [f], settings.device).gain for _, f in held_out},
             "stages": tuned.gains,
             "bytes": measure.parameter_bytes(integer, quantizer.weight_bits),
             "integer_only": measure.integer_only(integer),

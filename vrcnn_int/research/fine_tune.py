@@ -13,12 +13,12 @@ from msgspec import Struct
 
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_text
-from vrcnn_int.network import FloatNetwork, halo
+from vrcnn_int.network import FloatNetwork
 from vrcnn_int.pairs import PairFile
 from vrcnn_int.research.quantizers.base import Quantizer, Stage
 from vrcnn_int.training.checkpoint import fitting, interruptible, load_checkpoint, refuse_diverged, save_checkpoint, snapshot
 from vrcnn_int.training.module import Network
-from vrcnn_int.training.sampling import Patches, Sampling
+from vrcnn_int.training.sampling import Patches, sampling_of
 from vrcnn_int.training.settings import TrainSettings
 from vrcnn_int.training.start import range_batches
 from vrcnn_int.training.stepping import build_stepper, rate_at
@@ -40,10 +40,7 @@ class Tuned:
 
 def training_patches(files: list[PairFile], settings: TrainSettings, network: FloatNetwork) -> Patches:
     """The patches that train() would draw for this network and these settings."""
-    margin = 0 if settings.padded else halo(network.architecture)
-    size = settings.patch + 2 * margin
-    sampling = Sampling(settings.seed, settings.batch, size, margin, settings.augment, settings.neighbours, settings.balance)
-    return Patches(files, sampling, settings.device)
+    return Patches(files, sampling_of(settings, network.architecture), settings.device)
 
 
 class _State(Struct):
@@ -137,7 +134,7 @@ def fine_tune(
                     raise KeyboardInterrupt
             stepper.averages.adopt()
             team.clamp_weights()
-            gain = psnr_gain(team, held_out, settings.device)[1] if held_out else 0.0
+            gain = psnr_gain(team, held_out, settings.device).gain if held_out else 0.0
             state["log"].append({"stage": stage.name, "step": stage.steps, "validation_gain": gain})
             copy = {name: value.clone() for name, value in module.state_dict().items()}
             ended[stage.name] = {"state": copy, "gain": gain, "steps": stage.steps, "after": stage.after}

@@ -18,11 +18,11 @@ import torch
 from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import append_text, check_outputs, write_text
-from vrcnn_int.network import NETWORKS, FloatNetwork, halo, save_float_networks
+from vrcnn_int.network import NETWORKS, FloatNetwork, save_float_networks
 from vrcnn_int.training.checkpoint import RunState, fitting, interruptible, load_checkpoint, refuse_diverged, save_checkpoint, snapshot
 from vrcnn_int.training.machine import hardware, keep_memory
 from vrcnn_int.training.runs import read_log
-from vrcnn_int.training.sampling import Patches, Sampling
+from vrcnn_int.training.sampling import Patches, sampling_of
 from vrcnn_int.training.settings import STAGES, TrainSettings
 from vrcnn_int.training.start import begin_team, choose_bounds, measure_bounds, range_batches
 from vrcnn_int.training.stepping import Stepper, make_stepper, rate_at
@@ -64,10 +64,7 @@ class Run:
         self, files: list[pairs.PairFile], held_out: list[pairs.PairFile], out: Path, settings: TrainSettings, start: FloatNetwork | None
     ) -> None:
         self.held_out, self.out = held_out, out
-        margin = 0 if settings.padded else halo(NETWORKS[settings.network])
-        size = settings.patch + 2 * margin
-        sampling = Sampling(settings.seed, settings.batch, size, margin, settings.augment, settings.neighbours, settings.balance)
-        self.patches = Patches(files, sampling, settings.device)
+        self.patches = Patches(files, sampling_of(settings, NETWORKS[settings.network]), settings.device)
         residual, limits = choose_bounds(files, settings)
         self.team = begin_team(settings, limits, files[0].qp, str(files[0].meta["position"]), start)
         self.state = load_checkpoint(out / "checkpoint.pt", settings.device, RunState)
@@ -166,8 +163,10 @@ class Run:
         """Measure the averaged networks on the held-out pictures, into the log; in fp32 at the end of a stage."""
         fast = self.settings.precision == "bf16" and stage == "float" and done != self.settings.steps(stage)
         with stepper.averages.applied():
-            before, gain, each = psnr_gain(self.team, self.held_out, self.settings.device, "bf16" if fast else "fp32")
-        values = {"validation_psnr": before, "validation_gain": gain} | ({"each": each} if len(each) > 1 else {})
+            found = psnr_gain(self.team, self.held_out, self.settings.device, "bf16" if fast else "fp32")
+        values: dict[str, Any] = {"validation_psnr": found.before, "validation_gain": found.gain}
+        values |= {"each": found.each} if len(found.each) > 1 else {}
+        values |= {"chroma": found.chroma} if found.chroma else {}
         self.log(stage=stage, step=done, **values, seconds=self.seconds)
 
     def save(self, stage: str, done: int, stepper: Stepper) -> None:
@@ -189,7 +188,9 @@ def identity(
     files: list[pairs.PairFile], held_out: list[pairs.PairFile], settings: TrainSettings, start: FloatNetwork | None
 ) -> dict[str, Any]:
     """All that determines a run: a checkpoint goes on only where it is the same."""
-    run = {"settings": asdict(settings), "training": [f.md5 for f in files], "validation": [f.md5 for f in held_out], "qp": files[0].qp}
+    kind = NETWORKS[settings.network].kind
+    data = {"training": [f.md5_for(kind) for f in files], "validation": [f.md5_for(kind) for f in held_out]}
+    run = {"settings": asdict(settings), **data, "qp": files[0].qp}
     run["subsets"] = [f.meta.get("subset") for f in files]
     if any("taught" in f.meta for f in files):
         run["taught"] = [f.meta.get("taught") for f in files]

@@ -55,7 +55,8 @@ class Network(nn.Module):
     A layer that adds an earlier one does so before its BReLU; as integers both must have one bound (see quantize.bounds.bounds_for).
 
     ``bounds``: one upper bound per hidden layer. With ``valid=True`` forward pads nothing and gives
-    [N, C, H - 2 reach, W - 2 reach] (network.reach): training patches then see no false border.
+    [N, C, H - 2 reach, W - 2 reach] (network.reach): training patches then see no false border. ``inside`` [N, 1, H, W]: 1 within the
+    picture, 0 beyond its edges, where each layer reads 0.
     ``weight_limit``: where deltas are not frozen yet, the largest |W| of a branch as a multiple of their root mean square; 0: any.
     """
 
@@ -76,18 +77,25 @@ class Network(nn.Module):
             for conv in self.convolutions()[-1]:
                 conv.weight.mul_(0.1)  # starts near "no filter": the first steps cannot blow up
 
-    def forward(self, x: Tensor, valid: bool = False) -> Tensor:
+    def forward(self, x: Tensor, valid: bool = False, inside: Tensor | None = None) -> Tensor:
         outputs: list[Tensor] = []
         *hidden, last = self.convolutions()
         for i, (layer, activation) in enumerate(zip(hidden, self.activations, strict=True)):
             found = _branches(layer, x, valid)
             x = found[0] if len(found) == 1 else torch.cat(found, 1)
             if back := self.architecture.added[i]:
-                x = x + _middle(outputs[i - back], x.shape[2:])
+                x = x + middle(outputs[i - back], x.shape[2:])
             x = activation(x)
+            x = x if inside is None else x * middle(inside, x.shape[2:])
             outputs.append(x)
-        found = [branch.reshape(len(branch), self.architecture.heads, -1, *branch.shape[2:]) for branch in _branches(last, x, valid)]
-        return torch.cat(found, 2).flatten(1, 2)
+        return self.by_heads(_branches(last, x, valid))
+
+    def by_heads(self, branches: Sequence[Tensor]) -> Tensor:
+        """What the last layer's branches give, in one tensor or several, with the channels of each head together."""
+        heads = self.architecture.heads
+        if heads > 1 and len(branches) == 1:
+            branches = [branches[0][:, : 4 * heads], branches[0][:, 4 * heads :]]
+        return torch.cat([branch.reshape(len(branch), heads, -1, *branch.shape[2:]) for branch in branches], 2).flatten(1, 2)
 
     def convolutions(self) -> list[list[DiscretizedConv]]:
         """The convolutions by layer and branch."""
@@ -159,11 +167,11 @@ def _branches(layer: Sequence[DiscretizedConv], x: Tensor, valid: bool) -> list[
     if not valid:
         x = pad(x, (reach,) * 4)
     height, width = x.shape[2] - 2 * reach, x.shape[3] - 2 * reach
-    return [conv(_middle(x, (height + conv.kernel - 1, width + conv.kernel - 1))) for conv in layer]  # a smaller kernel needs less border
+    return [conv(middle(x, (height + conv.kernel - 1, width + conv.kernel - 1))) for conv in layer]  # a smaller kernel needs less border
 
 
-def _middle(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Rows and columns around the centre, [N, C, *size]."""
+def middle(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Rows and columns of x around its centre, [N, C, *size]."""
     top, left = (x.shape[2] - size[0]) // 2, (x.shape[3] - size[1]) // 2
     return x if not top + left else x[:, :, top : top + size[0], left : left + size[1]]
 

@@ -9,9 +9,13 @@ from msgspec import Meta, Struct
 from vrcnn_int import pairs
 from vrcnn_int.documents import DocumentError, checked, read_json
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.network import KINDS, NETWORKS
 from vrcnn_int.training.loop import first_losses
 from vrcnn_int.training.runs import Step, find_start, logged_losses, read_log
 from vrcnn_int.training.settings import TrainSettings
+
+BEFORE = {"borders": False}
+"""What settings that a record does not name had when it was made."""
 
 
 class _Run(Struct):
@@ -49,13 +53,14 @@ def read_record(record: Path, training: list[Path], number: int) -> Recorded:
     """
     path = record / "settings.json" if record.is_dir() else record
     try:
-        runs = _fitting(record, read_json(path), str(path), [pairs.read(file).md5 for file in training])
+        files = [pairs.read(file) for file in training]
+        runs = _fitting(record, read_json(path), str(path), {kind: [file.md5_for(kind) for file in files] for kind in KINDS})
         if not runs:
             raise VrcnnError(f"{record} names no network that was trained from these pair files")
         if number > len(runs):
             raise VrcnnError(f"{record} has {len(runs)} runs that trained from these pair files, not {number}")
         run = runs[number - 1]
-        settings = {**run.settings, "device": "cpu", "minutes": None}
+        settings = {**BEFORE, **run.settings, "device": "cpu", "minutes": None}
         if unknown := settings.keys() - {field.name for field in fields(TrainSettings)}:
             raise DocumentError(f"{path}: unknown key settings.{min(unknown)}")
         return Recorded(record, checked(settings, TrainSettings, str(path), prefix="settings."), run.threads, run.losses, run.start)
@@ -65,8 +70,8 @@ def read_record(record: Path, training: list[Path], number: int) -> Recorded:
         raise VrcnnError(f"{error}; {record} is not a record that this version can run again") from None
 
 
-def _fitting(record: Path, content: Any, name: str, training: list[str]) -> list[_Run]:
-    """The runs of a record that trained from files with these MD5s. name: of the file that the content is of."""
+def _fitting(record: Path, content: Any, name: str, training: dict[str, list[str]]) -> list[_Run]:
+    """The runs of a record that trained from files with these MD5s, by kind of network. name: of the file that the content is of."""
     if record.is_dir():
         run = checked(content, _Run, name)
         run.losses = logged_losses(read_log(record))
@@ -75,10 +80,16 @@ def _fitting(record: Path, content: Any, name: str, training: list[str]) -> list
         document = checked(content, _Record, name)
         runs = [*document.networks, *document.starts]
     fitting: list[_Run] = []
-    for run in (run for run in runs if run.training == training):
+    for run in (run for run in runs if run.training == training[_kind(run)]):
         if all(run.losses != other.losses for other in fitting):  # networks trained together are one run
             fitting.append(run)
     return fitting
+
+
+def _kind(run: _Run) -> str:
+    """What the networks of a run filter; luma where the record does not say so in a way that this version knows."""
+    architecture = NETWORKS.get(str(run.settings.get("network")))
+    return architecture.kind if architecture else "luma"
 
 
 def again(run: Recorded, training: list[Path], steps: int, starts: list[Path]) -> list[tuple[int, float, float]]:

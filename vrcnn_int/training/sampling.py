@@ -1,4 +1,8 @@
-"""Random training patches from pair files, kept and cut out on the training device: same seed, same patches, on any device."""
+"""Random training patches from pair files, kept and cut out on the training device: same seed, same patches, on any device.
+
+A patch is a square of sites: samples of the luma plane (kind luma), or 2x2 luma samples with their Cb and Cr (kind joint, six channels as
+in c/SPECIFICATION.md, section 2).
+"""
 
 from dataclasses import dataclass
 
@@ -8,7 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.pairs import PairFile
+from vrcnn_int.network import INPUTS, Architecture, reach
+from vrcnn_int.pairs import PairFile, Plane
+from vrcnn_int.training.settings import TrainSettings
+
+TURNS = 8
+"""Mirrored and transposed views: bit 0 mirrors rows, bit 1 columns, bit 2 transposes."""
 
 
 @dataclass(frozen=True)
@@ -18,39 +27,82 @@ class Sampling:
     seed: int
     batch: int
     size: int
-    """Side of a patch with its margin."""
+    """Side of a patch with its margin, in sites."""
     margin: int
-    """Samples on each side that the network reads but the loss does not see."""
+    """Sites on each side that the network reads but the loss does not see."""
     augment: bool
     neighbours: float
     """Share of patches from files of other QPs than the first file's."""
     balance: float
     """Weight of a picture's patches in the loss: (mean error of the training set / its own error) to this power."""
+    kind: str = "luma"
+    borders: bool = False
+    """Whether margins may lie outside the picture, so that patches are as often at its edges as its samples are."""
+    chroma: float = 0.0
+    """Weight of Cb and of Cr in the loss, both errors in proportion to their means over the training set; luma has 1."""
+
+
+def sampling_of(settings: TrainSettings, architecture: Architecture) -> Sampling:
+    """How a run draws its patches."""
+    margin = 0 if settings.padded else reach(architecture)
+    patch = settings.patch // 2 if architecture.kind == "joint" else settings.patch
+    drawn = settings.seed, settings.batch, patch + 2 * margin, margin, settings.augment, settings.neighbours, settings.balance
+    return Sampling(*drawn, architecture.kind, settings.borders and not settings.padded, settings.chroma)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Patches as the network takes them. ``x`` [N, C, size, size] and ``residual`` [N, C, patch, patch]: float32, re-normalized by 1/255.
+    ``inside`` [N, 1, size, size]: 1 where a site lies in the picture, 0 outside, where every layer reads 0; None: all do."""
+
+    x: Tensor
+    residual: Tensor
+    inside: Tensor | None
 
 
 class Patches:
-    """Draws batches of (input, target, weight) from the planes of pair files."""
+    """Draws batches of patches and weights from the planes of pair files."""
 
     def __init__(self, files: list[PairFile], sampling: Sampling, device: str) -> None:
-        recon, original = ([plane for file in files for plane in getattr(file, side)] for side in ("recon", "original"))
-        if any(min(plane.shape) < sampling.size for plane in recon):
-            raise VrcnnError(f"training pictures must be at least {sampling.size} samples high and wide")
         self.sampling, self.device = sampling, device
-        self.recon, self.original = (
-            torch.from_numpy(np.concatenate([plane.ravel() for plane in planes])).to(device) for planes in (recon, original)
-        )
-        self.heights, self.widths = (np.array([plane.shape[axis] for plane in recon]) for axis in (0, 1))
+        if sampling.kind == "joint" and not all(file.recon_chroma for file in files):
+            raise VrcnnError("joint networks learn from pair files with chroma; make them again from 4:2:0 video")
+        sites = [[sites_of(planes, sampling.kind) for planes in pair] for file in files for pair in file.planes()]
+        self.least = sampling.size - 2 * sampling.margin * sampling.borders
+        if any(min(recon.shape[:2]) < self.least for recon, _ in sites):
+            side = self.least * (2 if sampling.kind == "joint" else 1)
+            raise VrcnnError(f"training pictures must be at least {side} samples high and wide")
+        flat = [np.concatenate([pictures.reshape(-1) for pictures in planes]) for planes in zip(*sites, strict=True)]
+        self.recon, self.original = (torch.from_numpy(samples).to(device) for samples in flat)
+        self.heights, self.widths = (np.array([recon.shape[axis] for recon, _ in sites]) for axis in (0, 1))
         self.starts = np.concatenate([[0], np.cumsum(self.heights * self.widths)[:-1]])
+        self.channels = torch.from_numpy(turned_channels(sampling.kind)).to(device)
         own = np.array([file.qp == files[0].qp for file in files for _ in file.recon])
         self.groups = np.flatnonzero(own), np.flatnonzero(~own)
         if sampling.neighbours > 0 and not len(self.groups[1]):
             raise VrcnnError("patches of neighbouring QPs are asked for, but all training pairs are of one QP")
+        self.weights = self.weigh(files, own)
+
+    def weigh(self, files: list[PairFile], own: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Weight of each picture's channels in the loss, [pictures, C]: of luma in the mean 1. A plane without colour has none."""
         errors = np.maximum(np.array([error for file in files for error in file.coding_errors], np.float32), np.float32(1e-2))
-        weights = (errors[own].mean() / errors) ** sampling.balance
-        self.weights = weights / weights[own].mean()
+        weights = (errors[own].mean() / errors) ** self.sampling.balance
+        weights = weights / weights[own].mean()
+        columns = [weights[:, None]] if self.sampling.kind == "luma" else [weights[:, None] / 4] * 4
+        for chroma in np.array([error for file in files for error in file.chroma_errors], np.float32).T if len(columns) > 1 else ():
+            coloured = chroma > 0
+            if not (own & coloured).any():
+                raise VrcnnError("the training pictures have no colour")
+            mean = chroma[own & coloured].mean()
+            known = np.maximum(chroma, np.float32(1e-2))
+            relative = np.where(coloured, (mean / known) ** self.sampling.balance, 0)
+            relative = relative / relative[own & coloured].mean()
+            columns.append((self.sampling.chroma * errors[own].mean() / mean * relative)[:, None])
+        return np.concatenate(columns, 1).astype(np.float32)
 
     def draw(self, stage: int, step: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Places of the patches of a step, int64 [N, 3]: start, stride down, stride right in the flat planes; and their weights [N].
+        """Places of the patches of a step, int64 [N, 6]: start, height and width of the picture among the flat sites, top and left of the
+        patch in it (with its margin: may be negative), turn; and the weights of their channels [N, C].
 
         A function of seed, stage and step alone: a run that goes on needs no state of a generator.
         """
@@ -62,24 +114,70 @@ class Patches:
             self.groups[1][(u[:, 1] * len(self.groups[1])).astype(int)] if len(self.groups[1]) else 0,
             self.groups[0][(u[:, 1] * len(self.groups[0])).astype(int)],
         )
-        width = self.widths[plane]
-        y = (u[:, 2] * (self.heights[plane] - s.size + 1)).astype(np.int64)
-        x = (u[:, 3] * (width - s.size + 1)).astype(np.int64)
-        start = self.starts[plane] + y * width + x
-        down, right = width, np.ones_like(width)
-        if s.augment:  # mirroring and transposition are other strides through the same samples
-            turn = (u[:, 4] * 8).astype(int)
-            start = start + np.where(turn & 1, (s.size - 1) * down, 0) + np.where(turn & 2, (s.size - 1) * right, 0)
-            down, right = np.where(turn & 1, -down, down), np.where(turn & 2, -right, right)
-            down, right = np.where(turn & 4, right, down), np.where(turn & 4, down, right)
-        return np.stack([start, down, right], 1), self.weights[plane].astype(np.float32)
+        height, width = self.heights[plane], self.widths[plane]
+        y = (u[:, 2] * (height - self.least + 1)).astype(np.int64) - s.margin * s.borders
+        x = (u[:, 3] * (width - self.least + 1)).astype(np.int64) - s.margin * s.borders
+        turn = (u[:, 4] * TURNS).astype(np.int64) * s.augment
+        return np.stack([self.starts[plane], height, width, y, x, turn], 1), self.weights[plane].astype(np.float32)
 
-    def cut(self, places: Tensor) -> tuple[Tensor, Tensor]:
-        """(recon [N, 1, size, size], residual [N, 1, patch, patch]) of places drawn, float32, re-normalized by 1/255."""
-        m, steps = self.sampling.margin, torch.arange(self.sampling.size, device=places.device)
-        start, down, right = (column[:, None, None] for column in places.unbind(1))
-        index = start + down * steps[:, None] + right * steps
+    def cut(self, places: Tensor) -> Cut:
+        """The patches at places drawn."""
+        m, size = self.sampling.margin, self.sampling.size
+        start, height, width, top, left, turn = (column[:, None, None] for column in places.unbind(1))
+        steps = torch.arange(size, device=places.device)
+        down, right = steps[:, None], steps[None, :]
+        transposed = turn & 4 > 0
+        row, column = torch.where(transposed, right, down), torch.where(transposed, down, right)
+        y = top + torch.where(turn & 1 > 0, size - 1 - row, row)
+        x = left + torch.where(turn & 2 > 0, size - 1 - column, column)
+        inside = None
+        if self.sampling.borders:
+            inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+            y, x = y.clamp_min(0).minimum(height - 1), x.clamp_min(0).minimum(width - 1)
+        channels = self.channels[places[:, 5]]
+        index = (start + y * width + x)[..., None] * channels.shape[1] + channels[:, None, None]
+        middle = slice(m, size - m)
         recon = self.recon[index].float()
-        original = self.original[index[:, m : self.sampling.size - m, m : self.sampling.size - m]].float()
-        inside = recon[:, m : self.sampling.size - m, m : self.sampling.size - m]
-        return ((recon - 128) / 255)[:, None], ((original - inside) / 255)[:, None]
+        original = self.original[index[:, middle, middle]].float()
+        residual = _channels_first((original - recon[:, middle, middle]) / 255)
+        values = _channels_first((recon - 128) / 255)
+        if inside is None:
+            return Cut(values, residual, None)
+        mask = inside[:, None].float()
+        return Cut(values * mask, residual, mask)
+
+
+def _channels_first(x: Tensor) -> Tensor:
+    """[N, H, W, C] as [N, C, H, W]; one channel in the layout that records of luma runs were made in, down to the order of sums."""
+    return x[..., 0][:, None] if x.shape[3] == 1 else x.permute(0, 3, 1, 2)
+
+
+def sites_of(planes: tuple[Plane, ...], kind: str) -> NDArray[np.uint8]:
+    """Planes of a picture as sites [H, W, C]; luma samples that a site has beyond the picture are 128, as which the filter reads them."""
+    if kind == "luma":
+        return planes[0][..., None]
+    height, width = planes[1].shape
+    luma = np.full((2 * height, 2 * width), 128, np.uint8)
+    luma[: planes[0].shape[0], : planes[0].shape[1]] = planes[0]
+    phases = [luma[row::2, column::2] for row in (0, 1) for column in (0, 1)]
+    return np.stack([*phases, *planes[1:]], 2)
+
+
+def planes_of(sites: NDArray[np.floating], shape: tuple[int, ...]) -> tuple[NDArray[np.floating], ...]:
+    """Inverse of sites_of for values [C, H, W] of sites: luma of that shape, or with it Cb and Cr."""
+    if len(sites) == 1:
+        return (sites[0],)
+    channels, height, width = sites.shape
+    luma = sites[:4].reshape(2, 2, height, width).transpose(2, 0, 3, 1).reshape(2 * height, 2 * width)
+    return luma[: shape[0], : shape[1]], *sites[4:channels]
+
+
+def turned_channels(kind: str) -> NDArray[np.int64]:
+    """For each turn the channel of the picture's site that each channel of the turned site is, [TURNS, C]: phases change places."""
+    if INPUTS[kind] == 1:
+        return np.zeros((TURNS, 1), np.int64)
+    found = []
+    for turn in range(TURNS):
+        phases = [(column, row) if turn & 4 else (row, column) for row in (0, 1) for column in (0, 1)]
+        found.append([2 * (row ^ (turn & 1)) + (column ^ (turn >> 1 & 1)) for row, column in phases] + [4, 5])
+    return np.array(found, np.int64)

@@ -9,7 +9,7 @@ from vrcnn_int.network import NETWORKS
 
 STAGES = ("float", "weights", "bounds")
 CHOICES = {
-    "network": tuple(name for name, architecture in NETWORKS.items() if architecture.kind == "luma"),
+    "network": tuple(NETWORKS),
     "optimizer": ("adam", "muon"),
     "schedule": ("cosine", "trapezoid", "constant"),
     "bound_rule": ("geometric", "n-sigma", "relu6", "relu"),
@@ -23,7 +23,8 @@ class TrainSettings:
     """Everything that decides a training run, beside the pair files."""
 
     network: str = "vrcnn"
-    """vrcnn; vrcnn-wide (twice the channels), a teacher for `vrcnn-int teach`; or vdsr (20 layers of 64 channels)."""
+    """vrcnn; joint-fast or joint-best (luma and chroma together); vrcnn-wide (twice the channels), a teacher for `vrcnn-int teach`; or
+    vdsr (20 layers of 64 channels)."""
     seed: int = 1
     float_steps: int = 8000
     """Stage 1: float weights, BReLU."""
@@ -35,9 +36,11 @@ class TrainSettings:
     """Stage 3: frozen steps and bounds, 7-bit activations."""
     batch: int = 32
     patch: int = 48
-    """Side of the patch the loss sees; the network reads its halo around it."""
+    """Side of the patch the loss sees, in luma samples; the network reads its halo around it."""
+    borders: bool = True
+    """Patches lie at the edges of pictures, too, where each layer reads zeros around the picture as the filter does."""
     padded: bool = False
-    """Instead of the halo the network reads zeros around each patch, as in the published recipe."""
+    """Instead of the halo the network reads zeros around each patch, as in the published recipe; pictures' edges are then like others."""
     optimizer: str = "muon"
     """muon for the weights of the layers between first and last, adam for everything else; or adam for all."""
     rate: float = 2e-3
@@ -76,6 +79,8 @@ class TrainSettings:
     """Share of patches from pair files of other QPs than the first file's."""
     balance: float = 0.0
     """Weight of a picture in the loss: 1 / its coding error to this power; 1 is close to the mean of PSNR gains."""
+    chroma: float = 0.25
+    """Weight of Cb and of Cr in the loss of joint networks, where each plane's error counts in proportion to its mean; luma has 1."""
     residual: float | None = None
     """r of the geometric progression in 8-bit sample steps; None: the authors' value for the QP."""
     residual_quantile: float | None = None
@@ -99,6 +104,9 @@ class TrainSettings:
 
     def check(self) -> None:
         """Raise VrcnnError for values that no run can have."""
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise VrcnnError(f"unknown {name} {getattr(self, name)!r}; there are {' and '.join(known)}")
         positive = (
             "float_steps",
             "weight_steps",
@@ -119,18 +127,17 @@ class TrainSettings:
         for name in ("warm_up", "beta1", "beta2", "average", "tuning_average", "neighbours", "spread"):
             if not 0 <= getattr(self, name) < 1:
                 raise VrcnnError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
-        for name in ("weight_decay", "last_layer", "balance", "weight_limit"):
+        for name in ("weight_decay", "last_layer", "balance", "weight_limit", "chroma"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise VrcnnError(f"{name} must be a number of at least 0, not {getattr(self, name)}")
         if 0 < self.weight_limit < 2:
             raise VrcnnError(f"weight_limit is a multiple of weights' root mean square: 0 (none) or at least 2, not {self.weight_limit}")
+        if self.patch % 2 and NETWORKS[self.network].kind == "joint":
+            raise VrcnnError(f"patches of joint networks have an even side, not {self.patch}")
         if self.spread and self.specialists < 2:
             raise VrcnnError("spread is about how specialists differ at the start; give at least two (specialists=2)")
         if self.seed < 0:
             raise VrcnnError(f"the seed must not be negative, but is {self.seed}")
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise VrcnnError(f"unknown {name} {getattr(self, name)!r}; there are {' and '.join(known)}")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise VrcnnError("this torch sees no CUDA device; train with device=cpu")
 

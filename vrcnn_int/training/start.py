@@ -90,5 +90,5 @@ def measure_bounds(team: Team, patches: Patches, settings: TrainSettings, batche
 
 
 def range_batches(patches: Patches, batches: int = 8) -> list[torch.Tensor]:
-    """Training inputs [N, 1, H, W] that ranges are measured on; always the same for a seed."""
-    return [patches.cut(torch.from_numpy(patches.draw(len(STAGES), number)[0]).to(patches.device))[0] for number in range(batches)]
+    """Training inputs [N, C, H, W] that ranges are measured on; always the same for a seed."""
+    return [patches.cut(torch.from_numpy(patches.draw(len(STAGES), number)[0]).to(patches.device)).x for number in range(batches)]

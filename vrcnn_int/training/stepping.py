@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, hardtanh, pad
 
 from vrcnn_int.quantize.plan import Plan
-from vrcnn_int.training.module import Network
+from vrcnn_int.training.module import Network, middle
 from vrcnn_int.training.sampling import Patches
 from vrcnn_int.training.settings import STAGES, TrainSettings
 from vrcnn_int.training.team import Team, shares
@@ -30,18 +30,24 @@ def rate_at(step: int, steps: int, peak: float, schedule: str, warm_up: float) -
     return peak * {"cosine": 0.5 + 0.5 * cos(pi * part), "trapezoid": min(1.0, 3 * (1 - part)), "constant": 1.0}[schedule]
 
 
-def training_output(module: Network, x: Tensor, dtype: torch.dtype, valid: bool = True) -> Tensor:
-    """``module(x, valid)`` in ``dtype``, faster: a layer's branches are one convolution, smaller kernels padded with zeros."""
+def training_output(module: Network, x: Tensor, dtype: torch.dtype, valid: bool = True, inside: Tensor | None = None) -> Tensor:
+    """``module(x, valid, inside)`` in ``dtype``, faster: a layer's branches are one convolution, smaller kernels padded with zeros."""
     values: Tensor = x.to(dtype)
+    mask = None if inside is None else inside.to(dtype)
+    outputs: list[Tensor] = []
     for i, layer in enumerate(module.convolutions()):
         reach = max(conv.kernel for conv in layer) // 2
         weight = torch.cat([pad(conv.forward_weight(), (reach - conv.kernel // 2,) * 4) for conv in layer])
         values = values if valid else pad(values, (reach,) * 4)
         values = conv2d(values, weight.to(dtype), torch.cat([conv.bias for conv in layer]).to(dtype))
         if i < len(module.activations):
+            if back := module.architecture.added[i]:
+                values = values + middle(outputs[i - back], values.shape[2:])
             activation = module.activations[i]
             values = activation(values) if activation.levels else hardtanh(values, 0.0, activation.bound)  # type: ignore[arg-type]
-    return values
+            values = values if mask is None else values * middle(mask, values.shape[2:])
+            outputs.append(values)
+    return module.by_heads([values])
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:
@@ -124,8 +130,8 @@ class Stepper:
         self.team, self.patches, self.optimizers, self.averages = team, patches, optimizers, averages
         self.dtype, self.stage, self.capture = dtype, stage, capture
         self.block, self.drawn = -1, (torch.empty(0), torch.empty(0))
-        self.places = torch.zeros(patches.sampling.batch, 3, dtype=torch.int64, device=patches.device)
-        self.weights = torch.ones(patches.sampling.batch, device=patches.device)
+        self.places = torch.zeros(patches.sampling.batch, 6, dtype=torch.int64, device=patches.device)
+        self.weights = torch.ones(patches.sampling.batch, patches.weights.shape[1], device=patches.device)
         self.loss = torch.zeros((), device=patches.device)
         self.mean_loss = torch.zeros((), device=patches.device)
         """Moving average of the loss, started at 0."""
@@ -140,19 +146,21 @@ class Stepper:
 
     def body(self) -> None:
         """Cut patches, forward, backward, optimizer, averages; the loss is the squared error in 8-bit sample steps."""
-        inputs, targets = self.patches.cut(self.places)
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-        fp32 = self.dtype == torch.float32
-        valid = self.patches.sampling.margin > 0
-        outputs = [network(inputs, valid) if fp32 else training_output(network, inputs, self.dtype, valid) for network in self.team]
-        errors = torch.stack([((output.float() - targets) ** 2).mean((1, 2, 3)) for output in outputs])
+        cut = self.patches.cut(self.places)
+        inputs, targets = cut.x.contiguous(memory_format=torch.channels_last), cut.residual
+        # Luma networks in fp32 keep the order of sums that records of runs have.
+        exact = self.dtype == torch.float32 and self.patches.sampling.kind == "luma"
+        given = self.patches.sampling.margin > 0, cut.inside
+        outputs = [network(inputs, *given) if exact else training_output(network, inputs, self.dtype, *given) for network in self.team]
+        errors = torch.stack([((output.float() - targets) ** 2).mean((2, 3)) for output in outputs])  # [K, N, C]
         difficulty = (targets**2).mean((1, 2, 3)) if self.dealing else None
         rival = None
         if self.team.rival is not None and not self.dealing:
             with torch.no_grad():
-                output = training_output(self.team.rival, inputs, self.dtype, valid)
-                rival = ((output.float() - targets) ** 2).mean((1, 2, 3))
-        loss = (shares(errors, difficulty, rival) * errors * self.weights).sum(0).mean() * 255**2
+                output = training_output(self.team.rival, inputs, self.dtype, *given)
+                rival = (((output.float() - targets) ** 2).mean((2, 3)) * self.weights).sum(1)
+        shared = shares((errors * self.weights).sum(2), difficulty, rival)[..., None] * errors * self.weights
+        loss = shared.sum((0, 2)).mean() * 255**2
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -86,12 +86,14 @@ def teach(
     """(pair file with taught originals, mean PSNR of the unfiltered pictures, mean gain of the teachers over them; both in dB).
 
     ``share``: of the teachers in the new originals; the rest is the original's.
-    Raises VrcnnError for networks of another position, tuned ones, and a device that is not there.
+    Raises VrcnnError for networks of another position or kind, tuned ones, and a device that is not there.
     """
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         raise VrcnnError(f"there is no device {device} here; cpu is always there")
     if any(network.tuning for network in networks):
         raise VrcnnError("teachers are float networks of stage 1 (float.npz), not tuned ones")
+    if any(network.kind != "luma" for network in networks):
+        raise VrcnnError("only luma networks can teach yet")
     if any(network.position != source.meta["position"] for network in networks):
         raise VrcnnError(f"the pair file is of position {source.meta['position']}; its teachers must be, too")
     teachers = [module_from(network).to(device).eval() for network in networks]

@@ -1,6 +1,7 @@
 """Networks that are trained together: each learns most from the patches that it filters best (an encoder chooses a network per unit)."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,9 +10,10 @@ from torch import Tensor, nn
 
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.network import FloatNetwork
-from vrcnn_int.pairs import PairFile
+from vrcnn_int.pairs import PairFile, Plane
 from vrcnn_int.quantize.plan import Plan
 from vrcnn_int.training.module import Network
+from vrcnn_int.training.sampling import planes_of, sites_of
 
 UNIT = 64
 """Side of the units that validation lets choose their network."""
@@ -81,39 +83,60 @@ def shares(errors: Tensor, difficulty: Tensor | None, rival: Tensor | None = Non
     return owned if count == 1 and rival is None else owned * (1 - GENERAL) + GENERAL / count
 
 
-def unit_errors(samples: NDArray[np.floating], original: NDArray[np.uint8]) -> NDArray[np.floating]:
-    """Sum of squared errors of each unit of a plane."""
+def unit_errors(samples: NDArray[np.floating], original: NDArray[np.uint8], side: int = UNIT) -> NDArray[np.floating]:
+    """Sum of squared errors of each unit of a plane, of side x side samples."""
     squares = (samples - original) ** 2
-    rows = np.add.reduceat(squares, np.arange(0, squares.shape[0], UNIT), axis=0)
-    sums: NDArray[np.floating] = np.add.reduceat(rows, np.arange(0, squares.shape[1], UNIT), axis=1)
+    rows = np.add.reduceat(squares, np.arange(0, squares.shape[0], side), axis=0)
+    sums: NDArray[np.floating] = np.add.reduceat(rows, np.arange(0, squares.shape[1], side), axis=1)
     return sums
 
 
-def psnr_gain(team: Team, files: list[PairFile], device: str, precision: str = "fp32") -> tuple[float, float, list[float]]:
-    """PSNR (dB, means over the pictures of the pair files) of the unfiltered pictures; gain where each unit has the best network of the
-    team (with one network: everywhere that one); gain of each network everywhere, the rival's last.
+@dataclass(frozen=True)
+class Gains:
+    """PSNR in dB, means over pictures. ``before``: of unfiltered luma; ``gain``: where each unit has the best network of the team (with
+    one network: everywhere that one); ``each``: of each network everywhere, the rival's last. ``chroma``: of Cb and Cr, as ``gain``, of
+    pictures that have colour; empty of networks that do not filter it."""
 
-    Pictures that equal their originals, before or after, have no PSNR and are left out; raises VrcnnError if there are no others.
+    before: float
+    gain: float
+    each: list[float]
+    chroma: list[float]
+
+
+def psnr_gain(team: Team, files: list[PairFile], device: str, precision: str = "fp32") -> Gains:
+    """What the team gains on the pictures of pair files.
+
+    Planes that equal their originals, before or after, have no PSNR and are left out; raises VrcnnError if luma has no others.
     """
-
-    def psnr(errors: NDArray[np.floating], samples: int) -> float:
-        return float(10 * np.log10(255**2 / (float(errors.sum()) / samples)))
-
-    results: list[list[float]] = []
+    found: list[list[list[float]]] = [[], [], []]
     team.eval()
     with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-        for recon, original in (pair for file in files for pair in zip(file.recon, file.original, strict=True)):
-            x = (torch.from_numpy(recon.astype(np.float32)).to(device) - 128) / 255
-            x = x[None, None].contiguous(memory_format=torch.channels_last)
-            everyone = [*team, *([team.rival] if team.rival is not None else [])]
-            residuals = [network(x)[0, 0].float().cpu().numpy() * 255 for network in everyone]
-            outputs = [np.clip(np.floor(recon + residual + 0.5), 0, 255) for residual in residuals]
-            errors = np.stack([unit_errors(output, original) for output in (recon.astype(np.float64), *outputs)])
-            compared = (errors[0], errors[1:].min(axis=0), *errors[1:])
-            if all(error.any() for error in compared):
-                results.append([psnr(error, recon.size) for error in compared])
+        for recon, original in (pair for file in files for pair in file.planes()):
+            outputs = filtered(team, recon, device)
+            for number, planes in enumerate(zip(*outputs, strict=True)):
+                side = UNIT if number == 0 else UNIT // 2
+                errors = np.stack([unit_errors(output, original[number], side) for output in (recon[number].astype(np.float64), *planes)])
+                compared = (errors[0], errors[1:].min(axis=0), *errors[1:])
+                if all(error.any() for error in compared):
+                    found[number].append([float(10 * np.log10(255**2 / (error.sum() / recon[number].size))) for error in compared])
     team.train()
-    if not results:
+    if not found[0]:
         raise VrcnnError("the validation pictures equal their originals: there is no PSNR to gain")
-    before, best, *single = np.mean(results, axis=0).tolist()
-    return before, best - before, [value - before for value in single]
+    before, best, *single = np.mean(found[0], axis=0).tolist()
+    chroma = [np.mean(results, axis=0).tolist() for results in found[1:] if results]
+    return Gains(before, best - before, [value - before for value in single], [values[1] - values[0] for values in chroma])
+
+
+def filtered(team: Team, recon: tuple[Plane, ...], device: str) -> list[tuple[NDArray[np.floating], ...]]:
+    """What each network of the team, and then the rival, makes of a picture's planes, float64 rounded to samples; luma alone or all."""
+    everyone = [*team, *([team.rival] if team.rival is not None else [])]
+    kind = everyone[0].architecture.kind
+    sites = sites_of(recon, kind)
+    x = (torch.from_numpy(sites.astype(np.float32)).to(device) - 128) / 255
+    x = x.permute(2, 0, 1)[None].contiguous(memory_format=torch.channels_last)
+    outputs = []
+    for network in everyone:
+        residual = planes_of(network(x)[0].float().cpu().numpy() * 255, recon[0].shape)
+        sums = [plane + difference for plane, difference in zip(recon, residual, strict=False)]
+        outputs.append(tuple(np.clip(np.floor(plane + 0.5), 0, 255) for plane in sums))
+    return outputs

@@ -35,6 +35,7 @@ from vrcnn_int.research.quantizers.network import QuantizedNetwork
 from vrcnn_int.research.quantizers.tqt import TQT, TQTFunction, step_of
 from vrcnn_int.training.loop import train
 from vrcnn_int.training.module import Network
+from vrcnn_int.training.team import Gains
 
 torch.set_num_threads(1)
 
@@ -490,7 +491,7 @@ def test_the_network_of_the_best_n_is_kept(
     network = small_network(1, (float("inf"),) * 3)
     one = fine_tune(NSigma(last=3.0), network, [file], [file], TINY, tmp_path / "one")
     found = iter((0.5, 0.3, 0.2))
-    monkeypatch.setattr("vrcnn_int.research.fine_tune.psnr_gain", lambda *_: (30.0, next(found), []))
+    monkeypatch.setattr("vrcnn_int.research.fine_tune.psnr_gain", lambda *_: Gains(30.0, next(found), [], []))
     for _ in range(2):
         best = fine_tune(NSigma(), network, [file], [file], TINY, tmp_path / "best")
         assert best.gains == {"weights": 0.5, "n=3.0": 0.3, "n=3.5": 0.2}

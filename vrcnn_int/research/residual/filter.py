@@ -54,7 +54,8 @@ def task(files: list[PairFile], held_out: list[PairFile], settings: FilterSettin
     patches = Patches(files, Sampling(settings.seed, settings.batch, settings.patch + 2 * margin, margin, True, 0.0, 0.0), "cpu")
 
     def cut(stage: int, step: int) -> tuple[Tensor, Tensor]:
-        return patches.cut(torch.from_numpy(patches.draw(stage, step)[0]))
+        found = patches.cut(torch.from_numpy(patches.draw(stage, step)[0]))
+        return found.x, found.residual
 
     def loss(module: ResidualNetwork, stage: int, step: int) -> Tensor:
         inputs, targets = cut(stage, step)

@@ -1,0 +1,167 @@
+"""Joint networks in training: patches of sites at the edges of pictures, weights of planes, validation of chroma. Needs torch."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tests.support.models import float_network
+from vrcnn_int import pairs
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.integer import oracle
+from vrcnn_int.network import NETWORKS, Architecture, joint, load_float_networks, reach
+from vrcnn_int.quantize.plan import to_integer
+from vrcnn_int.training.loop import train
+from vrcnn_int.training.module import module_from
+from vrcnn_int.training.sampling import Patches, Sampling, planes_of, sites_of
+from vrcnn_int.training.settings import TrainSettings
+from vrcnn_int.training.stepping import training_output
+from vrcnn_int.training.team import Team, filtered, psnr_gain
+
+TINY = joint("fast", 16, 1)
+FACTS = {"qp": 37, "position": "before_deblocking"}
+QUICK = TrainSettings(
+    network="joint-fast", float_steps=4, weight_steps=2, bound_steps=2, batch=2, patch=16, precision="fp32", log_every=1, validate_every=4
+)
+
+
+def planes(seed: int, height: int = 40, width: int = 56) -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(seed)
+    sizes = [(height, width), *[pairs.chroma_shape((height, width))] * 2]
+    return tuple(rng.integers(60, 200, size).astype(np.uint8) for size in sizes)
+
+
+def pair_file(recon: list[tuple[np.ndarray, ...]], original: list[tuple[np.ndarray, ...]]) -> pairs.PairFile:
+    chroma = [[(picture[1], picture[2]) for picture in side] for side in (recon, original)]
+    return pairs.PairFile([picture[0] for picture in recon], [picture[0] for picture in original], FACTS, *chroma)
+
+
+@pytest.mark.parametrize("size", [(6, 8), (7, 9)])
+def test_sites_are_planes(size: tuple[int, int]) -> None:
+    picture = planes(1, *size)
+    sites = sites_of(picture, "joint")
+    assert sites.shape == (*pairs.chroma_shape(size), 6)
+    assert sites[1, 2].tolist() == [*picture[0][2:4, 4:6].ravel(), picture[1][1, 2], picture[2][1, 2]]
+    assert all(np.array_equal(a, b) for a, b in zip(planes_of(sites.transpose(2, 0, 1), size), picture, strict=True))
+    if size[0] % 2:
+        assert sites[-1, 0, 2] == sites[0, -1, 1] == 128  # luma samples beyond the picture
+
+
+def turned_sites(picture: tuple[np.ndarray, ...], turn: int) -> np.ndarray:
+    """Sites [C, H, W], as numbers, of planes that are mirrored and transposed."""
+    turned = []
+    for plane in picture:
+        view = plane[::-1] if turn & 1 else plane
+        view = view[:, ::-1] if turn & 2 else view
+        turned.append(view.T if turn & 4 else view)
+    return sites_of(tuple(turned), "joint").transpose(2, 0, 1).astype(float)
+
+
+def test_a_patch_is_a_turned_part_of_the_picture() -> None:
+    """Whole pictures as patches: turned planes, cut into sites, must be what turned patches show."""
+    picture, other = planes(2, 16, 16), planes(3, 16, 16)
+    patches = Patches([pair_file([picture], [other])], Sampling(1, 8, 8, 0, True, 0, 0, "joint", False, 1), "cpu")
+    places = torch.tensor([[0, 8, 8, 0, 0, turn] for turn in range(8)])
+    cut = patches.cut(places)
+    for turn in range(8):
+        expected = turned_sites(picture, turn)
+        np.testing.assert_array_equal(np.round(cut.x[turn].numpy() * 255 + 128), expected)
+        np.testing.assert_array_equal(np.round(cut.residual[turn].numpy() * 255), turned_sites(other, turn) - expected)
+
+
+@pytest.mark.parametrize("architecture", [TINY, joint("fast", 16, 1, heads=2), NETWORKS["vrcnn"]])
+def test_at_the_edges_of_a_picture_a_patch_is_filtered_as_the_picture(architecture: Architecture) -> None:
+    """Every layer reads zeros around the picture; inner patches and those at all edges and corners, in both forward passes."""
+    torch.manual_seed(1)
+    network = float_network(4, architecture)
+    module, margin = module_from(network).eval(), reach(architecture)
+    picture = planes(5, 60, 68)
+    kind = architecture.kind
+    patches = Patches(
+        [pair_file([picture], [planes(6, 60, 68)])], Sampling(1, 1, 8 + 2 * margin, margin, False, 0, 0, kind, True, 1), "cpu"
+    )
+    height, width = sites_of(picture, kind).shape[:2]
+    x = (torch.from_numpy(sites_of(picture, kind).astype(np.float32)).permute(2, 0, 1)[None] - 128) / 255
+    with torch.no_grad():
+        whole = module(x)
+        for top in (0, 3, height - 8):
+            for left in (0, 11, width - 8):
+                cut = patches.cut(torch.tensor([[0, height, width, top - margin, left - margin, 0]]))
+                expected = whole[:, :, top : top + 8, left : left + 8]
+                torch.testing.assert_close(module(cut.x, True, cut.inside), expected, atol=1e-5, rtol=1e-4)
+                torch.testing.assert_close(training_output(module, cut.x, torch.float32, True, cut.inside), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_patches_reach_every_edge_and_never_leave_the_picture() -> None:
+    patches = Patches([pair_file([planes(1)], [planes(2)])], Sampling(1, 2000, 8 + 6, 3, True, 0, 0, "joint", True, 1), "cpu")
+    y, x = patches.draw(0, 0)[0][:, 3:5].T
+    assert (y.min(), y.max(), x.min(), x.max()) == (-3, 20 - 8 - 3, -3, 28 - 8 - 3)
+
+
+def test_weights_are_of_planes_and_grey_has_none() -> None:
+    """Two pictures whose planes err by known amounts, one of them grey."""
+    base = planes(1)
+    grey = (base[0], *[np.full_like(plane, 128) for plane in base[1:]])
+    coded = [(base[0] + 2, base[1] + 1, base[2] + 3), (base[0] + 2, grey[1] + 1, grey[2])]
+    patches = Patches([pair_file(coded, [base, grey])], Sampling(1, 1, 8, 0, False, 0, 0, "joint", False, 0.5), "cpu")
+    assert patches.weights[0] == pytest.approx([0.25] * 4 + [0.5 * 4 / 1, 0.5 * 4 / 9])
+    assert patches.weights[1] == pytest.approx([0.25] * 4 + [0, 0])
+    with pytest.raises(VrcnnError, match="no colour"):
+        Patches([pair_file([grey], [grey])], patches.sampling, "cpu")
+    with pytest.raises(VrcnnError, match="with chroma"):
+        Patches([pairs.PairFile([base[0]], [base[0]], FACTS)], patches.sampling, "cpu")
+
+
+def test_validation_judges_each_plane() -> None:
+    """Gains against numpy's, of a network that changes all planes; the grey picture counts for luma alone."""
+    network = float_network(6, TINY)
+    recon, original = [planes(1), planes(2)], [planes(3), planes(4)]
+    recon[1] = original[1] = (recon[1][0], *[np.full_like(plane, 128) for plane in recon[1][1:]])
+    original[1] = (planes(7)[0], *original[1][1:])
+    team = Team([module_from(network)])
+    found = psnr_gain(team, [pair_file(recon, original)], "cpu")
+
+    def psnr(a: np.ndarray, b: np.ndarray) -> float:
+        return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))
+
+    with torch.no_grad():
+        outputs = [filtered(team, picture, "cpu")[0] for picture in recon]
+    gains: list[list[float]] = [[], [], []]
+    for before, after, plane in zip(recon, outputs, original, strict=True):
+        for i in range(3 if np.ptp(plane[1]) else 1):
+            gains[i].append(psnr(after[i], plane[i]) - psnr(before[i], plane[i]))
+    assert [len(plane) for plane in gains] == [2, 1, 1]
+    assert [found.gain, *found.chroma] == pytest.approx([float(np.mean(plane)) for plane in gains])
+
+
+def test_a_joint_network_trains_and_becomes_integers(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.npz"
+    pairs.write(path, [(planes(1), planes(2)), (planes(3)[0], planes(4)[0])], FACTS)
+    tuned = train([path], [path], tmp_path / "run", QUICK)
+    (network,), _ = load_float_networks(tuned, ("joint",))
+    log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert [entry["stage"] for entry in log if "chroma" in entry] == ["float", "weights", "bounds"]
+    integer = to_integer(network)
+    picture = planes(9)
+    module = module_from(network).eval()
+    with torch.no_grad():
+        expected = filtered(Team([module]), picture, "cpu")[0]
+    found = oracle.filter_planes(integer, picture, (8, 8))
+    assert max(np.abs(a - b.astype(float)).max() for a, b in zip(expected, found, strict=True)) <= 1
+
+
+def test_a_file_with_chroma_is_another_for_joint_networks_alone(tmp_path: Path) -> None:
+    pairs.write(tmp_path / "a.npz", [(planes(1), planes(2))], FACTS)
+    pairs.write(tmp_path / "b.npz", [((planes(1)[0], *planes(5)[1:]), planes(2))], FACTS)
+    pairs.write(tmp_path / "c.npz", [(planes(1)[0], planes(2)[0])], FACTS)
+    a, b, c = (pairs.read(tmp_path / f"{name}.npz") for name in "abc")
+    assert a.md5 == b.md5 == c.md5
+    assert a.md5_for("joint") != b.md5_for("joint")
+    with pytest.raises(VrcnnError, match="with chroma"):
+        train([tmp_path / "c.npz"], [tmp_path / "c.npz"], tmp_path / "run", QUICK)
+    with pytest.raises(VrcnnError, match="even side"):
+        replace(QUICK, patch=15).check()
