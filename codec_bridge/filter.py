@@ -4,12 +4,24 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Protocol, Self, SupportsIndex, TypeVar
+from typing import Any, NoReturn, Self, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codec_bridge.library.arrays import bytes_of, depth, described, samples, whole, wholes
+from codec_bridge.library.arrays import (
+    bytes_of,
+    depth,
+    described,
+    inside,
+    planes_of,
+    read_model,
+    samples,
+    scale_of,
+    weights_of,
+    whole,
+    wholes,
+)
 from codec_bridge.library.cuda import LEGACY_STREAM
 from codec_bridge.library.engines import ENGINES
 from codec_bridge.library.engines.base import Engine
@@ -19,39 +31,25 @@ from codec_bridge.library.native import (
     MAX_THREADS,
     Model,
     NetworkInfo,
+    PlaneFilter,
+    PlaneUnits,
     Region,
     Units,
-    Weights,
     kernel_number,
     kernels,
 )
+from codec_bridge.library.pictures import AnyPicture, PlanarPicture
 from vrcnn_int.integer import UNIT_SCALE, ModelSet, Plane
 from vrcnn_int.models import builtin_path
-from vrcnn_int.network import POSITIONS
+from vrcnn_int.network import KINDS, POSITIONS, SIZES
 
 __all__ = ["BACKENDS", "ErrorCode", "Filter", "FilterError", "NetworkInfo", "kernels"]
 
 BACKENDS = tuple(ENGINES)
 
 
-class LumaPicture(Protocol):
-    """What filter_picture takes: codec_bridge.video.picture.Picture, or anything like it."""
-
-    @property
-    def planes(self) -> Sequence[Plane]: ...
-
-    @property
-    def bit_depth(self) -> int: ...
-
-    def with_luma(self, luma: Plane, /) -> Self:
-        """The same picture with another first plane."""
-
-
-AnyPicture = TypeVar("AnyPicture", bound=LumaPicture)
-
-
 class Filter:
-    """A model set ready to filter luma planes; also a context manager.
+    """A model set ready to filter luma planes, or with joint networks luma and chroma; also a context manager.
 
     model: None (the shipped set), a path, the bytes of a model set file, or a ModelSet.
     kernel: auto or a name from kernels(); every kernel gives the same bits.
@@ -77,7 +75,7 @@ class Filter:
         if backend not in BACKENDS:
             raise FilterError(f"backend {backend!r} is not known; use one of {', '.join(BACKENDS)}", ErrorCode.BACKEND)
         kernel_number(kernel)
-        self._model = Model(*_read_model(builtin_path() if model is None and backend != "c" else model))
+        self._model = Model(*read_model(builtin_path() if model is None and backend != "c" else model))
         threads = whole(threads, "the number of threads", ErrorCode.THREADS)
         if not 1 <= threads <= MAX_THREADS:
             refuse(ErrorCode.THREADS, f"{threads} threads")
@@ -102,14 +100,17 @@ class Filter:
             if engine is not None:
                 engine.close()
 
-    def index_for_qp(self, qp: int, position: str = "before_deblocking") -> int:
+    def index_for_qp(self, qp: int, position: str = "before_deblocking", kind: str = "luma", size: str = "best") -> int:
         """The network that an encoder uses for a QP (-12..51) by default: the nearest nominal QP, the lowest index on ties.
 
-        ErrorCodes: QP, POSITION.
+        kind: luma or joint. size: fast or best, of which the other one serves where the set has none. ErrorCodes: QP, POSITION, ARGUMENT.
         """
         if position not in POSITIONS:
             raise FilterError(f"position {position!r} is not known; use one of {', '.join(POSITIONS)}", ErrorCode.POSITION)
-        return self._model.index_for_qp(whole(qp, "the QP", ErrorCode.QP), position)
+        for what, word, known in (("kind", kind, KINDS), ("size", size, SIZES)):
+            if word not in known:
+                raise FilterError(f"{what} {word!r} is not known; use one of {', '.join(known)}", ErrorCode.ARGUMENT)
+        return self._model.find(whole(qp, "the QP", ErrorCode.QP), position, kind, size)
 
     def filter_plane(self, plane: Plane, bit_depth: int, index: int, scale: int = UNIT_SCALE) -> Plane:
         """The filtered luma plane, a new array of the same shape and dtype.
@@ -151,7 +152,7 @@ class Filter:
         if background is not None and described(background) != described(plane):
             raise FilterError(f"the background is like the plane, {described(plane)}, not {described(background)}", ErrorCode.PLANE)
         filtered = checked.copy() if background is None else samples(background, bit_depth).copy()
-        scale = _scale(scale)
+        scale = scale_of(scale)
         with self._lock:
             self._opened().units(filtered, checked, depth(bit_depth), choice, scale)
         return filtered.astype(plane.dtype, copy=False)
@@ -175,7 +176,7 @@ class Filter:
         if not in_place or described(out) != described(plane) or not (out.flags.c_contiguous and out.flags.writeable):
             raise FilterError("plane and out must be C-contiguous arrays of the same shape and dtype", ErrorCode.PLANE)
         choice = None if units is None else self._units(plane, units)
-        prepared = self._opened().prepare(out, plane, depth(bit_depth), self._index(index), _scale(scale), choice)
+        prepared = self._opened().prepare(out, plane, depth(bit_depth), self._index(index), scale_of(scale), choice)
 
         def call() -> None:
             with self._lock:
@@ -194,7 +195,7 @@ class Filter:
         stream to work in, 1: the default one. Returns when the work is in the stream; both arrays must stay until it is done. ErrorCodes:
         BIT_DEPTH, INDEX, SCALE, and ARGUMENT for another backend.
         """
-        bits, index, scale = depth(bit_depth), self._index(index), _scale(scale)
+        bits, index, scale = depth(bit_depth), self._index(index), scale_of(scale)
         stream = whole(stream, "the stream's handle", ErrorCode.ARGUMENT)
         with self._lock:
             self._opened().on_device(out, planes, bits, index, scale, stream)
@@ -206,17 +207,28 @@ class Filter:
         index: int | None = None,
         scale: int = UNIT_SCALE,
         position: str = "before_deblocking",
+        kind: str = "luma",
+        size: str = "best",
     ) -> AnyPicture:
-        """The picture with filtered luma; chroma is passed through. The network: by QP and position, or by index.
+        """The picture with filtered luma and, by a joint network, filtered chroma of 4:2:0; other chroma is passed through.
 
-        ErrorCodes as for filter_plane and index_for_qp, and ARGUMENT unless exactly one of qp and index is given.
+        The network: by QP, position, kind and size, or by index. scale: of luma and chroma, for each head. ErrorCodes as for
+        filter_planes and index_for_qp, and ARGUMENT unless exactly one of qp and index is given.
         """
         if (qp is None) == (index is None):
             raise FilterError("name the network by its QP or by its index, one of the two", ErrorCode.ARGUMENT)
         if index is None and qp is not None:
-            index = self.index_for_qp(qp, position)
+            index = self.index_for_qp(qp, position, kind, size)
         assert index is not None
-        return picture.with_luma(self.filter_plane(picture.planes[0], picture.bit_depth, index, scale))
+        network = self.networks[self._index(index)]
+        if network.kind == "luma":
+            return picture.with_luma(self.filter_plane(picture.planes[0], picture.bit_depth, index, scale))
+        if not isinstance(picture, PlanarPicture):
+            raise FilterError("a joint network filters pictures that have a chroma_format and with_planes()", ErrorCode.ARGUMENT)
+        read = tuple(picture.planes) if picture.chroma_format == "420" else tuple(picture.planes[:1])
+        weights = (scale_of(scale),) * network.heads
+        filtered = self.filter_planes(read, (picture.bit_depth,) * 2, index, weights, weights)
+        return picture.with_planes((*filtered, *picture.planes[len(filtered) :]))
 
     def filter_planes(
         self,
@@ -233,25 +245,108 @@ class Filter:
         luma_weights, chroma_weights: c_h for each head of the network, 1..10 for one head (8: as trained), -5..10 for two
         (c/SPECIFICATION.md, section 2). A luma network gives the chroma planes back as they are. ErrorCodes as for filter_plane.
         """
+        checked, depths = planes_of(planes, bit_depths)
         index = self._index(index)
-        if not isinstance(planes, Sequence) or len(planes) not in (1, 3):
-            given = f"{len(planes)} planes" if isinstance(planes, Sequence) else described(planes)
-            raise FilterError(f"a picture has its luma plane, or luma, Cb and Cr of 4:2:0, not {given}", ErrorCode.PLANE)
-        depths = wholes(bit_depths, "a bit depth", ErrorCode.BIT_DEPTH)
-        if len(depths) != 2:
-            raise FilterError(f"there are bit depths of luma and of chroma, two, not {len(depths)}", ErrorCode.BIT_DEPTH)
-        checked = tuple(samples(plane, depths[number > 0]) for number, plane in enumerate(planes))
-        half = tuple((side + 1) // 2 for side in checked[0].shape)
-        if any(plane.shape != half for plane in checked[1:]):
-            raise FilterError(f"the chroma planes of {checked[0].shape} luma samples in 4:2:0 are {half}, both", ErrorCode.PLANE)
-        weights = Weights(*(tuple(wholes(given, "a weight", ErrorCode.SCALE)) for given in (luma_weights, chroma_weights)))
-        heads = self.networks[index].heads
-        for values in weights:
-            if len(values) != heads or not all((-5 if heads > 1 else 1) <= value <= 10 for value in values):
-                refuse(ErrorCode.SCALE, f"weights {values} of {heads} head{'s' * (heads > 1)}")
+        weights = weights_of(luma_weights, chroma_weights, self.networks[index].heads)
         with self._lock:
-            filtered = self._opened().planes(checked, (depths[0], depths[1]), index, weights)
-        return tuple(plane.astype(like.dtype, copy=False) for plane, like in zip(filtered, planes, strict=True))
+            filtered = self._opened().planes(checked, depths, index, weights)
+        return _typed(filtered, planes)
+
+    def filter_planes_region(
+        self,
+        planes: Sequence[Plane],
+        bit_depths: tuple[int, int],
+        index: int,
+        x: int,
+        y: int,
+        width: int,
+        height: int,
+        luma_weights: Sequence[int] = (UNIT_SCALE,),
+        chroma_weights: Sequence[int] = (UNIT_SCALE,),
+    ) -> tuple[Plane, ...]:
+        """The filtered samples of a region of each plane, new arrays: the bits that filter_planes would give there.
+
+        x, y, width, height: in luma samples; with a joint network x and y are even, and width and height are too unless the region ends
+        with the picture. The rest as for filter_planes, and the ErrorCode REGION.
+        """
+        checked, depths = planes_of(planes, bit_depths)
+        index, region = self._index(index), inside(Region(x, y, width, height), checked[0])
+        ends = (region.x + region.width, checked[0].shape[1]), (region.y + region.height, checked[0].shape[0])
+        if self.networks[index].kind == "joint" and (region.x % 2 or region.y % 2 or any(end % 2 and end < size for end, size in ends)):
+            refuse(ErrorCode.REGION, f"region {tuple(region)}", advice="a joint network filters whole sites of 2x2 luma samples")
+        weights = weights_of(luma_weights, chroma_weights, self.networks[index].heads)
+        with self._lock:
+            filtered = self._opened().planes_region(checked, depths, index, weights, region)
+        return _typed(filtered, planes)
+
+    def filter_planes_units(
+        self,
+        planes: Sequence[Plane],
+        bit_depths: tuple[int, int],
+        filters: Sequence[PlaneFilter],
+        luma: NDArray[np.uint8] | None,
+        chroma: NDArray[np.uint8] | None,
+        unit_size: int,
+        background: Sequence[Plane] | None = None,
+    ) -> tuple[Plane, ...]:
+        """The planes with each square unit filtered by its own filter or by none, new arrays of their shapes and dtypes.
+
+        filters: one to three. luma, chroma: maps of these planes' units as in filter_units, unit_size in luma samples for both; None: no
+        unit is filtered. background: arrays like planes with what units without a filter show; None: the planes' own samples. ErrorCodes
+        as for filter_planes, UNITS, and KIND for a luma network in the map of chroma.
+        """
+        checked, depths = planes_of(planes, bit_depths)
+        units = self._plane_units(checked, filters, luma, chroma, unit_size)
+        if background is not None and [described(plane) for plane in background] != [described(plane) for plane in planes]:
+            raise FilterError("the background's planes are like those of the picture", ErrorCode.PLANE)
+        filtered = (
+            [plane.copy() for plane in checked] if background is None else [plane.copy() for plane in planes_of(background, depths)[0]]
+        )
+        with self._lock:
+            self._opened().planes_units(filtered, checked, depths, units)
+        return _typed(filtered, planes)
+
+    def prepare_planes(
+        self,
+        planes: Sequence[Plane],
+        out: Sequence[Plane],
+        bit_depths: tuple[int, int],
+        index: int,
+        units: tuple[Sequence[int], NDArray[np.uint8], int] | None = None,
+    ) -> Callable[[], None]:
+        """As prepare, for planes as filter_planes takes them and arrays like them. units: of luma and of chroma, instead of index."""
+        checked, depths = planes_of(planes, bit_depths)
+        in_place = all(ours.ctypes.data == theirs.ctypes.data for ours, theirs in zip(checked, planes, strict=True))
+        alike = [described(plane) for plane in out] == [described(plane) for plane in planes]
+        if not in_place or not alike or not all(plane.flags.c_contiguous and plane.flags.writeable for plane in out):
+            raise FilterError("planes and out must be C-contiguous arrays of the same shapes and dtypes", ErrorCode.PLANE)
+        index = self._index(index)
+        choice = None
+        if units is not None:
+            filters = [(number, *self._trained(number)) for number in units[0]]
+            choice = self._plane_units(checked, filters, units[1], units[1] if len(checked) > 1 else None, units[2])
+        weights = weights_of(*self._trained(index), self.networks[index].heads)
+        prepared = self._opened().prepare_planes(out, planes, depths, index, weights, choice)
+
+        def call() -> None:
+            with self._lock:
+                self._opened()
+                prepared()
+
+        return call
+
+    def planes_layer(self, planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, layer: int) -> NDArray[np.uint8]:
+        """The outputs 0..127 of a hidden layer (counted from 0) of a joint network for all sites: [channels, rows, columns].
+
+        ErrorCodes as for filter_planes, LAYER, KIND, and ARGUMENT for the backend cuda.
+        """
+        checked, depths = planes_of(planes, bit_depths)
+        index = self._index(index)
+        if self.networks[index].kind != "joint":
+            refuse(ErrorCode.KIND, f"network {index}")
+        layer = self._layer(index, layer)
+        with self._lock:
+            return self._opened().planes_layer(checked, depths, index, layer)
 
     def layer(
         self,
@@ -269,13 +364,10 @@ class Filter:
         ErrorCodes as for filter_region, LAYER, and ARGUMENT for the backend cuda.
         """
         checked, index = samples(plane, bit_depth), self._index(index)
-        hidden = len(self.networks[index].channels) - 1
-        layer = whole(layer, "the layer", ErrorCode.LAYER)
-        if not 0 <= layer < hidden:
-            refuse(ErrorCode.LAYER, f"layer {layer}", advice=f"network {index} has hidden layers 0 to {hidden - 1}")
+        layer = self._layer(index, layer)
         rows, columns = checked.shape
         x, y = wholes((x, y), "a place in the picture", ErrorCode.REGION)
-        region = _inside(Region(x, y, columns - x if width is None else width, rows - y if height is None else height), checked)
+        region = inside(Region(x, y, columns - x if width is None else width, rows - y if height is None else height), checked)
         with self._lock:
             return self._opened().layer(checked, depth(bit_depth), index, layer, region)
 
@@ -286,7 +378,7 @@ class Filter:
 
     def _region(self, plane: Plane, checked: Plane, bit_depth: int, index: int, region: Region, scale: int) -> Plane:
         """A region of a plane, whose samples are given once more as they were checked."""
-        index, scale, region = self._index(index), _scale(scale), _inside(region, checked)
+        index, scale, region = self._index(index), scale_of(scale), inside(region, checked)
         with self._lock:
             return self._opened().region(checked, depth(bit_depth), index, scale, region).astype(plane.dtype, copy=False)
 
@@ -295,6 +387,17 @@ class Filter:
         if not 0 <= number < len(self.networks):
             refuse(ErrorCode.INDEX, f"network {number}", advice=f"it has networks 0 to {len(self.networks) - 1}")
         return number
+
+    def _layer(self, index: int, layer: int) -> int:
+        hidden = len(self.networks[index].channels) - 1
+        number = whole(layer, "the layer", ErrorCode.LAYER)
+        if not 0 <= number < hidden:
+            refuse(ErrorCode.LAYER, f"layer {number}", advice=f"network {index} has hidden layers 0 to {hidden - 1}")
+        return number
+
+    def _trained(self, index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """A network's weights as trained."""
+        return ((UNIT_SCALE,) * self.networks[self._index(index)].heads,) * 2
 
     def _units(self, plane: Plane, given: tuple[Sequence[int], NDArray[np.uint8], int]) -> Units:
         """Indices, map and unit size, checked."""
@@ -305,37 +408,29 @@ class Filter:
         shape = tuple(-(-length // size) for length in plane.shape)
         return Units(indices, bytes_of(given[1], shape, len(indices), "the map", ErrorCode.UNITS), size)
 
+    def _plane_units(
+        self,
+        planes: Sequence[Plane],
+        filters: Sequence[PlaneFilter],
+        luma: NDArray[np.uint8] | None,
+        chroma: NDArray[np.uint8] | None,
+        size: int,
+    ) -> PlaneUnits:
+        """The filters and their maps, checked."""
+        given = [
+            None if choice is None else self._units(planes[0], ([one[0] for one in filters], choice, size)) for choice in (luma, chroma)
+        ]
+        both = next((units for units in given if units is not None), None)
+        if both is None or (chroma is not None and len(planes) < 3):
+            refuse(ErrorCode.UNITS, "units of no plane")
+        for number in np.unique(chroma) if chroma is not None else ():
+            if number and self.networks[index := both.indices[number - 1]].kind != "joint":
+                refuse(ErrorCode.KIND, f"network {index} in the map of chroma")
+        weights = [weights_of(one[1], one[2], self.networks[index].heads) for index, one in zip(both.indices, filters, strict=True)]
+        maps = [None if units is None else units.choice for units in given]
+        return PlaneUnits(both.indices, weights, maps[0], maps[1], both.size)
 
-def _scale(scale: SupportsIndex) -> int:
-    number = whole(scale, "the scale", ErrorCode.SCALE)
-    if not 1 <= number <= 10:
-        refuse(ErrorCode.SCALE, f"scale {number}")
-    return number
 
-
-def _inside(region: Region, plane: Plane) -> Region:
-    x, y, width, height = wholes(region, "a place in the picture", ErrorCode.REGION)
-    rows, columns = plane.shape
-    if x < 0 or y < 0 or width < 1 or height < 1 or x + width > columns or y + height > rows:
-        where = f"region of {width}x{height} samples at ({x}, {y})"
-        refuse(ErrorCode.REGION, where, advice=f"the picture has {columns}x{rows} samples")
-    return Region(x, y, width, height)
-
-
-def _read_model(model: str | Path | bytes | ModelSet | None) -> tuple[bytes | None, str]:
-    """The bytes of a model set (None: the one built into the library) and what to call it in messages."""
-    if model is None:
-        return None, "shipped model set"
-    if isinstance(model, ModelSet):
-        return model.to_bytes(), "model set"
-    if isinstance(model, bytes | bytearray | memoryview):
-        return bytes(model), "model"
-    if not isinstance(model, str | Path):
-        wanted = "None, a path, the bytes of a model set file or a ModelSet"
-        raise FilterError(f"a model is {wanted}, not {type(model).__name__}", ErrorCode.ARGUMENT)
-    try:
-        return Path(model).read_bytes(), str(model)
-    except OSError as error:
-        raise FilterError(f"cannot read model {model}: {error.strerror or error}", ErrorCode.FILE) from None
-    except ValueError as error:  # a null character in the path
-        raise FilterError(f"cannot read model {str(model)!r}: {error}", ErrorCode.FILE) from None
+def _typed(filtered: Sequence[Plane], like: Sequence[Plane]) -> tuple[Plane, ...]:
+    """Planes in the byte order that they came in."""
+    return tuple(plane.astype(given.dtype, copy=False) for plane, given in zip(filtered, like, strict=True))

@@ -1,15 +1,16 @@
-"""What callers may give: numbers and planes, checked before the C library sees them. Every refusal is a FilterError."""
+"""What callers may give: numbers, planes and model sets, checked before the C library sees them. Every refusal is a FilterError."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import index as whole_number
+from pathlib import Path
 from typing import SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge.library.errors import ErrorCode, FilterError, refuse
-from codec_bridge.library.native import MAX_SIZE
-from vrcnn_int.integer import Plane
+from codec_bridge.library.native import MAX_SIZE, Region, Weights
+from vrcnn_int.integer import ModelSet, Plane
 
 
 def whole(value: SupportsIndex, what: str, code: ErrorCode) -> int:
@@ -69,9 +70,70 @@ def samples(plane: Plane, bit_depth: SupportsIndex) -> Plane:
     return native
 
 
+def planes_of(planes: Sequence[Plane], bit_depths: Iterable[SupportsIndex]) -> tuple[tuple[Plane, ...], tuple[int, int]]:
+    """Luma, or luma, Cb and Cr of 4:2:0, as C-contiguous arrays in the machine's byte order, every sample in range; both bit depths."""
+    if not isinstance(planes, Sequence) or len(planes) not in (1, 3):
+        given = f"{len(planes)} planes" if isinstance(planes, Sequence) else described(planes)
+        raise FilterError(f"a picture has its luma plane, or luma, Cb and Cr of 4:2:0, not {given}", ErrorCode.PLANE)
+    depths = wholes(bit_depths, "a bit depth", ErrorCode.BIT_DEPTH)
+    if len(depths) != 2:
+        raise FilterError(f"there are bit depths of luma and of chroma, two, not {len(depths)}", ErrorCode.BIT_DEPTH)
+    checked = tuple(samples(plane, depths[number > 0]) for number, plane in enumerate(planes))
+    half = tuple((side + 1) // 2 for side in checked[0].shape)
+    if any(plane.shape != half for plane in checked[1:]):
+        raise FilterError(f"the chroma planes of {checked[0].shape} luma samples in 4:2:0 are {half}, both", ErrorCode.PLANE)
+    return checked, (depths[0], depths[1])
+
+
 def bytes_of(array: NDArray[np.uint8], shape: tuple[int, ...], highest: int, what: str, code: ErrorCode) -> NDArray[np.uint8]:
     """A uint8 array of a shape with values 0 to ``highest``, C-contiguous."""
     if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != np.uint8 or int(array.max()) > highest:
         up_to = f" up to {array.max()}" if isinstance(array, np.ndarray) and array.size else ""
         raise FilterError(f"{what} is a uint8 array {shape} of values 0 to {highest}, not {described(array)}{up_to}", code)
     return np.ascontiguousarray(array)
+
+
+def weights_of(luma: Sequence[int], chroma: Sequence[int], heads: int) -> Weights:
+    """c_h of each head of a network, for luma and for chroma: 1 to 10 if it has one head, -5 to 10 if it has two."""
+    weights = Weights(*(tuple(wholes(given, "a weight", ErrorCode.SCALE)) for given in (luma, chroma)))
+    for values in weights:
+        if len(values) != heads or not all((-5 if heads > 1 else 1) <= value <= 10 for value in values):
+            refuse(ErrorCode.SCALE, f"weights {values} of {heads} head{'s' * (heads > 1)}")
+    return weights
+
+
+def scale_of(scale: SupportsIndex) -> int:
+    """An output scale, 1 to 10."""
+    number = whole(scale, "the scale", ErrorCode.SCALE)
+    if not 1 <= number <= 10:
+        refuse(ErrorCode.SCALE, f"scale {number}")
+    return number
+
+
+def inside(region: Region, plane: Plane) -> Region:
+    """A region that lies within a plane."""
+    x, y, width, height = wholes(region, "a place in the picture", ErrorCode.REGION)
+    rows, columns = plane.shape
+    if x < 0 or y < 0 or width < 1 or height < 1 or x + width > columns or y + height > rows:
+        where = f"region of {width}x{height} samples at ({x}, {y})"
+        refuse(ErrorCode.REGION, where, advice=f"the picture has {columns}x{rows} samples")
+    return Region(x, y, width, height)
+
+
+def read_model(model: str | Path | bytes | ModelSet | None) -> tuple[bytes | None, str]:
+    """The bytes of a model set (None: the one built into the library) and what to call it in messages."""
+    if model is None:
+        return None, "shipped model set"
+    if isinstance(model, ModelSet):
+        return model.to_bytes(), "model set"
+    if isinstance(model, bytes | bytearray | memoryview):
+        return bytes(model), "model"
+    if not isinstance(model, str | Path):
+        wanted = "None, a path, the bytes of a model set file or a ModelSet"
+        raise FilterError(f"a model is {wanted}, not {type(model).__name__}", ErrorCode.ARGUMENT)
+    try:
+        return Path(model).read_bytes(), str(model)
+    except OSError as error:
+        raise FilterError(f"cannot read model {model}: {error.strerror or error}", ErrorCode.FILE) from None
+    except ValueError as error:  # a null character in the path
+        raise FilterError(f"cannot read model {str(model)!r}: {error}", ErrorCode.FILE) from None

@@ -49,6 +49,25 @@ class Units:
     size: int
 
 
+PlaneFilter = tuple[int, Sequence[int], Sequence[int]]
+"""A network's index, and its weights for luma and for chroma."""
+
+
+@dataclass(frozen=True)
+class PlaneUnits:
+    """Which networks filter the square units of a picture of three planes.
+
+    indices, weights: of 1 to MAX_CHOICES filters. luma, chroma: as Units.choice, or None: no unit of these planes has a filter. size: of a
+    unit, in luma samples.
+    """
+
+    indices: Sequence[int]
+    weights: Sequence[Weights]
+    luma: NDArray[np.uint8] | None
+    chroma: NDArray[np.uint8] | None
+    size: int
+
+
 @dataclass(frozen=True)
 class NetworkInfo:
     """One network of a model set.
@@ -108,12 +127,12 @@ class Model:
         self.identity = bytes(digest).hex()
         self.networks = tuple(self._network(n) for n in range(lib.vrcnn_model_networks(self.handle)))
 
-    def index_for_qp(self, qp: int, position: str) -> int:
-        """The network for a QP at one of POSITIONS, as vrcnn_model_index_for_qp chooses it."""
+    def find(self, qp: int, position: str, kind: str, size: str) -> int:
+        """The network of a kind for a QP, of that size if there is one, as vrcnn_model_find chooses it."""
         at_most = 1 << 20  # any int is to reach the library's own check
-        clipped = max(-at_most, min(qp, at_most))
-        code = lib.vrcnn_model_index_for_qp(self.handle, POSITIONS.index(position), clipped)
-        return check(code, self.source, f"QP {qp}, {position}")
+        words = POSITIONS.index(position), KINDS.index(kind), SIZES.index(size)
+        code = lib.vrcnn_model_find(self.handle, *words, max(-at_most, min(qp, at_most)))
+        return check(code, self.source, f"QP {qp}, {position}, {kind}")
 
     def _network(self, index: int) -> NetworkInfo:
         info = ffi.new("VrcnnNetworkInfo *")
@@ -172,10 +191,42 @@ class Context:
 
     def filter_planes(
         self, out: Sequence[Plane | None], planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, weights: Weights
-    ) -> None:
-        """Filter planes, luma or luma, Cb and Cr of 4:2:0, into those of out that are not None."""
+    ) -> Callable[[], None]:
+        """A function that filters planes, luma or luma, Cb and Cr of 4:2:0, into those of out that are not None."""
         dst, src = _three("VrcnnPlane[3]", out, bit_depths), _three("VrcnnConstPlane[3]", planes, bit_depths)
-        check(lib.vrcnn_filter_planes(self.handle, index, _weights(weights), dst, src), "the planes")
+        described = ffi.new("VrcnnWeights *", weights)
+
+        def call(_alive: tuple[Sequence[Plane | None], Sequence[Plane]] = (out, planes)) -> None:
+            check(lib.vrcnn_filter_planes(self.handle, index, described, dst, src), "the planes")
+
+        return call
+
+    def filter_planes_region(
+        self,
+        out: Sequence[Plane | None],
+        planes: Sequence[Plane],
+        bit_depths: tuple[int, int],
+        index: int,
+        weights: Weights,
+        region: Region,
+    ) -> None:
+        """Filter a region, in luma samples, of planes into the same place of those of out, which are as large as planes."""
+        dst, src = _three("VrcnnPlane[3]", out, bit_depths), _three("VrcnnConstPlane[3]", planes, bit_depths)
+        check(lib.vrcnn_filter_planes_region(self.handle, index, ffi.new("VrcnnWeights *", weights), dst, src, *region), "the planes")
+
+    def filter_planes_units(
+        self, out: Sequence[Plane | None], planes: Sequence[Plane], bit_depths: tuple[int, int], units: PlaneUnits
+    ) -> Callable[[], None]:
+        """A function that filters planes into out where a unit has a filter; elsewhere out stays as it is."""
+        dst, src = _three("VrcnnPlane[3]", out, bit_depths), _three("VrcnnConstPlane[3]", planes, bit_depths)
+        maps = [None if each is None else np.ascontiguousarray(each) for each in (units.luma, units.chroma)]
+        rooms = [ffi.NULL if each is None else ffi.from_buffer("uint8_t[]", each) for each in maps]
+        described = ffi.new("VrcnnPlaneUnits *", (units.size, len(units.indices), list(units.indices), list(units.weights), *rooms))
+
+        def call(_alive: tuple[object, ...] = (out, planes, maps)) -> None:
+            check(lib.vrcnn_filter_planes_units(self.handle, described, dst, src), "the planes")
+
+        return call
 
     def filter_planes_layer(
         self, out: NDArray[np.uint8], planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, layer: int, region: Region
@@ -206,14 +257,6 @@ def _three(kind: str, planes: Sequence[Plane | None], bit_depths: tuple[int, int
     for number, plane in enumerate(planes):
         if plane is not None:
             described[number] = _fields(plane, bit_depths[number > 0])
-    return described
-
-
-def _weights(weights: Weights) -> Any:
-    described = ffi.new("VrcnnWeights *")
-    for name, values in zip(("luma", "chroma"), weights, strict=True):
-        for head, value in enumerate(values):
-            getattr(described, name)[head] = value
     return described
 
 

@@ -81,7 +81,11 @@ class Picture:
 
     def with_luma(self, plane: Plane) -> "Picture":
         """The same picture with another luma plane of the same shape and dtype."""
-        return replace(self, planes=(plane, *self.planes[1:]))
+        return self.with_planes((plane, *self.planes[1:]))
+
+    def with_planes(self, planes: tuple[Plane, ...]) -> "Picture":
+        """The same picture with other planes of the same shapes and dtypes."""
+        return replace(self, planes=planes)
 
 
 def parse_pixel_format(name: str, what: str = "pixel format") -> tuple[str, int]:

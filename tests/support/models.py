@@ -65,6 +65,18 @@ def random_network(
     return IntegerNetwork(tuple(layers), qp, position, "joint" if heads else "luma", size, max(heads, 1), added)
 
 
+JOINT: Shape = (((3, 16),), ((3, 16),), ((3, 16),), ((3, 1),))
+"""A small network of the kind joint, to be given (0, 0, 2, 0) as what it adds."""
+
+
+def joint_set(luma: bool = False, seed: int = 22) -> ModelSet:
+    """Small joint networks of both sizes for QP 27 and 37, the last of two heads, behind one of the kind luma, if that is wanted."""
+    rng = np.random.default_rng(seed)
+    of = [(27, "fast", 1), (27, "best", 1), (37, "fast", 1), (37, "best", 2)]
+    joint = [random_network(rng, JOINT, qp, added=(0, 0, 2, 0), heads=heads, size=size) for qp, size, heads in of]
+    return ModelSet((*([random_network(rng, [[(3, 16)], [(3, 1)]])] if luma else []), *joint))
+
+
 def float_network(seed: int = 1, architecture: Architecture = NETWORKS["vrcnn"], spread: float = 0.05) -> FloatNetwork:
     """Random weights; bounds by the geometric progression for r = 20."""
     rng = np.random.default_rng(seed)

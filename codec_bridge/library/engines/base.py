@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge.library.errors import ErrorCode, FilterError
-from codec_bridge.library.native import Region, Units, Weights
+from codec_bridge.library.native import PlaneUnits, Region, Units, Weights
 from vrcnn_int.integer import Plane
 
 
@@ -43,6 +43,22 @@ class Engine(ABC):
         """The filtered planes, luma or luma, Cb and Cr of 4:2:0: new arrays, but for those that the network does not change."""
         raise FilterError(f"the {self.kernel} backend does not filter with joint networks; use another one for that", ErrorCode.ARGUMENT)
 
+    def planes_region(
+        self, planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, weights: Weights, region: Region
+    ) -> tuple[Plane, ...]:
+        """The filtered samples of a region, in luma samples, of each plane."""
+        return cut(self.planes(planes, bit_depths, index, weights), region)
+
+    def planes_units(self, out: Sequence[Plane], planes: Sequence[Plane], bit_depths: tuple[int, int], units: PlaneUnits) -> None:
+        """Filter each unit of planes into out, arrays like planes; where a unit of a plane has no filter, out stays as it is."""
+        for n, (index, weights) in enumerate(zip(units.indices, units.weights, strict=True), 1):
+            filtered = self.planes(planes, bit_depths, index, weights)
+            for number, (before, after) in enumerate(zip(out, filtered, strict=True)):
+                choice, size = (units.chroma, units.size // 2) if number else (units.luma, units.size)
+                if choice is not None:
+                    chosen = choice.repeat(size, 0).repeat(size, 1)[: before.shape[0], : before.shape[1]]
+                    np.copyto(before, after, where=chosen == n)
+
     def planes_layer(self, planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, layer: int) -> NDArray[np.uint8]:
         """The outputs 0..127 of a hidden layer of a joint network for all sites: [channels, height, width]."""
         raise FilterError(f"the {self.kernel} backend does not show hidden layers; use another one for that", ErrorCode.ARGUMENT)
@@ -51,6 +67,18 @@ class Engine(ABC):
         """A function that filters plane, or its units, into out, a C-contiguous array like plane, whenever it is called."""
         raise FilterError("only the C library filters in place of a given array", ErrorCode.ARGUMENT)
 
+    def prepare_planes(
+        self,
+        out: Sequence[Plane],
+        planes: Sequence[Plane],
+        bit_depths: tuple[int, int],
+        index: int,
+        weights: Weights,
+        units: PlaneUnits | None,
+    ) -> Callable[[], None]:
+        """The same for planes, and arrays like them."""
+        raise FilterError("only the C library filters in place of given arrays", ErrorCode.ARGUMENT)
+
     def on_device(self, out: Any, planes: Any, bit_depth: int, index: int, scale: int, stream: int) -> None:
         """Filter what lies on the GPU, as Filter.filter_on_device."""
         raise FilterError("only the cuda backend filters arrays on a GPU", ErrorCode.ARGUMENT)
@@ -58,3 +86,10 @@ class Engine(ABC):
     @abstractmethod
     def close(self) -> None:
         """Give the memory back now, once; no call may follow."""
+
+
+def cut(planes: Sequence[Plane], region: Region) -> tuple[Plane, ...]:
+    """A region, in luma samples, of luma or of luma, Cb and Cr of 4:2:0: copies."""
+    x, y, width, height = region
+    luma = planes[0][y : y + height, x : x + width].copy()
+    return luma, *(plane[y // 2 : (y + height + 1) // 2, x // 2 : (x + width + 1) // 2].copy() for plane in planes[1:])

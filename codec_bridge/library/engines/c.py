@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from codec_bridge.library.engines.base import Engine
-from codec_bridge.library.native import Context, Model, Region, Units, Weights
+from codec_bridge.library.engines.base import Engine, cut
+from codec_bridge.library.native import Context, Model, PlaneUnits, Region, Units, Weights
 from vrcnn_int.integer import Plane
 
 
@@ -32,10 +32,36 @@ class CEngine(Engine):
         return np.ascontiguousarray(out.transpose(2, 0, 1))
 
     def planes(self, planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, weights: Weights) -> tuple[Plane, ...]:
-        changes = len(planes) if self._networks[index].kind == "joint" else 1
-        filtered = [np.empty_like(plane) for plane in planes[:changes]]
-        self._context.filter_planes(filtered, planes, bit_depths, index, weights)
-        return (*filtered, *planes[changes:])
+        filtered = [np.empty_like(plane) for plane in self._changed(planes, index)]
+        self._context.filter_planes(filtered, planes, bit_depths, index, weights)()
+        return (*filtered, *planes[len(filtered) :])
+
+    def planes_region(
+        self, planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, weights: Weights, region: Region
+    ) -> tuple[Plane, ...]:
+        filtered = [np.empty_like(plane) for plane in self._changed(planes, index)]
+        self._context.filter_planes_region(filtered, planes, bit_depths, index, weights, region)
+        return cut((*filtered, *planes[len(filtered) :]), region)
+
+    def planes_units(self, out: Sequence[Plane], planes: Sequence[Plane], bit_depths: tuple[int, int], units: PlaneUnits) -> None:
+        self._context.filter_planes_units(out, planes, bit_depths, units)()
+
+    def prepare_planes(
+        self,
+        out: Sequence[Plane],
+        planes: Sequence[Plane],
+        bit_depths: tuple[int, int],
+        index: int,
+        weights: Weights,
+        units: PlaneUnits | None,
+    ) -> Callable[[], None]:
+        if units is None:
+            return self._context.filter_planes(self._changed(out, index), planes, bit_depths, index, weights)
+        return self._context.filter_planes_units(out, planes, bit_depths, units)
+
+    def _changed(self, planes: Sequence[Plane], index: int) -> Sequence[Plane]:
+        """Those that a network filters."""
+        return planes if self._networks[index].kind == "joint" else planes[:1]
 
     def planes_layer(self, planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, layer: int) -> NDArray[np.uint8]:
         height, width = ((side + 1) // 2 for side in planes[0].shape)
