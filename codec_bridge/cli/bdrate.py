@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from codec_bridge import codecs as known_codecs
-from codec_bridge.cli.evaluation import evaluate, fail_if_flagged, kernels_of, results_folder, say_rows_checked
+from codec_bridge.cli.evaluation import evaluate, fail_if_flagged, filtered_planes, kernels_of, results_folder, say_rows_checked
 from codec_bridge.cli.options import (
     DEFAULT_VARIANTS,
     Backend,
@@ -19,8 +19,10 @@ from codec_bridge.cli.options import (
     HmFolder,
     HtmlFile,
     Kernel,
+    Kind,
     MarkdownFile,
     ModelFile,
+    NetworkSize,
     PixelFormat,
     PlotFile,
     Position,
@@ -73,6 +75,8 @@ def bdrate(
     codec: CodecName = known_codecs.DEFAULT,
     model: ModelFile = None,
     kernel: Kernel = "auto",
+    kind: Kind = None,
+    network_size: NetworkSize = "best",
     position: Position = "before_deblocking",
     method: Annotated[str, typer.Option(help="Interpolation of the curves: pchip, cubic or akima.")] = "pchip",
     configuration: Configuration = "ai",
@@ -103,7 +107,8 @@ def bdrate(
 ) -> None:
     """BD-rate of the network against the codec's own in-loop filters.
 
-    anchor: deblocking and SAO on. none: both off. integer, float: the network in their place, everywhere. choice: the same, where it
+    anchor: deblocking and SAO on. none: both off. integer, float: the network in their place, everywhere; joint networks also filter
+    chroma. choice: the same, where it
     pays, decided offline. picture, map: the encoder decides, for whole pictures or for units of a picture. Negative is better.
 
     Streams whose decoder has other pictures than their encoder give no figures: their rows say why, and the exit code is 1.
@@ -124,6 +129,8 @@ def bdrate(
             folders=program_folders(hm=hm, anchor_hm=anchor_hm, codecs=codecs),
             stream_cache=stream_cache,
             backend=backend,
+            kind=kind,
+            network_size=network_size,
         )
         chosen = parse_sequences(sequences, search_path, size, pixel_format)
         plan = Plan(chosen, (settings,), method, keep_streams=keep_streams, apart=tuple(apart or ()))
@@ -201,7 +208,7 @@ def say_results(plan: Plan, evaluated: cluster.Evaluation, document: Document, c
     console.print(f"model set {document.provenance['model'][:16]}, {encoders}", highlight=False)
     say_timing(evaluated.timing, console)
     if any(settings.check for settings in plan.runs):
-        say_rows_checked(evaluated.rows, console)
+        say_rows_checked(evaluated.rows, filtered_planes(plan), console)
 
 
 def say_timing(timing: dict[str, Any], console: Console) -> None:

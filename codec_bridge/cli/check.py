@@ -8,7 +8,15 @@ import typer
 
 from codec_bridge import codecs as known_codecs
 from codec_bridge.bitstream.errors import CodecError
-from codec_bridge.cli.evaluation import evaluate, fail_if_flagged, results_folder, say_checked, say_rows_checked
+from codec_bridge.cli.evaluation import (
+    evaluate,
+    fail_if_flagged,
+    filtered_planes,
+    planes_of,
+    results_folder,
+    say_checked,
+    say_rows_checked,
+)
 from codec_bridge.cli.options import (
     Backend,
     CodecName,
@@ -17,7 +25,9 @@ from codec_bridge.cli.options import (
     Frames,
     HmFolder,
     Kernel,
+    Kind,
     ModelFile,
+    NetworkSize,
     PixelFormat,
     Position,
     Qps,
@@ -49,6 +59,8 @@ def check(
     codec: CodecName = known_codecs.DEFAULT,
     model: ModelFile = None,
     kernel: Kernel = "auto",
+    kind: Kind = None,
+    network_size: NetworkSize = "best",
     position: Position = "before_deblocking",
     trust_options: TrustOptions = False,
     configuration: Configuration = "ai",
@@ -63,8 +75,9 @@ def check(
     """Check bit for bit, picture by picture: oracle = C library (or GPU) = the decoder's output after filtering.
 
     x265: the encoder's side filters whole pictures; the decoder's side decodes the stream again (picture hashes verified) and filters
-    64x64 units; the oracle is plain numpy. The first layer, channel and sample that differ are an error. Given streams are checked
-    with the network of each QP, at the position that their own filters mean; --qp or --position that contradict them are refused.
+    64x64 units, and by maps on three threads; the oracle is plain numpy. Of joint networks luma and 4:2:0 chroma are compared. The first
+    layer, channel and sample that differ are an error. Given streams are checked with the network of each QP, at the position that their
+    own filters mean; --qp or --position that contradict them are refused.
 
     hm, x265-loop: the encoder's reconstruction = the decoder's output = the stream's picture hashes, and all-intra = the oracle
     offline, with the side information read from the stream by a parser of its own. Given streams: their picture hashes.
@@ -82,6 +95,8 @@ def check(
         configuration=configuration,
         folders=program_folders(hm=hm, codecs=codecs),
         backend=backend,
+        kind=kind,
+        network_size=network_size,
     )
     check_settings(settings)
     if not streams:
@@ -101,7 +116,7 @@ def check_plan(plan: Plan, workers: int | None) -> None:
     with results_folder(None) as folder:
         rows = evaluate(plan, Store(folder), cluster.Place(workers)).rows
     fail_if_flagged(flags_of_rows(rows))
-    say_rows_checked(rows)
+    say_rows_checked(rows, filtered_planes(plan))
 
 
 def check_streams_in_loop(streams: list[Path], settings: Settings) -> None:
@@ -130,7 +145,12 @@ def check_streams(streams: list[Path], settings: Settings, options: set[str], tr
         except CodecError as error:
             raise CodecError(f"{stream}: {error}") from None
         console.print(f"{stream}:", end=" ", highlight=False, soft_wrap=True)
-        say_checked(sum(pictures for pictures, _, _ in results), sum(samples for _, samples, _ in results), results[0][2])
+        say_checked(
+            sum(pictures for pictures, _, _ in results),
+            sum(samples for _, samples, _ in results),
+            results[0][2],
+            planes_of(own.kind_in(models)),
+        )
         if coded.skipped:
             text = f"{stream}: {coded.skipped} leading pictures refer to what is before the stream's beginning, and are no pictures of it"
             console.print(text, highlight=False, soft_wrap=True)

@@ -11,6 +11,7 @@ from codec_bridge import codecs
 from codec_bridge.evaluation import cluster
 from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.progress import Bars, json_line
+from codec_bridge.evaluation.settings import load_models
 from codec_bridge.evaluation.store import Store
 from codec_bridge.figures.row import Row
 from codec_bridge.report.document import Flag
@@ -51,11 +52,21 @@ def fail_if_flagged(flags: list[Flag]) -> None:
         raise VrcnnError(f"{results} missing: {errors[0]}" + (" (more above)" if len(errors) > 1 else ""))
 
 
-def say_checked(pictures: int, samples: int, kernel: str, console: Console = console) -> None:
-    """One line on what was compared."""
+def filtered_planes(plan: Plan) -> str:
+    """What networks filter, in words."""
+    return planes_of(plan.runs[0].kind_in(load_models(plan.runs[0])))
+
+
+def planes_of(kind: str) -> str:
+    """What networks of a kind filter, in words."""
+    return "luma and chroma" if kind == "joint" else "luma"
+
+
+def say_checked(pictures: int, samples: int, kernel: str, planes: str, console: Console = console) -> None:
+    """One line on what was compared. planes: see planes_of."""
     library = "CUDA library" if kernel == "cuda" else f"C library ({kernel})"
     console.print(
-        f"bit-consistency: {pictures} coded pictures, {samples} luma samples: oracle = {library} = "
+        f"bit-consistency: {pictures} coded pictures, {samples} {planes} samples: oracle = {library} = "
         "filtered decoder output, no sample differs; every picture hash verified",
         highlight=False,
         soft_wrap=True,
@@ -78,12 +89,12 @@ def kernels_of(rows: list[Row]) -> list[str]:
     return sorted({row.figures.kernel for row in rows if row.figures and row.figures.kernel})
 
 
-def say_rows_checked(rows: list[Row], console: Console = console) -> None:
-    """One line on what was compared for rows of one codec."""
+def say_rows_checked(rows: list[Row], planes: str, console: Console = console) -> None:
+    """One line on what was compared for rows of one codec. planes: see planes_of."""
     figures = [row.figures for row in rows if row.figures]
     pictures, samples = sum(one.checked_pictures for one in figures), sum(one.checked_samples for one in figures)
     kernels = ", ".join(kernels_of(rows))
     if codecs.find(rows[0].codec).inside:
         say_checked_in_loop(pictures, samples, kernels, any(row.configuration == "ai" for row in rows), console)
     else:
-        say_checked(pictures, samples, kernels, console)
+        say_checked(pictures, samples, kernels, planes, console)

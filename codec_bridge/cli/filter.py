@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from codec_bridge.cli.options import Force, Kernel, ModelFile, PixelFormat, Size, TrustOptions, parse_qp
-from codec_bridge.evaluation.filtering import filtered, measured, plane_filters
+from codec_bridge.cli.options import Force, Kernel, Kind, ModelFile, NetworkSize, PixelFormat, Size, TrustOptions, given, parse_qp
+from codec_bridge.evaluation.filtering import filtered, measured, picture_filters
 from codec_bridge.evaluation.plan import parse_size
-from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, check_settings, load_models
+from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, load_models, open_filter
 from codec_bridge.figures.metrics import is_identical, level_text
 from codec_bridge.video.coding import Coded
 from codec_bridge.video.files import Video, write_y4m, write_yuv
@@ -33,6 +34,7 @@ FAULTS_SHOWN = 5
 
 
 def filter_video(
+    context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="Decoded video (.yuv, .y4m, containers) or an HEVC stream.")],
     out: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Filtered video: .yuv or .y4m.")],
     qp: Annotated[
@@ -54,6 +56,8 @@ def filter_video(
         str,
         typer.Option(help=f"With --qp: where the filter stands, {' or '.join(POSITIONS)}; auto: as the stream says, or before."),
     ] = "auto",
+    kind: Kind = None,
+    network_size: NetworkSize = "best",
     trust_options: TrustOptions = False,
     lenient: Annotated[
         bool, typer.Option(help=f"Go on where pictures are damaged or lost, say what was wrong, and exit with code {GONE_OVER}.")
@@ -62,7 +66,8 @@ def filter_video(
     pixel_format: PixelFormat = None,
     force: Force = False,
 ) -> None:
-    """Filter a decoded video (luma; chroma passes through). HEVC streams are filtered uncropped, then cropped.
+    """Filter a decoded video: luma, with joint networks also chroma of 4:2:0; other chroma passes through. HEVC streams are filtered
+    uncropped, then cropped.
 
     What a stream says of its QP and of the filters in its loop is compared with --qp and --position. The first damaged or lost picture
     ends it, unless --lenient is given.
@@ -71,55 +76,73 @@ def filter_video(
         raise VrcnnError("give either --qp or --index, to choose the network (--qp auto: as the stream says)")
     if out.suffix.lower() not in WRITTEN:
         raise VrcnnError(f"the output is .yuv or .y4m, not {out.name!r}")
+    if index is not None and (unfit := given(context, ("kind", "network_size"))):
+        raise VrcnnError(f"--{unfit[0].replace('_', '-')} is for --qp: --index names the network itself")
     check_outputs([out], [source, original, model], force)
-    settings = Settings(model=model, kernel=kernel, position=POSITIONS[0] if position == "auto" else position)
-    check_settings(settings)
+    automatic = position == "auto"
+    settings = Settings(model=model, kernel=kernel, position=POSITIONS[0] if automatic else position, kind=kind, network_size=network_size)
+    settings.refuse()
     models = load_models(settings)
+    open_filter(settings, models).close()
     wanted = parse_qp(qp)
     pictures_a_second = parse_rate(rate)
     said = console_beside(out)
-    networks = plane_filters(model, models, scale, backend, kernel, threads)
+    networks = picture_filters(model, models, scale, backend, kernel, threads)
     used: set[int] = set()
     longer: list[str] = []
     with open_any(source, size, pixel_format, pictures_a_second, frames, cropping=False, lenient=lenient) as video:
-        choose = choose_network(models, Coded(source, video.codings()), wanted, index, position, trust_options, said)
+        coded = Coded(source, video.codings())
+        if index is not None:
+            choose = network_of_index(models, coded, index, trust_options)
+        else:
+            if not automatic and not trust_options:
+                coded.check_position(position)
+            here = replace(settings, position=coded.position if automatic else position)
+            choose = networks_of_qp(models, coded, wanted, here, trust_options, said)
         pictures = filtered(video, networks, lambda picture: seen(used, choose(picture)))
         if original is not None:
             more = lambda count: longer.extend([f"{original} goes on after {count} pictures"] if frames is None else [])  # noqa: E731
             pictures = measured(pictures, video, open_any(original, size, pixel_format), partial(say_psnr, said), more)
         count = write(out, (after for _, after in pictures), video.rate, video.metadata)
-    numbers = f"network{'s' if len(used) > 1 else ''} {', '.join(map(str, sorted(used)))}"
+    joint = sorted({f"joint, {models.networks[number].size}" for number in used if models.networks[number].kind == "joint"})
+    numbers = f"network{'s' if len(used) > 1 else ''} {', '.join(map(str, sorted(used)))}{f' ({joint[0]})' if joint else ''}"
+    if joint and video.chroma_format in ("422", "444"):
+        longer.append(f"chroma of {video.chroma_format} passes through: joint networks filter that of 420")
     said.print(f"wrote {out}: {count} pictures, {numbers} of set {models.identity[:16]}, {backend}", soft_wrap=True, highlight=False)
     say_notes(video, out, longer)
 
 
-def choose_network(
-    models: ModelSet, coded: Coded, qp: int | None, index: int | None, position: str, trusted: bool, console: Console
+def network_of_index(models: ModelSet, coded: Coded, index: int, trusted: bool) -> Callable[[Picture], int]:
+    """That number for every picture. Raises VrcnnError if the set has no such network, or, unless trusted, where the stream has another
+    position."""
+    if index >= len(models.networks):
+        raise VrcnnError(f"the model set has no network {index}; it has 0 to {len(models.networks) - 1}")
+    if not trusted:
+        coded.check_position(models.networks[index].position)
+    return lambda picture: index
+
+
+def networks_of_qp(
+    models: ModelSet, coded: Coded, qp: int | None, settings: Settings, trusted: bool, console: Console
 ) -> Callable[[Picture], int]:
-    """The number of the network for a picture: as given, for the QP that was given, or (None, None) for the picture's own.
+    """The number of the network for a picture: for the QP that was given, or (None) for the picture's own.
 
     Raises VrcnnError if the set has no such network, and, unless the options are trusted, where they contradict the stream.
     """
-    if index is not None:
-        if index >= len(models.networks):
-            raise VrcnnError(f"the model set has no network {index}; it has 0 to {len(models.networks) - 1}")
-        if not trusted:
-            coded.check_position(models.networks[index].position)
-        return lambda picture: index
-    if position != "auto" and not trusted:
-        coded.check_position(position)
-    if position == "auto":
-        position = coded.position
+    lines = []
     if coded.codings:
-        text = f"the stream: {coded.qps()}, {coded.filters()} in the loop; filtered {position}"
-        console.print(text, soft_wrap=True, highlight=False)
+        lines.append(f"the stream: {coded.qps()}, {coded.filters()} in the loop; filtered {settings.position}")
+    if settings.kind is None and len(models.kinds) > 1:
+        lines.append(f"the set has {' and '.join(models.kinds)} networks: {models.kinds[0]} ones filter; --kind chooses")
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False)
     if qp is not None:
         if not trusted:
             coded.check_qp([qp])
-        number = models.index_for_qp(qp, position)
+        number = settings.network_in(models, qp)
         return lambda picture: number
     mean = coded.qp
-    return lambda picture: models.index_for_qp(round(picture.coding.qp if picture.coding else mean), position)
+    return lambda picture: settings.network_in(models, round(picture.coding.qp if picture.coding else mean))
 
 
 def seen(numbers: set[int], number: int) -> int:

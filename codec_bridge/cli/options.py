@@ -12,7 +12,7 @@ from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.evaluation.settings import MOST_FRAMES
 from codec_bridge.video.catalogue import Sequence, resolve
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.network import POSITIONS
+from vrcnn_int.network import KINDS, POSITIONS, SIZES
 
 Sequences = Annotated[
     list[str], typer.Option(help="A set (builtin, ctc, ctc:B), a catalogued sequence, a folder or a video file; may be given again.")
@@ -37,6 +37,11 @@ ModelFile = Annotated[Path | None, typer.Option(help="Model set (.vrcnn); defaul
 Kernel = Annotated[str, typer.Option(help="auto, or one that `codec-bridge bench` lists.")]
 Backend = Annotated[str, typer.Option(help="What filters decoded pictures: c (the C library) or cuda (a GPU; `make cuda`).")]
 Position = Annotated[str, typer.Option(help=f"Where the filter stands: {' or '.join(POSITIONS)}.")]
+Kind = Annotated[
+    str | None,
+    typer.Option(help=f"Of the networks: {' or '.join(KINDS)} (luma and 4:2:0 chroma); default: what the set has, luma if it has both."),
+]
+NetworkSize = Annotated[str, typer.Option(help=f"Of the networks: {' or '.join(SIZES)}; where the set has none, the other serves.")]
 Workers = Annotated[int | None, typer.Option(help="Jobs at once; default: one a core.", min=1, max=4096)]
 CsvFile = Annotated[Path | None, typer.Option("--csv", help="Rows.")]
 HtmlFile = Annotated[Path | None, typer.Option("--html", help="The report as one page that needs nothing else.")]

@@ -12,6 +12,8 @@ from codec_bridge.filter import Filter
 from codec_bridge.video.picture import Picture
 from vrcnn_int import integer
 
+THREADS = 3
+"""Of the filter that filters by maps."""
 UNIT = 64
 """Side of the squares in which the decoder's side is filtered: the other side filters whole pictures."""
 
@@ -42,31 +44,34 @@ def first_difference(expected: NDArray[np.integer], found: NDArray[np.integer], 
     return Difference(layer, channel, y, x, int(expected[channel, y, x]), int(found[channel, y, x]))
 
 
-def locate(filter_: Filter, network: integer.IntegerNetwork, plane: NDArray[np.integer], bit_depth: int, index: int) -> Difference | None:
-    """The first hidden layer, channel and sample in which the C library differs from the oracle on this plane; None if none does."""
-    for i, expected in enumerate(integer.layer_outputs(network, plane, bit_depth)):
-        difference = first_difference(expected, filter_.layer(plane, bit_depth, index, i), i + 1)
+def locate(filter_: Filter, network: integer.IntegerNetwork, picture: Picture, index: int) -> Difference | None:
+    """The first hidden layer, channel and sample in which the C library differs from the oracle on a picture; None if none does."""
+    if network.kind == "luma":
+        plane, depth = picture.planes[0], picture.bit_depth
+        layers = integer.layer_outputs(network, plane, depth)
+        found = (filter_.layer(plane, depth, index, i) for i in range(len(layers)))
+    else:
+        depths = (picture.bit_depth,) * 2
+        layers = integer.joint_layer_outputs(network, picture.planes, depths, picture.chroma_format)
+        found = (filter_.planes_layer(_read(network, picture), depths, index, i) for i in range(len(layers)))
+    for i, (expected, values) in enumerate(zip(layers, found, strict=True)):
+        difference = first_difference(expected, values, i + 1)
         if difference:
             return difference
     return None
 
 
-def compare_oracle(
-    filter_: Filter,
-    network: integer.IntegerNetwork,
-    plane: NDArray[np.integer],
-    bit_depth: int,
-    index: int,
-    filtered: NDArray[np.integer],
-    name: str,
-) -> None:
-    """Raise Inconsistency, naming the picture ``name``, if ``filtered`` (the C library's result for ``plane``) is not the oracle's."""
-    expected = integer.filter_plane(network, plane, bit_depth)
-    last = first_difference(expected[None], filtered[None], len(network.layers))
-    if last:
-        # A GPU shows no hidden layers: what differs there is seen in the last one only.
-        where = last if filter_.kernel == "cuda" else locate(filter_, network, plane, bit_depth, index) or last
-        raise Inconsistency(f"{name}: kernel {filter_.kernel} differs from the oracle: {where}")
+def compare_oracle(filter_: Filter, network: integer.IntegerNetwork, index: int, picture: Picture, filtered: Picture, name: str) -> None:
+    """Raise Inconsistency, naming the picture ``name``, if ``filtered`` (the C library's result for ``picture``) is not the oracle's."""
+    weights = (integer.UNIT_SCALE,) * network.heads
+    expected = integer.filter_planes(network, picture.planes, (picture.bit_depth,) * 2, picture.chroma_format, weights, weights)
+    for plane, wanted, found in zip("YUV", expected, filtered.planes, strict=False):
+        last = first_difference(wanted[None], found[None], len(network.layers))
+        if last:
+            # A GPU shows no hidden layers: what differs there is seen in the last one only.
+            where = last if filter_.kernel == "cuda" else locate(filter_, network, picture, index) or last
+            of_plane = f", plane {plane}" if network.kind == "joint" else ""
+            raise Inconsistency(f"{name}{of_plane}: kernel {filter_.kernel} differs from the oracle: {where}")
 
 
 def regions(width: int, height: int, unit: int = UNIT) -> Iterator[tuple[int, int, int, int]]:
@@ -76,27 +81,61 @@ def regions(width: int, height: int, unit: int = UNIT) -> Iterator[tuple[int, in
             yield x, y, min(unit, width - x), min(unit, height - y)
 
 
-def filter_by_regions(filter_: Filter, plane: NDArray[np.integer], bit_depth: int, index: int) -> NDArray[np.integer]:
-    """Filter a plane unit by unit, as a decoder that works on coding tree units would."""
-    out = np.zeros_like(plane)
-    for x, y, width, height in regions(plane.shape[1], plane.shape[0]):
-        out[y : y + height, x : x + width] = filter_.filter_region(plane, bit_depth, index, x, y, width, height)
-    return out
+def filter_by_regions(filter_: Filter, network: integer.IntegerNetwork, index: int, picture: Picture) -> Picture:
+    """Filter a picture unit by unit, as a decoder that works on coding tree units would."""
+    read, weights = _read(network, picture), (integer.UNIT_SCALE,) * network.heads
+    out = [np.zeros_like(plane) for plane in read]
+    for region in regions(picture.width, picture.height):
+        x, y, width, height = region
+        if network.kind == "luma":
+            out[0][y : y + height, x : x + width] = filter_.filter_region(read[0], picture.bit_depth, index, *region)
+            continue
+        found = filter_.filter_planes_region(read, (picture.bit_depth,) * 2, index, *region, weights, weights)
+        for number, part in enumerate(found):
+            top, left = (y // 2, x // 2) if number else (y, x)
+            out[number][top : top + part.shape[0], left : left + part.shape[1]] = part
+    return picture.with_planes((*out, *picture.planes[len(out) :]))
+
+
+def filter_by_maps(filter_: Filter, network: integer.IntegerNetwork, index: int, picture: Picture) -> Picture:
+    """Filter every other unit of a picture, as on a chessboard, and then those that are left; of chroma the others first."""
+    read, weights = _read(network, picture), (integer.UNIT_SCALE,) * network.heads
+    rows, columns = (-(-size // UNIT) for size in (picture.height, picture.width))
+    black = (np.indices((rows, columns)).sum(0) % 2).astype(np.uint8)
+    out = read
+    for first in (black, 1 - black):
+        if network.kind == "luma":
+            out = (filter_.filter_units(read[0], picture.bit_depth, [index], first, UNIT, background=out[0]),)
+        else:
+            chroma = 1 - first if len(read) > 1 else None
+            out = filter_.filter_planes_units(read, (picture.bit_depth,) * 2, [(index, weights, weights)], first, chroma, UNIT, out)
+    return picture.with_planes((*out, *picture.planes[len(out) :]))
+
+
+def _read(network: integer.IntegerNetwork, picture: Picture) -> tuple[NDArray[np.integer], ...]:
+    """The planes that a network reads, and changes."""
+    return picture.planes if network.kind == "joint" and picture.chroma_format == "420" else picture.planes[:1]
 
 
 def check_picture(
-    filter_: Filter, network: integer.IntegerNetwork, index: int, encoder_side: Picture, filtered: Picture, decoder_side: Picture, name: str
+    filters: tuple[Filter, Filter],
+    network: integer.IntegerNetwork,
+    index: int,
+    encoder_side: Picture,
+    filtered: Picture,
+    decoder_side: Picture,
+    name: str,
 ) -> int:
-    """Check one picture on both sides; returns the number of luma samples compared.
+    """Check one picture on both sides; returns the number of samples compared, of the planes that the network filters.
 
     ``encoder_side`` and ``decoder_side``: the reconstruction, decoded twice. ``filtered``: the C library's result for the first.
-    It must be what the oracle gives, and what the second gives unit by unit. Raises Inconsistency.
+    It must be what the oracle gives, and what the second gives unit by unit, and by maps, in the second of the ``filters``, which has
+    other threads. Raises Inconsistency.
     """
-    plane, depth = encoder_side.planes[0], encoder_side.bit_depth
-    compare_oracle(filter_, network, plane, depth, index, filtered.planes[0], name)
-    other = decoder_side.with_luma(filter_by_regions(filter_, decoder_side.planes[0], depth, index))
-    compare_sides(filtered, other, name)
-    return int(plane.size)
+    compare_oracle(filters[0], network, index, encoder_side, filtered, name)
+    compare_sides(filtered, filter_by_regions(filters[0], network, index, decoder_side), name)
+    compare_sides(filtered, filter_by_maps(filters[1], network, index, decoder_side), f"{name}, by maps")
+    return sum(plane.size for plane in _read(network, encoder_side))
 
 
 def replay(filter_: Filter, side: Sideinfo | None, unfiltered: Picture, deblocked: Picture, anchor: Picture) -> Picture:

@@ -45,6 +45,7 @@ def make(out: Path, sequences: Sequence[VideoSequence], qp: int, model: Path | N
         raise VrcnnError("there are no pictures to show")
     figure = new_figure(2.36 * len(COLUMNS), 1.78 * len(sequences) + 0.3)
     with Filter(model) as filter_:
+        kind = "luma" if any(network.kind == "luma" for network in filter_.networks) else "joint"
         for row, sequence in enumerate(sequences):
             (picture,) = sequence.open(1)
             if picture.bit_depth != 8:
@@ -52,7 +53,7 @@ def make(out: Path, sequences: Sequence[VideoSequence], qp: int, model: Path | N
             (unfiltered,), (ordinary,) = (
                 decoder.decode(pyav.encode([picture], qp, filters=on).data, cropping=False) for on in (False, True)
             )
-            filtered = filter_.filter_picture(unfiltered, qp=qp).cropped().planes[0]
+            filtered = filter_.filter_picture(unfiltered, qp=qp, kind=kind).cropped().planes[0]
             original, before, anchor = (some.planes[0] for some in (picture.cropped(), unfiltered.cropped(), ordinary.cropped()))
             y, x = best_crop(original, before, filtered)
             residual = np.clip(128 + AMPLIFIED * (filtered.astype(np.int64) - before), 0, 255)

@@ -4,21 +4,21 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from codec_bridge.evaluation.settings import EvaluationError, FilterPlane, float_filter
+from codec_bridge.evaluation.settings import EvaluationError, FilterPicture, float_filter
 from codec_bridge.figures.metrics import picture_psnr
 from codec_bridge.filter import BACKENDS, Filter
 from codec_bridge.video.files import Video
 from codec_bridge.video.picture import Picture, VideoError
 from vrcnn_int.integer import UNIT_SCALE, ModelSet
 
-Networks = Callable[[int], FilterPlane]
-"""A network of a model set by its number, as a function of plane and bit depth."""
+Networks = Callable[[int], FilterPicture]
+"""A network of a model set by its number, as a function of pictures."""
 
 Show = Callable[[int, tuple[float, ...], tuple[float, ...]], None]
 """Told a picture's number and the PSNR (dB) of its planes before and after."""
 
 
-def plane_filters(
+def picture_filters(
     model: Path | None, models: ModelSet, scale: int = UNIT_SCALE, backend: str = "c", kernel: str = "auto", threads: int = 1
 ) -> Networks:
     """The networks of a model set, and what computes them.
@@ -33,14 +33,13 @@ def plane_filters(
             raise EvaluationError("the float network has no output scale")
         return cache(lambda number: float_filter(model, models, number))
     filter_ = Filter(model, kernel, backend, threads)
-    return lambda number: lambda plane, bit_depth: filter_.filter_plane(plane, bit_depth, number, scale)
+    return lambda number: lambda picture: filter_.filter_picture(picture, index=number, scale=scale)
 
 
 def filtered(video: Iterable[Picture], networks: Networks, choose: Callable[[Picture], int]) -> Iterator[tuple[Picture, Picture]]:
-    """(picture, the same with its luma filtered by the network that ``choose`` gives for it), both cropped after filtering."""
+    """(picture, the same filtered by the network that ``choose`` gives for it), both cropped after filtering."""
     for picture in video:
-        luma = networks(choose(picture))(picture.planes[0], picture.bit_depth)
-        yield picture.cropped(), picture.with_luma(luma).cropped()
+        yield picture.cropped(), networks(choose(picture))(picture).cropped()
 
 
 def measured(

@@ -36,19 +36,19 @@ def coded(path: Path, data: bytes, frames: int | None) -> Coded:
 
 
 def check_offline(path: Path, data: bytes, qp: int, settings: Settings, models: ModelSet) -> tuple[int, int, str]:
-    """Check a file's stream with the network for ``qp`` after decoding; returns pictures and luma samples compared, and the kernel.
+    """Check a file's stream with the network for ``qp`` after decoding; returns pictures and samples compared, and the kernel.
 
     Raises CodecError for a damaged stream, gates.Inconsistency if a picture differs.
     """
     codec = codecs.find(settings.codec)(settings.folders)
-    index = models.index_for_qp(qp, settings.position)
+    index = settings.network_in(models, qp)
     pictures = samples = 0
-    with open_filter(settings, models) as filter_:
+    with open_filter(settings, models) as filter_, open_filter(settings, models, check.THREADS) as other:
         sides = zip(codec.decode_plain(data), codec.decode_plain(data), strict=True)
         for recon, again in islice(sides, settings.frames):
             filtered = filter_.filter_picture(recon, index=index)
             name = f"{path}, network {index}, picture {pictures}"
-            samples += check.check_picture(filter_, models.networks[index], index, recon, filtered, again, name)
+            samples += check.check_picture((filter_, other), models.networks[index], index, recon, filtered, again, name)
             pictures += 1
         return pictures, samples, filter_.kernel
 

@@ -162,19 +162,22 @@ def _order(group: list[Job]) -> tuple[int, str, float]:
 def facts(plan: Plan, jobs: Sequence[Job]) -> dict[str, Any]:
     """The part ``plan`` of a document (report/document.py)."""
     first = plan.runs[0]
+    models = load_models(first)
+    kind = first.kind_in(models)
     sources = {(job.source.sequence.name, job.source.pictures): job.source for job in jobs}.values()
     return {
         "sequences": [_facts_of(source) for source in sources],
         "runs": [{"codec": run.codec, "configuration": run.configuration, "variants": list(run.variants)} for run in plan.runs],
         "qps": list(first.qps),
         "frames": first.frames,
-        "model": load_models(first).identity,
+        "model": models.identity,
         "kernel": first.kernel,
         "position": first.position,
         "preset": first.preset,
         "method": plan.method,
         "check": first.check,
         "apart": list(plan.apart),
+        **({"kind": kind, "network_size": first.network_size} if (kind, first.network_size) != ("luma", "best") else {}),
     }
 
 

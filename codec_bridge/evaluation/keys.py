@@ -56,6 +56,8 @@ def inputs_of(sequence: Sequence, pictures: int, md5: str | None, qp: int, varia
     }
     if variant in NETWORKS:
         inputs |= {"model": model, "kernel": settings.kernel, "position": settings.position, "check": settings.check}
+        chosen = {"kind": settings.kind, "network_size": settings.network_size}
+        inputs |= {name: word for name, word in chosen.items() if word not in (None, "luma", "best")}
     if variant == "choice":
         inputs["ordinary"] = codec.arguments(request("anchor"))
     if variant in AFTER_DECODING or inputs.get("check"):

@@ -16,8 +16,9 @@ from codec_bridge.video.picture import Picture
 from vrcnn_int.integer import UNIT_SCALE, ModelSet, Plane
 from vrcnn_int.models import builtin_path
 
-SIDE_INFORMATION_BITS = 16
-"""Bits a picture that a stream filtered after decoding pays for side information: its syntax is that of codecs with the filter inside."""
+SIDE_INFORMATION_BITS = {"luma": 16, "joint": 24}
+"""Bits a picture that a stream filtered after decoding pays for side information: its syntax is that of codecs with the filter inside.
+Of joint networks nothing is specified yet: a second weight of 4 bits and chroma's mode of 2 bits make it a byte more."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Offline:
     @property
     def index(self) -> int:
         """Of the network for the QP."""
-        return self.models.index_for_qp(self.streams.request.qp, self.settings.position)
+        return self.settings.network_in(self.models, self.streams.request.qp)
 
     def integer(self, verified: Verified) -> Filtered:
         """The integer network on every picture."""
@@ -55,8 +56,7 @@ class Offline:
     def float_(self, verified: Verified) -> Filtered:
         """The float network on every picture."""
         run = float_filter(self.settings.model, self.models, self.index)
-        unfiltered = verified.decoded.pictures
-        return self._everywhere([p.with_luma(run(p.planes[0], p.bit_depth)) for p in unfiltered], None)
+        return self._everywhere(list(map(run, verified.decoded.pictures)), None)
 
     def after(self, verified: Verified) -> Filtered:
         """The decision is the codec's, except that input and background of the networks are the decoded picture."""
@@ -103,7 +103,7 @@ class Offline:
 
     def _everywhere(self, pictures: list[Picture], kernel: str | None) -> Filtered:
         side = Sideinfo(None, "all", self.settings.position, (self.index,), UNIT_SCALE)
-        bits = SIDE_INFORMATION_BITS * len(pictures)
+        bits = SIDE_INFORMATION_BITS[self.models.networks[self.index].kind] * len(pictures)
         return Filtered(pictures, [side] * len(pictures), bits, kernel, bits)
 
     def _decider(self, like: Picture) -> Decider:

@@ -11,6 +11,8 @@ A plan file; everything but ``sequences`` has the default that is shown::
     model = "mine.vrcnn"                # default: the shipped set
     kernel = "auto"
     backend = "c"                       # or cuda: a GPU filters for the variant integer
+    kind = "luma"                       # or joint, for the variants integer and float; default: what the set has, luma if it has both
+    network_size = "best"               # or fast; where the set has none of that size, the other serves
     position = "before_deblocking"      # or after_sao
     preset = "medium"                   # of x265
     apart = ["clip_from_a_lossy_source"]    # sequences that are measured, but not in classes and means; default: none
@@ -150,6 +152,8 @@ class PlanFile(Struct, forbid_unknown_fields=True, kw_only=True):
     model: str | None = None
     kernel: str = "auto"
     backend: str = "c"
+    kind: str | None = None
+    network_size: str = "best"
     position: str = "before_deblocking"
     preset: str = "medium"
     apart: tuple[str, ...] = ()
@@ -247,6 +251,8 @@ def runs_of(file: PlanFile, folder: Path) -> list[Settings]:
             {key: folder / place for key, place in file.programs.items()},
             folder / file.stream_cache if file.stream_cache is not None else None,
             file.backend if codec in served else "c",
+            file.kind,
+            file.network_size,
         )
         for codec in file.codecs
         for configuration in configurations[codec]

@@ -25,14 +25,15 @@ class Replay:
     side: list[Sideinfo | None]
 
     def everywhere(self) -> int:
-        """One network on every picture: the oracle's samples, and those of a second decode filtered unit by unit."""
+        """One network on every picture: the oracle's samples, and those of a second decode filtered unit by unit, and by maps."""
         index, models = self.offline.index, self.offline.models
         streams = self.offline.streams
         again = streams.codec.decode_plain(self.verified.coded.data, len(self.pictures))
-        with open_filter(self.offline.settings, models) as filter_:
+        settings = self.offline.settings
+        with open_filter(settings, models) as one, open_filter(settings, models, check.THREADS) as other:
             sides = zip(self.verified.decoded.pictures, self.pictures, again, strict=True)
             return sum(
-                check.check_picture(filter_, models.networks[index], index, *three, f"picture {number}")
+                check.check_picture((one, other), models.networks[index], index, *three, f"picture {number}")
                 for number, three in enumerate(sides)
             )
 
@@ -77,4 +78,4 @@ CHECKS: dict[str, Callable[[Replay], int]] = {
     "picture": Replay.inside,
     "map": Replay.inside,
 }
-"""By variant; each returns the luma samples compared and raises gates.Inconsistency."""
+"""By variant; each returns the samples compared, of the planes that networks filter, and raises gates.Inconsistency."""

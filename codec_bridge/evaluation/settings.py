@@ -4,19 +4,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from codec_bridge import codecs
 from codec_bridge.codecs.base import OFF, ORDINARY, PRESETS, Codec, Loop, Network
 from codec_bridge.figures.row import AFTER_DECODING, ALL_INTRA, INSIDE
 from codec_bridge.filter import Filter
 from codec_bridge.library.engines import ENGINES
 from codec_bridge.video.catalogue import Sequence, auto_frames
+from codec_bridge.video.picture import Picture
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.models import builtin_path, float_file
-from vrcnn_int.network import POSITIONS, load_float_networks
+from vrcnn_int.network import KINDS, POSITIONS, SIZES, load_float_networks
 
 NETWORKS = (*INSIDE, *AFTER_DECODING)
 """Variants that a network has a part in."""
@@ -25,13 +23,16 @@ BACKENDS = tuple(name for name in ENGINES if name != "oracle")
 BY_BACKEND = ("integer",)
 """Variants whose pictures the backend filters; the others' filter stands in the codec, in torch, or in an encoder's decision."""
 
+BY_LUMA = ("picture", "map", "choice", "after")
+"""Variants that decide about luma networks: side information of version 1 names no others."""
+
 MOST_FRAMES = 10**9
 """Pictures that anybody may ask for."""
 
 INTER_FRAMES = 16
 """Pictures a sequence where the rule by size, meant for all-intra coding, does not apply."""
 
-FilterPlane = Callable[[NDArray[np.integer], int], NDArray[np.integer]]
+FilterPicture = Callable[[Picture], Picture]
 
 
 class EvaluationError(VrcnnError):
@@ -46,7 +47,7 @@ class Settings:
     shipped one. ``check``: compare every filtered picture with the oracle, and with filtering a second decode unit by unit.
     ``configuration``: one of the codec's. ``folders``: where the codecs' programs are, by the names that the codecs give them.
     ``stream_cache``: folder that keeps the streams without a network, and gives them again. ``backend``: one of BACKENDS, for the
-    variants BY_BACKEND.
+    variants BY_BACKEND. ``kind``, ``network_size``: of the networks that filter; kind None: what the set has, luma if it has both.
     """
 
     codec: str = codecs.DEFAULT
@@ -62,6 +63,8 @@ class Settings:
     folders: Mapping[str, Path] = field(default_factory=dict)
     stream_cache: Path | None = None
     backend: str = "c"
+    kind: str | None = None
+    network_size: str = "best"
 
     def loop(self, variant: str, identity: str = "") -> Loop:
         """The filters in the loop of a variant's stream; variants of equal loops share it. identity: of the model set."""
@@ -70,6 +73,14 @@ class Settings:
         if variant not in INSIDE:
             return ORDINARY
         return Loop(network=Network(self.position, variant == "map", self.kernel, self.model, identity))
+
+    def kind_in(self, models: ModelSet) -> str:
+        """The kind of the networks that filter."""
+        return self.kind or models.kinds[0]
+
+    def network_in(self, models: ModelSet, qp: int) -> int:
+        """The number of the network for a QP. Raises ModelError if the set has none of the position and kind."""
+        return models.index_for_qp(qp, self.position, self.kind_in(models), self.network_size)
 
     def refuse(self) -> None:
         """Raise VrcnnError for settings that contradict each other or name what there is not; opens nothing."""
@@ -82,6 +93,10 @@ class Settings:
             raise EvaluationError(f"unknown preset {self.preset!r}; there are {', '.join(PRESETS)}")
         self._refuse_configuration(codec)
         self._refuse_backend()
+        for what, word, known in (("kind", self.kind or KINDS[0], KINDS), ("network size", self.network_size, SIZES)):
+            if word not in known:
+                raise EvaluationError(f"unknown {what} {word!r}; there are {' and '.join(known)}")
+        self.refuse_kind(self.kind)
 
     def _refuse_variants(self, codec: type[Codec]) -> None:
         for variant in self.variants:
@@ -108,6 +123,14 @@ class Settings:
         if offline and self.configuration != "ai":
             raise EvaluationError(f"variant {offline[0]} is for configuration ai only: its pictures are filtered after decoding")
 
+    def refuse_kind(self, kind: str | None) -> None:
+        """Raise EvaluationError where a variant has no use for networks of this kind."""
+        unfit = [variant for variant in self.variants if variant in BY_LUMA]
+        if kind == "joint" and unfit:
+            raise EvaluationError(
+                f"variant {unfit[0]} is for luma networks: joint ones filter decoded pictures everywhere, variant integer"
+            )
+
     def _refuse_backend(self) -> None:
         if self.backend not in BACKENDS:
             raise EvaluationError(f"unknown backend {self.backend!r}; there are {' and '.join(BACKENDS)}")
@@ -123,8 +146,9 @@ def check_settings(settings: Settings) -> None:
     codecs.find(settings.codec)(settings.folders).check(settings.configuration)
     models = load_models(settings)
     if set(settings.variants) & set(NETWORKS):
+        settings.refuse_kind(settings.kind_in(models))
         for qp in settings.qps:
-            models.index_for_qp(qp, settings.position)
+            settings.network_in(models, qp)
         open_filter(settings, models).close()
     if "float" in settings.variants:
         float_filter(settings.model, models, 0)
@@ -142,28 +166,33 @@ def load_models(settings: Settings) -> ModelSet:
     return ModelSet.load(settings.model or builtin_path())
 
 
-def open_filter(settings: Settings, models: ModelSet) -> Filter:
+def open_filter(settings: Settings, models: ModelSet, threads: int = 1) -> Filter:
     """The C library, or the GPU, with the evaluation's model and kernel.
 
     Raises EvaluationError if it holds another set than the oracle, FilterError where there is no GPU to use.
     """
-    filter_ = Filter(settings.model, settings.kernel, settings.backend)
+    filter_ = Filter(settings.model, settings.kernel, settings.backend, threads)
     if filter_.identity != models.identity:
         raise EvaluationError(f"the C library filters with model set {filter_.identity}, the oracle with {models.identity}")
     return filter_
 
 
-def float_filter(model: Path | None, models: ModelSet, index: int) -> FilterPlane:
-    """The float network beside a model set's file (None: the shipped one), as a function of plane and bit depth. Imports torch.
+def float_filter(model: Path | None, models: ModelSet, index: int) -> FilterPicture:
+    """The float network beside a model set's file (None: the shipped one), as a function of pictures. Imports torch.
 
     Raises EvaluationError if torch or the float networks are missing, or belong to another set.
     """
     path = float_file(model or builtin_path())
-    networks, meta = load_float_networks(path)
+    networks, meta = load_float_networks(path, KINDS)
     if meta.get("set") != models.identity:
         raise EvaluationError(f"{path} belongs to model set {meta.get('set')}, not to {models.identity}")
     try:
-        from vrcnn_int.training.module import filter_plane_float
+        from vrcnn_int.training.module import filter_planes_float
     except ImportError:
         raise EvaluationError("the float variant needs torch; install it with: pip install 'vrcnn-int[train]'") from None
-    return lambda plane, bit_depth: filter_plane_float(networks[index], plane, bit_depth)
+
+    def filtered(picture: Picture) -> Picture:
+        planes = filter_planes_float(networks[index], picture.planes, (picture.bit_depth,) * 2, picture.chroma_format)
+        return picture.with_planes(planes)
+
+    return filtered

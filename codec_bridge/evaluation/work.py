@@ -105,7 +105,7 @@ class Work:
         return filtered, self.steps.spent["filter"] - before
 
     def _checked(self, variant: str, loop: Loop, verified: Verified, filtered: Filtered) -> int:
-        """Luma samples compared with the oracle, on request."""
+        """Samples compared with the oracle, on request."""
         if not self.settings.check or variant not in CHECKS:
             return 0
         with self.steps.step("check"):

@@ -195,7 +195,8 @@ class Document:
     plan: Mapping[str, Any]
     """{"sequences": [{"name", "class", "width", "height", "bit_depth", "rate" ("30000/1001"), "pictures", "md5" (of the coded samples;
     None if they could not be read)}], "runs": [{"codec", "configuration", "variants"}], "qps", "frames" (None: by size), "model",
-    "kernel", "position", "preset", "method", "check", "apart": names of sequences that are in no mean}."""
+    "kernel", "position", "preset", "method", "check", "apart": names of sequences that are in no mean; but for luma networks of the
+    size best also "kind" and "network_size"}."""
     rows: list[Row]
     """One for each sequence, codec, configuration, variant and QP of the plan, in this order."""
     summary: Summary

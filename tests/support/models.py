@@ -1,15 +1,17 @@
 """Networks, model sets and pictures that tests share."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vrcnn_int.integer import Branch, IntegerNetwork, ModelSet, accumulate
-from vrcnn_int.models import builtin_path
-from vrcnn_int.network import INPUTS, NETWORKS, Architecture, FloatNetwork
+from vrcnn_int.models import builtin_path, float_path
+from vrcnn_int.network import INPUTS, NETWORKS, Architecture, FloatNetwork, joint, save_float_networks
 from vrcnn_int.quantize.bounds import bounds_for
+from vrcnn_int.quantize.plan import to_integer
 from vrcnn_int.requant import rescale
 
 Shape = Sequence[Sequence[tuple[int, int]]]
@@ -87,6 +89,15 @@ def float_network(seed: int = 1, architecture: Architecture = NETWORKS["vrcnn"],
         inputs = sum(b.channels for b in layer)
     wiring = {name: getattr(architecture, name) for name in ("kind", "size", "heads", "added")}
     return FloatNetwork(tuple(weights), tuple(biases), bounds_for(architecture, 20.0), 32, "before_deblocking", **wiring)
+
+
+def write_joint_set(path: Path) -> ModelSet:
+    """A set of two small joint networks, fast and best, for QP 32, with their float networks beside it."""
+    floats = [float_network(seed, joint(size, 16, 1), 0.03) for seed, size in ((1, "fast"), (2, "best"))]
+    models = ModelSet(tuple(map(to_integer, floats)))
+    models.save(path)
+    save_float_networks(float_path(path), floats, {"set": models.identity})
+    return models
 
 
 def extreme_network(pattern: str, side: str, shift: int, multiplier: int, heads: int = 0) -> IntegerNetwork:

@@ -37,6 +37,11 @@ class ModelSet:
         """Of the model format: 1 if all networks can be written in it."""
         return 1 if all(n.kind == "luma" and n.size == "best" and not any(n.added) for n in self.networks) else 2
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Of its networks, luma first."""
+        return tuple(kind for kind in KINDS if any(network.kind == kind for network in self.networks))
+
     def index_for_qp(self, qp: int, position: str = "before_deblocking", kind: str = "luma", size: str | None = None) -> int:
         """The network an encoder uses by default: nearest nominal QP among those of that position, kind and size, the lowest index on ties.
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad, unfold
 
+from vrcnn_int.integer.oracle import reads_chroma
 from vrcnn_int.network import INPUTS, Architecture, FloatNetwork
 from vrcnn_int.quantize.plan import Plan, layer_levels, make_plan
 from vrcnn_int.quantize.rounding import round_together, second_moment
@@ -210,10 +211,45 @@ def filter_plane_float(network: FloatNetwork, plane: NDArray[np.integer], bit_de
 
     The float variant of evaluations: not bit-exact between machines. 8 <= bit_depth <= 10; the input is not reduced to 8 bits.
     """
-    unit = 1 << (bit_depth - 8)
-    module = module_from(network).eval()
+    return _corrected(plane, _residuals(network, _as_input(plane, bit_depth)[None])[0], bit_depth)
+
+
+def filter_planes_float(
+    network: FloatNetwork, planes: Sequence[NDArray[np.integer]], bit_depths: tuple[int, int], chroma_format: str = "420"
+) -> tuple[NDArray[np.integer], ...]:
+    """The same for a picture's planes, and networks of either kind: the float twin of vrcnn_int.integer.filter_planes, heads as trained."""
+    if network.kind == "luma":
+        return filter_plane_float(network, planes[0], bit_depths[0]), *planes[1:]
+    chroma = reads_chroma(planes, bit_depths, chroma_format)
+    height, width = planes[0].shape
+    luma = np.pad(_as_input(planes[0], bit_depths[0]), ((0, height % 2), (0, width % 2)))  # outside the picture: 0
+    values = [luma[y::2, x::2] for y in (0, 1) for x in (0, 1)]
+    values += [_as_input(plane, bit_depths[1]) for plane in planes[1:]] if chroma else [np.zeros_like(values[0])] * 2
+    found = _residuals(network, np.stack(values)).reshape(network.heads, 6, *values[0].shape).sum(0)
+    residual = np.empty(luma.shape)
+    for channel, (y, x) in enumerate(np.ndindex(2, 2)):
+        residual[y::2, x::2] = found[channel]
+    filtered = (_corrected(planes[0], residual[:height, :width], bit_depths[0]),)
+    if not chroma:
+        return *filtered, *planes[1:]
+    return *filtered, *(_corrected(plane, r, bit_depths[1]) for plane, r in zip(planes[1:], found[4:], strict=True))
+
+
+def _as_input(plane: NDArray[np.integer], bit_depth: int) -> NDArray[np.float32]:
+    """x of each sample, unrounded."""
+    values: NDArray[np.float32] = (plane.astype(np.float32) / np.float32(1 << (bit_depth - 8)) - np.float32(128)) / np.float32(255)
+    return values
+
+
+def _residuals(network: FloatNetwork, values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """[C, H, W] -> [C heads, H, W], for 8-bit samples."""
     with torch.no_grad():
-        x = (torch.from_numpy(plane.astype(np.float32)) / unit - 128) / 255
-        residual = module(x[None, None])[0, 0].double().numpy() * 255 * unit
-    filtered: NDArray[np.integer] = np.clip(np.floor(plane + residual + 0.5), 0, 256 * unit - 1).astype(plane.dtype)
+        found: NDArray[np.float64] = module_from(network).eval()(torch.from_numpy(values)[None])[0].double().numpy() * 255
+    return found
+
+
+def _corrected(plane: NDArray[np.integer], residual: NDArray[np.float64], bit_depth: int) -> NDArray[np.integer]:
+    """Sample plus residual, rounded, limited to the bit depth, in the plane's dtype."""
+    unit = 1 << (bit_depth - 8)
+    filtered: NDArray[np.integer] = np.clip(np.floor(plane + residual * unit + 0.5), 0, 256 * unit - 1).astype(plane.dtype)
     return filtered

@@ -10,12 +10,19 @@ from codec_bridge.codecs import gates
 from codec_bridge.evaluation import check
 from codec_bridge.filter import Filter
 from codec_bridge.video.picture import Picture
+from tests.support import media
+from tests.support.models import joint_set
 from vrcnn_int import integer
 from vrcnn_int.integer import Branch, IntegerNetwork, ModelSet
 from vrcnn_int.models import builtin_path
 
 MODELS = ModelSet.load(builtin_path())
+NETWORKS = MODELS.networks
 PLANE = np.random.default_rng(1).integers(0, 256, (40, 48)).astype(np.uint8)
+
+
+def grey(plane: np.ndarray) -> Picture:
+    return Picture((plane,), 8, "400")
 
 
 def changed(network: IntegerNetwork, layer: int, branch: int, **changes: object) -> IntegerNetwork:
@@ -26,7 +33,7 @@ def changed(network: IntegerNetwork, layer: int, branch: int, **changes: object)
 
 def test_equal_networks_pass() -> None:
     with Filter(MODELS) as filter_:
-        check.compare_oracle(filter_, MODELS.networks[1], PLANE, 8, 1, filter_.filter_plane(PLANE, 8, 1), "picture 7")
+        check.compare_oracle(filter_, NETWORKS[1], 1, grey(PLANE), filter_.filter_picture(grey(PLANE), index=1), "picture 7")
 
 
 @pytest.mark.parametrize(("layer", "branch", "channel"), [(0, 0, 5), (1, 0, 3), (1, 1, 20), (2, 1, 9)])
@@ -43,7 +50,7 @@ def test_one_changed_weight_is_found_in_its_layer_and_channel(layer: int, branch
         # A weight may be dead on one plane; several make sure that its channel shows.
         for seed in range(8):
             plane = np.random.default_rng(seed).integers(0, 256, (32, 32)).astype(np.uint8)
-            difference = check.locate(filter_, network, plane, 8, 3)
+            difference = check.locate(filter_, network, grey(plane), 3)
             if difference:
                 break
     assert difference is not None
@@ -56,17 +63,51 @@ def test_a_difference_in_the_last_layer_is_named() -> None:
     last = network.layers[-1][0]
     other = ModelSet((changed(network, 3, 0, bias=last.bias + (1 << (last.shift + 3))), *MODELS.networks[1:]))
     with Filter(other) as filter_:
-        filtered = filter_.filter_plane(PLANE, 8, 0)
+        filtered = filter_.filter_picture(grey(PLANE), index=0)
         with pytest.raises(gates.Inconsistency, match=r"picture 7: .*layer 4, channel 0"):
-            check.compare_oracle(filter_, network, PLANE, 8, 0, filtered, "picture 7")
+            check.compare_oracle(filter_, network, 0, grey(PLANE), filtered, "picture 7")
 
 
 def test_regions_are_the_whole_picture() -> None:
     with Filter(MODELS) as filter_:
-        whole = filter_.filter_plane(PLANE, 8, 2)
-        np.testing.assert_array_equal(check.filter_by_regions(filter_, PLANE, 8, 2), whole)
-        plane = np.random.default_rng(2).integers(0, 256, (130, 70)).astype(np.uint8)
-        np.testing.assert_array_equal(check.filter_by_regions(filter_, plane, 8, 2), filter_.filter_plane(plane, 8, 2))
+        for plane in (PLANE, np.random.default_rng(2).integers(0, 256, (130, 70)).astype(np.uint8)):
+            whole = filter_.filter_picture(grey(plane), index=2)
+            for apart in (check.filter_by_regions, check.filter_by_maps):
+                assert media.equal([apart(filter_, NETWORKS[2], 2, grey(plane))], [whole])
+
+
+JOINT = joint_set(luma=True)
+
+
+@pytest.mark.parametrize("chroma_format", ["400", "420", "422"])
+@pytest.mark.parametrize("index", [1, 4])
+def test_joint_networks_are_checked_in_all_planes_that_they_filter(index: int, chroma_format: str) -> None:
+    network = JOINT.networks[index]
+    (picture,) = media.pictures(1, 150, 70, 10, chroma_format)
+    with Filter(JOINT) as one, Filter(JOINT, threads=3) as other:
+        filtered = one.filter_picture(picture, index=index)
+        compared = check.check_picture((one, other), network, index, picture, filtered, picture, "cat")
+        assert compared == 150 * 70 * (3 if chroma_format == "420" else 2) // 2
+        for number, plane in enumerate("YUV"[: 3 if chroma_format == "420" else 1]):
+            wrong = [one.copy() for one in filtered.planes]
+            wrong[number][3, 7] ^= 1
+            where = rf"cat, plane {plane}: kernel .* layer 4, channel 0, sample \(7, 3\)"
+            with pytest.raises(gates.Inconsistency, match=where):
+                check.compare_oracle(one, network, index, picture, picture.with_planes(tuple(wrong)), "cat")
+
+
+def test_a_changed_weight_of_a_joint_network_is_found_in_its_layer_and_channel() -> None:
+    network = JOINT.networks[1]
+    weights = network.layers[1][0].weights.copy()
+    weights[5] = 127 - np.abs(weights[5])
+    layers = list(network.layers)
+    layers[1] = (replace(layers[1][0], weights=weights),)
+    other = ModelSet((JOINT.networks[0], replace(network, layers=tuple(layers))))
+    (picture,) = media.pictures(1, 64, 48)
+    with Filter(other) as filter_:
+        difference = check.locate(filter_, network, picture, 1)
+    assert difference is not None
+    assert (difference.layer, difference.channel) == (2, 5)
 
 
 def test_sides_that_differ_are_named() -> None:

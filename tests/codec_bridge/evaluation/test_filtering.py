@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codec_bridge.evaluation.filtering import filtered, measured, plane_filters
+from codec_bridge.evaluation.filtering import filtered, measured, picture_filters
 from codec_bridge.figures.metrics import picture_psnr
 from codec_bridge.video.files import write_y4m
 from codec_bridge.video.open import open_video
@@ -22,7 +22,7 @@ def test_pictures_are_the_oracle_s_and_shown_beside_their_originals(tmp_path: Pa
     write_y4m(tmp_path / "b.y4m", media.pictures(3, 40, 24, seed=2), 25)
     video, original = open_video(tmp_path / "a.y4m"), open_video(tmp_path / "b.y4m")
     shown: list[tuple[int, tuple[float, ...], tuple[float, ...]]] = []
-    apply = plane_filters(None, shipped(), scale=5)
+    apply = picture_filters(None, shipped(), scale=5)
     results = list(measured(filtered(video, apply, lambda _: 1), video, original, lambda *values: shown.append(values)))
     for number, ((before, after), picture, truth) in enumerate(zip(results, clip, original, strict=True)):
         assert media.equal([before], [picture])
@@ -41,6 +41,6 @@ def test_an_original_that_ends_first_is_refused(tmp_path: Path) -> None:
 
 def test_what_cannot_filter_is_refused() -> None:
     with pytest.raises(VrcnnError, match=r"unknown backend 'gpu'; there are .*oracle.* and float"):
-        plane_filters(None, shipped(), backend="gpu")
+        picture_filters(None, shipped(), backend="gpu")
     with pytest.raises(VrcnnError, match="the float network has no output scale"):
-        plane_filters(None, shipped(), scale=7, backend="float")
+        picture_filters(None, shipped(), scale=7, backend="float")

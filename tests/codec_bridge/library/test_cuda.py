@@ -320,7 +320,7 @@ def test_a_gpu_that_differs_is_said_to() -> None:
     found = expected.copy()
     found[3, 4] ^= 1
     with pytest.raises(Inconsistency, match=r"cat: kernel cuda differs from the oracle: layer 4, channel 0, sample \(4, 3\)"):
-        check.compare_oracle(Wrong(), network, plane, 8, 0, found, "cat")
+        check.compare_oracle(Wrong(), network, 0, *(Picture((array,), 8, "400") for array in (plane, found)), "cat")
 
 
 def test_only_rows_of_another_backend_have_another_key(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
