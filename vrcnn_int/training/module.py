@@ -75,8 +75,8 @@ class Network(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.activations = nn.ModuleList(BReLU(bound) for bound in bounds)
         with torch.no_grad():
-            for layer, back in zip(self.convolutions(), (*architecture.added[:-1], 1), strict=True):
-                for conv in layer if back else ():
+            for convolutions, back in zip(self.convolutions(), (*architecture.added[:-1], 1), strict=True):
+                for conv in convolutions if back else ():
                     # The last layer starts near "no filter": the first steps cannot blow up; what is added to other values starts small
                     # beside them, or block by block they would grow into their bound, where nothing learns.
                     conv.weight.mul_(0.1)
