@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self, SupportsIndex
@@ -116,7 +117,7 @@ class Filter:
         """The filtered luma plane, a new array of the same shape and dtype.
 
         plane: [height, width], uint8 (8 bits) or uint16 (8 to 10 bits), values 0..2^bit_depth - 1. index: of the network in the
-        set. scale: the output scale, 1..10. ErrorCodes: BIT_DEPTH, PLANE, SAMPLE, INDEX, SCALE.
+        set. scale: the output scale, 1..10. ErrorCodes: BIT_DEPTH, PLANE, SAMPLE, INDEX, KIND, SCALE.
         """
         checked = samples(plane, bit_depth)
         height, width = checked.shape
@@ -148,7 +149,7 @@ class Filter:
         show; None: the plane's own samples. ErrorCodes as for filter_plane, and UNITS.
         """
         checked = samples(plane, bit_depth)
-        choice = self._units(checked, (indices, units, unit_size))
+        choice = self._luma_units(checked, (indices, units, unit_size))
         if background is not None and described(background) != described(plane):
             raise FilterError(f"the background is like the plane, {described(plane)}, not {described(background)}", ErrorCode.PLANE)
         filtered = checked.copy() if background is None else samples(background, bit_depth).copy()
@@ -175,8 +176,9 @@ class Filter:
         in_place = samples(plane, bit_depth).ctypes.data == plane.ctypes.data
         if not in_place or described(out) != described(plane) or not (out.flags.c_contiguous and out.flags.writeable):
             raise FilterError("plane and out must be C-contiguous arrays of the same shape and dtype", ErrorCode.PLANE)
-        choice = None if units is None else self._units(plane, units)
-        prepared = self._opened().prepare(out, plane, depth(bit_depth), self._index(index), scale_of(scale), choice)
+        choice = None if units is None else self._luma_units(plane, units)
+        number = self._luma_index(index) if units is None else self._index(index)
+        prepared = self._opened().prepare(out, plane, depth(bit_depth), number, scale_of(scale), choice)
 
         def call() -> None:
             with self._lock:
@@ -193,9 +195,9 @@ class Filter:
         planes, out: uint8 (8 bits) or uint16 (8 to 10 bits) arrays of one shape, [height, width] or [pictures, height, width], with
         __cuda_array_interface__ or __dlpack__ (PyTorch, CuPy, ...); a sample beyond the bit depth is clipped. stream: handle of the CUDA
         stream to work in, 1: the default one. Returns when the work is in the stream; both arrays must stay until it is done. ErrorCodes:
-        BIT_DEPTH, INDEX, SCALE, and ARGUMENT for another backend.
+        BIT_DEPTH, INDEX, KIND, SCALE, and ARGUMENT for another backend.
         """
-        bits, index, scale = depth(bit_depth), self._index(index), scale_of(scale)
+        bits, index, scale = depth(bit_depth), self._luma_index(index), scale_of(scale)
         stream = whole(stream, "the stream's handle", ErrorCode.ARGUMENT)
         with self._lock:
             self._opened().on_device(out, planes, bits, index, scale, stream)
@@ -363,7 +365,7 @@ class Filter:
 
         ErrorCodes as for filter_region, LAYER, and ARGUMENT for the backend cuda.
         """
-        checked, index = samples(plane, bit_depth), self._index(index)
+        checked, index = samples(plane, bit_depth), self._luma_index(index)
         layer = self._layer(index, layer)
         rows, columns = checked.shape
         x, y = wholes((x, y), "a place in the picture", ErrorCode.REGION)
@@ -378,7 +380,7 @@ class Filter:
 
     def _region(self, plane: Plane, checked: Plane, bit_depth: int, index: int, region: Region, scale: int) -> Plane:
         """A region of a plane, whose samples are given once more as they were checked."""
-        index, scale, region = self._index(index), scale_of(scale), inside(region, checked)
+        index, scale, region = self._luma_index(index), scale_of(scale), inside(region, checked)
         with self._lock:
             return self._opened().region(checked, depth(bit_depth), index, scale, region).astype(plane.dtype, copy=False)
 
@@ -399,6 +401,12 @@ class Filter:
         """A network's weights as trained."""
         return ((UNIT_SCALE,) * self.networks[self._index(index)].heads,) * 2
 
+    def _luma_index(self, index: SupportsIndex) -> int:
+        number = self._index(index)
+        if self.networks[number].kind != "luma":
+            refuse(ErrorCode.KIND, f"network {number}")
+        return number
+
     def _units(self, plane: Plane, given: tuple[Sequence[int], NDArray[np.uint8], int]) -> Units:
         """Indices, map and unit size, checked."""
         indices = [self._index(number) for number in wholes(given[0], "a network's index", ErrorCode.INDEX)]
@@ -407,6 +415,10 @@ class Filter:
             refuse(ErrorCode.UNITS, f"units of {size} samples, {len(indices)} networks")
         shape = tuple(-(-length // size) for length in plane.shape)
         return Units(indices, bytes_of(given[1], shape, len(indices), "the map", ErrorCode.UNITS), size)
+
+    def _luma_units(self, plane: Plane, given: tuple[Sequence[int], NDArray[np.uint8], int]) -> Units:
+        units = self._units(plane, given)
+        return replace(units, indices=[self._luma_index(index) for index in units.indices])
 
     def _plane_units(
         self,

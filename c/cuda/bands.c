@@ -68,32 +68,53 @@ static int reach(const VrcnnGpuNetwork *network, int first)
     return sum;
 }
 
+/* Where the output of layer `layer` begins and ends, for the band of l. */
+static void find_rows(const VrcnnGpuNetwork *network, const VrcnnCudaLaunch *l, int layer, int32_t *top, int32_t *bottom)
+{
+    const int margin = reach(network, layer + 1);
+    *top = larger(0, l->top - margin);
+    *bottom = smaller(l->height, l->bottom + margin);
+}
+
+/* The last layer's groups are the samples of a site. */
+static int groups_of(const VrcnnGpuNetwork *network, int layer)
+{
+    const int samples = network->nature.is_joint ? VRCNN_CUDA_SITE : 1;
+    return layer == network->layers - 1 ? samples : network->layer[layer].outputs / 16;
+}
+
+static void describe_branches(const VrcnnGpuNetwork *network, int layer, VrcnnCudaLaunch *l)
+{
+    const VrcnnLayer *from = network->layer + layer;
+    l->inputs = from->inputs;
+    l->outputs = from->outputs;
+    l->branches = from->branches;
+    for (int b = 0; b < from->branches; b++) {
+        VrcnnCudaBranch *to = l->branch + b;
+        to->kernel_size = from->branch[b].kernel_size;
+        to->outputs = from->branch[b].outputs;
+        to->requant = requant_of(from, b);
+        to->weights = network->simple[layer][b];
+        to->bias = to->weights + vrcnn_pack_simple_weights_size(from->branch + b);
+    }
+}
+
+/* Layer by layer; the output of layer i is in map i % maps. */
 static int launch_simple(VrcnnCuda *c, const VrcnnGpuNetwork *network, VrcnnCudaLaunch *l, CUstream stream)
 {
     for (int i = 0; i < network->layers; i++) {
-        const VrcnnLayer *layer = network->layer + i;
-        const int is_last = i == network->layers - 1, margin = reach(network, i + 1);
-        l->src_map = c->map[(i + 1) % 2];
-        l->dst_map = c->map[i % 2];
+        const int before = i - network->layer[i].added;
+        l->src_map = i ? c->map[(i - 1) % network->maps] : 0;
         l->src_top = l->dst_top;
         l->src_bottom = l->dst_bottom;
-        l->dst_top = larger(0, l->top - margin);
-        l->dst_bottom = smaller(l->height, l->bottom + margin);
-        l->inputs = layer->inputs;
-        l->outputs = layer->outputs;
-        l->branches = layer->branches;
-        for (int b = 0; b < layer->branches; b++) {
-            VrcnnCudaBranch *to = l->branch + b;
-            to->kernel_size = layer->branch[b].kernel_size;
-            to->outputs = layer->branch[b].outputs;
-            to->requant = requant_of(layer, b);
-            to->weights = network->simple[i][b];
-            to->bias = to->weights + vrcnn_pack_simple_weights_size(layer->branch + b);
-        }
-        const int64_t groups = is_last ? 1 : layer->outputs / 16;
-        const int64_t threads = groups * l->pictures * (l->dst_bottom - l->dst_top) * l->width;
+        l->dst_map = c->map[i % network->maps];
+        find_rows(network, l, i, &l->dst_top, &l->dst_bottom);
+        l->added_map = before < i ? c->map[before % network->maps] : 0;
+        find_rows(network, l, before, &l->added_top, &l->added_bottom);
+        describe_branches(network, i, l);
+        const int64_t threads = (int64_t)groups_of(network, i) * l->pictures * (l->dst_bottom - l->dst_top) * l->width;
         const int64_t blocks = (threads + VRCNN_CUDA_SIMPLE_THREADS - 1) / VRCNN_CUDA_SIMPLE_THREADS;
-        const CUfunction function = i == 0 ? c->simple_first : is_last ? c->simple_last : c->simple_hidden;
+        const CUfunction function = i == 0 ? c->simple_first : i == network->layers - 1 ? c->simple_last : c->simple_hidden;
         const int error = blocks > MOST_BLOCKS ? (int)VRCNN_CUDA_ERROR_MEMORY
                                                : vrcnn_gpu_launch(c, function, blocks, VRCNN_CUDA_SIMPLE_THREADS, 0, l, stream);
         if (error)
@@ -110,23 +131,20 @@ typedef struct MapPlan {
 
 static MapPlan plan_map(const VrcnnGpuNetwork *network)
 {
-    const MapPlan fused = {VRCNN_CUDA_FUSED_MAP, 2, 1}, simple = {(size_t)network->widest, reach(network, 1), 2};
+    const MapPlan fused = {VRCNN_CUDA_FUSED_MAP, 2, 1}, simple = {(size_t)network->widest, reach(network, 1), network->maps};
     return network->is_fused ? fused : simple;
 }
 
-/* Memory for the maps of bands of *rows rows; fewer rows if the whole picture would need more than it may. */
-static int reserve_maps(VrcnnCuda *c, const VrcnnGpuNetwork *network, int pictures, int width, int height, int *rows)
+/* Memory for the maps of bands of *rows rows of what l describes; fewer rows if all of them would need more than it may. */
+static int reserve_maps(VrcnnCuda *c, const VrcnnGpuNetwork *network, const VrcnnCudaLaunch *l, int *rows)
 {
     const MapPlan plan = plan_map(network);
-    const size_t row = plan.sample * (size_t)width * (size_t)pictures;
+    const size_t row = plan.sample * (size_t)l->width * (size_t)l->pictures;
     const size_t most = c->map_size / row;
-    int map_rows = height;
-    *rows = height;
-    if (most < (size_t)height) {
+    *rows = l->bottom - l->top;
+    if (most < (size_t)smaller(l->height, *rows + 2 * plan.margin))
         *rows = larger(1, (int)most - 2 * plan.margin);
-        map_rows = smaller(height, *rows + 2 * plan.margin);
-    }
-    const size_t size = row * (size_t)map_rows;
+    const size_t size = row * (size_t)smaller(l->height, *rows + 2 * plan.margin);
     for (int i = 0; i < plan.maps; i++) {
         if (c->map_sizes[i] >= size)
             continue;
@@ -143,42 +161,85 @@ static int reserve_maps(VrcnnCuda *c, const VrcnnGpuNetwork *network, int pictur
     return VRCNN_OK;
 }
 
-/* All of a launch but the band. */
-static VrcnnCudaLaunch describe(const VrcnnGpuNetwork *network, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src, int count)
+static void describe_last(const VrcnnGpuWork *work, VrcnnCudaLaunch *l)
 {
-    const VrcnnBranch *last = network->layer[network->layers - 1].branch;
+    const VrcnnGpuNetwork *network = work->network;
+    for (int b = 0; b < (network->nature.is_joint ? 2 : 1); b++) {
+        const VrcnnBranch *last = network->layer[larger(network->layers, 1) - 1].branch + b; /* there are two at least */
+        const int *weights = b ? work->weights->chroma : work->weights->luma;
+        l->last[b].shift = last->shift - (l->format[b].bit_depth - 8);
+        for (int head = 0; head < network->nature.heads; head++)
+            l->last[b].multiplier[head] = (last->multiplier * weights[head]) >> 3;
+    }
+}
+
+/* One picture's planes, from the sample on that belongs to what is seen at (x, y), in samples or sites. */
+static void describe_planes(const VrcnnGpuWork *work, const VrcnnPlane *dst, const VrcnnConstPlane *src, int planes, int x, int y,
+                            VrcnnCudaPlane *to)
+{
+    for (int p = 0; p < planes; p++) {
+        const int step = p == 0 && work->network->nature.is_joint ? 2 : 1;
+        const int is_written = dst[p].data && (p ? work->writes_chroma : work->writes_luma);
+        const int64_t row = (int64_t)y * step, column = (int64_t)x * step;
+        if (!src[p].data)
+            continue;
+        to[p].src = (uint64_t)((int64_t)(uintptr_t)src[p].data + row * src[p].stride + column * src[p].bytes_per_sample);
+        to[p].src_stride = src[p].stride;
+        if (!is_written)
+            continue;
+        to[p].dst = (uint64_t)((int64_t)(uintptr_t)dst[p].data + row * dst[p].stride + column * dst[p].bytes_per_sample);
+        to[p].dst_stride = dst[p].stride;
+    }
+}
+
+/* All of a launch but the band. What is seen of the pictures is the region and all that it depends on. */
+static VrcnnCudaLaunch describe(const VrcnnGpuWork *work, const VrcnnGpuPictures *pictures)
+{
+    const VrcnnGpuNetwork *network = work->network;
+    const VrcnnConstPlane *src = pictures->src;
+    const VrcnnRegion region = work->region;
+    const int site = network->nature.is_joint ? 2 : 1, halo = reach(network, 0);
+    const int x = larger(0, region.x - halo), y = larger(0, region.y - halo);
     VrcnnCudaLaunch l;
     memset(&l, 0, sizeof l);
-    l.pictures = count;
-    l.width = src->width;
-    l.height = src->height;
-    l.bit_depth = src->bit_depth;
-    l.src_bytes = src->bytes_per_sample;
-    l.dst_bytes = dst->bytes_per_sample;
-    l.last.shift = last->shift - (src->bit_depth - 8);
-    l.last.multiplier = last->multiplier * scale >> 3;
-    for (int i = 0; i < count; i++) {
-        l.picture[i].src = (uintptr_t)src[i].data;
-        l.picture[i].dst = (uintptr_t)dst[i].data;
-        l.picture[i].src_stride = src[i].stride;
-        l.picture[i].dst_stride = dst[i].stride;
+    l.pictures = pictures->count;
+    l.width = smaller((src->width + site - 1) / site, region.x + region.width + halo) - x;
+    l.height = smaller((src->height + site - 1) / site, region.y + region.height + halo) - y;
+    l.luma_width = smaller(src->width - site * x, site * l.width);
+    l.luma_height = smaller(src->height - site * y, site * l.height);
+    l.left = region.x - x;
+    l.right = l.left + region.width;
+    l.top = region.y - y;
+    l.bottom = l.top + region.height;
+    l.heads = network->nature.is_joint ? network->nature.heads : 0;
+    for (int p = 0; p < VRCNN_CUDA_PLANES; p++) {
+        const int is_there = p < pictures->planes && src[p].data;
+        l.format[p].bit_depth = is_there ? src[p].bit_depth : 8; /* without chroma its values are dropped; any depth serves */
+        l.format[p].src_bytes = is_there ? src[p].bytes_per_sample : 1;
+        l.format[p].dst_bytes = is_there ? pictures->dst[p].bytes_per_sample : 1;
+    }
+    describe_last(work, &l);
+    for (int i = 0; i < pictures->count; i++) {
+        const ptrdiff_t first = (ptrdiff_t)i * pictures->planes;
+        describe_planes(work, pictures->dst + first, src + first, pictures->planes, x, y, l.picture[i]);
     }
     return l;
 }
 
-/* At most VRCNN_CUDA_BATCH pictures, already checked. */
-static int filter_batch(VrcnnCuda *c, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src, int count, CUstream stream)
+/* At most VRCNN_CUDA_BATCH pictures. */
+static int filter_batch(VrcnnCuda *c, const VrcnnGpuWork *work, const VrcnnGpuPictures *pictures, CUstream stream)
 {
-    const VrcnnGpuNetwork *network = c->network + index;
-    VrcnnCudaLaunch l = describe(network, scale, dst, src, count);
+    const VrcnnGpuNetwork *network = work->network;
+    VrcnnCudaLaunch l = describe(work, pictures);
+    const int bottom = l.bottom;
     int rows, error;
-    if ((error = reserve_maps(c, network, count, src->width, src->height, &rows)))
+    if ((error = reserve_maps(c, network, &l, &rows)))
         return error;
     if (c->used && (error = vrcnn_driver_error(c->driver.wait(stream, c->done, 0))))
         return error;
-    for (int top = 0; top < src->height && !error; top += rows) {
+    for (int top = l.top; top < bottom && !error; top += rows) {
         l.top = top;
-        l.bottom = smaller(src->height, top + rows);
+        l.bottom = smaller(bottom, top + rows);
         error = network->is_fused ? launch_fused(c, network, &l, stream) : launch_simple(c, network, &l, stream);
     }
     const int problem = vrcnn_driver_error(c->driver.record(c->done, stream));
@@ -186,16 +247,18 @@ static int filter_batch(VrcnnCuda *c, int index, int scale, const VrcnnPlane *ds
     return error ? error : problem;
 }
 
-int vrcnn_gpu_filter(VrcnnCuda *c, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src, int count, CUstream stream)
+int vrcnn_gpu_filter(VrcnnCuda *c, const VrcnnGpuWork *work, const VrcnnGpuPictures *pictures, CUstream stream)
 {
     int error = VRCNN_OK;
     /* Pictures that do not fit the maps' memory together go one by one. */
-    const size_t picture = plan_map(c->network + index).sample * (size_t)src->width * (size_t)src->height;
+    const size_t picture = plan_map(work->network).sample * (size_t)work->region.width * (size_t)work->region.height;
     const int together = (int)(c->map_size / picture < VRCNN_CUDA_BATCH ? c->map_size / picture : VRCNN_CUDA_BATCH);
-    for (int i = 0; i < count && !error;) {
-        const int some = smaller(larger(1, together), count - i);
-        error = filter_batch(c, index, scale, dst + i, src + i, some, stream);
-        i += some;
+    VrcnnGpuPictures some = *pictures;
+    for (int i = 0; i < pictures->count && !error; i += some.count) {
+        some.count = smaller(larger(1, together), pictures->count - i);
+        error = filter_batch(c, work, &some, stream);
+        some.dst += (ptrdiff_t)some.count * some.planes;
+        some.src += (ptrdiff_t)some.count * some.planes;
     }
     return error;
 }

@@ -1,5 +1,5 @@
 /* The context, and what its parts ask of each other: vrcnn_cuda.c opens and closes it, load.c puts kernels and weights on the GPU, bands.c
- * launches them on bands of pictures, filter.c takes pictures from callers, peak.c measures.
+ * launches them on bands of pictures, filter.c and host.c take pictures from callers (job.h), peak.c measures.
  *
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #ifndef VRCNN_CUDA_CONTEXT_H
@@ -7,10 +7,12 @@
 
 #include "driver.h"
 #include "model.h"
+#include "planes.h"
 #include "vrcnn/vrcnn_cuda.h"
 
 enum {
-    VRCNN_GPU_SLOTS = 3, /* pictures of vrcnn_cuda_filter_host on their way at once */
+    VRCNN_GPU_SLOTS = 3,                   /* pictures of the host on their way at once */
+    VRCNN_GPU_MAPS = VRCNN_MOST_ADDED + 1, /* that the simple kernels need at most: of a layer, and of those before it */
     VRCNN_GPU_NAME_SIZE = 128
 };
 
@@ -29,13 +31,15 @@ typedef struct VrcnnGpuKernel {
 
 typedef struct VrcnnGpuNetwork {
     int is_fused, layers;
+    VrcnnNature nature;
     VrcnnLayer layer[VRCNN_MAX_LAYERS]; /* bias and weights point nowhere */
     uint64_t first, second;             /* weights of the fused kernels on the GPU */
     uint64_t simple[VRCNN_MAX_LAYERS][VRCNN_MAX_BRANCHES];
     int widest; /* channels of its widest map between layers */
+    int maps;   /* of the simple kernels: outputs of so many layers are kept at once */
 } VrcnnGpuNetwork;
 
-/* What a picture of vrcnn_cuda_filter_host passes through. */
+/* What a picture of the host passes through. */
 typedef struct VrcnnGpuSlot {
     CUstream stream;
     CUdeviceptr src, dst;
@@ -55,8 +59,8 @@ struct VrcnnCuda {
     CUfunction simple_first, simple_hidden, simple_last, peak;
     VrcnnGpuKernel first, second;
     CUdeviceptr weights;
-    CUdeviceptr map[2];
-    size_t map_sizes[2];
+    CUdeviceptr map[VRCNN_GPU_MAPS];
+    size_t map_sizes[VRCNN_GPU_MAPS];
     CUevent done; /* recorded when the maps are free again */
     int used;     /* done has been recorded */
     VrcnnGpuSlot slot[VRCNN_GPU_SLOTS];
@@ -78,10 +82,25 @@ int vrcnn_gpu_load(VrcnnCuda *c, const VrcnnModel *model, const VrcnnCudaSetting
 /* blocks of a kernel whose only parameter is a struct. */
 int vrcnn_gpu_launch(VrcnnCuda *c, CUfunction function, int64_t blocks, int threads, int shared, const void *parameter, CUstream stream);
 
-/* Filters pictures of the GPU's memory that are already checked, in bands and batches that fit the maps' memory. */
-int vrcnn_gpu_filter(VrcnnCuda *c, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src, int count, CUstream stream);
+/* Pictures of `planes` planes each (1: luma alone, or 3), one picture after the other. */
+typedef struct VrcnnGpuPictures {
+    int count, planes;
+    const VrcnnPlane *dst;
+    const VrcnnConstPlane *src;
+} VrcnnGpuPictures;
 
-/* Streams and memory that vrcnn_cuda_filter_host took. */
+/* One network on one rectangle of pictures that lie in the GPU's memory. */
+typedef struct VrcnnGpuWork {
+    const VrcnnGpuNetwork *network;
+    const VrcnnWeights *weights;
+    int writes_luma, writes_chroma; /* 0: as if the planes of dst were without data */
+    VrcnnRegion region;             /* of sites, if the network is joint */
+} VrcnnGpuWork;
+
+/* Filters pictures that are already checked, in bands and batches that fit the maps' memory. */
+int vrcnn_gpu_filter(VrcnnCuda *c, const VrcnnGpuWork *work, const VrcnnGpuPictures *pictures, CUstream stream);
+
+/* Streams and memory that pictures of the host took. */
 void vrcnn_gpu_close_slots(VrcnnCuda *c);
 
 #endif

@@ -1,149 +1,245 @@
-/* Checks and filters callers' pictures: on the GPU, or on the host, some of them on their way while others are filtered.
+/* Checks callers' pictures and what they want done to them, and does it on the GPU.
  *
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include <string.h>
 
-#include "context.h"
-#include "plane.h"
+#include "job.h"
 
-static int check_pictures(const VrcnnCuda *c, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src, int count)
+/* ---- what callers may give ---- */
+
+int vrcnn_gpu_check_picture(VrcnnGpuPicture *picture, const VrcnnGpuPictures *pictures, int number)
 {
+    memset(picture, 0, sizeof *picture);
+    for (int p = 0; p < pictures->planes; p++) {
+        picture->dst[p] = pictures->dst[(ptrdiff_t)number * pictures->planes + p];
+        picture->src[p] = pictures->src[(ptrdiff_t)number * pictures->planes + p];
+    }
+    return vrcnn_check_planes(picture->read, picture->written, picture->dst, picture->src);
+}
+
+/* Pictures of a call have the same planes, of the same size and format. */
+static int are_alike(const VrcnnGpuPicture *a, const VrcnnGpuPicture *b)
+{
+    for (int p = 0; p < VRCNN_PLANES; p++) {
+        if (!a->src[p].data != !b->src[p].data || !a->dst[p].data != !b->dst[p].data)
+            return 0;
+        if (a->src[p].data && (!vrcnn_is_alike(a->src + p, b->src + p) || a->src[p].bytes_per_sample != b->src[p].bytes_per_sample))
+            return 0;
+        if (a->dst[p].data && a->dst[p].bytes_per_sample != b->dst[p].bytes_per_sample)
+            return 0;
+    }
+    return 1;
+}
+
+static int do_overlap(const VrcnnGpuPicture *a, const VrcnnGpuPicture *b)
+{
+    for (int p = 0; p < VRCNN_PLANES; p++)
+        for (int q = 0; q < VRCNN_PLANES; q++)
+            if (vrcnn_overlap(a->written[p], b->read[q]) || vrcnn_overlap(b->written[p], a->read[q]) ||
+                vrcnn_overlap(a->written[p], b->written[q]))
+                return 1;
+    return 0;
+}
+
+static int check_pictures(const VrcnnGpuPictures *pictures)
+{
+    VrcnnGpuPicture first, picture, other;
     int error;
-    if (!c || !dst || !src || count < 0)
-        return VRCNN_ERROR_ARGUMENT;
-    if (index < 0 || index >= c->networks)
-        return VRCNN_ERROR_INDEX;
-    if (scale < 1 || scale > 10)
-        return VRCNN_ERROR_SCALE;
-    for (int i = 0; i < count; i++) {
-        VrcnnExtent read, written;
-        const VrcnnConstPlane out = vrcnn_reading(dst + i);
-        if ((error = vrcnn_check_plane(&read, src + i)) || (error = vrcnn_check_plane(&written, &out)))
+    for (int i = 0; i < pictures->count; i++) {
+        if ((error = vrcnn_gpu_check_picture(&picture, pictures, i)))
             return error;
-        if (!vrcnn_is_alike(src + i, src) || !vrcnn_is_alike(&out, src) || src[i].bytes_per_sample != src->bytes_per_sample ||
-            out.bytes_per_sample != dst->bytes_per_sample)
+        if (i == 0)
+            first = picture;
+        if (!are_alike(&picture, &first))
             return VRCNN_ERROR_PLANE;
-        for (int j = 0; j <= i; j++) {
-            VrcnnExtent other_read, other_written;
-            const VrcnnConstPlane other = vrcnn_reading(dst + j);
-            if ((error = vrcnn_check_plane(&other_read, src + j)) || (error = vrcnn_check_plane(&other_written, &other)))
-                return error;
-            if (vrcnn_overlap(written, other_read) || vrcnn_overlap(other_written, read) ||
-                (j < i && vrcnn_overlap(written, other_written)))
+        for (int j = 0; j < i; j++)
+            if (!vrcnn_gpu_check_picture(&other, pictures, j) && do_overlap(&picture, &other))
                 return VRCNN_ERROR_OVERLAP;
-        }
     }
     return VRCNN_OK;
 }
 
-int vrcnn_cuda_filter(VrcnnCuda *context, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src, int count, void *stream)
+/* The network of filter `number`, and its weights. */
+static int add_filter(VrcnnGpuJob *job, int number, int index, const VrcnnWeights *weights, int writes_chroma)
 {
-    int error = check_pictures(context, index, scale, dst, src, count);
-    if (error || !count || (error = vrcnn_gpu_enter(context)))
-        return error;
-    return vrcnn_gpu_leave(context, vrcnn_gpu_filter(context, index, scale, dst, src, count, stream));
+    if (index < 0 || index >= job->context->networks)
+        return VRCNN_ERROR_INDEX;
+    const VrcnnGpuNetwork *network = job->context->network + index;
+    job->network[number] = network;
+    job->pipeline[number].is_joint = network->nature.is_joint;
+    job->pipeline[number].strip_columns = VRCNN_MAX_SIZE;
+    job->choices.index[number] = number;
+    job->choices.weights[number] = *weights;
+    return vrcnn_check_filter(network->nature, weights, writes_chroma);
 }
 
-static void copy_rows(uint8_t *to, ptrdiff_t to_stride, const uint8_t *from, ptrdiff_t from_stride, size_t row, int rows)
+static int start_job(VrcnnGpuJob *job, VrcnnCuda *context, int planes, const VrcnnPlane *dst, const VrcnnConstPlane *src, int count)
 {
-    for (int y = 0; y < rows; y++)
-        memcpy(to + y * to_stride, from + y * from_stride, row);
-}
-
-static int grow(VrcnnCuda *c, CUdeviceptr *device, void **pinned, size_t *size, size_t wanted)
-{
-    int error;
-    if (*size >= wanted)
-        return VRCNN_OK;
-    vrcnn_gpu_release(c, device, *size);
-    if (*pinned)
-        c->driver.free_host(*pinned);
-    *pinned = NULL;
-    *size = 0;
-    if ((error = vrcnn_gpu_allocate(c, device, wanted)))
-        return error;
-    if ((error = vrcnn_driver_error(c->driver.allocate_host(pinned, wanted, 0)))) {
-        *pinned = NULL;
-        vrcnn_gpu_release(c, device, wanted);
-        return error;
-    }
-    *size = wanted;
+    if (!context || !dst || !src || count < 0)
+        return VRCNN_ERROR_ARGUMENT;
+    const VrcnnGpuPictures pictures = {count, planes, dst, src};
+    memset(job, 0, sizeof *job);
+    job->context = context;
+    job->pictures = pictures;
     return VRCNN_OK;
 }
 
-/* Waits for the slot's picture, if there is one, and hands its samples over. */
-static int finish(VrcnnCuda *c, VrcnnGpuSlot *slot, const VrcnnPlane *dst)
+/* Of no pictures nothing may be read. */
+static VrcnnRegion whole(const VrcnnGpuJob *job)
 {
-    if (slot->pending < 0)
-        return VRCNN_OK;
-    const VrcnnPlane *to = dst + slot->pending;
-    const size_t row = (size_t)to->width * (size_t)to->bytes_per_sample;
-    const int error = vrcnn_driver_error(c->driver.synchronize(slot->stream));
-    if (!error)
-        copy_rows(to->data, to->stride, slot->pinned_dst, (ptrdiff_t)row, row, to->height);
-    slot->pending = -1;
+    const VrcnnConstPlane *luma = job->pictures.src;
+    VrcnnRegion region = {0, 0, 0, 0};
+    if (job->pictures.count) {
+        region.width = luma->width;
+        region.height = luma->height;
+    }
+    return region;
+}
+
+/* Luma alone, with a luma network. */
+static int plan_luma(VrcnnGpuJob *job, VrcnnCuda *context, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src,
+                     int count)
+{
+    const VrcnnWeights weights = {{scale}, {0}};
+    int error = start_job(job, context, 1, dst, src, count);
+    if (error)
+        return error;
+    if (index >= 0 && index < context->networks && context->network[index].nature.is_joint)
+        return VRCNN_ERROR_KIND;
+    if ((error = add_filter(job, 0, index, &weights, 0)) || (error = check_pictures(&job->pictures)))
+        return error;
+    job->choices.region = whole(job);
+    return VRCNN_OK;
+}
+
+/* One network on whole pictures, or on a region of them. */
+static int plan_planes(VrcnnGpuJob *job, VrcnnCuda *context, int index, const VrcnnWeights *weights, const VrcnnPlane *dst,
+                       const VrcnnConstPlane *src, int count, const VrcnnRegion *wanted)
+{
+    int error = start_job(job, context, VRCNN_PLANES, dst, src, count);
+    if (error || !weights)
+        return VRCNN_ERROR_ARGUMENT;
+    if ((error = add_filter(job, 0, index, weights, count && (dst[1].data || dst[2].data))) || (error = check_pictures(&job->pictures)))
+        return error;
+    if (wanted && (!vrcnn_is_inside(*wanted, src) || !vrcnn_is_of_sites(*wanted, src, job->network[0]->nature)))
+        return VRCNN_ERROR_REGION;
+    job->choices.region = wanted ? *wanted : whole(job);
+    return VRCNN_OK;
+}
+
+static int plan_units(VrcnnGpuJob *job, VrcnnCuda *context, const VrcnnPlaneUnits *units, const VrcnnPlane *dst, const VrcnnConstPlane *src)
+{
+    VrcnnNature networks[VRCNN_MAX_CHOICES] = {{0, 0}, {0, 0}, {0, 0}};
+    VrcnnGpuPicture picture;
+    int error = start_job(job, context, VRCNN_PLANES, dst, src, 1);
+    if (error || !units || (!units->luma && !units->chroma))
+        return VRCNN_ERROR_ARGUMENT;
+    if ((error = vrcnn_check_units(units)))
+        return error;
+    job->choices = vrcnn_choices_of(units, dst);
+    for (int i = 0; i < units->filters; i++) {
+        if ((error = add_filter(job, i, units->index[i], units->weights + i, 0)))
+            return error;
+        networks[i] = job->network[i]->nature;
+    }
+    if ((error = vrcnn_gpu_check_picture(&picture, &job->pictures, 0)))
+        return error;
+    return vrcnn_check_maps(units, networks, picture.written, src);
+}
+
+/* ---- on the GPU ---- */
+
+void vrcnn_gpu_start_schedule(VrcnnSchedule *schedule, const VrcnnGpuJob *job)
+{
+    vrcnn_schedule_start(schedule, job->pipeline, 1, &job->choices, job->pictures.src->width, job->pictures.src->height);
+}
+
+int vrcnn_gpu_run(const VrcnnGpuJob *job, const VrcnnGpuPictures *pictures, CUstream stream)
+{
+    VrcnnSchedule schedule;
+    VrcnnPiece piece;
+    int error = VRCNN_OK;
+    vrcnn_gpu_start_schedule(&schedule, job);
+    while (!error && vrcnn_schedule_next(&schedule, &piece)) {
+        const VrcnnGpuWork work = {job->network[piece.filter], job->choices.weights + piece.filter, piece.writes_luma, piece.writes_chroma,
+                                   piece.region};
+        error = vrcnn_gpu_filter(job->context, &work, pictures, stream);
+    }
     return error;
 }
 
-static int begin(VrcnnCuda *c, VrcnnGpuSlot *slot, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src, int picture)
+static int run_on_device(const VrcnnGpuJob *job, void *stream)
 {
-    const VrcnnConstPlane *from = src + picture;
-    const size_t src_row = (size_t)from->width * (size_t)from->bytes_per_sample, src_size = src_row * (size_t)from->height;
-    const size_t dst_row = (size_t)from->width * (size_t)dst->bytes_per_sample, dst_size = dst_row * (size_t)from->height;
     int error;
-    if (!slot->stream && (error = vrcnn_driver_error(c->driver.create_stream(&slot->stream, CU_STREAM_NON_BLOCKING))))
+    if (!job->pictures.count)
+        return VRCNN_OK;
+    if ((error = vrcnn_gpu_enter(job->context)))
         return error;
-    if ((error = grow(c, &slot->src, &slot->pinned_src, &slot->src_size, src_size)) ||
-        (error = grow(c, &slot->dst, &slot->pinned_dst, &slot->dst_size, dst_size)))
-        return error;
-    copy_rows(slot->pinned_src, (ptrdiff_t)src_row, from->data, from->stride, src_row, from->height);
-    VrcnnConstPlane device_src = *from;
-    VrcnnPlane device_dst = dst[picture];
-    device_src.data = vrcnn_driver_pointer(slot->src);
-    device_src.stride = (ptrdiff_t)src_row;
-    device_dst.data = vrcnn_driver_pointer(slot->dst);
-    device_dst.stride = (ptrdiff_t)dst_row;
-    slot->pending = picture;
-    if ((error = vrcnn_driver_error(c->driver.to_device(slot->src, slot->pinned_src, src_size, slot->stream))) ||
-        (error = vrcnn_gpu_filter(c, index, scale, &device_dst, &device_src, 1, slot->stream)))
-        return error;
-    return vrcnn_driver_error(c->driver.to_host(slot->pinned_dst, slot->dst, dst_size, slot->stream));
+    return vrcnn_gpu_leave(job->context, vrcnn_gpu_run(job, &job->pictures, stream));
+}
+
+/* ---- calls ---- */
+
+int vrcnn_cuda_filter(VrcnnCuda *context, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src, int count, void *stream)
+{
+    VrcnnGpuJob job;
+    const int error = plan_luma(&job, context, index, scale, dst, src, count);
+    return error ? error : run_on_device(&job, stream);
 }
 
 int vrcnn_cuda_filter_host(VrcnnCuda *context, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src, int count)
 {
-    int error = check_pictures(context, index, scale, dst, src, count);
-    if (error || !count || (error = vrcnn_gpu_enter(context)))
-        return error;
-    for (int i = 0; i < VRCNN_GPU_SLOTS; i++)
-        context->slot[i].pending = -1;
-    for (int i = 0; i < count && !error; i++) {
-        VrcnnGpuSlot *slot = context->slot + i % VRCNN_GPU_SLOTS;
-        if (!(error = finish(context, slot, dst)))
-            error = begin(context, slot, index, scale, dst, src, i);
-    }
-    for (int i = 0; i < VRCNN_GPU_SLOTS; i++) { /* the oldest first; after an error only to leave nothing behind */
-        const int problem = finish(context, context->slot + (count + i) % VRCNN_GPU_SLOTS, dst);
-        error = error ? error : problem;
-    }
-    return vrcnn_gpu_leave(context, error);
+    VrcnnGpuJob job;
+    const int error = plan_luma(&job, context, index, scale, dst, src, count);
+    return error ? error : vrcnn_gpu_run_on_host(&job);
 }
 
-static void close_slot(VrcnnCuda *c, VrcnnGpuSlot *slot)
+int vrcnn_cuda_filter_planes(VrcnnCuda *context, int index, const VrcnnWeights *weights, const VrcnnPlane *dst, const VrcnnConstPlane *src,
+                             int count, void *stream)
 {
-    if (slot->stream)
-        c->driver.destroy_stream(slot->stream);
-    if (slot->pinned_src)
-        c->driver.free_host(slot->pinned_src);
-    if (slot->pinned_dst)
-        c->driver.free_host(slot->pinned_dst);
-    vrcnn_gpu_release(c, &slot->src, slot->src_size);
-    vrcnn_gpu_release(c, &slot->dst, slot->dst_size);
-    memset(slot, 0, sizeof *slot);
+    VrcnnGpuJob job;
+    const int error = plan_planes(&job, context, index, weights, dst, src, count, NULL);
+    return error ? error : run_on_device(&job, stream);
 }
 
-void vrcnn_gpu_close_slots(VrcnnCuda *c)
+int vrcnn_cuda_filter_planes_host(VrcnnCuda *context, int index, const VrcnnWeights *weights, const VrcnnPlane *dst,
+                                  const VrcnnConstPlane *src, int count)
 {
-    for (int i = 0; i < VRCNN_GPU_SLOTS; i++)
-        close_slot(c, c->slot + i);
+    VrcnnGpuJob job;
+    const int error = plan_planes(&job, context, index, weights, dst, src, count, NULL);
+    return error ? error : vrcnn_gpu_run_on_host(&job);
+}
+
+int vrcnn_cuda_filter_planes_region(VrcnnCuda *context, int index, const VrcnnWeights *weights, const VrcnnPlane dst[3],
+                                    const VrcnnConstPlane src[3], int x, int y, int width, int height, void *stream)
+{
+    const VrcnnRegion region = {x, y, width, height};
+    VrcnnGpuJob job;
+    const int error = plan_planes(&job, context, index, weights, dst, src, 1, &region);
+    return error ? error : run_on_device(&job, stream);
+}
+
+int vrcnn_cuda_filter_planes_region_host(VrcnnCuda *context, int index, const VrcnnWeights *weights, const VrcnnPlane dst[3],
+                                         const VrcnnConstPlane src[3], int x, int y, int width, int height)
+{
+    const VrcnnRegion region = {x, y, width, height};
+    VrcnnGpuJob job;
+    const int error = plan_planes(&job, context, index, weights, dst, src, 1, &region);
+    return error ? error : vrcnn_gpu_run_on_host(&job);
+}
+
+int vrcnn_cuda_filter_planes_units(VrcnnCuda *context, const VrcnnPlaneUnits *units, const VrcnnPlane dst[3], const VrcnnConstPlane src[3],
+                                   void *stream)
+{
+    VrcnnGpuJob job;
+    const int error = plan_units(&job, context, units, dst, src);
+    return error ? error : run_on_device(&job, stream);
+}
+
+int vrcnn_cuda_filter_planes_units_host(VrcnnCuda *context, const VrcnnPlaneUnits *units, const VrcnnPlane dst[3],
+                                        const VrcnnConstPlane src[3])
+{
+    VrcnnGpuJob job;
+    const int error = plan_units(&job, context, units, dst, src);
+    return error ? error : vrcnn_gpu_run_on_host(&job);
 }

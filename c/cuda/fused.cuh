@@ -169,7 +169,7 @@ template <int WARP_ROWS, int WARP_COLUMNS, int COLUMNS> struct First {
         for (int i = thread_index(); i < RAW_ROWS * RAW_PITCH; i += THREADS) {
             const int x = tile.x - 4 + i % RAW_PITCH, y = tile.y - 4 + i / RAW_PITCH;
             const bool inside = x >= 0 && x < launch.width && y >= 0 && y < launch.height;
-            raw[i] = static_cast<uint8_t>(inside ? first_input(launch, tile.picture, x, y) : 128);
+            raw[i] = static_cast<uint8_t>(inside ? first_input(launch, tile.picture, 0, x, y) : 128);
         }
     }
 
@@ -359,17 +359,17 @@ template <int WARPS, int UNIT_ROWS, int UNIT_COLUMNS, int COLUMNS> struct Second
     DEVICE_MEMBER static void layer_4(const VrcnnCudaLaunch &launch, const Tile &tile, const uint8_t *shared)
     {
         const int32_t *terms = reinterpret_cast<const int32_t *>(shared + TERMS);
-        const VrcnnCudaRequant last = launch.last;
+        const VrcnnCudaLast last = launch.last[0];
         const int32_t bias = *reinterpret_cast<const int32_t *>(shared + VRCNN_CUDA_BIAS_4) + half_of(last.shift);
         for (int i = thread_index(); i < TILE_ROWS * TILE_COLUMNS; i += THREADS) {
             const int row = i / TILE_COLUMNS, column = i % TILE_COLUMNS, x = tile.x + column, y = tile.y + row;
-            if (x >= launch.width || y >= launch.bottom)
+            if (x < launch.left || x >= launch.right || y >= launch.bottom)
                 continue;
             int32_t acc = bias;
 #pragma unroll
             for (int tap = 0; tap < TAPS; tap++)
                 acc += terms[tap * TERM_PLANE + (row + tap / 3) * TERM_PITCH + column + tap % 3];
-            write_filtered(launch, tile.picture, x, y, acc, last);
+            write_filtered(launch, tile.picture, 0, x, y, weigh(acc, last, 0));
         }
     }
 

@@ -5,14 +5,14 @@
 #include "simple.cuh"
 #include "variants.h"
 
-#define SIMPLE(name, stage)                                                                                                                \
+#define SIMPLE(name, ...)                                                                                                                  \
     extern "C" __global__ void __launch_bounds__(VRCNN_CUDA_SIMPLE_THREADS) name(const __grid_constant__ VrcnnCudaLaunch launch)           \
     {                                                                                                                                      \
-        simple_layer<stage>(launch);                                                                                                       \
+        __VA_ARGS__(launch);                                                                                                               \
     }
-SIMPLE(vrcnn_simple_first, FIRST_LAYER)
-SIMPLE(vrcnn_simple_hidden, HIDDEN_LAYER)
-SIMPLE(vrcnn_simple_last, LAST_LAYER)
+SIMPLE(vrcnn_simple_first, simple_layer<FIRST_LAYER>)
+SIMPLE(vrcnn_simple_hidden, simple_layer<HIDDEN_LAYER>)
+SIMPLE(vrcnn_simple_last, simple_last)
 
 extern __shared__ __align__(16) uint8_t dynamic_shared[];
 

@@ -10,6 +10,9 @@
 enum {
     VRCNN_CUDA_BATCH = 8, /* pictures that one launch filters */
     VRCNN_CUDA_BRANCHES = 4,
+    VRCNN_CUDA_PLANES = 3,
+    VRCNN_CUDA_HEADS = 2,
+    VRCNN_CUDA_SITE = 6, /* samples of a site: four of luma, Cb, Cr */
     VRCNN_CUDA_SIMPLE_THREADS = 128,
     VRCNN_CUDA_PEAK_THREADS = 256,
     VRCNN_CUDA_PEAK_PRODUCTS = 32 /* matrix products of a warp in a round of the peak kernel */
@@ -35,30 +38,45 @@ enum {
     VRCNN_CUDA_SECOND_SIZE = VRCNN_CUDA_WEIGHTS_4 + VRCNN_CUDA_PAIR + VRCNN_CUDA_PAIR / 2
 };
 
-typedef struct VrcnnCudaPicture {
+/* A plane of a picture. src is 0 where the picture has no chroma that is filtered, dst where the plane is not written. */
+typedef struct VrcnnCudaPlane {
     uint64_t src, dst;
     int64_t src_stride, dst_stride; /* bytes */
-} VrcnnCudaPicture;
+} VrcnnCudaPlane;
+
+typedef struct VrcnnCudaFormat {
+    int32_t bit_depth, src_bytes, dst_bytes; /* the last two: of a sample */
+} VrcnnCudaFormat;
 
 typedef struct VrcnnCudaRequant {
     int32_t shift, multiplier;
 } VrcnnCudaRequant;
 
+/* A branch of the last layer, for the planes' bit depth and the weights of its heads. */
+typedef struct VrcnnCudaLast {
+    int32_t shift, multiplier[VRCNN_CUDA_HEADS];
+} VrcnnCudaLast;
+
 /* One branch of a layer of the simple kernels. */
 typedef struct VrcnnCudaBranch {
     int32_t kernel_size, outputs;
     VrcnnCudaRequant requant;
-    uint64_t weights; /* int8, for each group of 16 outputs (1 in the last layer): row, column, input / 4, output, input % 4 */
+    uint64_t weights; /* int8, for each group of 16 outputs (1 in the last layer): row, column, input / 4, output, input % 4; in the first
+                       * layer row, column, input, output */
     uint64_t bias;    /* int32 */
 } VrcnnCudaBranch;
 
-/* A band of rows of the pictures. Maps hold the rows map_top .. map_bottom - 1 of every picture, one picture after the other, each sample
- * with its channels side by side. */
+/* A band of rows of the pictures: what is seen of them, and what of that is written. Rows and columns are of samples, or of sites where
+ * the network is joint. Maps hold the rows map_top .. map_bottom - 1 of every picture, one picture after the other, each sample with its
+ * channels side by side. */
 typedef struct VrcnnCudaLaunch {
-    int32_t pictures, width, height, bit_depth, src_bytes, dst_bytes; /* the last two: of a sample */
-    int32_t top, bottom;                                              /* of the band, in rows of the picture */
-    VrcnnCudaPicture picture[VRCNN_CUDA_BATCH];
-    VrcnnCudaRequant last; /* of the last layer, for this bit depth and scale */
+    int32_t pictures, width, height;  /* all that is seen; beyond are zeros */
+    int32_t top, bottom, left, right; /* what is written */
+    int32_t luma_width, luma_height;  /* of joint networks: what is seen in luma samples */
+    int32_t heads;                    /* of joint networks; 0: a luma network */
+    VrcnnCudaFormat format[VRCNN_CUDA_PLANES];
+    VrcnnCudaPlane picture[VRCNN_CUDA_BATCH][VRCNN_CUDA_PLANES];
+    VrcnnCudaLast last[2]; /* of luma, of chroma */
 
     /* The fused kernels. */
     uint64_t weights; /* of this kernel */
@@ -69,6 +87,8 @@ typedef struct VrcnnCudaLaunch {
     /* The simple kernels: one layer, from map `src_map` (the picture in the first layer) to `dst_map` (the picture in the last). */
     uint64_t src_map, dst_map;
     int32_t src_top, src_bottom, dst_top, dst_bottom;
+    uint64_t added_map; /* 0: the layer adds none */
+    int32_t added_top, added_bottom;
     int32_t inputs, outputs, branches;
     VrcnnCudaBranch branch[VRCNN_CUDA_BRANCHES];
 } VrcnnCudaLaunch;

@@ -62,13 +62,15 @@ static int load_weights(VrcnnCuda *c, const VrcnnModel *model, VrcnnCudaMethod m
 {
     for (int n = 0; n < model->networks; n++) {
         VrcnnGpuNetwork *to = c->network + n;
-        if (!vrcnn_is_plain(model->network + n))
-            return VRCNN_ERROR_KIND;
         to->layers = model->network[n].layers;
+        to->nature.is_joint = model->network[n].kind == VRCNN_JOINT;
+        to->nature.heads = model->network[n].heads;
+        to->maps = 2;
         memcpy(to->layer, model->network[n].layer, sizeof to->layer);
-        for (int l = 0; l + 1 < to->layers; l++)
-            if (to->layer[l].outputs > to->widest)
-                to->widest = to->layer[l].outputs;
+        for (int l = 0; l + 1 < to->layers; l++) {
+            to->widest = larger(to->widest, to->layer[l].outputs);
+            to->maps = larger(to->maps, to->layer[l].added + 1);
+        }
         to->is_fused = method != VRCNN_CUDA_SIMPLE && vrcnn_pack_is_fused(model->network + n);
         if (method == VRCNN_CUDA_FUSED && !to->is_fused)
             return VRCNN_CUDA_ERROR_METHOD;

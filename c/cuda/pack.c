@@ -96,8 +96,11 @@ static int is_branch(const VrcnnBranch *branch, int kernel_size, int outputs)
 int vrcnn_pack_is_fused(const VrcnnNetwork *network)
 {
     const VrcnnLayer *layer = network->layer;
-    return network->layers == 4 && layer[0].branches == 1 && is_branch(layer[0].branch, 5, 64) && layer[1].branches == 2 &&
-           is_branch(layer[1].branch, 5, 16) && is_branch(layer[1].branch + 1, 3, 32) && layer[2].branches == 2 &&
+    for (int l = 0; l < network->layers; l++)
+        if (layer[l].added)
+            return 0;
+    return network->kind == VRCNN_LUMA && network->layers == 4 && layer[0].branches == 1 && is_branch(layer[0].branch, 5, 64) &&
+           layer[1].branches == 2 && is_branch(layer[1].branch, 5, 16) && is_branch(layer[1].branch + 1, 3, 32) && layer[2].branches == 2 &&
            is_branch(layer[2].branch, 3, 16) && is_branch(layer[2].branch + 1, 1, 32) && is_branch(layer[3].branch, 3, 1);
 }
 
@@ -146,8 +149,8 @@ size_t vrcnn_pack_simple_weights_size(const VrcnnBranch *branch)
 
 void vrcnn_pack_simple(uint8_t *to, const VrcnnBranch *branch)
 {
-    const int taps = branch->kernel_size * branch->kernel_size, group = branch->outputs < 16 ? branch->outputs : 16;
-    const int together = branch->inputs < 4 ? 1 : 4;
+    const int taps = branch->kernel_size * branch->kernel_size, group = branch->outputs % 16 ? 1 : 16;
+    const int together = branch->inputs % 4 ? 1 : 4;
     uint8_t *at = to;
     for (int first = 0; first < branch->outputs; first += group)
         for (int tap = 0; tap < taps; tap++)

@@ -174,7 +174,7 @@ void vrcnn_cuda_close(VrcnnCuda *c)
         if (c->used)
             c->driver.synchronize_event(c->done);
         vrcnn_gpu_close_slots(c);
-        for (int i = 0; i < 2; i++)
+        for (int i = 0; i < VRCNN_GPU_MAPS; i++)
             vrcnn_gpu_release(c, c->map + i, c->map_sizes[i]);
         vrcnn_gpu_release(c, &c->weights, 0);
         if (c->done)

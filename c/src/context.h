@@ -25,11 +25,4 @@ struct VrcnnContext {
 /* filter.c: has the threads run the engine on the pieces of a picture. work: its planes, or where values go; all of it checked. */
 void vrcnn_context_run(VrcnnContext *context, const VrcnnWork *work, const VrcnnChoices *choices);
 
-/* filter.c: dst, a plane of the picture src in everything, and apart from it in memory; where it is written. VRCNN_ERROR_PLANE, OVERLAP and
- * those of vrcnn_check_plane. */
-VrcnnError vrcnn_check_written(VrcnnExtent *written, const VrcnnPlane *dst, const VrcnnConstPlane *src);
-
-/* filter.c: 1 if the region is not empty and lies in the plane. */
-int vrcnn_is_inside(VrcnnRegion region, const VrcnnConstPlane *plane);
-
 #endif

@@ -3,13 +3,8 @@
 #include <string.h>
 
 #include "context.h"
+#include "planes.h"
 #include "units.h"
-
-int vrcnn_is_inside(VrcnnRegion region, const VrcnnConstPlane *plane)
-{
-    return region.x >= 0 && region.y >= 0 && region.width >= 1 && region.height >= 1 && region.x < plane->width &&
-           region.y < plane->height && region.width <= plane->width - region.x && region.height <= plane->height - region.y;
-}
 
 /* What the threads of a context do together. */
 typedef struct Job {
@@ -53,18 +48,6 @@ void vrcnn_context_run(VrcnnContext *context, const VrcnnWork *work, const Vrcnn
     job.choices = choices;
     vrcnn_schedule_start(&job.schedule, context->pipeline, context->pool.threads, choices, work->src->width, work->src->height);
     vrcnn_pool_run(&context->pool, run_job, &job);
-}
-
-VrcnnError vrcnn_check_written(VrcnnExtent *written, const VrcnnPlane *dst, const VrcnnConstPlane *src)
-{
-    VrcnnError error;
-    VrcnnExtent read;
-    const VrcnnConstPlane dst_to_read = vrcnn_reading(dst);
-    if ((error = vrcnn_check_plane(&read, src)) || (error = vrcnn_check_plane(written, &dst_to_read)))
-        return error;
-    if (!vrcnn_is_alike(&dst_to_read, src))
-        return VRCNN_ERROR_PLANE;
-    return vrcnn_overlap(read, *written) ? VRCNN_ERROR_OVERLAP : VRCNN_OK;
 }
 
 static VrcnnError check_network(const VrcnnContext *context, int index)

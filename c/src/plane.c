@@ -47,6 +47,18 @@ VrcnnConstPlane vrcnn_reading(const VrcnnPlane *plane)
     return same;
 }
 
+VrcnnError vrcnn_check_written(VrcnnExtent *written, const VrcnnPlane *dst, const VrcnnConstPlane *src)
+{
+    VrcnnError error;
+    VrcnnExtent read;
+    const VrcnnConstPlane dst_to_read = vrcnn_reading(dst);
+    if ((error = vrcnn_check_plane(&read, src)) || (error = vrcnn_check_plane(written, &dst_to_read)))
+        return error;
+    if (!vrcnn_is_alike(&dst_to_read, src))
+        return VRCNN_ERROR_PLANE;
+    return vrcnn_overlap(read, *written) ? VRCNN_ERROR_OVERLAP : VRCNN_OK;
+}
+
 void vrcnn_read_row(uint16_t *out, const VrcnnConstPlane *plane, int x, int y, int count)
 {
     const uint8_t *from = (const uint8_t *)plane->data + y * plane->stride + (ptrdiff_t)x * plane->bytes_per_sample;

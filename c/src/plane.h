@@ -23,6 +23,10 @@ int vrcnn_is_alike(const VrcnnConstPlane *a, const VrcnnConstPlane *b);
 
 VrcnnConstPlane vrcnn_reading(const VrcnnPlane *plane);
 
+/* dst, a plane of the picture src in everything, and apart from it in memory; where it is written. VRCNN_ERROR_PLANE, OVERLAP and those of
+ * vrcnn_check_plane. */
+VrcnnError vrcnn_check_written(VrcnnExtent *written, const VrcnnPlane *dst, const VrcnnConstPlane *src);
+
 /* `count` samples of row y from column x on; those above the bit depth's maximum become that. */
 void vrcnn_read_row(uint16_t *out, const VrcnnConstPlane *plane, int x, int y, int count);
 

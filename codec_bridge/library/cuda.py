@@ -58,6 +58,21 @@ class _Plane(ctypes.Structure):
     )
 
 
+class _Weights(ctypes.Structure):
+    _fields_ = (("luma", ctypes.c_int * 2), ("chroma", ctypes.c_int * 2))
+
+
+class _PlaneUnits(ctypes.Structure):
+    _fields_ = (
+        ("unit_size", ctypes.c_int),
+        ("filters", ctypes.c_int),
+        ("index", ctypes.c_int * 3),
+        ("weights", _Weights * 3),
+        ("luma", ctypes.c_char_p),
+        ("chroma", ctypes.c_char_p),
+    )
+
+
 @cache
 def library() -> ctypes.CDLL:
     """libvrcnn_cuda: what VRCNN_CUDA_LIBRARY names; else the one built here; else the system's. Raises CudaError if there is none."""
@@ -83,6 +98,9 @@ def library() -> ctypes.CDLL:
         "memory": (ctypes.c_size_t, [ctypes.c_void_p]),
         "filter": (ctypes.c_int, [*call, ctypes.c_void_p]),
         "filter_host": (ctypes.c_int, call),
+        "filter_planes_host": (ctypes.c_int, [*call[:2], ctypes.POINTER(_Weights), *call[3:]]),
+        "filter_planes_region_host": (ctypes.c_int, [*call[:2], ctypes.POINTER(_Weights), planes, planes, *4 * [ctypes.c_int]]),
+        "filter_planes_units_host": (ctypes.c_int, [ctypes.c_void_p, ctypes.POINTER(_PlaneUnits), planes, planes]),
         "peak": (ctypes.c_double, [ctypes.c_void_p, ctypes.c_double]),
     }
     for name, (result, arguments) in declared.items():
@@ -230,6 +248,46 @@ class Cuda:
         described = [_described(arrays, bit_depth) for arrays in (out, planes)]
         _check(self._library.vrcnn_cuda_filter_host(self._context, index, scale, *described, len(planes)), "the planes")
 
+    def filter_planes_host(
+        self,
+        out: Sequence[NDArray[Any] | None],
+        planes: Sequence[NDArray[Any]],
+        bit_depths: tuple[int, int],
+        index: int,
+        weights: tuple[Sequence[int], Sequence[int]],
+        region: Sequence[int] | None = None,
+    ) -> None:
+        """Filter a picture's planes (numpy), luma or luma, Cb and Cr of 4:2:0, into those of out that are not None.
+
+        bit_depths and weights: of luma and of chroma; weights: c_h of each head. region: x, y, width, height in luma samples, all that is
+        written; None: the picture.
+        """
+        described, given = (_three(out, bit_depths), _three(planes, bit_depths)), _weights(weights)
+        if region is None:
+            code = self._library.vrcnn_cuda_filter_planes_host(self._context, index, given, *described, 1)
+        else:
+            code = self._library.vrcnn_cuda_filter_planes_region_host(self._context, index, given, *described, *region)
+        _check(code, "the planes")
+
+    def filter_units_host(
+        self,
+        out: Sequence[NDArray[Any] | None],
+        planes: Sequence[NDArray[Any]],
+        bit_depths: tuple[int, int],
+        filters: Sequence[tuple[int, tuple[Sequence[int], Sequence[int]]]],
+        maps: tuple[NDArray[Any] | None, NDArray[Any] | None],
+        size: int,
+    ) -> None:
+        """The same in the square units of size luma samples that a map gives a filter. filters: one to three (index, weights). maps: of
+        luma and of chroma, uint8 [rows, columns]; 0: none, n: filters[n - 1]."""
+        units = _PlaneUnits(unit_size=size, filters=len(filters))
+        for number, (index, weights) in enumerate(filters):
+            units.index[number], units.weights[number] = index, _weights(weights)
+        rooms = [None if each is None else each.tobytes() for each in maps]
+        units.luma, units.chroma = rooms
+        described = _three(out, bit_depths), _three(planes, bit_depths)
+        _check(self._library.vrcnn_cuda_filter_planes_units_host(self._context, units, *described), "the planes")
+
     def filter_device(
         self, out: Any, planes: Any, bit_depth: int, index: int, scale: int = UNIT_SCALE, stream: int = LEGACY_STREAM
     ) -> None:
@@ -271,3 +329,16 @@ def _described(arrays: Sequence[NDArray[Any]], bit_depth: int) -> Any:
             raise CudaError(f"a plane is a uint8 or uint16 array [height, width] with whole rows, not {array.dtype} {array.shape}")
     planes = [_Plane(a.ctypes.data, a.strides[0], a.shape[1], a.shape[0], bit_depth, a.itemsize) for a in arrays]
     return (_Plane * len(planes))(*planes)
+
+
+def _three(arrays: Sequence[NDArray[Any] | None], bit_depths: tuple[int, int]) -> Any:
+    """Luma, Cb and Cr; those that are not there have no data."""
+    three = (_Plane * 3)()
+    for number, array in enumerate(arrays):
+        if array is not None:
+            three[number] = _described([array], bit_depths[number > 0])[0]
+    return three
+
+
+def _weights(weights: tuple[Sequence[int], Sequence[int]]) -> _Weights:
+    return _Weights(*((ctypes.c_int * 2)(*values) for values in weights))

@@ -106,10 +106,13 @@ typedef enum Part { WHOLE, FIRST_KERNEL, SECOND_KERNEL } Part;
 
 static int run_part(VrcnnCuda *c, Part part, const VrcnnPlane *dst, const VrcnnConstPlane *src, int batch, CUstream stream)
 {
+    const VrcnnWeights weights = {{VRCNN_SCALE_TRAINED}, {0}};
+    const VrcnnRegion whole = {0, 0, src->width, src->height};
+    const VrcnnGpuWork work = {c->network + NETWORK, &weights, 1, 0, whole};
+    const VrcnnGpuPictures pictures = {batch, 1, dst, src};
     if (part == WHOLE)
-        return filter_batch(c, NETWORK, VRCNN_SCALE_TRAINED, dst, src, batch, stream);
-    VrcnnCudaLaunch l = describe(c->network + NETWORK, VRCNN_SCALE_TRAINED, dst, src, batch);
-    l.bottom = src->height;
+        return filter_batch(c, &work, &pictures, stream);
+    VrcnnCudaLaunch l = describe(&work, &pictures);
     if (part == FIRST_KERNEL)
         return launch_first(c, c->network + NETWORK, &l, stream);
     l.map = c->map[0];

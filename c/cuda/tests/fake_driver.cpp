@@ -74,6 +74,11 @@ template <Stage STAGE> void run_simple(const VrcnnCudaLaunch &launch, uint8_t *)
     simple_layer<STAGE>(launch);
 }
 
+void run_last(const VrcnnCudaLaunch &launch, uint8_t *)
+{
+    simple_last(launch);
+}
+
 void run_peak(const VrcnnCudaPeak &peak, uint8_t *)
 {
     measure_peak(peak);
@@ -81,7 +86,7 @@ void run_peak(const VrcnnCudaPeak &peak, uint8_t *)
 
 CUfunc_st functions[] = {{"vrcnn_simple_first", call<VrcnnCudaLaunch, run_simple<FIRST_LAYER>>, sizeof(VrcnnCudaLaunch), 0},
                          {"vrcnn_simple_hidden", call<VrcnnCudaLaunch, run_simple<HIDDEN_LAYER>>, sizeof(VrcnnCudaLaunch), 0},
-                         {"vrcnn_simple_last", call<VrcnnCudaLaunch, run_simple<LAST_LAYER>>, sizeof(VrcnnCudaLaunch), 0},
+                         {"vrcnn_simple_last", call<VrcnnCudaLaunch, run_last>, sizeof(VrcnnCudaLaunch), 0},
                          {"vrcnn_peak", call<VrcnnCudaPeak, run_peak>, sizeof(VrcnnCudaPeak), 0},
 #define FIRST(name, rows, columns, width, blocks)                                                                                          \
     {#name, call<VrcnnCudaLaunch, First<rows, columns, width>::run>, sizeof(VrcnnCudaLaunch), 0},

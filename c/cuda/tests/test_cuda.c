@@ -4,7 +4,7 @@
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #define _POSIX_C_SOURCE 200809L
 
-#include "vrcnn/vrcnn_cuda.h"
+#include "common.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -13,13 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "driver.h"
-#include "model.h"
-#include "sha256.h"
-
 enum {
-    MOST_FILE = 1 << 22,
-    GUARD = 0xa5,
     EMULATED_ROUNDS = 1,
     DEVICE_ROUNDS = 30,
     EMULATED_LARGEST = 40,
@@ -29,132 +23,6 @@ enum {
     BATCH = 10,
     REFERENCE_THREADS = 16
 };
-
-static uint64_t state;
-static unsigned long long pictures, samples;
-static int largest, is_emulated;
-static VrcnnDriver driver;
-static CUcontext device_context;
-static char doing[256];
-
-static uint32_t draw(void)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (uint32_t)(state >> 32);
-}
-
-static int between(int low, int high)
-{
-    return low + (int)(draw() % (unsigned)(high - low + 1));
-}
-
-static void fail(const char *what)
-{
-    fprintf(stderr, "test_cuda: %s: %s\n", doing, what);
-    exit(1);
-}
-
-static void check(int condition, const char *what)
-{
-    if (!condition)
-        fail(what);
-}
-
-static void expect(int error, int wanted)
-{
-    char text[256];
-    if (error == wanted)
-        return;
-    snprintf(text, sizeof text, "error %d (%s), expected %d (%s)", error, vrcnn_cuda_strerror(error), wanted, vrcnn_cuda_strerror(wanted));
-    fail(text);
-}
-
-static void *take(size_t size)
-{
-    void *memory = malloc(size ? size : 1);
-    check(memory != NULL, "out of memory");
-    return memory;
-}
-
-/* ---- model files ---- */
-
-typedef struct File {
-    uint8_t *data;
-    size_t size;
-} File;
-
-static void put(File *file, uint64_t value, int bytes)
-{
-    check(file->size + 8 < MOST_FILE, "the test's model is too large");
-    for (int i = 0; i < bytes; i++)
-        file->data[file->size++] = (uint8_t)(value >> 8 * i);
-}
-
-static File begin_file(int networks)
-{
-    File file = {take(MOST_FILE), 8};
-    memcpy(file.data, "VRCNNINT", 8);
-    put(&file, 1, 2);
-    put(&file, (uint64_t)networks, 2);
-    put(&file, 0, 4);
-    return file;
-}
-
-static void end_file(File *file)
-{
-    for (int i = 0; i < 4; i++)
-        file->data[12 + i] = (uint8_t)((file->size + VRCNN_ID_SIZE) >> 8 * i);
-    vrcnn_sha256(file->data + file->size, file->data, file->size);
-    file->size += VRCNN_ID_SIZE;
-}
-
-/* Any weights, or only the largest; a shift and a multiplier that spread the outputs over 0..127, or any. */
-static void put_branch(File *file, int inputs, int outputs, int size, int is_last, int is_extreme)
-{
-    const int macs = inputs * size * size;
-    double spread = 1;
-    while (spread * spread < macs)
-        spread++;
-    spread *= inputs == 1 ? 127. * 128 / 3 : 73. * 64;
-    int shift = between(0, 15), multiplier = between(1, 32767);
-    if (is_last) {
-        shift = between(2, 15);
-        multiplier = between(512, 1023);
-    } else if (!is_extreme) {
-        shift = between(0, 4);
-        const double fits = 127. * 32768 * (1 << shift) / spread / 2;
-        multiplier = fits < 1 ? 1 : fits > 32767 ? 32767 : (int)fits;
-    }
-    put(file, (uint64_t)size, 1);
-    put(file, (uint64_t)shift, 1);
-    put(file, (uint64_t)multiplier, 2);
-    put(file, (uint64_t)outputs, 2);
-    put(file, 0, 2);
-    for (int o = 0; o < outputs; o++) {
-        const int bias = is_extreme ? between(-2000000000, 2000000000) : between(-(int)spread, (int)spread);
-        put(file, (uint64_t)(int64_t)bias, 4);
-    }
-    for (int i = 0; i < outputs * macs; i++)
-        put(file, (uint64_t)(int64_t)(is_extreme ? 254 * between(0, 1) - 127 : between(-127, 127)), 1);
-}
-
-static void put_vrcnn(File *file, int is_extreme)
-{
-    static const struct {
-        int inputs, branches, size[2], outputs[2];
-    } layers[] = {{1, 1, {5, 0}, {64, 0}}, {64, 2, {5, 3}, {16, 32}}, {48, 2, {3, 1}, {16, 32}}, {48, 1, {3, 0}, {1, 0}}};
-    put(file, 32, 1);
-    put(file, 0, 1);
-    put(file, 4, 1);
-    put(file, 0, 1);
-    for (int l = 0; l < 4; l++) {
-        put(file, (uint64_t)layers[l].branches, 1);
-        for (int b = 0; b < layers[l].branches; b++)
-            put_branch(file, layers[l].inputs, layers[l].outputs[b], layers[l].size[b], l == 3, is_extreme && between(0, 1));
-    }
-}
 
 static void put_any_network(File *file)
 {
@@ -175,53 +43,6 @@ static void put_any_network(File *file)
         }
         inputs = outputs;
     }
-}
-
-/* ---- pictures ---- */
-
-typedef struct Memory {
-    uint8_t *block;
-    size_t size;
-    size_t offset; /* of the plane's first sample */
-} Memory;
-
-static Memory make_memory(VrcnnPlane *plane, int width, int height, int bit_depth, int bytes)
-{
-    const int gap = between(0, 1) ? between(0, 70) : 0, is_negative = between(0, 3) == 0;
-    const size_t stride = (size_t)width * (size_t)bytes + (size_t)gap, before = (size_t)between(0, 5);
-    Memory m;
-    m.size = before + stride * (size_t)height + 5;
-    m.block = take(m.size);
-    memset(m.block, GUARD, m.size);
-    m.offset = before + (is_negative ? stride * (size_t)(height - 1) : 0);
-    const VrcnnPlane made = {m.block + m.offset, is_negative ? -(ptrdiff_t)stride : (ptrdiff_t)stride, width, height, bit_depth, bytes};
-    *plane = made;
-    return m;
-}
-
-static void fill(const VrcnnPlane *plane)
-{
-    const int most = (1 << plane->bit_depth) - 1, kind = between(0, 4), level = between(0, most);
-    for (int y = 0; y < plane->height; y++)
-        for (int x = 0; x < plane->width; x++) {
-            int value = between(0, most);
-            if (kind == 1)
-                value = between(0, 1) * most;
-            else if (kind == 2)
-                value = (level + 3 * x + 5 * y) % (most + 1);
-            else if (kind == 3)
-                value = plane->bytes_per_sample == 2 ? between(0, 65535) : value; /* beyond the bit depth: clipped */
-            uint8_t *at = (uint8_t *)plane->data + y * plane->stride + x * plane->bytes_per_sample;
-            at[0] = (uint8_t)value;
-            if (plane->bytes_per_sample == 2)
-                at[1] = (uint8_t)(value >> 8);
-        }
-}
-
-static VrcnnConstPlane constant(const VrcnnPlane *plane)
-{
-    const VrcnnConstPlane c = {plane->data, plane->stride, plane->width, plane->height, plane->bit_depth, plane->bytes_per_sample};
-    return c;
 }
 
 typedef struct Set {
@@ -286,11 +107,6 @@ static void compare(Set *s)
     }
 }
 
-static void driver_check(CUresult result)
-{
-    expect(vrcnn_driver_error(result), VRCNN_OK);
-}
-
 /* A set's pictures in the GPU's memory. */
 typedef struct OnDevice {
     CUdeviceptr memory[BATCH][2];
@@ -328,21 +144,6 @@ static void get_from_device(Set *s, const OnDevice *d, int first, int end, CUstr
     }
 }
 
-static void open_streams(CUstream *stream, int count)
-{
-    driver_check(driver.push(device_context));
-    for (int i = 0; i < count; i++)
-        driver_check(driver.create_stream(stream + i, CU_STREAM_NON_BLOCKING));
-}
-
-static void close_streams(const CUstream *stream, int count)
-{
-    CUcontext popped;
-    for (int i = 0; i < count; i++)
-        driver_check(driver.destroy_stream(stream[i]));
-    driver_check(driver.pop(&popped));
-}
-
 /* The pictures in the GPU's memory, each call in one of two streams. */
 static void filter_on_device(VrcnnCuda *cuda, int index, int scale, Set *s)
 {
@@ -365,22 +166,6 @@ typedef struct Contexts {
     char name[16][80];
     int count;
 } Contexts;
-
-static VrcnnCuda *open_cuda(const File *file, VrcnnCudaMethod method, int first, int second, size_t map_size)
-{
-    VrcnnCudaSettings settings;
-    VrcnnCuda *cuda;
-    expect(vrcnn_cuda_default_settings(&settings, sizeof settings), VRCNN_OK);
-    settings.method = method;
-    settings.first_shape = first;
-    settings.second_shape = second;
-    settings.map_size = map_size;
-    const int error = vrcnn_cuda_open(&cuda, file ? file->data : NULL, file ? file->size : 0, &settings);
-    if (error == VRCNN_CUDA_ERROR_SHAPE && (first || second))
-        return NULL; /* not on this GPU */
-    expect(error, VRCNN_OK);
-    return cuda;
-}
 
 static void add_context(Contexts *c, const File *file, VrcnnCudaMethod method, int first, int second, size_t map_size)
 {
@@ -556,7 +341,7 @@ static void check_arguments(void)
     expect(vrcnn_cuda_open(&cuda, NULL, 0, &settings), VRCNN_CUDA_ERROR_SHAPE);
     settings.size--;
     expect(vrcnn_cuda_open(&cuda, NULL, 0, &settings), VRCNN_ERROR_ARGUMENT);
-    File file = begin_file(1);
+    File file = begin_file(1, 1);
     put_any_network(&file);
     end_file(&file);
     vrcnn_cuda_default_settings(&settings, sizeof settings);
@@ -650,7 +435,7 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = (uint64_t)time(NULL);
+    uint64_t number = (uint64_t)time(NULL);
     int rounds = 0;
     VrcnnCuda *cuda;
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -663,7 +448,7 @@ int main(int argc, char **argv)
         if (*end || value < is_option || (is_option && value > 16384))
             return usage();
         if (!is_option)
-            seed = (uint64_t)value;
+            number = (uint64_t)value;
         else if (!strcmp(argv[i], "--rounds"))
             rounds = (int)value;
         else if (!strcmp(argv[i], "--largest"))
@@ -672,7 +457,7 @@ int main(int argc, char **argv)
             return usage();
         i += is_option;
     }
-    state = (seed + 1) * UINT64_C(0x9e3779b97f4a7c15) | 1;
+    seed(number);
     const int error = vrcnn_cuda_open(&cuda, NULL, 0, NULL);
     if (error == VRCNN_CUDA_ERROR_NO_DRIVER || error == VRCNN_CUDA_ERROR_NO_DEVICE) {
         fprintf(stderr, "test_cuda: %s\n", vrcnn_cuda_strerror(error));
@@ -681,7 +466,7 @@ int main(int argc, char **argv)
     snprintf(doing, sizeof doing, "opening the built-in set");
     expect(error, VRCNN_OK);
     is_emulated = !strcmp(vrcnn_cuda_device_name(cuda), "emulated GPU");
-    printf("test_cuda: %s, compute capability %d, seed %" PRIu64 "\n", vrcnn_cuda_device_name(cuda), vrcnn_cuda_capability(cuda), seed);
+    printf("test_cuda: %s, compute capability %d, seed %" PRIu64 "\n", vrcnn_cuda_device_name(cuda), vrcnn_cuda_capability(cuda), number);
     vrcnn_cuda_close(cuda);
     rounds = rounds ? rounds : is_emulated ? EMULATED_ROUNDS : DEVICE_ROUNDS;
     largest = largest ? largest : is_emulated ? EMULATED_LARGEST : DEVICE_LARGEST;
@@ -690,7 +475,7 @@ int main(int argc, char **argv)
     driver_check(driver.device(&device, 0));
     driver_check(driver.retain(&device_context, device));
     for (int round = 0; round < rounds; round++) {
-        File file = begin_file(3);
+        File file = begin_file(1, 3);
         put_vrcnn(&file, 0);
         put_vrcnn(&file, 1);
         put_any_network(&file);
@@ -699,11 +484,13 @@ int main(int argc, char **argv)
         check_networks(NULL, 4);
         check_at_once();
         free(file.data);
+        check_planes();
     }
     if (!is_emulated && largest >= DEVICE_LARGEST)
         check_huge();
     driver_check(driver.release(device));
     check_arguments();
+    check_plane_arguments();
     if (is_emulated)
         check_driver_errors();
     vrcnn_driver_close(&driver);

@@ -32,7 +32,7 @@ typedef enum VrcnnCudaError {
 typedef enum VrcnnCudaMethod {
     VRCNN_CUDA_AUTO = 0,   /* fused where a network allows it, else simple */
     VRCNN_CUDA_SIMPLE = 1, /* a kernel for each layer, any network; slow */
-    VRCNN_CUDA_FUSED = 2   /* tensor cores, two kernels; networks of VRCNN's shape only */
+    VRCNN_CUDA_FUSED = 2   /* tensor cores, two kernels; luma networks of VRCNN's shape only */
 } VrcnnCudaMethod;
 
 /* Fill with vrcnn_cuda_default_settings, then change what is wanted. Later versions add fields at the end. */
@@ -82,11 +82,11 @@ VRCNN_API int vrcnn_cuda_method(const VrcnnCuda *context, int index);
 /* Bytes that the context holds on the GPU now; it takes more for larger pictures. 0 for NULL. */
 VRCNN_API size_t vrcnn_cuda_memory(const VrcnnCuda *context);
 
-/* Filters `count` pictures that lie in the GPU's memory, as vrcnn_filter_picture would each: dst[i] from src[i]. All have one size, bit
- * depth and number of bytes a sample (that of dst may differ from that of src). Returns when the work is in the stream (a CUstream or
- * cudaStream_t; NULL: the default one); the pictures must stay until it is done. Calls on different streams may follow each other, but the
- * context then lets them work one after the other: for overlap take one context for each. Not to be captured into a CUDA graph.
- * VRCNN_ERROR_ARGUMENT, INDEX, SCALE, PLANE, BIT_DEPTH, OVERLAP (of a picture with any other that is written), MEMORY;
+/* Filters `count` pictures that lie in the GPU's memory with a luma network, as vrcnn_filter_picture would each: dst[i] from src[i]. All
+ * have one size, bit depth and number of bytes a sample (that of dst may differ from that of src). Returns when the work is in the stream
+ * (a CUstream or cudaStream_t; NULL: the default one); the pictures must stay until it is done. Calls on different streams may follow each
+ * other, but the context then lets them work one after the other: for overlap take one context for each. Not to be captured into a CUDA
+ * graph. VRCNN_ERROR_ARGUMENT, INDEX, KIND, SCALE, PLANE, BIT_DEPTH, OVERLAP (of a picture with any other that is written), MEMORY;
  * VRCNN_CUDA_ERROR_MEMORY, DEVICE_FAILED. */
 VRCNN_API int vrcnn_cuda_filter(VrcnnCuda *context, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src, int count,
                                 void *stream);
@@ -95,6 +95,28 @@ VRCNN_API int vrcnn_cuda_filter(VrcnnCuda *context, int index, int scale, const 
  * The same errors; after VRCNN_CUDA_ERROR_* any of dst may have been written. */
 VRCNN_API int vrcnn_cuda_filter_host(VrcnnCuda *context, int index, int scale, const VrcnnPlane *dst, const VrcnnConstPlane *src,
                                      int count);
+
+/* Pictures of three planes, luma, Cb, Cr, as vrcnn_filter_planes takes them: each of `count` pictures has three planes in dst and three in
+ * src, one picture after the other. Of the pictures of a call all have the same planes, in sizes, bit depths and bytes a sample alike.
+ * Joint networks are computed by the simple kernels. Otherwise as vrcnn_cuda_filter and vrcnn_cuda_filter_host, and the errors of both and
+ * of vrcnn_filter_planes. */
+VRCNN_API int vrcnn_cuda_filter_planes(VrcnnCuda *context, int index, const VrcnnWeights *weights, const VrcnnPlane *dst,
+                                       const VrcnnConstPlane *src, int count, void *stream);
+VRCNN_API int vrcnn_cuda_filter_planes_host(VrcnnCuda *context, int index, const VrcnnWeights *weights, const VrcnnPlane *dst,
+                                            const VrcnnConstPlane *src, int count);
+
+/* As vrcnn_filter_planes_region, for one picture. Nothing but the region is written. Also VRCNN_ERROR_REGION. */
+VRCNN_API int vrcnn_cuda_filter_planes_region(VrcnnCuda *context, int index, const VrcnnWeights *weights, const VrcnnPlane dst[3],
+                                              const VrcnnConstPlane src[3], int x, int y, int width, int height, void *stream);
+VRCNN_API int vrcnn_cuda_filter_planes_region_host(VrcnnCuda *context, int index, const VrcnnWeights *weights, const VrcnnPlane dst[3],
+                                                   const VrcnnConstPlane src[3], int x, int y, int width, int height);
+
+/* As vrcnn_filter_planes_units, for one picture. The maps lie in ordinary memory and may go when the call returns. Also VRCNN_ERROR_UNITS.
+ */
+VRCNN_API int vrcnn_cuda_filter_planes_units(VrcnnCuda *context, const VrcnnPlaneUnits *units, const VrcnnPlane dst[3],
+                                             const VrcnnConstPlane src[3], void *stream);
+VRCNN_API int vrcnn_cuda_filter_planes_units_host(VrcnnCuda *context, const VrcnnPlaneUnits *units, const VrcnnPlane dst[3],
+                                                  const VrcnnConstPlane src[3]);
 
 /* 10^9 multiply-accumulates a second that the GPU reaches in products of the kind that the fused kernels use, with nothing else to do, in
  * about so many milliseconds; negative: an error. */

@@ -39,9 +39,9 @@ class Engine(ABC):
         """The outputs 0..127 of a hidden layer for a region: [channels, height, width]."""
         raise FilterError(f"the {self.kernel} backend does not show hidden layers; use another one for that", ErrorCode.ARGUMENT)
 
+    @abstractmethod
     def planes(self, planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, weights: Weights) -> tuple[Plane, ...]:
         """The filtered planes, luma or luma, Cb and Cr of 4:2:0: new arrays, but for those that the network does not change."""
-        raise FilterError(f"the {self.kernel} backend does not filter with joint networks; use another one for that", ErrorCode.ARGUMENT)
 
     def planes_region(
         self, planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, weights: Weights, region: Region

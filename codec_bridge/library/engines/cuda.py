@@ -1,12 +1,13 @@
 """A GPU, with libvrcnn_cuda."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from codec_bridge.library.cuda import Cuda
-from codec_bridge.library.engines.base import Engine
-from codec_bridge.library.native import Model, Region
+from codec_bridge.library.engines.base import Engine, cut
+from codec_bridge.library.native import Model, PlaneUnits, Region, Weights
 from vrcnn_int.integer import Plane
 
 
@@ -30,6 +31,26 @@ class CudaEngine(Engine):
 
     def on_device(self, out: Any, planes: Any, bit_depth: int, index: int, scale: int, stream: int) -> None:
         self.cuda.filter_device(out, planes, bit_depth, index, scale, stream)
+
+    def planes(self, planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, weights: Weights) -> tuple[Plane, ...]:
+        filtered = self._changed(planes, index)
+        self.cuda.filter_planes_host(filtered, planes, bit_depths, index, weights)
+        return (*filtered, *planes[len(filtered) :])
+
+    def planes_region(
+        self, planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, weights: Weights, region: Region
+    ) -> tuple[Plane, ...]:
+        filtered = self._changed(planes, index)
+        self.cuda.filter_planes_host(filtered, planes, bit_depths, index, weights, region)
+        return cut((*filtered, *planes[len(filtered) :]), region)
+
+    def planes_units(self, out: Sequence[Plane], planes: Sequence[Plane], bit_depths: tuple[int, int], units: PlaneUnits) -> None:
+        filters = list(zip(units.indices, units.weights, strict=True))
+        self.cuda.filter_units_host(out, planes, bit_depths, filters, (units.luma, units.chroma), units.size)
+
+    def _changed(self, planes: Sequence[Plane], index: int) -> list[Plane]:
+        """Room for the planes that a network filters."""
+        return [np.empty_like(plane) for plane in (planes if self._networks[index].kind == "joint" else planes[:1])]
 
     def close(self) -> None:
         self.cuda.close()

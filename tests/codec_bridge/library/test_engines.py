@@ -19,17 +19,39 @@ RNG = np.random.default_rng(20)
 MODELS = ModelSet((random_network(RNG, SHAPE, 32), extreme_network("high", "high", 0, 32767), extreme_network("low", "low", 15, 1)))
 """One within the limits, two at them."""
 
+RESIDUAL = [[(3, 32)], [(3, 32)], [(3, 32)], [(3, 1)]]
+JOINT = ModelSet(
+    (
+        random_network(RNG, RESIDUAL, 32, added=(0, 0, 2, 0), heads=1),
+        extreme_network("high", "high", 0, 32767, heads=2),
+        extreme_network("alternating", "zero", 3, 20000, heads=1),
+        random_network(RNG, [[(3, 16)], [(5, 16)], [(1, 16)], [(3, 1)]], 32, added=(0, 1, 2, 0)),
+    )
+)
+"""Joint networks within the limits and at them, and one of the kind luma whose layers add."""
 
-@pytest.fixture(params=BACKENDS)
-def filter_(request: pytest.FixtureRequest) -> Iterator[Filter]:
-    """MODELS in a backend."""
-    if request.param == "cuda":
+
+def opened(models: ModelSet, backend: str) -> Filter:
+    if backend == "cuda":
         try:
             cuda.devices()
         except cuda.CudaError as error:
             pytest.skip(f"no GPU: {error}")
-    with Filter(MODELS, backend=request.param, threads=2) as opened:
-        yield opened
+    return Filter(models, backend=backend, threads=2)
+
+
+@pytest.fixture(params=BACKENDS)
+def filter_(request: pytest.FixtureRequest) -> Iterator[Filter]:
+    """MODELS in a backend."""
+    with opened(MODELS, request.param) as filter_:
+        yield filter_
+
+
+@pytest.fixture(params=BACKENDS)
+def joint(request: pytest.FixtureRequest) -> Iterator[Filter]:
+    """JOINT in a backend."""
+    with opened(JOINT, request.param) as filter_:
+        yield filter_
 
 
 @pytest.mark.parametrize("bit_depth", [8, 9, 10])
@@ -57,6 +79,54 @@ def test_units_are_the_oracle_s(filter_: Filter, bit_depth: int) -> None:
         result = filter_.filter_units(plane, bit_depth, [2, 0], units, 64, 3, background)
         np.testing.assert_array_equal(result, np.choose(chosen, [plane if background is None else other, *whole]))
         np.testing.assert_array_equal([plane, other], given)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "depths", "contents"),
+    [(9, 7, (8, 8), "random"), (12, 11, (10, 8), "max"), (1, 1, (9, 9), "zero"), (7, 10, (8, 10), "checkerboard")],
+)
+def test_pictures_of_three_planes_are_the_oracle_s(joint: Filter, width: int, height: int, depths: tuple[int, int], contents: str) -> None:
+    rng = np.random.default_rng(width)
+    shapes = ((height, width), *2 * (((height + 1) // 2, (width + 1) // 2),))
+    planes = tuple(picture(rng, contents, *shape, depths[number > 0]) for number, shape in enumerate(shapes))
+    for index, network in enumerate(JOINT.networks):
+        weights = [(8,), (5,)] if network.heads == 1 else [(-5, 10), (3, -2)]
+        for given, chroma_format in ((planes, "420"), (planes[:1], "400")):
+            expected = integer.filter_planes(network, given, depths, chroma_format, *weights)
+            for plane, wanted in zip(joint.filter_planes(given, depths, index, *weights), expected, strict=True):
+                assert plane.dtype == wanted.dtype
+                np.testing.assert_array_equal(plane, wanted, f"network {index}")
+
+
+def test_regions_and_units_of_three_planes_are_the_oracle_s(joint: Filter) -> None:
+    rng = np.random.default_rng(4)
+    planes = tuple(picture(rng, "random", *shape, 8) for shape in ((9, 67), (5, 34), (5, 34)))
+    weights = (3, 8), (10, -5)
+    whole = integer.filter_planes(JOINT.networks[1], planes, (8, 8), "420", *weights)
+    luma = integer.filter_planes(JOINT.networks[3], planes, (8, 8), "420", (5,), (8,))[0]
+    for plane, wanted, half in zip(joint.filter_planes_region(planes, (8, 8), 1, 60, 2, 7, 6, *weights), whole, (1, 2, 2), strict=True):
+        np.testing.assert_array_equal(plane, wanted[2 // half : 8 // half, 60 // half :])
+    filters = [(1, *weights), (3, (5,), (8,))]
+    maps = np.array([[2, 1]], np.uint8), np.array([[1, 0]], np.uint8)
+    found = joint.filter_planes_units(planes, (8, 8), filters, *maps, 64)
+    np.testing.assert_array_equal(found[0], np.concatenate([luma[:, :64], whole[0][:, 64:]], 1))
+    for plane, given, wanted in zip(found[1:], planes[1:], whole[1:], strict=True):
+        np.testing.assert_array_equal(plane, np.concatenate([wanted[:, :32], given[:, 32:]], 1))
+
+
+def test_calls_for_luma_refuse_joint_networks(joint: Filter) -> None:
+    plane, units = np.zeros((8, 8), np.uint8), np.ones((1, 1), np.uint8)
+    for call in (
+        lambda: joint.filter_plane(plane, 8, 0),
+        lambda: joint.filter_region(plane, 8, 1, 0, 0, 2, 2),
+        lambda: joint.filter_units(plane, 8, [3, 2], units, 64),
+        lambda: joint.layer(plane, 8, 0, 0),
+        lambda: joint.prepare(plane, plane.copy(), 8, 0),
+        lambda: joint.filter_on_device(plane, plane, 8, 0),
+    ):
+        with refused_as(ErrorCode.KIND):
+            call()
+    np.testing.assert_array_equal(joint.filter_plane(plane, 8, 3), integer.filter_plane(JOINT.networks[3], plane, 8))
 
 
 def test_an_engine_shows_the_oracle_s_layers_or_refuses(filter_: Filter) -> None:
