@@ -93,8 +93,7 @@ typedef struct VrcnnKernelTable {
     /* The last layer: r of SPECIFICATION.md, with shift q (0..15) and multiplier (m * c) >> 3 instead of the branch's own. */
     void (*conv_last)(int16_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, int shift, int multiplier,
                       void *scratch);
-    /* A joint network's last layer: r of SPECIFICATION.md, VRCNN_JOINT_OUTPUTS for each site. NULL: the kernels serve luma networks
-     * without additions only. */
+    /* A joint network's last layer: r of SPECIFICATION.md, VRCNN_JOINT_OUTPUTS for each site. */
     void (*conv_joint)(int16_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, const VrcnnMix *mix,
                        void *scratch);
 } VrcnnKernelTable;

@@ -176,16 +176,6 @@ static VrcnnContext *lay_out(Arena *arena, const VrcnnKernelTable *table, const 
     return context;
 }
 
-/* Whether a network is joint or has layers that add. */
-static int needs_joint(const VrcnnModel *model)
-{
-    for (int n = 0; n < model->networks; n++)
-        for (int i = 0; i < model->network[n].layers; i++)
-            if (model->network[n].kind == VRCNN_JOINT || model->network[n].layer[i].added)
-                return 1;
-    return 0;
-}
-
 VrcnnError vrcnn_open(VrcnnContext **out, const VrcnnModel *model, const VrcnnSettings *settings)
 {
     VrcnnSettings known;
@@ -200,11 +190,6 @@ VrcnnError vrcnn_open(VrcnnContext **out, const VrcnnModel *model, const VrcnnSe
     if ((error = vrcnn_read_settings(&known, settings)) || (error = vrcnn_kernel_table(&table, known.kernel)))
         return error;
     const int threads = known.threads;
-    if (!table.conv_joint && needs_joint(model)) {
-        if (known.kernel != VRCNN_KERNEL_AUTO)
-            return VRCNN_ERROR_KERNEL_UNSUPPORTED;
-        vrcnn_conv_init_c(&table); /* until every kernel has the layers of joint networks */
-    }
     lay_out(&arena, &table, model, threads, &plan);
     void *block = arena.overflow ? NULL : malloc(arena.used + ALIGNMENT);
     if (!block)

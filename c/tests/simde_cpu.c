@@ -7,7 +7,7 @@ int machine_tiles_granted(void);
 
 unsigned vrcnn_cpu_flags(void)
 {
-    return machine_cpu_flags() | VRCNN_CPU_AVX512VNNI | VRCNN_CPU_AMX;
+    return machine_cpu_flags() | VRCNN_CPU_AVXVNNI | VRCNN_CPU_AVX512VNNI | VRCNN_CPU_AMX;
 }
 
 int vrcnn_tiles_granted(void)

@@ -1,5 +1,5 @@
-/* Instructions that the machine at hand may not have, for the kernels' intrinsics: AVX-512 by SIMDe (Debian: libsimde-dev), AMX's tiles by
- * the functions below. Included before all else in those kernels by tests/simde_flags.txt; the CPU needs AVX2.
+/* Instructions that the machine at hand may not have, for the kernels' intrinsics: AVX-512 and AVX-VNNI by SIMDe (Debian: libsimde-dev),
+ * AMX's tiles by the functions below. Included before all else in those kernels by tests/simde_flags.txt; the CPU needs AVX2.
  *
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #ifndef VRCNN_TESTS_SIMDE_X86_H
@@ -18,23 +18,31 @@
 #define __AVX512BW__ 1
 #define __AVX512VL__ 1
 #define __AVX512VNNI__ 1
+#define __AVXVNNI__ 1
 #define __AMX_TILE__ 1
 #define __AMX_INT8__ 1
 #define VRCNN_EMULATED 1 /* no instructions written out as assembly */
 
-/* ---- AVX-512 ---- */
+/* ---- AVX-512, AVX-VNNI ---- */
+
+#undef _mm256_dpbusd_avx_epi32
+#define _mm256_dpbusd_avx_epi32 simde_mm256_dpbusd_epi32
 
 #define __m512i simde__m512i
 #undef _mm512_add_epi32
 #define _mm512_add_epi32 simde_mm512_add_epi32
 #undef _mm512_adds_epi8
 #define _mm512_adds_epi8 simde_mm512_adds_epi8
+#undef _mm512_adds_epi16
+#define _mm512_adds_epi16 simde_mm512_adds_epi16
 #undef _mm512_castsi128_si512
 #define _mm512_castsi128_si512 simde_mm512_castsi128_si512
 #undef _mm512_castsi512_si128
 #define _mm512_castsi512_si128 simde_mm512_castsi512_si128
 #undef _mm512_castsi512_si256
 #define _mm512_castsi512_si256 simde_mm512_castsi512_si256
+#undef _mm512_cvtsepi32_epi16
+#define _mm512_cvtsepi32_epi16 simde_mm512_cvtsepi32_epi16
 #undef _mm512_dpbusd_epi32
 #define _mm512_dpbusd_epi32 simde_mm512_dpbusd_epi32
 #undef _mm512_extracti32x4_epi32
@@ -57,6 +65,8 @@
 #define _mm512_packs_epi16 simde_mm512_packs_epi16
 #undef _mm512_packs_epi32
 #define _mm512_packs_epi32 simde_mm512_packs_epi32
+#undef _mm512_permutex2var_epi32
+#define _mm512_permutex2var_epi32 simde_mm512_permutex2var_epi32
 #undef _mm512_permutexvar_epi16
 #define _mm512_permutexvar_epi16 simde_mm512_permutexvar_epi16
 #undef _mm512_permutexvar_epi32
@@ -67,6 +77,8 @@
 #define _mm512_set1_epi16 simde_mm512_set1_epi16
 #undef _mm512_set1_epi32
 #define _mm512_set1_epi32 simde_mm512_set1_epi32
+#undef _mm512_set1_epi64
+#define _mm512_set1_epi64 simde_mm512_set1_epi64
 #undef _mm512_set_epi16
 #define _mm512_set_epi16 simde_mm512_set_epi16
 #undef _mm512_setr_epi32
@@ -93,6 +105,17 @@
 #define _mm512_castsi256_si512 simde_mm512_castsi256_si512
 #undef _mm512_unpacklo_epi64
 #define _mm512_unpacklo_epi64 simde_mm512_unpacklo_epi64
+
+static inline simde__m512i _mm512_cvtepu8_epi16_emulated(__m256i bytes)
+{
+    const __m256i halves[2] = {_mm256_cvtepu8_epi16(_mm256_castsi256_si128(bytes)),
+                               _mm256_cvtepu8_epi16(_mm256_extracti128_si256(bytes, 1))};
+    simde__m512i values;
+    memcpy(&values, halves, sizeof values);
+    return values;
+}
+#undef _mm512_cvtepu8_epi16
+#define _mm512_cvtepu8_epi16 _mm512_cvtepu8_epi16_emulated
 
 static inline simde__m512i _mm512_srav_epi32_emulated(simde__m512i values, simde__m512i counts)
 {
@@ -150,7 +173,8 @@ static inline EmulatedTile *emulated_in_use(int tile)
 }
 
 #undef _tile_loadconfig
-static inline void _tile_loadconfig(const void *memory)
+#define _tile_loadconfig emulated_tile_loadconfig
+static inline void emulated_tile_loadconfig(const void *memory)
 {
     uint8_t config[64];
     memcpy(config, memory, sizeof config);
@@ -171,13 +195,15 @@ static inline void _tile_loadconfig(const void *memory)
 }
 
 #undef _tile_release
-static inline void _tile_release(void)
+#define _tile_release emulated_tile_release
+static inline void emulated_tile_release(void)
 {
     emulated_palette = 0;
 }
 
 #undef _tile_zero
-static inline void _tile_zero(int tile)
+#define _tile_zero emulated_tile_zero
+static inline void emulated_tile_zero(int tile)
 {
     EmulatedTile *t = emulated_in_use(tile);
     memset(t->data, 0, sizeof t->data);
@@ -185,7 +211,8 @@ static inline void _tile_zero(int tile)
 }
 
 #undef _tile_loadd
-static inline void _tile_loadd(int tile, const void *from, ptrdiff_t stride)
+#define _tile_loadd emulated_tile_loadd
+static inline void emulated_tile_loadd(int tile, const void *from, ptrdiff_t stride)
 {
     EmulatedTile *t = emulated_in_use(tile);
     memset(t->data, 0, sizeof t->data);
@@ -195,7 +222,8 @@ static inline void _tile_loadd(int tile, const void *from, ptrdiff_t stride)
 }
 
 #undef _tile_stored
-static inline void _tile_stored(int tile, void *to, ptrdiff_t stride)
+#define _tile_stored emulated_tile_stored
+static inline void emulated_tile_stored(int tile, void *to, ptrdiff_t stride)
 {
     const EmulatedTile *t = emulated_in_use(tile);
     for (int row = 0; row < t->rows; row++)
@@ -204,7 +232,8 @@ static inline void _tile_stored(int tile, void *to, ptrdiff_t stride)
 
 /* sums += unsigned * signed, in groups of four; the sums wrap around as those of the machine do. */
 #undef _tile_dpbusd
-static inline void _tile_dpbusd(int sums, int samples, int weights)
+#define _tile_dpbusd emulated_tile_dpbusd
+static inline void emulated_tile_dpbusd(int sums, int samples, int weights)
 {
     EmulatedTile *c = emulated_in_use(sums);
     const EmulatedTile *a = emulated_in_use(samples), *b = emulated_in_use(weights);

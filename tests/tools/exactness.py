@@ -102,6 +102,8 @@ EMULATED = [
     Target("x86-64, SSE2", X86_COMPILER, "-O2 -static", ("qemu-x86_64", "-cpu", "qemu64,-sse3")),
     Target("x86-64, SSE4.2", X86_COMPILER, "-O2 -static", ("qemu-x86_64", "-cpu", "Nehalem")),
     Target("x86-64, AVX2", X86_COMPILER, "-O2 -static", ("qemu-x86_64", "-cpu", "Haswell")),
+    Target("x86-64, AVX-VNNI by SIMDe", X86_COMPILER, "-O2", kernel="avxvnni", simde=True),
+    Target("x86-64, AVX-512 VNNI by SIMDe", X86_COMPILER, "-O2", kernel="avx512vnni", simde=True),
     Target("x86-64, AMX by SIMDe", X86_COMPILER, "-O2", kernel="amx", simde=True),
     Target("i386", "i686-linux-gnu-gcc", "-O2 -static", ("qemu-i386",)),
     Target("aarch64, NEON", "aarch64-linux-gnu-gcc", "-O2 -static", ("qemu-aarch64", "-cpu", "cortex-a53")),

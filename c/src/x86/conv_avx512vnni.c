@@ -79,11 +79,30 @@ INLINE __m512i pack16(__m512i a, __m512i b, const Requant *q)
     return _mm512_mulhrs_epi16(_mm512_packs_epi32(shifted(a, q), shifted(b, q)), q->multipliers);
 }
 
-/* Four vectors of sums become one of bytes 0..127. The packing instructions work in each quarter of a register on its own: quarter i of
- * the result has the sums 4i .. 4i+3 of a, then those of b, c and d. */
+/* What pack16 left of four vectors of sums becomes bytes 0..127. The packing instructions work in each quarter of a register on its own:
+ * quarter i of the result has the sums 4i .. 4i+3 of a, then those of b, c and d. */
+INLINE __m512i clip(__m512i ab, __m512i cd)
+{
+    return _mm512_max_epi8(_mm512_packs_epi16(ab, cd), _mm512_setzero_si512());
+}
+
 INLINE __m512i requant(__m512i a, __m512i b, __m512i c, __m512i d, const Requant *q)
 {
-    return _mm512_max_epi8(_mm512_packs_epi16(pack16(a, b, q), pack16(c, d, q)), _mm512_setzero_si512());
+    return clip(pack16(a, b, q), pack16(c, d, q));
+}
+
+/* The outputs of a layer that is added to values in 16 bits, before they are clipped to 0..127. The sum may saturate: it is 32767 then
+ * where it would be more, and becomes 127 either way. (It cannot be too small: what is added is 0..127.) */
+INLINE __m512i plus(__m512i values, __m256i added)
+{
+    return _mm512_adds_epi16(values, _mm512_cvtepu8_epi16(added));
+}
+
+/* 16 outputs each of two samples, four by four, as pack16 leaves them. */
+INLINE __m256i in_quarters(const uint8_t *a, const uint8_t *b)
+{
+    const __m128i from_a = _mm_loadu_si128((const __m128i *)a), from_b = _mm_loadu_si128((const __m128i *)b);
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi32(from_a, from_b)), _mm_unpackhi_epi32(from_a, from_b), 1);
 }
 
 /* Which of the 16 * vectors outputs of a slice is in a place of vector v: chosen so that after requant the outputs that belong to one
@@ -149,7 +168,22 @@ static size_t hidden_slice_size(int kernel_size, int inputs, int vectors)
     return (size_t)BYTES * (size_t)vectors * (size_t)(1 + kernel_size * kernel_size * inputs / 4);
 }
 
-/* One slice of a branch for a block of 4 rows and some columns; src and dst point to its rows.
+/* The sums of a block: rows, columns, vectors of a slice. */
+typedef struct Sums {
+    __m512i of[VRCNN_ROWS][BLOCK / VRCNN_ROWS][2];
+} Sums;
+
+/* `step` input channels, 4 or 8, of one sample: 8 take two neighbouring places of a vector in turn. */
+INLINE __m512i broadcast_step(const uint8_t *from, int step)
+{
+    int64_t eight;
+    if (step == 4)
+        return broadcast(from);
+    memcpy(&eight, from, sizeof eight);
+    return _mm512_set1_epi64(eight);
+}
+
+/* The windows of a block of 4 rows and some columns; src points to its rows.
  *
  * The four rows together make the loads few. For one column of the kernel and four input channels, the weights of all kernel rows (at most
  * 5, or 3 * 2 vectors) are loaded into registers once; then the 4 + k - 1 rows of the source are walked, and each broadcast serves every
@@ -157,23 +191,16 @@ static size_t hidden_slice_size(int kernel_size, int inputs, int vectors)
  * the 3x3 kernel (3 columns, two vectors of outputs) 6 + 6 * 3 loads for 3 * 4 * 3 * 2: less than half a load each where a whole one would
  * do. 24 vectors of sums, up to 6 of weights and one broadcast fill the 32 registers but one.
  *
- * The pitch of a sample is its channels (channel_multiple is 16), so the channels of all columns of a window's row are i = 0, 1, ... */
-INLINE void hidden_block(uint8_t *const *dst, ptrdiff_t dst_pitch, const uint8_t *const *src, ptrdiff_t src_pitch, int inputs,
-                         int kernel_size, int vectors, const uint8_t *packed, const Requant *q)
+ * pitch: of a sample, all of which is input, so that the channels of all columns of a window's row are i = 0, 1, ... */
+INLINE void add_windows(Sums *sums, const uint8_t *const *src, ptrdiff_t pitch, int kernel_size, int vectors, int step,
+                        const uint8_t *packed)
 {
     enum { ROWS = VRCNN_ROWS };
     const int columns = BLOCK / ROWS / vectors;
     const uint8_t *rows[ROWS + 4];
-    __m512i sums[ROWS][BLOCK / ROWS][2];
     UNROLL (r, ROWS + kernel_size - 1)
         rows[r] = src[r];
-    UNROLL (j, ROWS)
-        UNROLL (c, columns)
-            UNROLL (v, vectors)
-                sums[j][c][v] = load(packed + v * BYTES);
-    packed += vectors * BYTES;
-
-    for (int i = 0; i < kernel_size * inputs; i += 4) {
+    for (int i = 0; i < kernel_size * pitch; i += step) {
         __m512i weights[5][2];
         UNROLL (ky, kernel_size)
             UNROLL (v, vectors)
@@ -181,46 +208,80 @@ INLINE void hidden_block(uint8_t *const *dst, ptrdiff_t dst_pitch, const uint8_t
         packed += kernel_size * vectors * BYTES;
         UNROLL (r, ROWS + kernel_size - 1)
             UNROLL (c, columns) {
-                const __m512i activations = broadcast(rows[r] + c * src_pitch + i);
+                const __m512i activations = broadcast_step(rows[r] + c * pitch + i, step);
                 UNROLL (j, ROWS)
                     if (j <= r && r - j < kernel_size) /* row r is row r - j of the window of output row j */
                         UNROLL (v, vectors)
-                            sums[j][c][v] = dot(sums[j][c][v], activations, weights[r - j][v]);
-            }
-    }
-
-    UNROLL (c, columns) {
-        const ptrdiff_t at = c * dst_pitch;
-        if (vectors == 1)
-            store_4x16(dst[0] + at, dst[1] + at, dst[2] + at, dst[3] + at,
-                       requant(sums[0][c][0], sums[1][c][0], sums[2][c][0], sums[3][c][0], q));
-        else
-            UNROLL (pair, ROWS / 2) {
-                const int j = 2 * pair;
-                store_2x32(dst[j] + at, dst[j + 1] + at, requant(sums[j][c][0], sums[j][c][1], sums[j + 1][c][0], sums[j + 1][c][1], q));
+                            sums->of[j][c][v] = dot(sums->of[j][c][v], activations, weights[r - j][v]);
             }
     }
 }
 
-INLINE void hidden_slice(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, int kernel_size,
-                         int vectors, const uint8_t *packed, const Requant *q)
+/* One slice of a branch for a block of 4 rows and some columns; src, dst and added (NULL: none) point to its rows. */
+INLINE void hidden_block(uint8_t *const *dst, ptrdiff_t dst_pitch, const uint8_t *const *src, ptrdiff_t src_pitch,
+                         const uint8_t *const *added, int kernel_size, int vectors, const uint8_t *packed, const Requant *q)
+{
+    const int columns = BLOCK / VRCNN_ROWS / vectors;
+    Sums sums;
+    UNROLL (j, VRCNN_ROWS)
+        UNROLL (c, columns)
+            UNROLL (v, vectors)
+                sums.of[j][c][v] = load(packed + v * BYTES);
+    add_windows(&sums, src, src_pitch, kernel_size, vectors, 4, packed + vectors * BYTES);
+
+    UNROLL (c, columns) {
+        const ptrdiff_t at = c * dst_pitch;
+        __m512i values[VRCNN_ROWS]; /* with one vector a slice, of two rows each */
+        UNROLL (i, 2 * vectors) {
+            values[i] =
+                vectors == 1 ? pack16(sums.of[2 * i][c][0], sums.of[2 * i + 1][c][0], q) : pack16(sums.of[i][c][0], sums.of[i][c][1], q);
+            if (added && vectors == 1)
+                values[i] = plus(values[i], in_quarters(added[2 * i] + at, added[2 * i + 1] + at));
+            else if (added)
+                values[i] = plus(values[i], _mm256_loadu_si256((const __m256i *)(added[i] + at)));
+        }
+        if (vectors == 1)
+            store_4x16(dst[0] + at, dst[1] + at, dst[2] + at, dst[3] + at, clip(values[0], values[1]));
+        else
+            UNROLL (pair, VRCNN_ROWS / 2)
+                store_2x32(dst[2 * pair] + at, dst[2 * pair + 1] + at, clip(values[2 * pair], values[2 * pair + 1]));
+    }
+}
+
+INLINE void hidden_slice(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
+                         const VrcnnConvLayer *layer, int kernel_size, int vectors, const uint8_t *packed, const Requant *q)
 {
     const int width = BLOCK / VRCNN_ROWS / vectors, reach = kernel_size / 2;
     for (int x = 0; x < columns; x = next_block(x, width, columns)) {
-        const uint8_t *from[VRCNN_ROWS + 4];
+        const uint8_t *from[VRCNN_ROWS + 4], *addends[VRCNN_ROWS];
         uint8_t *to[VRCNN_ROWS];
         for (int r = 0; r < VRCNN_ROWS + kernel_size - 1; r++)
             from[r] = src[r] + (x - reach) * layer->src_pitch;
         for (int j = 0; j < VRCNN_ROWS; j++)
             to[j] = dst[j] + x * layer->dst_pitch;
-        hidden_block(to, layer->dst_pitch, from, layer->src_pitch, layer->inputs, kernel_size, vectors, packed, q);
+        for (int j = 0; added && j < VRCNN_ROWS; j++)
+            addends[j] = added[j] + x * layer->dst_pitch;
+        hidden_block(to, layer->dst_pitch, from, layer->src_pitch, added ? addends : NULL, kernel_size, vectors, packed, q);
     }
 }
 
+INLINE void hidden_branch(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
+                          const VrcnnConvLayer *layer, int kernel_size, int vectors, const uint8_t *packed, const Requant *q)
+{
+    switch (kernel_size * 2 + vectors) {
+    case 5 * 2 + 2: hidden_slice(dst, src, added, columns, layer, 5, 2, packed, q); break;
+    case 5 * 2 + 1: hidden_slice(dst, src, added, columns, layer, 5, 1, packed, q); break;
+    case 3 * 2 + 2: hidden_slice(dst, src, added, columns, layer, 3, 2, packed, q); break;
+    case 3 * 2 + 1: hidden_slice(dst, src, added, columns, layer, 3, 1, packed, q); break;
+    case 1 * 2 + 2: hidden_slice(dst, src, added, columns, layer, 1, 2, packed, q); break;
+    default: hidden_slice(dst, src, added, columns, layer, 1, 1, packed, q); break;
+    }
+}
+
+/* Also a joint network's first layer, with a pitch of 8 bytes of which the weights of two are 0. */
 static void conv_hidden(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
                         const VrcnnConvLayer *layer, void *scratch)
 {
-    (void)added;
     const uint8_t *packed = layer->packed;
     int channel = 0;
     (void)scratch;
@@ -229,19 +290,23 @@ static void conv_hidden(uint8_t *const *dst, const uint8_t *const *src, const ui
         const Requant q = requant_of(conv->shift, conv->multiplier);
         const uint8_t *const *from = src + layer->radius - conv->kernel_size / 2;
         for (int vectors, o = 0; o < conv->outputs; o += LANES * vectors, channel += LANES * vectors) {
-            uint8_t *const to[] = {dst[0] + channel, dst[1] + channel, dst[2] + channel, dst[3] + channel};
-            vectors = slice_vectors(conv->outputs - o, 2);
-            switch (conv->kernel_size * 2 + vectors) {
-            case 5 * 2 + 2: hidden_slice(to, from, columns, layer, 5, 2, packed, &q); break;
-            case 5 * 2 + 1: hidden_slice(to, from, columns, layer, 5, 1, packed, &q); break;
-            case 3 * 2 + 2: hidden_slice(to, from, columns, layer, 3, 2, packed, &q); break;
-            case 3 * 2 + 1: hidden_slice(to, from, columns, layer, 3, 1, packed, &q); break;
-            case 1 * 2 + 2: hidden_slice(to, from, columns, layer, 1, 2, packed, &q); break;
-            default: hidden_slice(to, from, columns, layer, 1, 1, packed, &q); break;
+            uint8_t *to[VRCNN_ROWS];
+            const uint8_t *addends[VRCNN_ROWS];
+            for (int j = 0; j < VRCNN_ROWS; j++) {
+                to[j] = dst[j] + channel;
+                addends[j] = added ? added[j] + channel : NULL;
             }
-            packed += hidden_slice_size(conv->kernel_size, layer->inputs, vectors);
+            vectors = slice_vectors(conv->outputs - o, 2);
+            hidden_branch(to, from, added ? addends : NULL, columns, layer, conv->kernel_size, vectors, packed, &q);
+            packed += hidden_slice_size(conv->kernel_size, layer->src_pitch, vectors);
         }
     }
+}
+
+/* The bias of an output of a hidden layer, or of a joint network's first one, which is fed x + 128. */
+static int32_t start_of(const VrcnnConvLayer *layer, int32_t bias, const int8_t *kernel, int area)
+{
+    return layer->inputs == VRCNN_JOINT_INPUTS ? vrcnn_joint_bias(bias, kernel, area) : bias;
 }
 
 static void pack_hidden(int8_t *packed, const VrcnnConvLayer *layer, const int8_t *const *weights, const int32_t *const *bias)
@@ -250,16 +315,19 @@ static void pack_hidden(int8_t *packed, const VrcnnConvLayer *layer, const int8_
         const VrcnnConv *conv = layer->conv + b;
         const int k = conv->kernel_size;
         for (int vectors, first = 0; first < conv->outputs; first += LANES * vectors) {
+            int32_t start[2 * LANES];
             vectors = slice_vectors(conv->outputs - first, 2);
-            packed = pack_start(packed, vectors, bias[b] + first, half_of(conv->shift));
+            for (int o = 0; o < LANES * vectors; o++)
+                start[o] = start_of(layer, bias[b][first + o], weights[b] + (first + o) * layer->inputs * k * k, k * k);
+            packed = pack_start(packed, vectors, start, half_of(conv->shift));
             for (int kx = 0; kx < k; kx++)
-                for (int i = 0; i < layer->inputs; i += 4)
+                for (int i = 0; i < layer->src_pitch; i += 4)
                     for (int ky = 0; ky < k; ky++)
                         for (int v = 0; v < vectors; v++)
                             for (int place = 0; place < LANES; place++)
                                 for (int e = 0; e < 4; e++) {
-                                    const int o = first + output_at(vectors, v, place);
-                                    *packed++ = weights[b][((o * layer->inputs + i + e) * k + ky) * k + kx];
+                                    const int o = first + output_at(vectors, v, place), input = i + e;
+                                    *packed++ = input < layer->inputs ? weights[b][((o * layer->inputs + input) * k + ky) * k + kx] : 0;
                                 }
         }
     }
@@ -303,6 +371,10 @@ INLINE void first_block(uint8_t *dst, ptrdiff_t dst_pitch, const uint8_t *column
 
 static void conv_first(uint8_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, void *scratch)
 {
+    if (layer->inputs == VRCNN_JOINT_INPUTS) {
+        conv_hidden(dst, src, NULL, columns, layer, scratch);
+        return;
+    }
     const uint8_t *packed = layer->packed, *interleaved = scratch;
     int channel = 0;
     vrcnn_interleave(scratch, src, columns, layer->radius);
@@ -443,11 +515,148 @@ static void pack_last(int8_t *packed, const VrcnnConvLayer *layer, const int8_t 
                     *packed++ = i < layer->inputs ? weights[(i * k + ky) * k + kx] : 0;
 }
 
+/* ---- a joint network's last layer ---- */
+
+/* A head has 6 outputs, four of luma and two of chroma, and takes a vector of 8 outputs, the last two of which are anything. Each has two
+ * sums in neighbouring places: of inputs 0..3 and of inputs 4..7 of every eight. At the end these are added up, and 16 values come
+ * together: with one head those of two samples, with two heads those of one sample, where the heads of an output are neighbours. */
+
+/* Which output of its branch (luma's for output 0..3 of the 8, else chroma's) is one of head's; -1: none. */
+static int joint_output(int head, int output)
+{
+    return output < 4 ? 4 * head + output : output < 6 ? 2 * head + output - 4 : -1;
+}
+
+/* In place i of the 16 values: the output, 0..7, and the head. */
+static int output_of_value(int heads, int i)
+{
+    return heads == 1 ? i % 8 : i / 2;
+}
+
+static int head_of_value(int heads, int i)
+{
+    return heads == 1 ? 0 : i % 2;
+}
+
+static size_t joint_packed_size(const VrcnnConvLayer *layer)
+{
+    const int k = layer->conv[0].kernel_size;
+    return (size_t)BYTES * (size_t)(1 + k * k * layer->inputs / 8 * layer->heads);
+}
+
+/* Packed: the biases of the 16 values; then for every column of the kernel, every eight inputs, every row of the kernel: a vector for each
+ * head. */
+static void pack_joint(int8_t *packed, const VrcnnConvLayer *layer, const int8_t *const *weights, const int32_t *const *bias)
+{
+    const int k = layer->conv[0].kernel_size, heads = layer->heads;
+    for (int i = 0; i < LANES; i++, packed += sizeof(int32_t)) {
+        const int output = output_of_value(heads, i), o = joint_output(head_of_value(heads, i), output);
+        const int32_t start = o < 0 ? 0 : bias[output / 4][o];
+        memcpy(packed, &start, sizeof start);
+    }
+    for (int kx = 0; kx < k; kx++)
+        for (int i = 0; i < layer->inputs; i += 8)
+            for (int ky = 0; ky < k; ky++)
+                for (int head = 0; head < heads; head++)
+                    for (int place = 0; place < LANES; place++)
+                        for (int e = 0; e < 4; e++) {
+                            const int output = place / 2, o = joint_output(head, output), input = i + place % 2 * 4 + e;
+                            *packed++ = o < 0 ? 0 : weights[output / 4][((o * layer->inputs + input) * k + ky) * k + kx];
+                        }
+}
+
+/* VrcnnMix in the places of the 16 values. */
+typedef struct Mix {
+    __m512i start, shifts;
+    __m256i multipliers; /* of 16 bits */
+} Mix;
+
+static Mix mix_of(const VrcnnMix *given, int heads, const uint8_t *packed)
+{
+    int32_t halves[LANES], shifts[LANES];
+    int16_t multipliers[LANES];
+    for (int i = 0; i < LANES; i++) {
+        const int is_chroma = output_of_value(heads, i) / 4;
+        shifts[i] = given->shift[is_chroma];
+        halves[i] = half_of(shifts[i]);
+        multipliers[i] = (int16_t)given->multiplier[is_chroma][head_of_value(heads, i)];
+    }
+    const Mix mix = {_mm512_add_epi32(load(packed), load(halves)), load(shifts), _mm256_loadu_si256((const __m256i *)multipliers)};
+    return mix;
+}
+
+/* t, 16 values, of the sums of two samples or of two heads. */
+INLINE __m256i joint_values(__m512i a, __m512i b, int heads, const Mix *mix)
+{
+    const __m512i left = heads == 1 ? _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+                                    : _mm512_setr_epi32(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30);
+    const __m512i right = _mm512_add_epi32(left, _mm512_set1_epi32(1));
+    const __m512i sums = _mm512_add_epi32(_mm512_permutex2var_epi32(a, left, b), _mm512_permutex2var_epi32(a, right, b));
+    return _mm512_cvtsepi32_epi16(_mm512_srav_epi32(_mm512_add_epi32(sums, mix->start), mix->shifts));
+}
+
+INLINE void joint_block(int16_t *const *dst, const uint8_t *const *src, ptrdiff_t src_pitch, int kernel_size, int heads,
+                        const uint8_t *packed, const Mix *mix)
+{
+    const int columns = BLOCK / VRCNN_ROWS / heads;
+    Sums sums;
+    UNROLL (j, VRCNN_ROWS)
+        UNROLL (c, columns)
+            UNROLL (v, heads)
+                sums.of[j][c][v] = _mm512_setzero_si512();
+    add_windows(&sums, src, src_pitch, kernel_size, heads, 8, packed + BYTES);
+    UNROLL (j, VRCNN_ROWS)
+        UNROLL (i, BLOCK / VRCNN_ROWS / 2) {
+            if (heads == 1) { /* two samples */
+                const __m256i values = joint_values(sums.of[j][2 * i][0], sums.of[j][2 * i + 1][0], heads, mix);
+                _mm256_storeu_si256((__m256i *)(dst[j] + 2 * i * VRCNN_JOINT_OUTPUTS), _mm256_mulhrs_epi16(values, mix->multipliers));
+            } else {
+                const __m256i values = joint_values(sums.of[j][i][0], sums.of[j][i][1], heads, mix);
+                const __m256i products = _mm256_add_epi32(_mm256_madd_epi16(values, mix->multipliers), _mm256_set1_epi32(1 << 14));
+                const __m256i mixed = _mm256_srai_epi32(products, 15);
+                _mm_storeu_si128((__m128i *)(dst[j] + i * VRCNN_JOINT_OUTPUTS),
+                                 _mm_packs_epi32(_mm256_castsi256_si128(mixed), _mm256_extracti128_si256(mixed, 1)));
+            }
+        }
+}
+
+INLINE void joint_rows(int16_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, int kernel_size, int heads,
+                       const Mix *mix)
+{
+    const int width = BLOCK / VRCNN_ROWS / heads, reach = kernel_size / 2;
+    for (int x = 0; x < columns; x = next_block(x, width, columns)) {
+        const uint8_t *from[VRCNN_ROWS + 4];
+        int16_t *to[VRCNN_ROWS];
+        for (int r = 0; r < VRCNN_ROWS + kernel_size - 1; r++)
+            from[r] = src[r] + (x - reach) * layer->src_pitch;
+        for (int j = 0; j < VRCNN_ROWS; j++)
+            to[j] = dst[j] + x * VRCNN_JOINT_OUTPUTS;
+        joint_block(to, from, layer->src_pitch, kernel_size, heads, layer->packed, mix);
+    }
+}
+
+static void conv_joint(int16_t *const *dst, const uint8_t *const *src, int columns, const VrcnnConvLayer *layer, const VrcnnMix *given,
+                       void *scratch)
+{
+    const Mix mix = mix_of(given, layer->heads, layer->packed);
+    (void)scratch;
+    switch (layer->conv[0].kernel_size * 2 + layer->heads) {
+    case 5 * 2 + 2: joint_rows(dst, src, columns, layer, 5, 2, &mix); break;
+    case 5 * 2 + 1: joint_rows(dst, src, columns, layer, 5, 1, &mix); break;
+    case 3 * 2 + 2: joint_rows(dst, src, columns, layer, 3, 2, &mix); break;
+    case 3 * 2 + 1: joint_rows(dst, src, columns, layer, 3, 1, &mix); break;
+    case 1 * 2 + 2: joint_rows(dst, src, columns, layer, 1, 2, &mix); break;
+    default: joint_rows(dst, src, columns, layer, 1, 1, &mix); break;
+    }
+}
+
 /* ---- the table ---- */
 
 static size_t packed_size(const VrcnnConvLayer *layer)
 {
     size_t size = 0;
+    if (layer->heads)
+        return joint_packed_size(layer);
     for (int b = 0; b < layer->branches; b++) {
         const VrcnnConv *conv = layer->conv + b;
         const int k = conv->kernel_size, widest = layer->inputs == 1 ? 4 : 2;
@@ -455,7 +664,7 @@ static size_t packed_size(const VrcnnConvLayer *layer)
             return (size_t)BYTES * (size_t)(1 + k * k * last_chunks(layer->inputs));
         for (int vectors, o = 0; o < conv->outputs; o += LANES * vectors) {
             vectors = slice_vectors(conv->outputs - o, widest);
-            size += layer->inputs == 1 ? first_slice_size(k, vectors) : hidden_slice_size(k, layer->inputs, vectors);
+            size += layer->inputs == 1 ? first_slice_size(k, vectors) : hidden_slice_size(k, layer->src_pitch, vectors);
         }
     }
     return size;
@@ -465,6 +674,8 @@ static void pack(void *packed, const VrcnnConvLayer *layer, const int8_t *const 
 {
     if (layer->inputs == 1)
         pack_first(packed, layer, weights, bias);
+    else if (layer->heads)
+        pack_joint(packed, layer, weights, bias);
     else if (layer->outputs == 1)
         pack_last(packed, layer, weights[0], bias[0][0]);
     else
@@ -488,6 +699,7 @@ void vrcnn_conv_init_avx512vnni(VrcnnKernelTable *table)
         .conv_first = conv_first,
         .conv_hidden = conv_hidden,
         .conv_last = conv_last,
+        .conv_joint = conv_joint,
     };
     *table = avx512vnni;
 }

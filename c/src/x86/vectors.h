@@ -3,11 +3,18 @@
 #ifndef VRCNN_SRC_X86_VECTORS_H
 #define VRCNN_SRC_X86_VECTORS_H
 
-/* Functions whose arguments are constants in every call: the shape of a block. */
+/* Functions whose arguments are constants in every call: the shape of a block. (Of emulated instructions that would be minutes of work for
+ * a compiler.) */
+#if defined(VRCNN_EMULATED)
+#define INLINE static inline
+#else
 #define INLINE static inline __attribute__((always_inline))
+#endif
 
 /* A loop over the vectors of a block, at most 8 rounds, completely unrolled: only then can the vectors be in registers. */
-#if defined(__clang__)
+#if defined(VRCNN_EMULATED)
+#define UNROLL(i, count) for (int i = 0; (i) < (count); (i)++) /* NOLINT(bugprone-macro-parentheses) */
+#elif defined(__clang__)
 #pragma clang diagnostic ignored "-Wpass-failed" /* instrumented for a sanitizer a loop may stay one: slow, not wrong */
 #define UNROLL(i, count) _Pragma("clang loop unroll(full)") for (int i = 0; (i) < (count); (i)++) /* NOLINT(bugprone-macro-parentheses) */
 #else

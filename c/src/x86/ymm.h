@@ -34,7 +34,12 @@ INLINE __m256i broadcast(const void *four)
 }
 
 /* sums + activations (0..127) * weights (-127..127): each of the 8 sums takes the inner product of its four bytes with its four. */
-#if defined(__AVXVNNI__)
+#if defined(VRCNN_EMULATED)
+INLINE __m256i dot(__m256i sums, __m256i activations, __m256i weights)
+{
+    return _mm256_dpbusd_avx_epi32(sums, activations, weights);
+}
+#elif defined(__AVXVNNI__)
 /* Not the intrinsic: gcc 12 moves the sums to memory and back around it. */
 INLINE __m256i dot(__m256i sums, __m256i activations, __m256i weights)
 {

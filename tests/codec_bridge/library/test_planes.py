@@ -20,8 +20,7 @@ NETWORKS = (
     random_network(RNG, (((3, 16),), ((3, 16),), ((3, 16),), ((3, 1),)), 37, added=(0, 1, 2, 0)),
 )
 MODELS = ModelSet(NETWORKS)
-PORTED = ("scalar", "avx2")
-KERNELS = [name for name, supported in kernels() if supported and name in PORTED]
+KERNELS = [name for name, supported in kernels() if supported and name != "auto"]
 
 
 def planes(width: int, height: int, depths: tuple[int, int], content: str = "random", chroma: bool = True) -> tuple[np.ndarray, ...]:
