@@ -35,7 +35,7 @@ def wholes(values: Iterable[SupportsIndex], what: str, code: ErrorCode) -> list[
     try:
         given = list(values)
     except TypeError:
-        raise FilterError(f"{what}s are a sequence of whole numbers, not {_shown(values)}", code) from None
+        raise FilterError(f"{what}: give a sequence of whole numbers, not {_shown(values)}", code) from None
     return [whole(value, what, code) for value in given]
 
 

@@ -37,7 +37,7 @@ class Sampling:
     """Weight of a picture's patches in the loss: (mean error of the training set / its own error) to this power."""
     kind: str = "luma"
     borders: bool = False
-    """Whether margins may lie outside the picture, so that patches are as often at its edges as its samples are."""
+    """Whether margins may lie outside the picture, and the samples at its edges are seen as often as others."""
     chroma: float = 0.0
     """Weight of Cb and of Cr in the loss, both errors in proportion to their means over the training set; luma has 1."""
 
@@ -115,10 +115,21 @@ class Patches:
             self.groups[0][(u[:, 1] * len(self.groups[0])).astype(int)],
         )
         height, width = self.heights[plane], self.widths[plane]
-        y = (u[:, 2] * (height - self.least + 1)).astype(np.int64) - s.margin * s.borders
-        x = (u[:, 3] * (width - self.least + 1)).astype(np.int64) - s.margin * s.borders
+        y, x = self.along(u[:, 2], height), self.along(u[:, 3], width)
         turn = (u[:, 4] * TURNS).astype(np.int64) * s.augment
         return np.stack([self.starts[plane], height, width, y, x, turn], 1), self.weights[plane].astype(np.float32)
+
+    def along(self, u: NDArray[np.float64], length: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where patches begin (with their margins), for u from 0 to 1, in pictures so long.
+
+        With borders also those that would lie beyond an edge are drawn, and moved to it: what is at an edge is then seen as often as the
+        rest, while one start in hundreds would be at an edge otherwise.
+        """
+        if not self.sampling.borders:
+            return (u * (length - self.least + 1)).astype(np.int64)
+        beyond = self.least - 1
+        starts = np.floor(u * (length + beyond)).astype(np.int64) - beyond
+        return np.clip(starts, 0, length - self.least) - self.sampling.margin
 
     def cut(self, places: Tensor) -> Cut:
         """The patches at places drawn."""

@@ -101,6 +101,9 @@ def test_patches_reach_every_edge_and_never_leave_the_picture() -> None:
     patches = Patches([pair_file([planes(1)], [planes(2)])], Sampling(1, 2000, 8 + 6, 3, True, 0, 0, "joint", True, 1), "cpu")
     y, x = patches.draw(0, 0)[0][:, 3:5].T
     assert (y.min(), y.max(), x.min(), x.max()) == (-3, 20 - 8 - 3, -3, 28 - 8 - 3)
+    seen = [((y + 3 <= row) & (row < y + 3 + 8)).mean() for row in range(20)]
+    assert min(seen[0], seen[-1]) > 0.9 * 8 / 27  # of the starts, 27 with those beyond the edges, 8 show any row
+    assert min(seen) > 0.9 * 8 / 27
 
 
 def test_weights_are_of_planes_and_grey_has_none() -> None:
