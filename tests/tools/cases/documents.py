@@ -26,9 +26,7 @@ def refused(ran: Ran, *words: str) -> Outcome:
 
 def result(bench: Bench, **changes: object) -> Path:
     """A result document of the version that is tried, with changes in its first row."""
-    path = bench.folder / "base.json"
-    inputs.noise_y4m(bench.folder / "s.y4m")
-    bench.bridge("bdrate", "--sequences", "s.y4m", "--json", path, *FEW)
+    path = inputs.evaluated(bench, *FEW)
     document = json.loads(path.read_text())
     document["rows"][0] |= changes
     path.write_text(json.dumps(document))

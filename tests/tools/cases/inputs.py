@@ -1,10 +1,15 @@
-"""What cases are tried on, made anew for each."""
+"""What cases are tried on, made anew for each; results of an evaluation are made once by each version, and copied."""
 
+import atexit
+import shutil
+import tempfile
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+
+from tests.tools.cases import Bench
 
 NOTHING_IN_THE_LOOP = "qp=32:no-deblock=1:no-sao=1:hash="
 IDR = (19, 20)
@@ -63,3 +68,22 @@ def crc_wrong() -> bytes:
 def cut_off() -> bytes:
     """No hashes, and the last 40 bytes missing."""
     return hevc(64, 64, 2, NOTHING_IN_THE_LOOP + "0")[:-40]
+
+
+_evaluated: dict[tuple[object, ...], Path] = {}
+
+
+def evaluated(bench: Bench, *options: object) -> Path:
+    """base.json, the results folder base and s.y4m, as ``bdrate`` of the version that is tried makes them: its rows are its own."""
+    key = bench.programs, *options
+    if key not in _evaluated:
+        kept = Path(tempfile.mkdtemp(prefix="vrcnn-case-"))
+        atexit.register(shutil.rmtree, kept, ignore_errors=True)
+        noise_y4m(kept / "s.y4m")
+        words = "bdrate", "--sequences", "s.y4m", "--results", "base", "--json", "base.json"
+        done = Bench(kept, bench.programs, bench.codecs).bridge(*words, *options, timeout=600)
+        if done.code:
+            raise RuntimeError(done.last)
+        _evaluated[key] = kept
+    shutil.copytree(_evaluated[key], bench.folder, dirs_exist_ok=True)
+    return bench.folder / "base.json"

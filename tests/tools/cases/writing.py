@@ -12,19 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.tools.cases import Bench, Outcome, Ran, Skip, case
-from tests.tools.cases.inputs import noise_y4m
+from tests.tools.cases.inputs import evaluated, noise_y4m
 
 MARKED = "a\x1b[31m\x07:bomb:[red]x\n=.y4m"
 """A file's name that means something to terminals, to rich and to whoever splits lines."""
-
-
-def document(bench: Bench, name: str = "base.json") -> Path:
-    """A result document, of the version that is tried: its rows are its own."""
-    noise_y4m(bench.folder / "s.y4m")
-    done = bench.bridge("bdrate", "--sequences", "s.y4m", "--results", "base", "--json", name)
-    if done.code:
-        raise RuntimeError(done.last)
-    return bench.folder / name
 
 
 def untouched(bench: Bench, path: Path, attempt: Callable[[], Ran]) -> Outcome:
@@ -55,7 +46,7 @@ def standard(bench: Bench) -> Path:
 
 @case("A 1", "--csv /dev/null replaces the device")
 def replaces_a_device(bench: Bench) -> Outcome:
-    document(bench)
+    evaluated(bench)
     dev = "mkdir dev; mount -t tmpfs tmpfs dev; mknod dev/null c 1 3"
     ran = privileged(bench, f"{dev}; codec-bridge report base.json --csv dev/null; stat -c %F dev/null; ls -A dev")
     return Outcome(ran.out.endswith("character special file\nnull\n"), f"exit {ran.code}: {' '.join(ran.out.split()[-4:])}")
@@ -63,11 +54,11 @@ def replaces_a_device(bench: Bench) -> Outcome:
 
 @case("A 1 b", "--csv /dev/stdout prints nothing")
 def standard_output(bench: Bench) -> Outcome:
-    document(bench)
+    evaluated(bench)
     ran = bench.bridge("report", "base.json", "--csv", standard(bench))
     rows = list(csv.reader(ran.out.splitlines()))
     clean = len(rows) == 13 and {len(row) for row in rows} == {len(rows[0])}
-    return Outcome(ran.code == 0 and clean, f"exit {ran.code}, {len(rows)} lines of {sorted({len(row) for row in rows})} cells")
+    return Outcome(ran.code == 0 and clean, f"exit {ran.code}, {len(rows)} lines of {sorted({len(row) for row in rows})} cells {ran.err}")
 
 
 @case("A 1 c", "--json /dev/stdout of bdrate is no JSON")
@@ -83,14 +74,14 @@ def clean_json(bench: Bench) -> Outcome:
 
 @case("A 1 d", "standard output in a file is cut off by --csv /dev/stdout")
 def redirected(bench: Bench) -> Outcome:
-    document(bench)
+    evaluated(bench)
     ran = bench.run("sh", "-c", f"{bench.programs}/codec-bridge report base.json --csv {standard(bench)} > out; wc -l < out")
     return Outcome(ran.out.strip() == "13", f"{ran.out.strip()} lines")
 
 
 @case("A 1 e", "a pipe is replaced by a file")
 def pipe(bench: Bench) -> Outcome:
-    document(bench)
+    evaluated(bench)
     os.mkfifo(bench.folder / "pipe")
     ran = bench.run("sh", "-c", f"timeout 30 cat pipe > read & {bench.programs}/codec-bridge report base.json --markdown pipe; wait")
     is_pipe = stat.S_ISFIFO((bench.folder / "pipe").stat().st_mode)
@@ -100,7 +91,7 @@ def pipe(bench: Bench) -> Outcome:
 
 @case("A 1 f", "a link is replaced by a file")
 def link(bench: Bench) -> Outcome:
-    document(bench)
+    evaluated(bench)
     (bench.folder / "target.csv").write_text("old")
     (bench.folder / "link.csv").symlink_to("target.csv")
     bench.bridge("report", "base.json", "--csv", "link.csv")
@@ -150,7 +141,7 @@ def linked_lock(bench: Bench) -> Outcome:
 
 @case("A 3", "report over its result")
 def report_over_result(bench: Bench) -> Outcome:
-    result = document(bench)
+    result = evaluated(bench)
     return untouched(bench, result, lambda: bench.bridge("report", "base.json", "--csv", result))
 
 
@@ -213,7 +204,7 @@ def forced(bench: Bench) -> Outcome:
 
 @case("A 3 h", "two outputs are one file, through a link")
 def one_file(bench: Bench) -> Outcome:
-    document(bench)
+    evaluated(bench)
     (bench.folder / "link").symlink_to("new")
     ran = bench.bridge("report", "base.json", "--csv", "new", "--html", "link")
     return Outcome(ran.is_refusal and not (bench.folder / "new").exists(), f"exit {ran.code}, {ran.last}")
@@ -221,7 +212,7 @@ def one_file(bench: Bench) -> Outcome:
 
 @case("A 3 i", "an output over a result that is kept, or over result.json")
 def over_results(bench: Bench) -> Outcome:
-    document(bench)
+    evaluated(bench)
     job = next((bench.folder / "base/jobs").glob("*.json"))
     seen = [untouched(bench, job, lambda: bench.bridge("report", "base", "--csv", job))]
     result = bench.folder / "base/result.json"
@@ -333,7 +324,7 @@ def events(bench: Bench) -> Outcome:
 
 @case("B 12 b", "inspect, report and check | true")
 def closed(bench: Bench) -> Outcome:
-    document(bench)
+    evaluated(bench)
     report = "codec-bridge report base.json"
     seen = [piped(bench, words, "true") for words in ("vrcnn-int inspect", report, f"{report} --csv {standard(bench)}")]
     return Outcome(all(one.right for one in seen), "; ".join(one.seen for one in seen))
@@ -341,7 +332,7 @@ def closed(bench: Bench) -> Outcome:
 
 @case("B 12 c", "standard output is full")
 def full_output(bench: Bench) -> Outcome:
-    document(bench)
+    evaluated(bench)
     ran = bench.run("sh", "-c", f"{bench.programs}/codec-bridge report base.json > /dev/full")
     return Outcome(ran.code == 1 and len(ran.err.splitlines()) == 1 and "standard output" in ran.err, f"exit {ran.code}, {ran.last}")
 
@@ -383,7 +374,7 @@ def marked_name(bench: Bench) -> Outcome:
 
 @case("D 6 b", "escape sequences in a document and in a header")
 def marked_document(bench: Bench) -> Outcome:
-    result = document(bench)
+    result = evaluated(bench)
     values = json.loads(result.read_text())
     text = (
         json.dumps(values)
@@ -419,7 +410,7 @@ def formulas(bench: Bench) -> Outcome:
 
 @case("E 1", "no space left: which file?")
 def no_space(bench: Bench) -> Outcome:
-    document(bench)
+    evaluated(bench)
     mount = "mkdir small; mount -t tmpfs -o size=4k tmpfs small"
     ran = privileged(bench, f"{mount}; codec-bridge report base.json --html small/r.html || code=$?; ls -A small; exit $code")
     right = ran.is_refusal and "small/r.html" in ran.last and not ran.out.strip()
