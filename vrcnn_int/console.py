@@ -113,6 +113,20 @@ def run(app: typer.Typer) -> None:
 def _code_of(app: typer.Typer) -> int:
     """The exit code of a command; what it ended with has been said."""
     try:
+        code = _code_of_command(app)
+    except Exception:
+        if not process.unwinding:
+            raise
+        code = 128 + process.unwinding[0]  # a library has made another error of it, as those that are being loaded do
+    for number, text in process.SIGNALS.items():
+        if code == 128 + number:
+            print(text, file=sys.stderr)
+    return code
+
+
+def _code_of_command(app: typer.Typer) -> int:
+    """The same, but for signals, which are still to be said."""
+    try:
         code: int = app(standalone_mode=False)  # typer returns the code of its own Exit, also of the one it makes of Ctrl-C
     except VrcnnError as error:
         return _fail(str(error))
@@ -133,10 +147,7 @@ def _code_of(app: typer.Typer) -> int:
         show(file=shown)
         for line in shown.getvalue().splitlines():
             print(plain(line), file=sys.stderr)
-        return int(getattr(error, "exit_code", 2))
-    for number, text in process.SIGNALS.items():
-        if code == 128 + number:
-            print(text, file=sys.stderr)
+        code = int(getattr(error, "exit_code", 2))
     return code
 
 

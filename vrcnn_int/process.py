@@ -94,7 +94,20 @@ def run_until_signals() -> None:
             signal.signal(number, _unwind)
 
 
+def leave_at_once(yes: bool) -> None:
+    """While what is being loaded would make something else of a signal, as torch does: nothing is there to be cleaned up yet."""
+    now, then = (_unwind, _leave) if yes else (_leave, _unwind)
+    for number in SIGNALS:
+        if signal.getsignal(number) is now:
+            signal.signal(number, then)
+
+
+unwinding: list[int] = []
+"""The signal that a command ends by, whatever what it interrupted has made of that."""
+
+
 def _unwind(number: int, _frame: FrameType | None) -> None:
+    unwinding.append(number)
     for other in SIGNALS:
         if signal.getsignal(other) is not signal.SIG_IGN:
             signal.signal(other, _leave_soon)

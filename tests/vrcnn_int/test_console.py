@@ -76,6 +76,24 @@ def test_a_signal_is_a_line_and_its_exit_code(number: signal.Signals, line: str,
     assert (process.returncode, errors.strip()) == (128 + number, line)
 
 
+@pytest.mark.parametrize(("name", "line"), [("SIGINT", "interrupted"), ("SIGTERM", "terminated")])
+@pytest.mark.parametrize("error", ["ImportError('a library')", "SystemError('another')", "RuntimeError"])
+def test_a_signal_that_a_library_makes_an_error_of(name: str, line: str, error: str) -> None:
+    work = f"import signal\ntry:\n    signal.raise_signal(signal.{name})\nexcept BaseException as end:\n    raise {error} from end"
+    done = subprocess.run(program(work), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (128 + signal.Signals[name], f"{line}\n")
+
+
+@pytest.mark.parametrize("words", [["ablate", "f.npz", "--validate", "p.npz"], ["train", "p.npz", "--validate", "p.npz", "--out", "run"]])
+def test_ctrl_c_while_torch_loads(tmp_path: Path, words: list[str]) -> None:
+    # It takes the signal for its own error, or goes on.
+    lines = ("import signal", "try:", "    signal.raise_signal(signal.SIGINT)", "except BaseException:", "    raise OSError('no library')")
+    (tmp_path / "torch.py").write_text("\n".join(lines))
+    command = [sys.executable, "-c", "import sys; from vrcnn_int.cli.app import main; sys.argv[0] = 'vrcnn-int'; main()", *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 def test_a_second_signal_ends_what_cleans_up_too_long(tmp_path: Path) -> None:
     work = (
         "from vrcnn_int.files import replacing\n"

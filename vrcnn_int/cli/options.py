@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vrcnn_int import process
 from vrcnn_int.errors import VrcnnError
 
 Threads = Annotated[int, typer.Option(help="CPU threads.", min=1)]
@@ -13,13 +14,13 @@ Force = Annotated[bool, typer.Option("--force", help="Replace an older file of t
 
 
 def parse_settings(pairs: list[str], settings: Any) -> Any:
-    """``settings`` (a dataclass) with NAME=VALUE applied; raises VrcnnError for unkinds names and values of the wrong type."""
+    """``settings`` (a dataclass) with NAME=VALUE applied; raises VrcnnError for unknown names and values of the wrong type."""
     kinds = {field.name: field.type for field in fields(settings)}
     changes: dict[str, Any] = {}
     for pair in pairs:
         name, _, text = pair.partition("=")
         if name not in kinds:
-            raise VrcnnError(f"unkinds setting {name!r}; there are {', '.join(kinds)}")
+            raise VrcnnError(f"unknown setting {name!r}; there are {', '.join(kinds)}")
         kind = str(getattr(kinds[name], "__name__", kinds[name]))
         try:
             if kind == "str":
@@ -37,9 +38,12 @@ def parse_settings(pairs: list[str], settings: Any) -> Any:
 
 def need_torch(threads: int | None = None) -> None:
     """Raise VrcnnError unless torch is installed; set its threads."""
+    process.leave_at_once(True)
     try:
         import torch
     except ImportError:
         raise VrcnnError("training needs torch; install it with: pip install 'vrcnn-int[train]'") from None
+    finally:
+        process.leave_at_once(False)
     if threads is not None:
         torch.set_num_threads(threads)
