@@ -20,6 +20,7 @@ from codec_bridge.provenance import provenance
 from codec_bridge.report.document import write_json
 from vrcnn_int.console import progress_bar
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.models import read_files
 
 Show = Callable[[str, float], None]
 
@@ -59,7 +60,7 @@ def run_bench(
     counts = parse_numbers(threads)
     check_amounts(wanted, counts)
     outputs = Outputs(json=json_file, plot=plot)
-    outputs.prepare([model])
+    outputs.prepare(read_files(model))
     document: dict[str, Any]
     with progress_shown() as show:
         if backend == "cuda":

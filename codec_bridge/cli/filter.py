@@ -25,6 +25,7 @@ from vrcnn_int.console import console_beside, notices
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs
 from vrcnn_int.integer import ModelSet
+from vrcnn_int.models import read_files
 from vrcnn_int.network import POSITIONS
 
 WRITTEN = (".yuv", ".y4m")
@@ -78,7 +79,7 @@ def filter_video(
         raise VrcnnError(f"the output is .yuv or .y4m, not {out.name!r}")
     if index is not None and (unfit := given(context, ("kind", "network_size"))):
         raise VrcnnError(f"--{unfit[0].replace('_', '-')} is for --qp: --index names the network itself")
-    check_outputs([out], [source, original, model], force)
+    check_outputs([out], [source, original, *read_files(model)], force)
     automatic = position == "auto"
     settings = Settings(model=model, kernel=kernel, position=POSITIONS[0] if automatic else position, kind=kind, network_size=network_size)
     settings.refuse()

@@ -74,12 +74,12 @@ def code_pairs(
     if not all(re.fullmatch("[0-9]{1,2}", part) and int(part) <= 51 for part in parts):
         raise VrcnnError(f"{qps!r:.60} is not a list of QPs from 0 to 51 such as 22,27,32,37")
     wanted = [int(part) for part in parts]
-    check_outputs((coded_pairs.coded_file(out, qp) for qp in wanted), [images], force, make_folders=True)
+    folders = program_folders(hm=hm)
+    read = [images, *codecs.find(codec)(folders).files()]
+    check_outputs((coded_pairs.coded_file(out, qp) for qp in wanted), read, force, make_folders=True)
     with progress_bar() as progress:
         task = progress.add_task("files", total=len(resolve(images, rate=Fraction(1))))
-        files = coded_pairs.code(
-            images, wanted, out, position, codec, downscale, workers, lambda: progress.advance(task), program_folders(hm=hm)
-        )
+        files = coded_pairs.code(images, wanted, out, position, codec, downscale, workers, lambda: progress.advance(task), folders)
     for file in files:
         console.print(f"wrote {file}", soft_wrap=True)
 

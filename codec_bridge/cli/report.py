@@ -13,6 +13,7 @@ from codec_bridge.report.document import RESULT_FILE, read, rendering
 from codec_bridge.report.tables import print_table
 from vrcnn_int.console import console, console_beside
 from vrcnn_int.files import check_outputs
+from vrcnn_int.models import read_files
 
 
 def make_contact_sheet(
@@ -25,7 +26,7 @@ def make_contact_sheet(
     """Show crops of pictures before and after the network, beside the original and the ordinary filters, in one picture."""
     check_png(out)
     chosen = parse_sequences(sequences, search_path)
-    check_outputs([out], [model, *(sequence.path for sequence in chosen)])
+    check_outputs([out], [*read_files(model), *(sequence.path for sequence in chosen)])
     contact_sheet.make(out, chosen, qp, model)
     console_beside(out).print(f"wrote {out}", soft_wrap=True, highlight=False)
 

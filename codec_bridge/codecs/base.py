@@ -146,6 +146,10 @@ class Codec(ABC):
     def check(self, configuration: str) -> None:
         """Raise CodecError unless the codec's programs and files for one of ``configurations`` are there."""
 
+    def files(self) -> list[Path]:
+        """The programs and folders of files that it reads. Raises CodecError for what is not there."""
+        return []
+
     @abstractmethod
     def programs(self, request: Request) -> Programs:
         """What codes and decodes."""

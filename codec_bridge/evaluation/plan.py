@@ -51,7 +51,7 @@ from codec_bridge.figures.bd_rate import METHODS, MIN_POINTS
 from codec_bridge.video.catalogue import Sequence, resolve
 from vrcnn_int.documents import DocumentError, checked, read_toml
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.models import float_path
+from vrcnn_int.models import read_files
 from vrcnn_int.text import named
 
 Texts = tuple[str, ...]
@@ -112,9 +112,10 @@ class Plan:
 
     @property
     def inputs(self) -> list[Path]:
-        """Files that are read: the sequences', and the model sets with the float networks beside them."""
-        models = [settings.model for settings in self.runs if settings.model]
-        return [*(sequence.path for sequence in self.sequences), *models, *map(float_path, models)]
+        """Files that are read: the sequences', the model sets' and the codecs', programs too. Raises CodecError for what is not there."""
+        models = [path for settings in self.runs for path in read_files(settings.model)]
+        programs = [path for settings in self.runs for path in codecs.find(settings.codec)(settings.folders).files()]
+        return [*(sequence.path for sequence in self.sequences), *models, *programs]
 
     def check(self) -> None:
         """Raise VrcnnError for what the plan cannot be carried out with here: programs, model sets and libraries are looked for."""

@@ -32,6 +32,12 @@ def float_file(model: str | Path) -> Path:
     return path
 
 
+def read_files(model: Path | None) -> list[Path]:
+    """What is read of a model set, None for the shipped one: the set, and the float networks beside it."""
+    path = model or builtin_path()
+    return [path, float_path(path)]
+
+
 def starts_path(model: str | Path) -> Path:
     """The float networks that others of the set began their training with: the same name with ``.starts.npz``."""
     return Path(model).with_suffix(".starts.npz")

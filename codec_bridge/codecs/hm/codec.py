@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from codec_bridge.bitstream.sideinfo import side_information, side_information_bits
 from codec_bridge.codecs import gates
@@ -32,6 +33,10 @@ class Hm(Codec):
     def check(self, configuration: str) -> None:
         """Programs and configuration file for 8 bits."""
         self.tools.configuration(configuration, 8)
+
+    def files(self) -> list[Path]:
+        """The programs, and the folder of configuration files."""
+        return [self.tools.encoder, self.tools.anchor, self.tools.decoder, self.tools.configurations]
 
     def programs(self, request: Request) -> Programs:
         """Both encoders, the decoder and the configuration file."""

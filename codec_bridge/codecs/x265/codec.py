@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from codec_bridge.bitstream.sideinfo import side_information, side_information_bits
 from codec_bridge.codecs import gates
@@ -34,6 +35,10 @@ class X265Loop(Codec):
     def check(self, configuration: str) -> None:
         """The programs."""
         run.find_tools(self.folders.get("codecs"))
+
+    def files(self) -> list[Path]:
+        """The programs."""
+        return [self.tools.encoder, self.tools.encoder_10bit, self.tools.decoder]
 
     def programs(self, request: Request) -> Programs:
         """The encoder for the bit depth, and the decoder."""

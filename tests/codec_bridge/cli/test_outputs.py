@@ -48,6 +48,73 @@ def test_a_report_is_not_written_over_its_result(result: Path, option: str, name
     assert content(result.parent) == before
 
 
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A codec's programs and an HM, none of which can do anything, and a video."""
+    monkeypatch.chdir(tmp_path)
+    for name in (
+        "bin/x265",
+        "bin/x265-10bit",
+        "bin/dec265",
+        "hm/bin/TAppEncoderStatic",
+        "hm/bin/TAppDecoderStatic",
+        "plain/bin/TAppEncoderStatic",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "hm/cfg").mkdir()
+    (tmp_path / "hm/cfg/encoder_intra_main.cfg").write_text("Profile: main\n")
+    (tmp_path / "s.y4m").write_bytes(b"YUV4MPEG2 W16 H16 F25:1 Cmono\nFRAME\n" + bytes(256))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("codec", "name"),
+    [
+        *(("x265-loop", f"bin/{name}") for name in ("x265", "x265-10bit", "dec265")),
+        *(("hm", f"hm/{name}") for name in ("bin/TAppEncoderStatic", "bin/TAppDecoderStatic", "cfg/encoder_intra_main.cfg")),
+        ("hm", "plain/bin/TAppEncoderStatic"),
+    ],
+)
+def test_programs_and_what_they_read_are_inputs(programs: Path, codec: str, name: str) -> None:
+    (programs / "link").symlink_to(name)
+    folders = ("--codecs", "bin") if codec == "x265-loop" else ("--hm", "hm", "--anchor-hm", "plain")
+    before = content(programs)
+    for output in (name, "link", programs / name):
+        said = refusal("bdrate", "--sequences", "s.y4m", "--codec", codec, *folders, "--results", "r", "--csv", output)
+        assert "is an input of this command" in said
+    assert content(programs) == before
+
+
+def test_pairs_of_hm_are_not_written_over_its_programs(programs: Path) -> None:
+    (programs / "out").mkdir()
+    (programs / "out/pairs.q32.npz").symlink_to("../hm/bin/TAppEncoderStatic")
+    before = content(programs)
+    said = refusal("pairs", "code", "s.y4m", "--out", "out", "--qp", 32, "--codec", "hm", "--hm", "hm", "--force")
+    assert "is an input of this command" in said
+    assert content(programs) == before
+
+
+@pytest.mark.parametrize("kind", [".vrcnn", ".float.npz"])
+def test_the_shipped_networks_are_inputs(programs: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    shipped = programs / "vrcnn_intra.vrcnn"
+    for suffix in (".vrcnn", ".float.npz"):
+        shutil.copy(builtin_path().with_suffix(suffix), shipped.with_suffix(suffix))
+    monkeypatch.setattr("vrcnn_int.models.builtin_path", lambda: shipped)
+    (programs / "out.y4m").symlink_to(shipped.with_suffix(kind))
+    (programs / "out.png").symlink_to(shipped.with_suffix(kind))
+    before = content(programs)
+    for words in (
+        ("filter", "s.y4m", "out.y4m", "--qp", 32, "--force"),
+        ("bdrate", "--sequences", "s.y4m", "--json", "out.y4m"),
+        ("bench", "--json", "out.y4m", "--sizes", "8x8"),
+        ("contact-sheet", "--out", "out.png", "--sequences", "s.y4m"),
+    ):
+        assert "is an input of this command" in refusal(*words)
+    assert content(programs) == before
+
+
 def test_results_are_not_written_over(result: Path) -> None:
     for folder in ("jobs", "crops", "streams"):
         (result.parent / folder).mkdir()
