@@ -20,7 +20,7 @@ from codec_bridge.video.catalogue import Sequence as VideoSequence
 from vrcnn_int import integer, pairs
 from vrcnn_int.documents import DocumentError, read_json
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import write_text
+from vrcnn_int.files import check_outputs, write_text
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.research.comparison import RATES, Row, results, spread
 
@@ -113,6 +113,7 @@ def columns(
 ) -> tuple[list[Row], dict[str, dict[str, str]]]:
     """The rows of a comparison, and the further columns of its table: exact and, with ``sequences``, BD-rate (``warn``: see bd_rates)."""
     rows = list(results(folder))
+    check_outputs([*(place / "exact.json" for place, _ in rows), folder / RATES])
     checked: dict[str, list[dict[str, Any]]] = {}
     for place, row in rows:
         progress(f"{row['method']}, QP {row['qp']}, seed {row['seed']}")

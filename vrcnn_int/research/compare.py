@@ -11,7 +11,7 @@ import torch
 
 from vrcnn_int import __version__, pairs
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import write_text
+from vrcnn_int.files import check_outputs, write_text
 from vrcnn_int.network import FloatNetwork, load_float_networks
 from vrcnn_int.pairs import PairFile
 from vrcnn_int.requant import QuantizationError
@@ -57,6 +57,9 @@ METHODS: dict[str, Callable[[], Quantizer]] = {
     "fq-conv 2/7 noise": lambda: FQConv(2, 7, Noise(0.1, 0.1, 0.1)),
 }
 """By name: method, bits of weights (between first and last layer) / of activations. affine 8/8 is the paper's own, with zero points."""
+
+WRITTEN = ("checkpoint.pt", "log.jsonl", "model.vrcnn", "result.json")
+"""In the folder of a method."""
 
 FLOATS = {"float": "relu", "float brelu": "geometric"}
 """Networks before quantization: name -> how their bounds are chosen (TrainSettings.bound_rule)."""
@@ -106,15 +109,13 @@ def run(
         raise VrcnnError(f"unknown method {unknown[0]!r}; there are {', '.join([*FLOATS, *METHODS])}")
     if settings.minutes is not None:
         raise VrcnnError("methods are compared at the same number of steps: give float_steps, not minutes")
-    held_out = files_by_qp(validation)
-    rows = []
-    for qp, files in files_by_qp(training).items():
-        if qp not in held_out:
-            raise VrcnnError(f"no validation file of QP {qp}")
-        for seed in seeds:
-            for name in methods:
-                place = out / f"q{qp}" / f"seed{seed}"
-                rows.append(one(name, qp, files, held_out[qp], place, replace(settings, seed=seed), progress(name)))
+    files, held_out = files_by_qp(training), files_by_qp(validation)
+    if missing := [qp for qp in files if qp not in held_out]:
+        raise VrcnnError(f"no validation file of QP {missing[0]}")
+    places = [(name, qp, seed, out / f"q{qp}" / f"seed{seed}") for qp in files for seed in seeds for name in dict.fromkeys(methods)]
+    written = [folder_of(name, place) / file for name, _, _, place in places for file in WRITTEN]
+    check_outputs([*written, out / "compare.json"], [*training, *validation], make_folders=True)
+    rows = [one(name, qp, files[qp], held_out[qp], place, replace(settings, seed=seed), progress(name)) for name, qp, seed, place in places]
     origin = {
         "vrcnn_int": __version__,
         "torch": torch.__version__,
@@ -124,6 +125,11 @@ def run(
     }
     write_text(out / "compare.json", json.dumps({"provenance": origin, "rows": rows}, indent=1) + "\n")
     return rows
+
+
+def folder_of(method: str, place: Path) -> Path:
+    """Where a method's files are, in the folder of a QP and seed."""
+    return place / method.replace("/", "-").replace(" ", "_")
 
 
 def one(
@@ -139,7 +145,7 @@ def one(
     quantizer = None if name in FLOATS else METHODS[name]()
     rule = quantizer.float_rule if quantizer else FLOATS[name]
     settings = replace(settings, bound_rule=rule)
-    place = folder / name.replace("/", "-").replace(" ", "_")
+    place = folder_of(name, folder)
     started_from = {"settings": asdict(settings), "training": [f.md5 for _, f in files], "validation": [f.md5 for _, f in held_out]}
     result = place / "result.json"
     if result.exists():
@@ -158,7 +164,6 @@ def one(
     row["training_samples"] = sum(plane.size for _, f in files for plane in f.recon)
     row["float"] = {measure.label(f): psnr_gain(plain, [f], settings.device).gain for _, f in held_out}
     row["unfiltered"] = {measure.label(f): psnr_gain(plain, [f], settings.device).before for _, f in held_out}
-    place.mkdir(parents=True, exist_ok=True)
     if quantizer is None:
         row |= {"gain": row["float"], "bytes": measure.parameter_bytes(network), "integer_only": False, "exact": None, "runs_in": "torch"}
     else:

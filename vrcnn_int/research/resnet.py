@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from vrcnn_int import __version__
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import write_text
+from vrcnn_int.files import check_outputs, write_text
 from vrcnn_int.research import classify, measure
 from vrcnn_int.research.classify import KIND, Pictures
 from vrcnn_int.research.extended import prune
@@ -99,6 +99,8 @@ def train(folder: Path, validation: Path, out: Path, settings: ClassifierSetting
     Returns what result.json holds. Raises VrcnnError; KeyboardInterrupt after saving a checkpoint.
     """
     settings.check()
+    labels = [label for pictures in (folder, validation) if pictures.is_dir() for label in pictures.iterdir()]
+    check_outputs((out / name for name in ("checkpoint.pt", "model.vrcnn", FLOAT, "result.json")), labels, make_folders=True)
     training = classify.read(folder, settings.size)
     channels = training.samples.shape[1]
     held_out = classify.read(validation, settings.size, channels, training.names)

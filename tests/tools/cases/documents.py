@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -370,3 +371,31 @@ def affinity(bench: Bench) -> Outcome:
         raise Skip("taskset, or one core")
     workers = json.loads((bench.folder / "r.json").read_text())["provenance"]["timing"]["workers"]
     return Outcome(workers == 1, f"{workers} workers on one core")
+
+
+@case("B 5 c", "conformance suites nested 100000 deep, with huge numbers, with names of files elsewhere")
+def suites(bench: Bench) -> Outcome:
+    where = bench.python("import vrcnn_int.conformance as c; print(c.__path__[0])").out.strip()
+    path = bench.folder / "suite/suite.json"
+    shutil.copytree(Path(where, "vectors"), path.parent)
+    index = json.loads(path.read_text())
+    found = []
+    for text in ("[" * 100000, *(json.dumps(index | {"filter": [index["filter"][0] | change]}) for change in CHANGES)):
+        path.write_text(text)
+        found.append(refused(bench.bridge("conformance", "suite"), "suite"))
+    return Outcome(all(one.right for one in found), f"{sum(one.right for one in found)} of {len(found)}: {found[1].seen}")
+
+
+CHANGES = ({"network": 10**30}, {"network": 99}, {"width": 0}, {"model": "../../secret"}, {"layer_md5": 5}, {"more": 1})
+
+
+@case("B 5 d", "training records nested 100000 deep, or of other types")
+def records(bench: Bench) -> Outcome:
+    if bench.python("import torch").code:
+        raise Skip("reproducing needs torch")
+    bench.python(PAIR.format(meta='{"qp": 32, "position": "after_sao"}'))
+    found = []
+    for text in ("[" * 100000, '{"networks": 3}', '{"networks": [{"training": 1}]}', "[]"):
+        (bench.folder / "r.json").write_text(text)
+        found.append(refused(bench.model("reproduce", "r.json", "p.npz"), "r.json"))
+    return Outcome(all(one.right for one in found), f"{sum(one.right for one in found)} of {len(found)}: {found[0].seen}")

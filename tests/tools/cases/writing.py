@@ -230,6 +230,36 @@ def over_a_run(bench: Bench) -> Outcome:
     return untouched(bench, bench.folder / "set.float.npz", lambda: bench.model("quantize", "set.float.npz", "--out", "set.vrcnn"))
 
 
+@case("A 3 k", "an output over the codec's own programs")
+def over_programs(bench: Bench) -> Outcome:
+    noise_y4m(bench.folder / "s.y4m")
+    for name in ("x265", "x265-10bit", "dec265"):
+        (bench.folder / "bin").mkdir(exist_ok=True)
+        (bench.folder / "bin" / name).write_text("#!/bin/sh\nexit 1\n")
+        (bench.folder / "bin" / name).chmod(0o755)
+    words = "bdrate", "--sequences", "s.y4m", "--codec", "x265-loop", "--codecs", "bin", "--html"
+    seen = [
+        untouched(bench, bench.folder / "bin" / name, lambda name=name: bench.bridge(*words, f"bin/{name}"))
+        for name in ("x265", "x265-10bit", "dec265")
+    ]
+    return Outcome(all(one.right and "input of this command" in one.seen for one in seen), "; ".join(one.seen[:60] for one in seen))
+
+
+@case("A 3 l", "vrcnn-int residual over its pair file, found after training")
+def over_pairs(bench: Bench) -> Outcome:
+    if bench.python("import torch").code:
+        raise Skip("training needs torch")
+    noise_y4m(bench.folder / "s.y4m")
+    bench.bridge("pairs", "make", "s.y4m", "s.y4m", "--out", "p.npz", "--qp", 32)
+    (bench.folder / "run").mkdir()
+    (bench.folder / "run/model.vrcnn").symlink_to("../p.npz")
+    few = [word for name in ("float_steps=2", "weight_steps=1", "bound_steps=1", "batch=2", "patch=16") for word in ("--set", name)]
+    words = "residual", "p.npz", "--validate", "p.npz", "--out", "run", *few
+    found = untouched(bench, bench.folder / "p.npz", lambda: bench.model(*words, timeout=300))
+    early = not (bench.folder / "run/checkpoint.pt").exists() and (bench.folder / "run/model.vrcnn").is_symlink()
+    return Outcome(found.right and early, f"{'before' if early else 'AFTER'} the work, {found.seen}")
+
+
 # ---- B 1, 2, 10 to 12, C 4: notebooks, disks, encodings, signals, pipes ----
 
 
@@ -278,10 +308,11 @@ def bytes_names(bench: Bench) -> Outcome:
     return Outcome(right, f"exit {ran.code}, read again: exit {again.code}, {again.last if again.code else ran.last}")
 
 
-def while_loading(bench: Bench, number: int) -> Ran:
-    """Send a signal while numpy is being loaded, long before anything is done."""
+def while_loading(bench: Bench, number: int, library: str = "_multiarray_umath", *command: str) -> Ran:
+    """Send a signal while numpy, or another library, is being loaded, long before anything is done."""
+    words = command or ("codec-bridge", "bdrate", "--sequences", "camera")
     with subprocess.Popen(
-        [bench.programs / "codec-bridge", "bdrate", "--sequences", "camera"],
+        [bench.programs / words[0], *words[1:]],
         cwd=bench.folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -289,7 +320,7 @@ def while_loading(bench: Bench, number: int) -> Ran:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         maps = Path(f"/proc/{process.pid}/maps")
-        while process.poll() is None and "_multiarray_umath" not in maps.read_text():
+        while process.poll() is None and library not in maps.read_text():
             time.sleep(0.002)
         process.send_signal(number)
         out, errors = process.communicate(timeout=60)
@@ -300,6 +331,16 @@ def while_loading(bench: Bench, number: int) -> Ran:
 def interrupted_loading(bench: Bench) -> Outcome:
     ran = while_loading(bench, signal.SIGINT)
     return Outcome(ran.code == 130 and ran.err.strip() == "interrupted", f"exit {ran.code}, {len(ran.err.splitlines())} lines, {ran.last}")
+
+
+@case("B 11 c", "Ctrl-C while torch loads inside a command")
+def interrupted_torch(bench: Bench) -> Outcome:
+    if bench.python("import torch").code:
+        raise Skip("training needs torch")
+    command = "vrcnn-int", "ablate", "f.npz", "--validate", "p.npz"
+    ran = [while_loading(bench, signal.SIGINT, library, *command) for library in ("libtorch_cpu", "libtorch_python", "torch/_C.")]
+    right = all(one.code == 130 and one.err.strip() == "interrupted" for one in ran)
+    return Outcome(right, "; ".join(f"exit {one.code}, {len(one.err.splitlines())} lines, {one.last[:40]}" for one in ran))
 
 
 @case("B 11 b", "SIGTERM while modules load")

@@ -134,6 +134,22 @@ def test_mistakes_are_one_line(trained: tuple[Path, str], digits: Path, tmp_path
         classify.classifier(tmp_path / "filter.vrcnn")
 
 
+@pytest.mark.parametrize("name", ["checkpoint.pt", "model.vrcnn", "float.pt", "result.json"])
+def test_outputs_are_checked_before_the_work(digits: Path, tmp_path: Path, name: str) -> None:
+    pytest.importorskip("torch")
+    from vrcnn_int.research.resnet import ClassifierSettings, train
+
+    picture = next(path for path in digits.rglob("*") if path.is_file())
+    (tmp_path / name).symlink_to(picture)
+    before = picture.read_bytes()
+    parts = picture.relative_to(digits).parts
+    folder = digits.joinpath(*parts[:-2])
+    with pytest.raises(VrcnnError, match=f"{name} is an input of this command"):
+        train(folder, folder, tmp_path, ClassifierSettings(size=8))
+    assert picture.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_training_pictures_are_moved_and_mirrored() -> None:
     rng = np.random.default_rng(3)
     pictures = classify.Pictures(rng.integers(0, 256, (3, 1, 8, 8)).astype(np.uint8), np.arange(3), ("a", "b", "c"))

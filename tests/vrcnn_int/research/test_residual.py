@@ -551,6 +551,37 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(torch: Any, finished: 
         run([pair_file], [pair_file], tmp_path, replace(options, seed=2))
 
 
+@pytest.mark.parametrize("name", ["checkpoint.pt", "model.vrcnn", "result.json"])
+def test_outputs_are_checked_before_the_work(torch: Any, pair_file: Path, tmp_path: Path, name: str) -> None:
+    from vrcnn_int.research.residual.filter import FilterSettings, run
+
+    (tmp_path / name).symlink_to(pair_file)
+    before = pair_file.read_bytes()
+    steps: list[object] = []
+    with pytest.raises(VrcnnError, match=f"{name} is an input of this command"):
+        run([pair_file], [pair_file], tmp_path, FilterSettings(), lambda *step: steps.append(step))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(VrcnnError, match=r"cannot write .*file"):
+        run([pair_file], [pair_file], tmp_path / "file", FilterSettings(), lambda *step: steps.append(step))
+    assert not steps
+    assert pair_file.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["compare.json", "q32/seed1/TQT_8-8/result.json", "q32/seed1/TQT_8-8/model.vrcnn"])
+def test_outputs_of_a_comparison_are_checked_before_the_work(torch: Any, pair_file: Path, tmp_path: Path, name: str) -> None:
+    from vrcnn_int.research import compare
+    from vrcnn_int.training.settings import TrainSettings
+
+    method = next(name for name in compare.METHODS if name.startswith("tqt"))
+    path = tmp_path / name.replace("TQT_8-8", compare.folder_of(method, Path()).name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(pair_file)
+    before = pair_file.read_bytes()
+    with pytest.raises(VrcnnError, match=f"{path.name} is an input of this command"):
+        compare.run([pair_file], [pair_file], tmp_path, [method], [1], TrainSettings())
+    assert pair_file.read_bytes() == before
+
+
 def test_mistakes_are_one_line(torch: Any, pair_file: Path, tmp_path: Path) -> None:
     from vrcnn_int import pairs
     from vrcnn_int.research.residual.filter import FilterSettings, run

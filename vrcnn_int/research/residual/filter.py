@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vrcnn_int import __version__, pairs
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import write_text
+from vrcnn_int.files import check_outputs, write_text
 from vrcnn_int.pairs import PairFile
 from vrcnn_int.research import measure
 from vrcnn_int.research.extended import prune
@@ -78,6 +78,8 @@ def run(
     Returns what result.json holds. Raises VrcnnError; KeyboardInterrupt after saving a checkpoint.
     """
     settings.check()
+    written = (out / name for name in ("checkpoint.pt", "model.vrcnn", "result.json"))
+    check_outputs(written, [*training, *validation], make_folders=True)
     files, held_out = [pairs.read(path) for path in training], [pairs.read(path) for path in validation]
     if len({(file.qp, file.meta["position"]) for file in files + held_out}) > 1:
         raise VrcnnError("the pair files, for validation too, must be of one QP and position")
