@@ -1,7 +1,8 @@
 """make exactness: every kernel, architecture, compiler and level on the conformance suite, and this CPU's kernels on random pictures.
 
-A row's programs are built from c/ and run natively or by qemu-user; a row whose tools are missing says what to install. With --weekly the
-numbers are those of a release: 3 * 10^8 samples for each SIMD kernel, 10^7 with scalar kernel and oracle, the whole suite elsewhere.
+A row's programs are built from c/ and run natively or by qemu-user, on random pictures too; a row whose tools are missing says what to
+install. With --weekly the numbers are those of a release: for each SIMD kernel 3 * 10^8 samples with luma networks and 10^8 with joint
+ones, 10^7 of either with scalar kernel and oracle, for each program the whole suite and 10^5 random samples of either.
 
 Each row is in the JSON file as soon as it is there. While rows of the matrix are missing there, the next run makes these and keeps the
 others, if neither the sources nor the numbers have changed since. Nothing depends on time, so it may run at the lowest priority.
@@ -18,20 +19,19 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich import box
 from rich.table import Table
 
-from codec_bridge.filter import Filter, kernels
+from codec_bridge.filter import kernels
 from codec_bridge.library.conformance import CLibrary
 from codec_bridge.provenance import processor, provenance
-from tests.support.models import extreme_network, picture, random_network, shipped
-from vrcnn_int import integer
+from tests.tools.random_pictures import PARTS as RANDOM_PARTS
+from tests.tools.random_pictures import compare, write_suite
 from vrcnn_int.conformance import LAYER_PARTS, PARTS, Suite
 from vrcnn_int.conformance.verify import Implementation, Oracle, PartResult, Program, verify
 from vrcnn_int.console import console, run
@@ -43,7 +43,7 @@ SOURCES = (
     *("c/src/**/*", "c/include/**/*", "c/tools/*", "c/tests/print_sideinfo.c", "c/Makefile", "c/kernel_flags.txt"),
     *("vrcnn_int/integer/*.py", "vrcnn_int/requant.py", "vrcnn_int/proofs.py", "vrcnn_int/models/*.vrcnn"),
     *("vrcnn_int/conformance/*.py", "vrcnn_int/conformance/vectors/**/*", "codec_bridge/filter.py", "codec_bridge/library/**/*.py"),
-    *("tests/tools/exactness.py", "tests/support/models.py", "tests/independent*.py"),
+    *("tests/tools/exactness.py", "tests/tools/random_pictures.py", "tests/support/models.py", "tests/independent*.py"),
 )
 """What rows depend on."""
 PATIENCE = 7200
@@ -53,23 +53,29 @@ PACKAGES = {"qemu": "qemu-user", "clang": "clang", "gcc": "gcc"}
 
 
 BUILDING = threading.Lock()
+DRAWING = threading.Lock()
 STOPPING = threading.Event()
 """Set when the program is interrupted: rows end at their next vector or picture."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is compared. Pictures of more samples are left out; layers need a run for each."""
+    """How much is compared. Pictures of more samples are left out; layers need a run for each.
+
+    simd, simd_joint: random samples for each SIMD kernel, with luma and with joint networks; scalar, programs: of either kind.
+    """
 
     simd: int
+    simd_joint: int
     scalar: int
+    programs: int
     largest: int
     largest_layers: int
     largest_independent: int
 
 
-CI = Size(simd=2 * 10**6, scalar=10**5, largest=700, largest_layers=70, largest_independent=9)
-WEEKLY = Size(simd=3 * 10**8, scalar=10**7, largest=130 * 70, largest_layers=256, largest_independent=256)
+CI = Size(simd=2 * 10**6, simd_joint=2 * 10**6, scalar=10**5, programs=10**4, largest=700, largest_layers=70, largest_independent=9)
+WEEKLY = Size(simd=3 * 10**8, simd_joint=10**8, scalar=10**7, programs=10**5, largest=130 * 70, largest_layers=256, largest_independent=256)
 
 
 @dataclass
@@ -183,7 +189,20 @@ def run_suite(implementation: Implementation, suite: Suite, largest: int, larges
     return {part: found[part] for part in PARTS if part in found}
 
 
-def run_target(target: Target, suite: Suite, size: Size, folder: Path) -> Row:
+@cache
+def _random_suite(folder: Path, samples: int, seed: int) -> Suite:
+    return write_suite(folder / f"random-{seed}", samples, seed)
+
+
+def run_random(implementation: Implementation, size: Size, seed: int, folder: Path) -> dict[str, PartResult]:
+    """Random pictures, the same for all programs."""
+    with DRAWING:
+        suite = _random_suite(folder, size.programs, seed)
+    found = run_suite(implementation, suite, sys.maxsize, 0)
+    return {RANDOM_PARTS[kind]: found[part] for kind, part in (("luma", "general"), ("joint", "joint"))}
+
+
+def run_target(target: Target, suite: Suite, size: Size, seed: int, folder: Path) -> Row:
     """Build and run one target."""
     packages = missing_packages(target)
     if packages:
@@ -208,66 +227,18 @@ def run_target(target: Target, suite: Suite, size: Size, folder: Path) -> Row:
         raise VrcnnError(f"{vrcnn_filter} --kernels: {(listed.stderr.strip() or f'exit code {listed.returncode}').splitlines()[-1]}")
     named = dict(line.split(maxsplit=1) for line in listed.stdout.splitlines())
     kernel = named["auto"] if target.kernel == "auto" else target.kernel
-    return Row(target.name, kernel, parts=run_suite(program, suite, size.largest, size.largest_layers))
+    parts = run_suite(program, suite, size.largest, size.largest_layers) | run_random(program, size, seed, folder)
+    return Row(target.name, kernel, parts=parts)
 
 
 # This CPU.
 
 
-def pictures(rng: np.random.Generator) -> Iterator[tuple[integer.ModelSet, list[tuple[np.ndarray, int, int, int]]]]:
-    """Model sets without end, each with pictures: plane, bit depth, index and output scale."""
-    contents = ("random", "random", "narrow", "checkerboard", "smooth", "smooth", "zero", "max")
-    while True:
-        draw = rng.random()
-        if draw < 0.6:
-            models = shipped()
-        elif draw < 0.9:
-            models = integer.ModelSet(tuple(random_network(rng) for _ in range(4)))
-        else:
-            sides = [(str(rng.choice(["high", "low", "alternating"])), str(rng.choice(["high", "low", "zero"]))) for _ in range(4)]
-            models = integer.ModelSet(tuple(extreme_network(*s, int(rng.integers(16)), int(rng.integers(1, 32768))) for s in sides))
-        found = []
-        for _ in range(8):
-            depth, content = int(rng.integers(8, 11)), str(rng.choice(contents))
-            height, width = (int(n) for n in rng.integers(1, (700, 1400)))
-            plane = picture(rng, "random" if content == "smooth" else content, height, width, depth)
-            if content == "smooth":
-                slope = np.add.outer(np.arange(height) * int(rng.integers(8)), np.arange(width) * int(rng.integers(8)))
-                plane = ((slope + plane // 16) % (1 << depth)).astype(plane.dtype)
-            found.append((plane, depth, int(rng.integers(4)), int(rng.integers(1, 11))))
-        yield models, found
-
-
-def compare(kernel: str, other: str, samples: int, seed: int) -> PartResult:
-    """Filter random pictures with a kernel and with another (or "oracle") until so many samples are compared."""
-    result, rng = PartResult(), np.random.default_rng(seed)
-    for models, found in pictures(rng):
-        threads = int(rng.integers(1, 4))
-        with Filter(models, kernel=kernel, threads=threads) as one, Filter(models, kernel="auto" if other == "oracle" else other) as two:
-            for plane, depth, index, scale in found:
-                check_stop()
-                if other == "oracle":
-                    plane = plane[:100]
-                    expected = integer.filter_plane(models.networks[index], plane, depth, scale)
-                else:
-                    expected = two.filter_plane(plane, depth, index, scale)
-                unequal = np.argwhere(one.filter_plane(plane, depth, index, scale) != expected)
-                result.vectors += 1
-                result.compared += plane.size
-                result.differ += len(unequal)
-                if len(unequal):
-                    y, x = unequal[0]
-                    shape = f"{plane.shape[1]}x{plane.shape[0]}, {depth} bits, network {index} of {models.identity[:8]}"
-                    result.problems.append(f"seed {seed}: {kernel} and {other} differ in sample ({x}, {y}) of {shape}")
-                if result.compared >= samples:
-                    return result
-    raise AssertionError
-
-
 def run_kernel(kernel: str, other: str, suite: Suite, size: Size, seed: int) -> Row:
     """A kernel of this CPU on the suite, and against another one on random pictures."""
     row = Row(f"this CPU, {kernel}", kernel, parts=verify(suite, CLibrary(kernel, threads=3), show=check_stop))
-    row.parts["random"] = compare(kernel, other, size.scalar if other == "oracle" else size.simd, seed)
+    for kind, samples in (("luma", size.simd), ("joint", size.simd_joint)):
+        row.parts[RANDOM_PARTS[kind]] = compare(kernel, other, kind, size.scalar if other == "oracle" else samples, seed, check_stop)
     return row
 
 
@@ -301,7 +272,7 @@ def native_jobs(suite: Suite, size: Size, seed: int) -> Iterator[tuple[str, Call
 
 def rows(suite: Suite, size: Size, seed: int, folder: Path) -> list[tuple[str, Callable[[], Row]]]:
     """Every row by name, not yet run."""
-    targets = [(target.name, partial(run_target, target, suite, size, folder)) for target in (*EMULATED, *COMPILED)]
+    targets = [(target.name, partial(run_target, target, suite, size, seed, folder)) for target in (*EMULATED, *COMPILED)]
     by_hand = [("oracle", partial(run_oracle, suite)), ("independent", partial(run_independent, suite, size))]
     return [*by_hand, *native_jobs(suite, size, seed), *targets]
 
@@ -316,7 +287,7 @@ def cell(result: PartResult | None) -> str:
 
 def show(found: list[Row]) -> None:
     """Print the matrix, what differs, and what was skipped."""
-    columns = [*PARTS, "random"]
+    columns = [*PARTS, *RANDOM_PARTS.values()]
     table = Table(
         "row", "kernel", *columns, title="compared (samples; values; models; extensions)", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
@@ -331,6 +302,20 @@ def show(found: list[Row]) -> None:
         for part, result in row.parts.items():
             for problem in result.problems[:3]:
                 console.print(f"{row.name}, {part}: {problem}", highlight=False, soft_wrap=True)
+
+
+def say_random(found: list[Row]) -> None:
+    """How many samples of random pictures were compared, by who filtered them and the kind of the networks."""
+    native = [row for row in found if row.name.startswith("this CPU")]
+    groups = {
+        "SIMD kernels": [row for row in native if row.kernel != "scalar"],
+        "scalar kernel and oracle": [row for row in native if row.kernel == "scalar"],
+        "programs": [row for row in found if row not in native],
+    }
+    for kind, part in RANDOM_PARTS.items():
+        for group, members in groups.items():
+            compared = sum(row.parts[part].compared for row in members if part in row.parts)
+            console.print(f"random pictures, {kind} networks, {group}: {compared} samples", highlight=False)
 
 
 def sources() -> str:
@@ -414,12 +399,9 @@ def main(
     found = [finished[name] for name, _ in wanted]
     show(found)
     results = [result for row in found for result in row.parts.values()]
-    random = [row for row in found if "random" in row.parts]
-    simd, scalar = [row for row in random if row.kernel != "scalar"], [row for row in random if row.kernel == "scalar"]
     problems = sum(len(result.problems) for result in results) + sum(bool(row.failed) for row in found)
     differ = sum(result.differ for result in results)
-    for kind, rows_of_kind in (("SIMD kernels", simd), ("scalar kernel and oracle", scalar)):
-        console.print(f"random pictures, {kind}: {sum(row.parts['random'].compared for row in rows_of_kind)} samples", highlight=False)
+    say_random(found)
     console.print(f"seed {seed}: {len(found)} rows, {sum(bool(row.skipped) for row in found)} skipped, {differ} differ", highlight=False)
     if problems:
         raise VrcnnError(f"{problems} rows, vectors or pictures are not as they should be")

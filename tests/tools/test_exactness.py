@@ -15,14 +15,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.tools import exactness
-from tests.tools.exactness import CI, COMPILED, EMULATED, Row, Target, cell, compare, missing_packages, rows, run_kernel, run_target, show
+from tests.tools import exactness, random_pictures
+from tests.tools.exactness import (
+    CI,
+    COMPILED,
+    EMULATED,
+    Row,
+    Target,
+    cell,
+    missing_packages,
+    rows,
+    run_kernel,
+    run_target,
+    say_random,
+    show,
+)
+from tests.tools.random_pictures import compare, drawn, write_suite
 from vrcnn_int import integer
 from vrcnn_int.conformance import Suite
 from vrcnn_int.conformance.verify import PartResult
 from vrcnn_int.errors import VrcnnError
 
-SMALL = replace(CI, simd=1000, scalar=1000, largest=63, largest_layers=3)
+SMALL = replace(CI, simd=1000, simd_joint=1000, scalar=1000, programs=500, largest=63, largest_layers=3)
 
 
 def test_every_row_that_the_matrix_must_have(tmp_path: Path) -> None:
@@ -56,15 +70,15 @@ def test_missing_tools_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert missing_packages(s390x) == ["gcc-s390x-linux-gnu", "qemu-user"]
     assert missing_packages(next(target for target in COMPILED if target.compiler == "clang")) == ["clang"]
     assert missing_packages(COMPILED[0]) == []
-    assert run_target(s390x, Suite.load(), SMALL, tmp_path).skipped == "install gcc-s390x-linux-gnu qemu-user"
+    assert run_target(s390x, Suite.load(), SMALL, 1, tmp_path).skipped == "install gcc-s390x-linux-gnu qemu-user"
 
 
 @pytest.mark.skipif(not shutil.which("gcc") or not shutil.which("make"), reason="make and gcc are needed")
 def test_a_build_is_run_on_the_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    row = run_target(Target("a build", "gcc", "-O1", kernel="scalar"), Suite.load(), SMALL, Path("relative"))
+    row = run_target(Target("a build", "gcc", "-O1", kernel="scalar"), Suite.load(), SMALL, 2, Path("relative"))
     assert row.kernel == "scalar"
-    assert set(row.parts) == set(exactness.PARTS)
+    assert set(row.parts) == {*exactness.PARTS, "random", "random joint"}
     for part, result in row.parts.items():
         assert result.compared > 0, part
         assert (result.differ, result.missing, result.problems) == (0, 0, [])
@@ -75,27 +89,78 @@ def test_a_program_that_cannot_run_is_named(monkeypatch: pytest.MonkeyPatch, tmp
     (tmp_path / "vrcnn_filter").write_text("#!/bin/sh\necho no such machine >&2\nexit 3\n")
     (tmp_path / "vrcnn_filter").chmod(0o755)
     with pytest.raises(VrcnnError, match=r"vrcnn_filter --kernels: no such machine$"):
-        run_target(Target("a build", "gcc", "-O1"), Suite.load(), SMALL, tmp_path)
+        run_target(Target("a build", "gcc", "-O1"), Suite.load(), SMALL, 1, tmp_path)
 
 
 def test_a_kernel_is_run_on_suite_and_random_pictures() -> None:
     row = run_kernel("scalar", "oracle", replace(Suite.load(), filter=Suite.load().filter[1:3]), SMALL, 3)
-    assert row.parts["random"].compared >= 1000
-    assert row.parts["random"].differ == 0
+    for part in ("random", "random joint"):
+        assert row.parts[part].compared >= 1000
+        assert row.parts[part].differ == 0
 
 
-def test_a_planted_difference_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = integer.filter_plane
+@pytest.mark.parametrize("kind", ["luma", "joint"])
+def test_a_planted_difference_is_found(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    right = integer.filter_planes
 
-    def wrong(network: integer.IntegerNetwork, plane: np.ndarray, bit_depth: int, scale: int) -> np.ndarray:
-        filtered = right(network, plane, bit_depth, scale).copy()
-        filtered[-1, -1] ^= 1
+    def wrong(network: integer.IntegerNetwork, planes: tuple[np.ndarray, ...], *more: Any) -> list[np.ndarray]:
+        filtered = [plane.copy() for plane in right(network, planes, *more)]
+        filtered[-1][-1, -1] ^= 1
         return filtered
 
-    monkeypatch.setattr(integer, "filter_plane", wrong)
-    result = compare("scalar", "oracle", 1, 5)
+    monkeypatch.setattr(integer, "filter_planes", wrong)
+    result = compare("scalar", "oracle", kind, 1, 5)
     assert result.differ == result.vectors == 1
-    assert "seed 5: scalar and oracle differ in sample (" in result.problems[0]
+    assert f"seed 5: scalar and oracle differ in {'Y' if kind == 'luma' else 'V'} sample (" in result.problems[0]
+
+
+def test_what_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Joint networks of one head and two, at the limits, with additions of every distance; odd sizes, depths that differ, grey pictures."""
+    monkeypatch.setattr(random_pictures, "_shipped_shape", random_pictures._extreme)  # those take long
+    kinds, heads, distances, channels = set(), set(), set(), set()
+    depths, parities, planes = set(), set(), set()
+    saturating = 0
+    for models, cases in itertools.islice(drawn(np.random.default_rng(1), "joint", (40, 40)), 8):
+        for network in models.networks:
+            kinds.add(network.kind)
+            heads.add(network.heads)
+            distances |= set(network.added)
+            channels.add(len(network.layers[0][0].bias))
+            saturating += all(abs(int(w)) == 127 for w in network.layers[1][0].weights.flat) and network.layers[1][0].multiplier == 32767
+        for case in cases:
+            depths.add(case.depths)
+            parities.add(tuple(side % 2 for side in case.planes[0].shape))
+            planes.add(len(case.planes))
+    assert (kinds, heads, distances, planes) == ({"joint"}, {1, 2}, {0, 1, 2, 3, 4}, {1, 3})
+    assert len(channels) > 2
+    assert len(depths) == 9
+    assert len(parities) == 4
+    assert saturating
+
+
+def test_random_pictures_for_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for one seed, so many samples of either kind, and a wrong sample is seen."""
+    suite = write_suite(tmp_path / "one", 600, 3, (30, 40))
+    assert write_suite(tmp_path / "two", 600, 3, (30, 40)).joint == suite.joint
+    for vectors in (suite.filter, suite.joint):
+        assert sum(vector.samples for vector in vectors) >= 600
+    library = exactness.CLibrary("scalar")
+    assert exactness.run_suite(library, suite, sys.maxsize, 0)["joint"].differ == 0
+    right = library.joint_filtered
+    monkeypatch.setattr(library, "joint_filtered", lambda *of: bytes([right(*of)[0] ^ 1, *right(*of)[1:]]))
+    found = exactness.run_suite(library, suite, sys.maxsize, 0)["joint"]
+    assert found.differ == found.vectors == len(suite.joint)
+
+
+def test_counts_of_random_samples_by_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    parts = {"random": PartResult(1, 5), "random joint": PartResult(1, 7)}
+    say_random(
+        [Row("this CPU, scalar", "scalar", parts=parts), Row("this CPU, avx2", "avx2", parts=parts), Row("i386", "scalar", parts=parts)]
+    )
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "random pictures, luma networks, SIMD kernels: 5 samples"
+    assert said[-1] == "random pictures, joint networks, programs: 7 samples"
+    assert len(said) == 6
 
 
 def test_what_is_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
