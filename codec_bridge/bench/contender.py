@@ -17,14 +17,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from codec_bridge.bench.input import OURS, Float, PeerError, Prepare, as_input, as_samples, fill, float_network, network_for
+from codec_bridge.bench.input import OURS, Float, PeerError, Prepare, as_input, as_samples, as_sites, float_network, subjects
 from codec_bridge.bench.onnx_peer import run_in_onnxruntime, run_in_openvino
 from codec_bridge.bench.run import resident
 from codec_bridge.filter import Filter
-from vrcnn_int.integer import ModelSet
+from vrcnn_int.network import FloatNetwork
 
-PHOTOGRAPH, CALIBRATION, ONNX_FILE = "photograph.npy", "calibration.npy", "int8.onnx"
-"""What the contenders' processes are given in a folder: the picture to filter, others to quantize with, the quantized model."""
+PHOTOGRAPH, CALIBRATION, ONNX_FILE = "photograph.npz", "calibration.npy", "int8.onnx"
+"""What the contenders' processes are given in a folder: the picture to filter, inputs to quantize with, the quantized model."""
 
 
 class Worker:
@@ -82,25 +82,26 @@ class Worker:
 
 
 class Contender:
-    """One engine in its process: filters the bench's picture at the size asked for."""
+    """One engine in its process: filters the bench's picture at the size asked for, with the network of a kind and size."""
 
-    def __init__(self, name: str, model: str, folder: str, threads: int, kernel: str) -> None:
-        self.photograph = np.load(Path(folder) / PHOTOGRAPH)
-        self.index = network_for(ModelSet.load(model))
+    def __init__(self, name: str, model: str, folder: str, threads: int, kernel: str, kind: str = "luma", size: str = "best") -> None:
+        with np.load(Path(folder) / PHOTOGRAPH) as photograph:
+            self.photograph = tuple(photograph.values())
+        (self.subject,) = subjects(Path(model), kind, size)
         self.before = resident()
-        self.ours = Filter(model, kernel=kernel, threads=threads) if name == OURS else None
-        self.peer = _load_peer(name, Path(model), Path(folder), threads) if self.ours is None else None
+        self.ours = Filter(self.subject.models, kernel=kernel, threads=threads) if name == OURS else None
+        self.peer = _load_peer(name, float_network(Path(model), kind, size), Path(folder), threads) if self.ours is None else None
         self.run: Callable[[], Any] = lambda: None
 
     def prepare(self, width: int, height: int) -> dict[str, Any]:
         """Make ready for a size, and filter once."""
-        plane = fill(self.photograph, width, height)
+        planes = self.subject.planes(self.photograph, width, height)
         if self.ours is not None:
-            out = plane.copy()
-            call = self.ours.prepare(plane, out, 8, self.index)
+            out = [plane.copy() for plane in planes]
+            call = self.ours.prepare_planes(planes, out, (8, 8), self.subject.index)
             self.run = lambda: call() or out
         elif self.peer is not None:
-            self.run = self.peer(as_input(plane))
+            self.run = self.peer(as_input(*planes))
         start = time.perf_counter()
         self.run()
         return {"seconds": time.perf_counter() - start}
@@ -118,12 +119,11 @@ class Contender:
     def save(self, path: str) -> dict[str, Any]:
         """Write the filtered samples as .npy."""
         filtered = self.run()
-        np.save(path, filtered if self.ours is not None else as_samples(filtered))
+        np.save(path, as_sites(filtered) if self.ours is not None else as_samples(filtered))
         return {}
 
 
-def _load_peer(name: str, model: Path, folder: Path, threads: int) -> Prepare:
-    network = float_network(model)
+def _load_peer(name: str, network: FloatNetwork, folder: Path, threads: int) -> Prepare:
     if name == "OpenVINO int8":
         return run_in_openvino(network, folder / ONNX_FILE, threads)
     if name == "ONNX Runtime int8":
@@ -135,7 +135,7 @@ def _load_peer(name: str, model: Path, folder: Path, threads: int) -> Prepare:
 
 def load_calibration(folder: Path) -> list[Float]:
     """Pictures to quantize with, as the network's input."""
-    return [as_input(plane) for plane in np.load(folder / CALIBRATION)]
+    return list(np.load(folder / CALIBRATION))
 
 
 def _peak_resident() -> int | None:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from codec_bridge.bench.input import Float, PeerError, Prepare
-from vrcnn_int.network import FloatNetwork
+from vrcnn_int.network import INPUTS, FloatNetwork
 
 
 def as_onnx(network: FloatNetwork) -> Any:
-    """The float network as an ONNX model: x [1, 1, height, width] -> y = x + residual."""
+    """The float network as an ONNX model: x [1, 1, height, width], or of a joint network [1, 6, height, width] -> y = x + residual."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -24,13 +24,16 @@ def as_onnx(network: FloatNetwork) -> Any:
         constants.append(numpy_helper.from_array(np.asarray(value, np.float32), name))
         return name
 
-    x = "x"
+    x, layers = "x", list[str]()
     for i, (weights, biases) in enumerate(zip(network.weights, network.biases, strict=True)):
         outputs = []
         for j, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
             name, size = f"layer{i}branch{j}", weight.shape[2]
             parameters = [constant(f"{name}.weight", weight), constant(f"{name}.bias", bias)]
             nodes.append(helper.make_node("Conv", [x, *parameters], [name], name, kernel_shape=[size] * 2, pads=[size // 2] * 4))
+            if network.added[i]:
+                nodes.append(helper.make_node("Add", [name, layers[i - network.added[i]]], [f"{name}.sum"], f"{name}.add"))
+                name = f"{name}.sum"
             if i < len(network.bounds):
                 limits = [constant(f"{name}.low", 0), constant(f"{name}.high", network.bounds[i])]
                 nodes.append(helper.make_node("Clip", [name, *limits], [f"{name}.clipped"], f"{name}.clip"))
@@ -38,8 +41,10 @@ def as_onnx(network: FloatNetwork) -> Any:
         if len(outputs) > 1:
             nodes.append(helper.make_node("Concat", outputs, [f"layer{i}"], f"layer{i}.concat", axis=1))
         x = nodes[-1].output[0]
+        layers.append(x)
     nodes.append(helper.make_node("Add", ["x", x], ["y"], "add"))
-    first, last = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, "height", "width"]) for name in "xy")
+    shape: list[str | int | None] = [1, INPUTS[network.kind], "height", "width"]
+    first, last = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "xy")
     graph = helper.make_graph(nodes, "vrcnn", [first], [last], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(model)

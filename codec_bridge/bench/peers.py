@@ -20,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge.bench.contender import CALIBRATION, ONNX_FILE, PHOTOGRAPH, Worker, load_calibration
-from codec_bridge.bench.input import OURS, PeerError, fill, float_network
+from codec_bridge.bench.input import OURS, PeerError, as_input, float_network, subjects
 from codec_bridge.bench.onnx_peer import as_onnx, write_int8
-from codec_bridge.bench.run import photograph
+from codec_bridge.bench.run import photographs
 from codec_bridge.filter import kernels
+from vrcnn_int.integer import ModelSet
 from vrcnn_int.models import builtin_path
 
 LARGEST = 2560 * 1600  # samples: beyond that, engines that keep feature maps take several GB
@@ -79,10 +80,17 @@ def versions() -> dict[str, str]:
     return {package: importlib.metadata.version(package) for package in packages if importlib.util.find_spec(package)}
 
 
-def check(model: Path | None) -> None:
+def compared(model: Path | None, kind: str | None, size: str | None) -> tuple[str, str]:
+    """Kind and size of the network that peers run: as asked for, else luma if the set has it, best if it has that."""
+    path = model or builtin_path()
+    found = [one.network for one in subjects(path, kind or ModelSet.load(path).kinds[0], size)]
+    return found[-1].kind, found[-1].size
+
+
+def check(model: Path | None, kind: str | None = None, size: str | None = None) -> None:
     """Raise VrcnnError if there is nothing to compare with: no peer, or no float network beside the model set."""
     installed()
-    float_network(model or builtin_path())
+    float_network(model or builtin_path(), *compared(model, kind, size))
 
 
 def compare(
@@ -91,24 +99,29 @@ def compare(
     model: Path | None = None,
     kernel: str = "auto",
     progress: Callable[[str, float], None] = lambda _what, _share: None,
+    kind: str | None = None,
+    network_size: str | None = None,
 ) -> dict[str, Any]:
     """Time the peers and the C library in alternating runs, and count the samples that change with the instruction set.
 
-    Returns the parts of a document. versions: of packages. left_out: lines on peers that are not installed. failures: lines on those that
-    failed, and have no rows. timings: contender, width, height, threads, ms (median), ms_minimum, repeats, ratio (ms by that of the C
-    library), resident (bytes by which the contender's process has grown at its largest, counted from before the engine is loaded).
+    Returns the parts of a document. network: the name of the one that all run (see compared). versions: of packages. left_out: lines on
+    peers that are not installed. failures: lines on those that failed, and have no rows. timings: contender, width, height, threads, ms
+    (median), ms_minimum, repeats, ratio (ms by that of the C library), resident (bytes by which the contender's process has grown at its
+    largest, counted from before the engine is loaded).
     bits: see changed_samples.
     """
     peers, left_out = installed()
     path = Path(model or builtin_path()).resolve()
-    network = float_network(path)
+    kind, size = compared(path, kind, network_size)
+    network, (subject,) = float_network(path, kind, size), subjects(path, kind, size)
     failures: list[str] = []
     timings: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        common = {"model": str(path), "folder": folder, "kernel": kernel}
+        common = {"model": str(path), "folder": folder, "kernel": kernel, "kind": kind, "size": size}
         progress("coding pictures", 0)
-        np.save(Path(folder) / PHOTOGRAPH, photograph())
-        np.save(Path(folder) / CALIBRATION, [fill(photograph(name), *BITS_SIZE) for name in ("coffee", "chelsea", "rocket")])
+        np.savez(Path(folder) / PHOTOGRAPH, *photographs())
+        others = [subject.planes(photographs(name), *BITS_SIZE) for name in ("coffee", "chelsea", "rocket")]
+        np.save(Path(folder) / CALIBRATION, [as_input(*planes) for planes in others])
         if any("onnx" in peer.packages for peer in peers):
             progress("quantizing for ONNX", 0)
             write_int8(as_onnx(network), Path(folder) / ONNX_FILE, load_calibration(Path(folder)))
@@ -119,7 +132,7 @@ def compare(
         bits: list[dict[str, Any]] = []
         for what, share in changed_samples(peers, common, bits, failures):
             progress(what, (steps - 1 + share) / steps)
-    return {"versions": versions(), "left_out": left_out, "failures": failures, "timings": timings, "bits": bits}
+    return {"network": subject.name, "versions": versions(), "left_out": left_out, "failures": failures, "timings": timings, "bits": bits}
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Results of codec-bridge bench: tables and the plot.
 
-A document is ``{"provenance": {...}, "peaks": [...], "rows": [...], "left_out": [...]}`` as bench.bench returns them, and with peers
-``"peers": {...}`` as bench_peers.compare returns it. With ``"gpu": name`` it is bench_cuda's.
+A document is ``{"provenance": {...}, "peaks": [...], "rows": [...], "halo": [...], "left_out": [...]}`` as run.bench returns them, and with
+peers ``"peers": {...}`` as peers.compare returns it. With ``"gpu": name`` it is cuda.bench's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,10 +31,14 @@ def print_tables(document: Document, console: "Console") -> None:
         console.print(document["gpu"], highlight=False)
     _print_peaks(document["peaks"], console)
     _print_rows(document["rows"], console)
+    for row in document.get("halo", []):
+        halves, whole = _number(row["ms_halves"]), _number(row["ms"])
+        size = f"{row['width']}x{row['height']} in two halves {halves} ms, in one piece {whole} ms"
+        console.print(f"halo: {row['network']}, {row['kernel']}: {size}: {100 * row['cost']:+.1f} %", highlight=False)
     if document["left_out"]:
         skipped: dict[str, list[str]] = {}
         for row in document["left_out"]:
-            skipped.setdefault(f"{row['kernel']} on {_threads(row['threads'])}", []).append(_picture(row))
+            skipped.setdefault(f"{_who(row, document['rows'])} on {_threads(row['threads'])}", []).append(_picture(row))
         what = "; ".join(f"{who}: {', '.join(pictures)}" for who, pictures in skipped.items())
         console.print(f"left out, they would take longer than --budget allows ({what})", highlight=False)
     if (slack := busy(document["peaks"])) > BUSY:
@@ -46,7 +50,7 @@ def print_tables(document: Document, console: "Console") -> None:
         if "gpu" in document:
             _print_gpu_peers(document["peers"], console)
         else:
-            _print_timings(document["peers"]["timings"], console)
+            _print_timings(document["peers"]["timings"], document["peers"].get("network", "luma"), console)
             _print_peers(document["peers"], console)
         for line in (*document["peers"]["left_out"], *(f"failed: {line}" for line in document["peers"]["failures"])):
             console.print(line, style="yellow", highlight=False)
@@ -69,11 +73,12 @@ def _table(title: str, *columns: str) -> "Table":
 
 
 def _print_peaks(peaks: Sequence[Row], console: "Console") -> None:
-    table = _table("peak rates of this machine (median of this run), memory", "kernel", "threads", "GMAC/s", "memory", "resident", "with")
+    columns = ["kernel", "threads", "GMAC/s", "memory", *(["a thread"] if _several(peaks) else []), "resident", "with"]
+    table = _table("peak rates of this machine (median of this run), memory", *columns)
     table.columns[-1].justify = "left"
     for peak in peaks:
-        memory, resident = _megabytes(peak["memory"]), _megabytes(peak["resident"])
-        table.add_row(peak["kernel"], _count(peak["threads"]), _number(peak["gmacs"]), memory, resident, peak["instruction"] or "-")
+        sizes = [_megabytes(peak[key]) for key in ("memory", *(["thread_memory"] if _several(peaks) else []), "resident")]
+        table.add_row(_who(peak, peaks), _count(peak["threads"]), _number(peak["gmacs"]), *sizes, peak["instruction"] or "-")
     show_table(table, console)
     console.print(
         "memory: what the library holds for filtering, all packed networks included. resident: by how much the process grew.",
@@ -82,7 +87,19 @@ def _print_peaks(peaks: Sequence[Row], console: "Console") -> None:
 
 
 def _print_rows(rows: Sequence[Row], console: "Console") -> None:
-    table = _table("ms a picture", "picture", "kernel", "threads", "median", "minimum", "count", "GMAC/s", "of peak")
+    several = _several(rows)
+    columns = [
+        "picture",
+        "kernel",
+        "threads",
+        "median",
+        "minimum",
+        "count",
+        "GMAC/s",
+        "of peak",
+        *(["a second", "speed"] if several else []),
+    ]
+    table = _table("ms a picture", *columns)
     table.columns[1].justify = "left"
     last = None
     for row in rows:
@@ -92,23 +109,37 @@ def _print_rows(rows: Sequence[Row], console: "Console") -> None:
         fraction = "-" if row["fraction_of_peak"] is None else f"{100 * row['fraction_of_peak']:.1f} %"
         figures = [_number(row[key]) for key in ("ms", "ms_minimum")]
         shown = "" if picture == last else picture
-        kernel = f"{row['kernel']}, {_how(row)}" if "path" in row else row["kernel"]
-        table.add_row(shown, kernel, _count(row["threads"]), *figures, str(row["repeats"]), _number(row["gmacs"]), fraction)
+        kernel = f"{row['kernel']}, {_how(row)}" if "path" in row else _who(row, rows)
+        speed = [_number(row["pictures_per_second"]), "-" if row["speed"] is None else f"{_number(row['speed'], 3)}x"] if several else []
+        table.add_row(shown, kernel, _count(row["threads"]), *figures, str(row["repeats"]), _number(row["gmacs"]), fraction, *speed)
         last = picture
     show_table(table, console)
     mapped = next((row["units"] for row in rows if row["units"]), None)
     if mapped:
         console.print(
             f"map: half-filled with {mapped['unit_size']}x{mapped['unit_size']} units, {100 * mapped['share']:.0f} % of the samples "
-            f"filtered, by {mapped['networks']} networks; GMAC/s count those.",
+            f"filtered, by {mapped['networks']} network{'s' * (mapped['networks'] > 1)}; GMAC/s count those.",
             highlight=False,
         )
+    if several:
+        each = ", ".join(f"{name} {row['kmac']:.1f}" for name, row in {row["network"]: row for row in rows}.items())
+        console.print(f"kMAC a luma sample: {each}; speed: times that of the network luma", highlight=False)
 
 
-def _print_timings(timings: Sequence[Row], console: "Console") -> None:
+def _several(rows: Sequence[Row]) -> bool:
+    """Whether they are of several networks, or of another one than luma."""
+    return any(row.get("network", "luma") != "luma" for row in rows)
+
+
+def _who(row: Row, rows: Sequence[Row]) -> str:
+    """The kernel and, if rows are of several networks, the network."""
+    return f"{row['network']}, {row['kernel']}" if _several(rows) else str(row["kernel"])
+
+
+def _print_timings(timings: Sequence[Row], network: str, console: "Console") -> None:
     names = list(dict.fromkeys(row["contender"] for row in timings))
     sizes = sorted({(row["width"], row["height"]) for row in timings})
-    table = _table("the same network: ms a picture (median), ratio", "engine", "threads", *(f"{w}x{h}" for w, h in sizes))
+    table = _table(f"the same network ({network}): ms a picture (median), ratio", "engine", "threads", *(f"{w}x{h}" for w, h in sizes))
     table.padding = 0  # four sizes fit 80 columns
     found = {(row["contender"], row["threads"], row["width"], row["height"]): row for row in timings}
     for threads in sorted({row["threads"] for row in timings}):
@@ -205,18 +236,18 @@ def write_plot(path: str | Path, document: Document) -> None:
 
 def _plot_rates(axes: "Axes", document: Document) -> None:
     rows = [row for row in document["rows"] if not row["units"]]
-    names = list(dict.fromkeys(row["kernel"] for row in rows))
-    for number, name in enumerate(names):
+    names = list(dict.fromkeys((_who(row, rows), row["kernel"]) for row in rows))
+    for number, (name, kernel) in enumerate(names):
         colour = f"C{number}"
         for how in sorted({_how(row) for row in rows}):
-            curve = [row for row in rows if (row["kernel"], _how(row)) == (name, how)]
+            curve = [row for row in rows if (_who(row, rows), _how(row)) == (name, how)]
             threads = curve[0]["threads"] if curve else None
             sizes = [row["width"] * row["height"] for row in curve]
             style = STYLES.get(curve[0].get("path", threads) if curve else None, ":")
             label = f"{name}, {how}"
             axes.plot(sizes, [row["gmacs"] for row in curve], style, color=colour, marker="o", markersize=3.5, linewidth=1.2, label=label)
             for peak in document["peaks"]:
-                if (peak["kernel"], peak["threads"]) == (name, threads) and peak["gmacs"]:
+                if (peak["kernel"], peak["threads"]) == (kernel, threads) and peak["gmacs"]:
                     axes.axhline(peak["gmacs"], color=colour, linestyle=style, linewidth=0.6, alpha=0.6)
     axes.set_ylabel("GMAC/s", fontsize=9)
     library = document.get("gpu", "C library by kernel")

@@ -18,15 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codec_bridge.bench.input import QP, fill, network_for
+from codec_bridge.bench.input import QP, Planes, Subject, subjects
 from codec_bridge.codecs import decoder, pyav
 from codec_bridge.filter import ErrorCode, Filter, FilterError, kernels
 from codec_bridge.library import native
 from codec_bridge.video.catalogue import resolve
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.integer import ModelSet
-from vrcnn_int.models import builtin_path
-from vrcnn_int.network import macs_per_sample
+from vrcnn_int.integer import UNIT_SCALE
 
 SIZES = ((416, 240), (832, 480), (1920, 1080), (2560, 1600), (3840, 2160))
 THREADS = (1, 2)
@@ -36,6 +34,9 @@ UNIT_SIZE = 64
 UNITS_AT = (1920, 1080)
 """The size at which a half-filled unit map is timed too, or the largest one asked for."""
 
+HALO_AT = (416, 240)
+"""The size at which halves of a picture are timed too."""
+
 ENOUGH = 0.5  # seconds of measured pictures after which a row needs no more
 TURN = 0.05  # seconds of pictures at a time, before the next row has its turn
 PEAK_SECONDS = 0.02
@@ -43,14 +44,18 @@ PEAK_ROUNDS = 3  # of each row that measure the peak as well
 
 
 @cache
-def photograph(name: str = "astronaut") -> NDArray[np.uint8]:
-    """Luma [height, width] of a photograph that ships with scikit-image, as decoded at QP 32 without in-loop filters."""
+def photographs(name: str = "astronaut") -> Planes:
+    """The planes of a photograph that ships with scikit-image, 4:2:0, as decoded at QP 32 without in-loop filters."""
     (sequence,) = resolve(name)
     with sequence.open() as video:
         originals = [next(iter(video))]
     (decoded,) = decoder.decode(pyav.encode(originals, QP, filters=False).data)
-    plane: NDArray[np.uint8] = decoded.planes[0].astype(np.uint8)
-    return plane
+    return tuple(plane.astype(np.uint8) for plane in decoded.planes)
+
+
+def photograph(name: str = "astronaut") -> NDArray[np.uint8]:
+    """Its luma [height, width]."""
+    return photographs(name)[0]
 
 
 def half_filled(plane: NDArray[np.uint8], networks: int, unit_size: int = UNIT_SIZE) -> NDArray[np.uint8]:
@@ -91,9 +96,11 @@ def resident() -> int | None:
 
 @dataclass
 class Opened:
-    """A filter, what it takes, and how long it needs a sample (seconds, a first estimate)."""
+    """A filter, what it takes, and how long it needs a sample (seconds, a first estimate). thread_memory: bytes of each thread."""
 
+    subject: Subject
     filter: Filter
+    thread_memory: int
     resident: int | None
     pace: float
     peaks: list[float] = field(default_factory=list)
@@ -107,6 +114,7 @@ class Row:
     width: int
     height: int
     share: float
+    units: dict[str, Any] | None
     run: Callable[[], None]
     repeats: int
     times: list[float] = field(default_factory=list)
@@ -150,83 +158,133 @@ def bench(
     repeats: int = REPEATS,
     budget: float = BUDGET,
     progress: Callable[[str, float], None] = lambda _what, _share: None,
+    kind: str | None = None,
+    network_size: str | None = None,
 ) -> dict[str, Any]:
-    """Time kernels (None: all supported) by sizes and thread counts; returns the lists peaks, rows and left_out of a document.
+    """Time kernels (None: all supported) by networks, sizes and threads; returns the lists peaks, rows, halo, left_out of a document.
+
+    Networks: those of input.subjects. halo: network, kernel, least ms of a picture of HALO_AT in one piece (ms) and in halves (ms_halves),
+    on one thread, and cost, the share that the halves take more: the halo on both sides of their edge.
 
     Rows that belong to one size take turns of a few pictures each, at least `repeats` altogether. A row that would need more than
     `budget` seconds for `repeats` pictures is left out (0: none is). Only the C call is timed: plane and result exist before.
-    rows: kernel, width, height, threads, units (None, or what the half-filled map is like), ms (median), ms_minimum, repeats, gmacs (at
-    the median, of the samples that are filtered), fraction_of_peak (gmacs by the median of all peaks that were measured for
-    the kernel and thread count in this run; None if there is no peak), memory (bytes that the library says it holds), resident (bytes by
-    which the process grew when the filter was opened and used; None if unknown).
+    rows: network, kmac (a luma sample), kernel, width, height, threads, units (None, or what the half-filled map is like), ms (median),
+    ms_minimum, pictures_per_second, repeats, gmacs (at the median, of the samples that are filtered), fraction_of_peak (gmacs by the median
+    of all peaks that were measured for the kernel and thread count in this run; None if there is no peak), speed (how many times that of
+    the network luma; None without it), memory (bytes that the library says it holds), resident (bytes by which the process grew when the
+    filter was opened and used; None if unknown).
     """
-    models = ModelSet.load(model or builtin_path())
-    index = network_for(models)
-    macs = macs_per_sample(models.networks[index].architecture)
     rows: list[dict[str, Any]] = []
     left_out: list[dict[str, Any]] = []
     with ExitStack() as stack:
-        opened = [_open(stack, model, name, count, index) for name in choose_kernels(names) for count in threads]
+        chosen = [(kernel, count) for kernel in choose_kernels(names) for count in threads]
+        timed = subjects(model, kind, network_size)
+        opened = [_open(stack, subject, kernel, count) for subject in timed for kernel, count in chosen]
         pictures = [(size, False) for size in sizes]
         pictures.append((UNITS_AT if UNITS_AT in sizes else max(sizes), True))
         for place, ((width, height), mapped) in enumerate(pictures):
-            current, share, units = [], 1.0, None
-            plane = fill(photograph(), width, height)
-            if mapped:
-                indices = list(range(min(3, len(models.networks))))
-                chosen = half_filled(plane, len(indices))
-                share = float((chosen.repeat(UNIT_SIZE, 0).repeat(UNIT_SIZE, 1)[:height, :width] > 0).mean())
-                units = {"unit_size": UNIT_SIZE, "networks": len(indices), "share": share}
+            current: list[Row] = []
             for one in opened:
-                filter_, expected = one.filter, one.pace * share * width * height
+                row = _row(one, width, height, mapped, repeats)
+                expected = one.pace * row.share * width * height
                 if budget and expected * repeats > budget:
-                    left_out.append({"kernel": filter_.kernel, "threads": filter_.threads, "width": width, "height": height})
-                    left_out[-1] |= {"units": units, "expected_ms": expected * 1000}
-                    continue
-                out = plane.copy()
-                run = filter_.prepare(plane, out, 8, index, (indices, chosen, UNIT_SIZE) if mapped else None)
-                current.append(Row(one, width, height, share, run, repeats))
+                    left_out.append({**_names(one), "width": width, "height": height, "units": row.units, "expected_ms": expected * 1000})
+                else:
+                    current.append(row)
             what = f"{width}x{height}" + (", half-filled map" if mapped else "")
             for done in _take_turns(current):
                 progress(what, (place + done) / len(pictures))
             for row in current:
                 row.opened.pace = statistics.median(row.times) / (row.share * width * height)
-                rows.append(_result(row, macs, units))
+                rows.append(_result(row))
+        halo = [_halo(one, repeats) for one in opened if one.filter.threads == 1 and len(timed) > 1] if HALO_AT in sizes else []
     # Peaks are complete only now.
-    medians = {(one.filter.kernel, one.filter.threads): statistics.median(one.peaks) for one in opened if one.peaks}
+    measured: dict[tuple[str, int], list[float]] = {}
+    for one in opened:
+        measured.setdefault((one.filter.kernel, one.filter.threads), []).extend(one.peaks)
+    luma = {_place(row): row["ms"] for row in rows if row["network"] == "luma"}
     for result in rows:
-        rate = medians[result["kernel"], result["threads"]]
+        rate = statistics.median(measured[result["kernel"], result["threads"]])
         result["fraction_of_peak"] = result["gmacs"] / rate if rate else None
-    peaks = [
-        {
-            "kernel": one.filter.kernel,
-            "threads": one.filter.threads,
-            "instruction": native.instruction(one.filter.kernel),
-            "gmacs": statistics.median(one.peaks) or None,
-            "gmacs_maximum": max(one.peaks) or None,
-            "repeats": len(one.peaks),
-            "memory": one.filter.memory,
-            "resident": one.resident,
-        }
-        for one in opened
-        if one.peaks
-    ]
-    return {"peaks": peaks, "rows": rows, "left_out": left_out}
+        result["speed"] = luma[_place(result)] / result["ms"] if _place(result) in luma else None
+    peaks = [_peak(one, measured[one.filter.kernel, one.filter.threads]) for one in opened if one.peaks]
+    return {"peaks": peaks, "rows": rows, "halo": halo, "left_out": left_out}
 
 
-def _open(stack: ExitStack, model: Path | None, kernel: str, threads: int, index: int) -> Opened:
+def _names(one: Opened) -> dict[str, Any]:
+    """What tells rows of one picture apart."""
+    return {"network": one.subject.name, "kernel": one.filter.kernel, "threads": one.filter.threads}
+
+
+def _place(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What rows of different networks have in common."""
+    return row["kernel"], row["threads"], row["width"], row["height"], row["units"] is None
+
+
+def _peak(one: Opened, rates: list[float]) -> dict[str, Any]:
+    return {
+        **_names(one),
+        "instruction": native.instruction(one.filter.kernel),
+        "gmacs": statistics.median(rates) or None,
+        "gmacs_maximum": max(rates) or None,
+        "repeats": len(rates),
+        "memory": one.filter.memory,
+        "thread_memory": one.thread_memory,
+        "resident": one.resident,
+    }
+
+
+def _open(stack: ExitStack, subject: Subject, kernel: str, threads: int) -> Opened:
     """A filter that has filtered two small pictures: the first touches its memory, the second says how fast it is."""
-    plane = fill(photograph(), *SIZES[0])
-    out = plane.copy()
+    planes = subject.planes(photographs(), *SIZES[0])
+    out = [plane.copy() for plane in planes]
+    with Filter(subject.models, kernel=kernel, threads=threads + 1) as more:
+        several = more.memory
     before = resident()
-    filter_ = stack.enter_context(Filter(model, kernel=kernel, threads=threads))
+    filter_ = stack.enter_context(Filter(subject.models, kernel=kernel, threads=threads))
     if filter_.threads != threads:
         raise VrcnnError(f"{threads} threads were asked for, the library gives {filter_.threads}")
-    run = filter_.prepare(plane, out, 8, index)
+    run = filter_.prepare_planes(planes, out, (8, 8), subject.index)
     run()
     after = resident()
     grown = None if before is None or after is None else after - before
-    return Opened(filter_, grown, _seconds(run) / plane.size)
+    return Opened(subject, filter_, several - filter_.memory, grown, _seconds(run) / planes[0].size)
+
+
+def _row(one: Opened, width: int, height: int, mapped: bool, repeats: int) -> Row:
+    """A row to be measured; of a half-filled map, if that is wanted."""
+    subject, share, units, choice = one.subject, 1.0, None, None
+    planes = subject.planes(photographs(), width, height)
+    if mapped:
+        indices = list(range(min(3, len(subject.models.networks))))
+        chosen = half_filled(planes[0], len(indices))
+        share = float((chosen.repeat(UNIT_SIZE, 0).repeat(UNIT_SIZE, 1)[:height, :width] > 0).mean())
+        units, choice = {"unit_size": UNIT_SIZE, "networks": len(indices), "share": share}, (indices, chosen, UNIT_SIZE)
+    run = one.filter.prepare_planes(planes, [plane.copy() for plane in planes], (8, 8), subject.index, choice)
+    return Row(one, width, height, share, units, run, repeats)
+
+
+def _halo(one: Opened, repeats: int) -> dict[str, Any]:
+    """What a picture in two halves takes more than in one piece, in turns, on one thread."""
+    width, height = HALO_AT
+    planes = one.subject.planes(photographs(), width, height)
+    half = height // 2
+    weights = (UNIT_SCALE,) * one.subject.network.heads
+
+    def run(*parts: tuple[int, int]) -> Callable[[], None]:
+        def call() -> None:
+            for top, rows in parts:
+                one.filter.filter_planes_region(planes, (8, 8), one.subject.index, 0, top, width, rows, weights, weights)
+
+        return call
+
+    ways = {"whole": run((0, height)), "halves": run((0, half), (half, height - half))}
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    while len(times["whole"]) < max(repeats, 5) or (sum(times["whole"]) < ENOUGH):
+        for way, call in ways.items():
+            times[way].append(_seconds(call))
+    whole, halves = (min(times[way]) for way in ways)  # their difference is small: what else the machine does has no part in it
+    return {**_names(one), "width": width, "height": height, "ms": whole * 1000, "ms_halves": halves * 1000, "cost": halves / whole - 1}
 
 
 def _take_turns(rows: list[Row]) -> Iterator[float]:
@@ -237,18 +295,19 @@ def _take_turns(rows: list[Row]) -> Iterator[float]:
             yield sum(min(1.0, len(row.times) / row.repeats) for row in rows) / len(rows)
 
 
-def _result(row: Row, macs: int, units: dict[str, Any] | None) -> dict[str, Any]:
-    median = statistics.median(row.times)
+def _result(row: Row) -> dict[str, Any]:
+    median, subject = statistics.median(row.times), row.opened.subject
     return {
-        "kernel": row.opened.filter.kernel,
+        **_names(row.opened),
+        "kmac": subject.macs / 1000,
         "width": row.width,
         "height": row.height,
-        "threads": row.opened.filter.threads,
-        "units": units,
+        "units": row.units,
         "ms": median * 1000,
         "ms_minimum": min(row.times) * 1000,
+        "pictures_per_second": 1 / median,
         "repeats": len(row.times),
-        "gmacs": macs * row.share * row.width * row.height / median / 1e9,
+        "gmacs": subject.macs * row.share * row.width * row.height / median / 1e9,
         "memory": row.opened.filter.memory,
         "resident": row.opened.resident,
     }

@@ -17,7 +17,7 @@ FORMS = ("fp32", "bf16", "int8")
 class Plain(nn.Module):
     """Convolutions that pad for themselves, activations between them, channels last: what PyTorch is fast with.
 
-    forward: x [N, 1, H, W], (s - 128) / 255 -> x + residual. ``clipped``: activations end at the bounds; without, in int8, the 8-bit
+    forward: x [N, C, H, W], (s - 128) / 255 -> x + residual. ``clipped``: activations end at the bounds; without, in int8, the 8-bit
     scale ends there.
     """
 
@@ -25,6 +25,8 @@ class Plain(nn.Module):
         super().__init__()
         self.entry = nn.Identity()  # so that quantization can be told what x is like, apart from what layer 1 gives
         self.layers = nn.ModuleList()
+        self.sums = nn.ModuleList()  # what ends the layers that add
+        self.added = network.added
         for i, (weights, biases) in enumerate(zip(network.weights, network.biases, strict=True)):
             layer = nn.ModuleList()
             for weight, bias in zip(weights, biases, strict=True):
@@ -32,17 +34,26 @@ class Plain(nn.Module):
                 branch = nn.Sequential(nn.Conv2d(inputs, outputs, size, padding=size // 2))
                 branch[0].weight = nn.Parameter(torch.from_numpy(weight.copy()))
                 branch[0].bias = nn.Parameter(torch.from_numpy(bias.copy()))
-                if i < len(network.bounds):
-                    branch.append(nn.Hardtanh(0, network.bounds[i], inplace=True) if clipped else nn.ReLU())
+                if i < len(network.bounds) and not network.added[i]:
+                    branch.append(self._activation(network.bounds[i], clipped))
                 layer.append(branch)
             self.layers.append(layer)
+            self.sums.append(self._activation(network.bounds[i], clipped) if network.added[i] else nn.Identity())
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+    @staticmethod
+    def _activation(bound: float, clipped: bool) -> nn.Module:
+        return nn.Hardtanh(0, bound, inplace=True) if clipped else nn.ReLU()
+
     def residual(self, x: Tensor) -> Tensor:
-        for layer in self.layers:
+        results: list[Tensor] = []
+        for i, layer in enumerate(self.layers):
             assert isinstance(layer, nn.ModuleList)
             outputs = [branch(x) for branch in layer]
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
+            if self.added[i]:
+                x = self.sums[i](x + results[i - self.added[i]])
+            results.append(x)
         return x
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,7 +64,7 @@ class Plain(nn.Module):
 def run_in_torch(
     network: FloatNetwork, form: str, threads: int, calibration: list[NDArray[np.float32]]
 ) -> Callable[[NDArray[np.float32]], Callable[[], NDArray[np.float32]]]:
-    """A function of x [1, 1, H, W] that gives a function that filters it, in fp32, bf16 or int8, eagerly and on so many threads.
+    """A function of x [1, C, H, W] that gives a function that filters it, in fp32, bf16 or int8, eagerly and on so many threads.
 
     int8: weights by channel, activations by layer, quantized with ``calibration`` pictures (oneDNN where it is there). bf16: the
     residual, which is added to x in fp32. Raises VrcnnError if not all convolutions have become int8.
@@ -98,10 +109,12 @@ def _quantized(module: Plain, network: FloatNetwork, calibration: list[NDArray[n
         torch.backends.quantized.engine = "onednn" if "onednn" in engines else "qnnpack"
         mapping = QConfigMapping().set_global(fixed(1 / 255, 128)).set_object_type(torch.cat, fixed(1, 0))
         for i, bound in enumerate(network.bounds):
-            mapping = mapping.set_module_name(f"layers.{i}", fixed(bound / 255, 0))
+            mapping = mapping.set_module_name(f"{'sums' if network.added[i] else 'layers'}.{i}", fixed(bound / 255, 0))
         ranged = MinMaxObserver.with_args(dtype=torch.quint8, qscheme=torch.per_tensor_affine)
         last = QConfig(ranged, default_per_channel_weight_observer)  # type: ignore[no-untyped-call]
-        mapping = mapping.set_module_name(f"layers.{len(network.bounds)}", last)
+        for i, back in enumerate(network.added):
+            if back or i == len(network.bounds):
+                mapping = mapping.set_module_name(f"layers.{i}", last)
         example = torch.from_numpy(calibration[0])
         observed = prepare_fx(module, mapping, (example,))
         with torch.inference_mode():

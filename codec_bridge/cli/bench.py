@@ -21,6 +21,8 @@ from codec_bridge.report.document import write_json
 from vrcnn_int.console import progress_bar
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.models import read_files
+from vrcnn_int.network import KINDS
+from vrcnn_int.network import SIZES as NETWORK_SIZES
 
 Show = Callable[[str, float], None]
 
@@ -40,22 +42,28 @@ def run_bench(
     peers: Annotated[bool, typer.Option("--peers", help="Compare with other engines too: those of the bench extra.")] = False,
     backend: Annotated[str, typer.Option(help="c (the C library) or cuda (a GPU; --peers is torch there).")] = "c",
     model: ModelFile = None,
+    kind: Annotated[str | None, typer.Option(help=f"Time networks of this kind only: {' or '.join(KINDS)}.")] = None,
+    network_size: Annotated[str | None, typer.Option(help=f"Time networks of this size only: {' or '.join(NETWORK_SIZES)}.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Rows, peaks and provenance.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Rates and times over picture size as PNG.")] = None,
 ) -> None:
     """Time the filter on this machine: every kernel that it supports, beside the peak rate of the instruction that the kernel uses.
 
+    Of a set with joint networks one of each kind and size is timed, beside the luma network that is shipped if the set has none, and
+    what the halo costs.
+
     --peers: also the same network in OpenVINO, ONNX Runtime and PyTorch, in turns, and how many samples each changes with the
-    instruction set.
+    instruction set: the one of --kind and --network-size, by default luma if the set has it, and best.
 
     --backend cuda: pictures in the GPU's memory, and from ordinary memory and back, beside the rate of its int8 tensor cores; --peers:
     also PyTorch's forms on that GPU, at the largest size up to 2560x1600.
     """
     check_backend(context, backend)
+    check_words(kind, network_size)
     if backend == "cuda":
         bench_cuda.check(model, peers)
     elif peers:
-        bench_peers.check(model)
+        bench_peers.check(model, kind, network_size)
     wanted = [size for size in map(parse_size, sizes.split(",")) if size]
     counts = parse_numbers(threads)
     check_amounts(wanted, counts)
@@ -70,10 +78,12 @@ def run_bench(
                 document["peers"] = bench_cuda.compare(bench.photograph(), document["rows"], model)
         else:
             names = kernels.split(",") if kernels else None
-            document = bench.bench(wanted, counts, names, model, repeats, budget, show)
+            document = bench.bench(wanted, counts, names, model, repeats, budget, show, kind, network_size)
             if peers:
                 fitting = [size for size in wanted if size[0] * size[1] <= bench_peers.LARGEST]
-                document["peers"] = bench_peers.compare(fitting or wanted, counts, model, progress=show)
+                document["peers"] = bench_peers.compare(
+                    fitting or wanted, counts, model, progress=show, kind=kind, network_size=network_size
+                )
     models = load_models(Settings(model=model))
     document = {"provenance": provenance(model=models.identity, **document.get("peers", {}).get("versions", {})), **document}
     show_results(document, outputs)
@@ -83,8 +93,15 @@ def check_backend(context: typer.Context, backend: str) -> None:
     """Raises VrcnnError for a backend that there is not, and for options that it has no use for."""
     if backend not in BACKENDS:
         raise VrcnnError(f"unknown backend {backend!r}; there are {' and '.join(BACKENDS)}")
-    if backend == "cuda" and (unfit := given(context, ("threads", "kernels", "budget"))):
-        raise VrcnnError(f"--{unfit[0]} is for backend c: a GPU has no such choice")
+    if backend == "cuda" and (unfit := given(context, ("threads", "kernels", "budget", "kind", "network_size"))):
+        raise VrcnnError(f"--{unfit[0].replace('_', '-')} is for backend c: a GPU has no such choice")
+
+
+def check_words(kind: str | None, size: str | None) -> None:
+    """Raises VrcnnError for kinds and sizes of networks that there are not."""
+    for what, word, known in (("kind", kind, KINDS), ("network size", size, NETWORK_SIZES)):
+        if word is not None and word not in known:
+            raise VrcnnError(f"unknown {what} {word!r}; there are {' and '.join(known)}")
 
 
 def check_amounts(sizes: list[tuple[int, int]], threads: tuple[int, ...]) -> None:

@@ -99,6 +99,30 @@ def test_a_kernel_is_run_on_suite_and_random_pictures() -> None:
         assert row.parts[part].differ == 0
 
 
+@pytest.mark.parametrize(
+    ("kernel", "other", "luma", "joint"),
+    [
+        ("scalar", "oracle", ("oracle", CI.scalar), ("oracle", CI.scalar)),
+        ("avx2", "oracle", ("oracle", CI.scalar), ("scalar", CI.simd_joint)),
+        ("avx2", "amx", ("amx", CI.simd), ("amx", CI.simd_joint)),
+    ],
+)
+def test_what_a_kernel_is_compared_with(
+    kernel: str, other: str, luma: tuple[str, int], joint: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, tuple[str, int]] = {}
+
+    def compare(_: str, than: str, kind: str, samples: int, *_more: object) -> PartResult:
+        asked[kind] = (than, samples)
+        return PartResult()
+
+    monkeypatch.setattr(exactness, "verify", lambda *_, **__: {})
+    monkeypatch.setattr(exactness, "CLibrary", lambda *_, **__: None)
+    monkeypatch.setattr(exactness, "compare", compare)
+    run_kernel(kernel, other, Suite.load(), CI, 1)
+    assert asked == {"luma": luma, "joint": joint}
+
+
 @pytest.mark.parametrize("kind", ["luma", "joint"])
 def test_a_planted_difference_is_found(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     right = integer.filter_planes
