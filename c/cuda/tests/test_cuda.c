@@ -148,6 +148,8 @@ static void get_from_device(Set *s, const OnDevice *d, int first, int end, CUstr
 static void filter_on_device(VrcnnCuda *cuda, int index, int scale, Set *s)
 {
     CUstream stream[2];
+    if (s->count < 0 || s->count > BATCH)
+        abort();
     const int half = s->count / 2;
     open_streams(stream, 2);
     const OnDevice d = put_on_device(s);
