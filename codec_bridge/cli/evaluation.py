@@ -7,13 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from codec_bridge import codecs
 from codec_bridge.evaluation import cluster
 from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.progress import Bars, json_line
 from codec_bridge.evaluation.settings import load_models
 from codec_bridge.evaluation.store import Store
-from codec_bridge.figures.row import Row
+from codec_bridge.figures.row import INSIDE, Row
 from codec_bridge.report.document import Flag
 from vrcnn_int.console import console, notices
 from vrcnn_int.errors import VrcnnError
@@ -91,10 +90,11 @@ def kernels_of(rows: list[Row]) -> list[str]:
 
 def say_rows_checked(rows: list[Row], planes: str, console: Console = console) -> None:
     """One line on what was compared for rows of one codec. planes: see planes_of."""
-    figures = [row.figures for row in rows if row.figures]
+    checked = [row for row in rows if row.figures and row.figures.checked_pictures]
+    figures = [row.figures for row in checked if row.figures]
     pictures, samples = sum(one.checked_pictures for one in figures), sum(one.checked_samples for one in figures)
     kernels = ", ".join(kernels_of(rows))
-    if codecs.find(rows[0].codec).inside:
-        say_checked_in_loop(pictures, samples, kernels, any(row.configuration == "ai" for row in rows), console)
+    if any(row.variant in INSIDE for row in checked):
+        say_checked_in_loop(pictures, samples, kernels, any(row.configuration == "ai" for row in checked), console)
     else:
         say_checked(pictures, samples, kernels, planes, console)

@@ -6,10 +6,13 @@ import pytest
 from typer.testing import CliRunner
 
 from codec_bridge.cli import commands as cli
+from codec_bridge.cli.evaluation import say_rows_checked
 from codec_bridge.codecs import pyav
+from codec_bridge.figures.row import Row
 from codec_bridge.video.files import write_y4m
 from codec_bridge.video.open import open_video
 from tests.support import media
+from tests.support.documents import rows_of
 from tests.support.models import joint_set
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import filter_planes
@@ -85,6 +88,24 @@ def test_check_of_sequences_and_streams(folder: Path) -> None:
         (folder / "cat.hevc").write_bytes(pyav.encode(list(video), 37, filters=False).data)
     assert "2 coded pictures, 19968 luma and chroma samples" in bridge("check", folder / "cat.hevc", *model)
     assert "2 coded pictures, 13312 luma samples" in bridge("check", folder / "cat.hevc", "--qp", 37)
+
+
+@pytest.mark.parametrize(
+    ("codec", "variant", "said"),
+    [
+        ("x265", "integer", "12 coded pictures, 30 luma and chroma samples: oracle = C library (avx2) = filtered decoder output"),
+        ("hm", "integer", "12 coded pictures, 30 luma and chroma samples: oracle = C library (avx2) = filtered decoder output"),
+        ("hm", "map", "12 coded pictures, 30 luma samples: encoder's reconstruction = decoder's output (avx2) = offline replay"),
+    ],
+)
+def test_what_was_compared_is_said(codec: str, variant: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever the codec, networks after the decoder are compared with the oracle; what was not compared does not count."""
+    rows = rows_of("cat", variant, codec=codec, checked_pictures=3, checked_samples=7, kernel="avx2") + rows_of(
+        "cat", "anchor", codec=codec
+    )
+    rows[0]["checked_samples"] = 9
+    say_rows_checked([Row.from_json(row) for row in rows], "luma and chroma")
+    assert said in capsys.readouterr().out
 
 
 def test_wrong_words_are_refused(folder: Path) -> None:
