@@ -44,11 +44,13 @@ class Ran:
 @dataclass(frozen=True)
 class Bench:
     """folder: empty, of this case alone; commands run in it. programs: the folder with ``codec-bridge``, ``vrcnn-int`` and ``python``
-    of the version that is tried. codecs: its folder of hooked x265 and dec265, which need not exist."""
+    of the version that is tried. codecs: its folder of hooked x265 and dec265, which need not exist. patience: factor on the time that
+    commands may take, for machines that are busy otherwise."""
 
     folder: Path
     programs: Path
     codecs: Path
+    patience: float = 1.0
 
     def run(self, *command: object, timeout: float = 120, stdin: str | None = None, **environment: str) -> Ran:
         """Run any command in the folder; environment is added to this process's."""
@@ -61,10 +63,10 @@ class Bench:
                 capture_output=True,
                 text=True,
                 errors="replace",
-                timeout=timeout,
+                timeout=timeout * self.patience,
             )
         except subprocess.TimeoutExpired:
-            return Ran(None, "", f"not ended after {timeout:g} s")
+            return Ran(None, "", f"not ended after {timeout * self.patience:g} s")
         return Ran(done.returncode, done.stdout, done.stderr)
 
     def bridge(self, *arguments: object, timeout: float = 120, stdin: str | None = None, **environment: str) -> Ran:

@@ -22,11 +22,11 @@ def load() -> list[Case]:
     return sorted(CASES, key=lambda case: (case.name[0], [int(part) for part in case.name[1:].split()[:1]], case.name))
 
 
-def attempt(case: Case, programs: Path, codecs: Path) -> Outcome | None:
+def attempt(case: Case, programs: Path, codecs: Path, patience: float = 1.0) -> Outcome | None:
     """None: skipped, and why has been said."""
     with tempfile.TemporaryDirectory(prefix="vrcnn-case-") as folder:
         try:
-            outcome = case.attempt(Bench(Path(folder), programs, codecs))
+            outcome = case.attempt(Bench(Path(folder), programs, codecs, patience))
         except Skip as reason:
             print(f"skipped {case.name}: {reason}", file=sys.stderr)
             return None
@@ -82,6 +82,7 @@ def main() -> int:
     parser.add_argument("--codecs", type=Path, default=ROOT / "build/codecs/bin", help="folder of hooked x265 and dec265 (make codecs)")
     parser.add_argument("--codecs-before", type=Path, default=Path("none"), help="those of the version before")
     parser.add_argument("--table", type=Path, metavar="FILE", help="also write the table here; cases that it has are not tried again")
+    parser.add_argument("--patience", type=float, default=1.0, metavar="FACTOR", help="on the time that commands may take, default 1")
     parser.add_argument("names", nargs="*", metavar="CASE", help="such as A3, tried also where the table has it; default: all")
     given = parser.parse_args()
     private.enter()
@@ -94,7 +95,7 @@ def main() -> int:
     print(table.head, end="", flush=True)
     for case in chosen:
         tried = [(given.before.absolute(), given.codecs_before.absolute())] if given.before else []
-        table.add(case, [cell(attempt(case, *each)) for each in (*tried, (HERE, given.codecs.absolute()))])
+        table.add(case, [cell(attempt(case, *each, given.patience)) for each in (*tried, (HERE, given.codecs.absolute()))])
         table.write(order)
     sum_up = table.write(order)
     print(f"\n{sum_up}")

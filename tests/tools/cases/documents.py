@@ -310,7 +310,7 @@ def killed(bench: Bench) -> Outcome:
         process.communicate()
         return Outcome(False, "its workers are threads: what kills one kills all")
     workers[0].send_signal(signal.SIGKILL)
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=120 * bench.patience)
     flags = {event["text"] for line in out.splitlines() if (event := json.loads(line))["event"] == "failed"}
     left = list((bench.folder / "tmp").iterdir())
     return Outcome(len(flags) == 1 and "was killed" in min(flags) and not left, f"{'; '.join(flags)}, left: {left or 'nothing'}")

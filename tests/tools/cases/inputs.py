@@ -3,6 +3,7 @@
 import atexit
 import shutil
 import tempfile
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def evaluated(bench: Bench, *options: object) -> Path:
         atexit.register(shutil.rmtree, kept, ignore_errors=True)
         noise_y4m(kept / "s.y4m")
         words = "bdrate", "--sequences", "s.y4m", "--results", "base", "--json", "base.json"
-        done = Bench(kept, bench.programs, bench.codecs).bridge(*words, *options, timeout=600)
+        done = replace(bench, folder=kept).bridge(*words, *options, timeout=600)
         if done.code:
             raise RuntimeError(done.last)
         _evaluated[key] = kept

@@ -83,7 +83,11 @@ def redirected(bench: Bench) -> Outcome:
 def pipe(bench: Bench) -> Outcome:
     evaluated(bench)
     os.mkfifo(bench.folder / "pipe")
-    ran = bench.run("sh", "-c", f"timeout 30 cat pipe > read & {bench.programs}/codec-bridge report base.json --markdown pipe; wait")
+    ran = bench.run(
+        "sh",
+        "-c",
+        f"timeout {30 * bench.patience:g} cat pipe > read & {bench.programs}/codec-bridge report base.json --markdown pipe; wait",
+    )
     is_pipe = stat.S_ISFIFO((bench.folder / "pipe").stat().st_mode)
     size = (bench.folder / "read").stat().st_size
     return Outcome(is_pipe and size > 1000, f"{'a pipe' if is_pipe else 'A FILE'}, {size} bytes read, exit {ran.code}")
@@ -323,7 +327,7 @@ def while_loading(bench: Bench, number: int, library: str = "_multiarray_umath",
         while process.poll() is None and library not in maps.read_text():
             time.sleep(0.002)
         process.send_signal(number)
-        out, errors = process.communicate(timeout=60)
+        out, errors = process.communicate(timeout=60 * bench.patience)
     return Ran(process.returncode, out, errors)
 
 
@@ -351,7 +355,7 @@ def terminated_loading(bench: Bench) -> Outcome:
 
 def piped(bench: Bench, words: str, reader: str) -> Outcome:
     """A command whose reader has seen enough."""
-    script = f"set -o pipefail; timeout 60 {bench.programs}/{words} 2>errors | {reader}; echo ${{PIPESTATUS[0]}}"
+    script = f"set -o pipefail; timeout {60 * bench.patience:g} {bench.programs}/{words} 2>errors | {reader}; echo ${{PIPESTATUS[0]}}"
     ran = bench.run("bash", "-c", script)
     errors = (bench.folder / "errors").read_text().splitlines()
     code = ran.out.split()[-1] if ran.out.split() else "none"
@@ -394,7 +398,7 @@ def twice(bench: Bench) -> Outcome:
         process.send_signal(signal.SIGINT)
         time.sleep(0.08)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60 * bench.patience)
     seconds = time.monotonic() - begun
     right = seconds < 3 and process.returncode == 130 and "Traceback" not in errors
     return Outcome(right, f"exit {process.returncode} after {seconds:.1f} s, {len(errors.splitlines())} lines")
