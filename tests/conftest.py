@@ -1,11 +1,18 @@
 """pytest --kernel NAME: what asks for no kernel in particular gets this one, in this process."""
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from codec_bridge import filter as module
+
+
+def pytest_configure() -> None:
+    """A shell starts what runs in its background with SIGINT ignored, and so would be every program that a test interrupts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
