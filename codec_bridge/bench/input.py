@@ -11,6 +11,7 @@ from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import IntegerNetwork, ModelSet
 from vrcnn_int.models import builtin_path, float_file
 from vrcnn_int.network import KINDS, SIZES, FloatNetwork, load_float_networks, macs_per_sample
+from vrcnn_int.sites import to_sites
 
 QP = 32
 OURS = "vrcnn-int"
@@ -80,9 +81,7 @@ def subjects(model: Path | None, kind: str | None = None, size: str | None = Non
 
 def _subject(models: ModelSet, kind: str, size: str) -> Subject | None:
     networks = tuple(network for network in models.networks if (network.kind, network.size) == (kind, size))
-    if not networks:
-        return None
-    return Subject(ModelSet(networks), min(range(len(networks)), key=lambda n: abs(networks[n].qp - QP)))
+    return Subject(own := ModelSet(networks), network_for(own, kind)) if networks else None
 
 
 def network_for(models: ModelSet, kind: str = "luma", size: str | None = None) -> int:
@@ -108,12 +107,8 @@ def float_network(model: Path, kind: str = "luma", size: str | None = None) -> F
 
 def as_input(*planes: Samples) -> Float:
     """Samples as the network's input: (s - 128) / 255, [1, 1, height, width]; of luma, Cb and Cr [1, 6, rows of sites, sites in a row]."""
-    luma, *chroma = planes
-    if not chroma:
-        return _centred(luma)[None, None]
-    luma = np.pad(luma, [(0, side % 2) for side in luma.shape], constant_values=128)
-    values = [luma[y::2, x::2] for y in (0, 1) for x in (0, 1)]
-    return np.stack([*map(_centred, values), *map(_centred, chroma)])[None]
+    values = [_centred(plane) for plane in planes]
+    return to_sites(values)[None] if len(values) > 1 else values[0][None, None]
 
 
 def _centred(plane: Samples) -> Float:

@@ -107,9 +107,9 @@ def bdrate(
 ) -> None:
     """BD-rate of the network against the codec's own in-loop filters.
 
-    anchor: deblocking and SAO on. none: both off. integer, float: the network in their place, everywhere; joint networks also filter
-    chroma. choice: the same, where it
-    pays, decided offline. picture, map: the encoder decides, for whole pictures or for units of a picture. Negative is better.
+    anchor: deblocking and SAO on. none: both off. integer, float: the network in their place, everywhere (joint networks: in chroma, too).
+    choice: a luma network where it pays, decided offline. picture, map: the encoder decides, for whole pictures or for units of a picture.
+    Negative is better.
 
     Streams whose decoder has other pictures than their encoder give no figures: their rows say why, and the exit code is 1.
     """

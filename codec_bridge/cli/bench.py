@@ -14,7 +14,7 @@ from codec_bridge.bench import run as bench
 from codec_bridge.cli.options import ModelFile, given, parse_numbers
 from codec_bridge.cli.outputs import Outputs
 from codec_bridge.evaluation.plan import parse_size
-from codec_bridge.evaluation.settings import BACKENDS, Settings, load_models
+from codec_bridge.evaluation.settings import BACKENDS, Settings, check_words, load_models
 from codec_bridge.library.native import MAX_SIZE, MAX_THREADS
 from codec_bridge.provenance import provenance
 from codec_bridge.report.document import write_json
@@ -95,13 +95,6 @@ def check_backend(context: typer.Context, backend: str) -> None:
         raise VrcnnError(f"unknown backend {backend!r}; there are {' and '.join(BACKENDS)}")
     if backend == "cuda" and (unfit := given(context, ("threads", "kernels", "budget", "kind", "network_size"))):
         raise VrcnnError(f"--{unfit[0].replace('_', '-')} is for backend c: a GPU has no such choice")
-
-
-def check_words(kind: str | None, size: str | None) -> None:
-    """Raises VrcnnError for kinds and sizes of networks that there are not."""
-    for what, word, known in (("kind", kind, KINDS), ("network size", size, NETWORK_SIZES)):
-        if word is not None and word not in known:
-            raise VrcnnError(f"unknown {what} {word!r}; there are {' and '.join(known)}")
 
 
 def check_amounts(sizes: list[tuple[int, int]], threads: tuple[int, ...]) -> None:

@@ -93,9 +93,7 @@ class Settings:
             raise EvaluationError(f"unknown preset {self.preset!r}; there are {', '.join(PRESETS)}")
         self._refuse_configuration(codec)
         self._refuse_backend()
-        for what, word, known in (("kind", self.kind or KINDS[0], KINDS), ("network size", self.network_size, SIZES)):
-            if word not in known:
-                raise EvaluationError(f"unknown {what} {word!r}; there are {' and '.join(known)}")
+        check_words(self.kind, self.network_size)
         self.refuse_kind(self.kind)
 
     def _refuse_variants(self, codec: type[Codec]) -> None:
@@ -138,6 +136,13 @@ class Settings:
             raise EvaluationError(f"backend {self.backend} is for variant {BY_BACKEND[0]}, which is not among {self.codec}'s here")
         if self.backend == "cuda" and self.kernel != "auto":
             raise EvaluationError(f"backend cuda has no kernel {self.kernel}: leave the kernel at auto, or use backend c")
+
+
+def check_words(kind: str | None, network_size: str | None) -> None:
+    """Raise EvaluationError for kinds and sizes of networks that there are not; None is any."""
+    for what, word, known in (("kind", kind, KINDS), ("network size", network_size, SIZES)):
+        if word is not None and word not in known:
+            raise EvaluationError(f"unknown {what} {word!r}; there are {' and '.join(known)}")
 
 
 def check_settings(settings: Settings) -> None:

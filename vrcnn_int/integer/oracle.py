@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vrcnn_int.integer.model import Branch, IntegerNetwork, ModelError
 from vrcnn_int.requant import LEVELS, pre_shift, rescale
+from vrcnn_int.sites import luma_of, to_sites
 
 Plane = NDArray[Any]
 """Samples of a plane, [height, width]: uint8 at bit depth 8, uint16 at 9 and 10."""
@@ -101,12 +102,8 @@ def reads_chroma(planes: Sequence[Plane], bit_depths: tuple[int, int], chroma_fo
 
 def site_values(planes: Sequence[Plane], bit_depths: tuple[int, int], chroma_format: str) -> NDArray[np.int64]:
     """The input of the first layer, kind joint: -128 .. 127, int64 [6, SitesY, SitesX]. Parameters as in filter_planes()."""
-    chroma = reads_chroma(planes, bit_depths, chroma_format)
-    luma = input_values(planes[0], bit_depths[0])[0]
-    luma = np.pad(luma, [(0, side % 2) for side in luma.shape])  # outside the picture: 0
-    values = [luma[y::2, x::2] for y in (0, 1) for x in (0, 1)]
-    values += [input_values(plane, bit_depths[1])[0] for plane in planes[1:]] if chroma else [np.zeros_like(values[0])] * 2
-    return np.stack(values)
+    read = planes if reads_chroma(planes, bit_depths, chroma_format) else planes[:1]
+    return to_sites([input_values(plane, bit_depths[number > 0])[0] for number, plane in enumerate(read)])
 
 
 def _hidden(network: IntegerNetwork, values: Values) -> list[Values]:
@@ -170,12 +167,8 @@ def filter_planes(
         return filter_plane(network, planes[0], bit_depths[0], luma_weights[0]), *planes[1:]
     values = joint_layer_outputs(network, planes, bit_depths, chroma_format)[-1]
     luma, color = network.layers[-1]
-    height, width = planes[0].shape
-    quarters = _residuals(values, luma, bit_depths[0], luma_weights)
-    residual = np.empty((2 * values.shape[1], 2 * values.shape[2]), np.int64)
-    for channel, (y, x) in enumerate(np.ndindex(2, 2)):
-        residual[y::2, x::2] = quarters[channel]
-    filtered = (_corrected(planes[0], residual[:height, :width], bit_depths[0]),)
+    residual = luma_of(_residuals(values, luma, bit_depths[0], luma_weights), planes[0].shape)
+    filtered = (_corrected(planes[0], residual, bit_depths[0]),)
     if not chroma:
         return *filtered, *planes[1:]
     residuals = _residuals(values, color, bit_depths[1], chroma_weights)

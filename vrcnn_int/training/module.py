@@ -17,6 +17,7 @@ from vrcnn_int.network import INPUTS, Architecture, FloatNetwork
 from vrcnn_int.quantize.plan import Plan, layer_levels, make_plan
 from vrcnn_int.quantize.rounding import round_together, second_moment
 from vrcnn_int.requant import LEVELS
+from vrcnn_int.sites import luma_of, to_sites
 from vrcnn_int.training.brelu import BReLU
 
 
@@ -224,15 +225,10 @@ def filter_planes_float(
     if network.kind == "luma":
         return filter_plane_float(network, planes[0], bit_depths[0]), *planes[1:]
     chroma = reads_chroma(planes, bit_depths, chroma_format)
-    height, width = planes[0].shape
-    luma = np.pad(_as_input(planes[0], bit_depths[0]), ((0, height % 2), (0, width % 2)))  # outside the picture: 0
-    values = [luma[y::2, x::2] for y in (0, 1) for x in (0, 1)]
-    values += [_as_input(plane, bit_depths[1]) for plane in planes[1:]] if chroma else [np.zeros_like(values[0])] * 2
-    found = _residuals(network, np.stack(values)).reshape(network.heads, 6, *values[0].shape).sum(0)
-    residual = np.empty(luma.shape)
-    for channel, (y, x) in enumerate(np.ndindex(2, 2)):
-        residual[y::2, x::2] = found[channel]
-    filtered = (_corrected(planes[0], residual[:height, :width], bit_depths[0]),)
+    read = planes if chroma else planes[:1]
+    values = to_sites([_as_input(plane, bit_depths[number > 0]) for number, plane in enumerate(read)])
+    found = _residuals(network, values).reshape(network.heads, *values.shape).sum(0)
+    filtered = (_corrected(planes[0], luma_of(found, planes[0].shape), bit_depths[0]),)
     if not chroma:
         return *filtered, *planes[1:]
     return *filtered, *(_corrected(plane, r, bit_depths[1]) for plane, r in zip(planes[1:], found[4:], strict=True))

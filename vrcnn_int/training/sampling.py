@@ -14,6 +14,7 @@ from torch import Tensor
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.network import INPUTS, Architecture, reach
 from vrcnn_int.pairs import PairFile, Plane
+from vrcnn_int.sites import PHASES, luma_of, to_sites
 from vrcnn_int.training.settings import TrainSettings
 
 TURNS = 8
@@ -165,22 +166,12 @@ def _channels_first(x: Tensor) -> Tensor:
 
 def sites_of(planes: tuple[Plane, ...], kind: str) -> NDArray[np.uint8]:
     """Planes of a picture as sites [H, W, C]; luma samples that a site has beyond the picture are 128, as which the filter reads them."""
-    if kind == "luma":
-        return planes[0][..., None]
-    height, width = planes[1].shape
-    luma = np.full((2 * height, 2 * width), 128, np.uint8)
-    luma[: planes[0].shape[0], : planes[0].shape[1]] = planes[0]
-    phases = [luma[row::2, column::2] for row in (0, 1) for column in (0, 1)]
-    return np.stack([*phases, *planes[1:]], 2)
+    return planes[0][..., None] if kind == "luma" else to_sites(planes, 128).transpose(1, 2, 0)
 
 
 def planes_of(sites: NDArray[np.floating], shape: tuple[int, ...]) -> tuple[NDArray[np.floating], ...]:
     """Inverse of sites_of for values [C, H, W] of sites: luma of that shape, or with it Cb and Cr."""
-    if len(sites) == 1:
-        return (sites[0],)
-    channels, height, width = sites.shape
-    luma = sites[:4].reshape(2, 2, height, width).transpose(2, 0, 3, 1).reshape(2 * height, 2 * width)
-    return luma[: shape[0], : shape[1]], *sites[4:channels]
+    return (sites[0],) if len(sites) == 1 else (luma_of(sites, shape), *sites[4:])
 
 
 def turned_channels(kind: str) -> NDArray[np.int64]:
@@ -189,6 +180,6 @@ def turned_channels(kind: str) -> NDArray[np.int64]:
         return np.zeros((TURNS, 1), np.int64)
     found = []
     for turn in range(TURNS):
-        phases = [(column, row) if turn & 4 else (row, column) for row in (0, 1) for column in (0, 1)]
+        phases = [(column, row) if turn & 4 else (row, column) for row, column in PHASES]
         found.append([2 * (row ^ (turn & 1)) + (column ^ (turn >> 1 & 1)) for row, column in phases] + [4, 5])
     return np.array(found, np.int64)
