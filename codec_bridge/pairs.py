@@ -17,8 +17,8 @@ from codec_bridge.video.catalogue import resolve
 from codec_bridge.video.coding import Coded
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture, plane_shapes, samples_md5
-from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.io import pairs
 from vrcnn_int.machine import cores
 from vrcnn_int.text import named
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codec_bridge.bench.input import OURS
-from vrcnn_int.console import show_table
-from vrcnn_int.drawing import new_figure, png
 from vrcnn_int.files import write_bytes
+from vrcnn_int.io.console import show_table
+from vrcnn_int.io.drawing import new_figure, png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -49,9 +49,9 @@ from codec_bridge.provenance import provenance
 from codec_bridge.report.document import RESULT_FILE, Document, write_json
 from codec_bridge.report.summary import summarise
 from codec_bridge.report.tables import print_table
-from vrcnn_int.console import console, notices
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import is_standard_output
+from vrcnn_int.io.console import console, notices
 from vrcnn_int.text import plain
 
 BESIDE_A_PLAN = (

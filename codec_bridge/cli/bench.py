@@ -18,8 +18,8 @@ from codec_bridge.evaluation.settings import BACKENDS, Settings, check_words, lo
 from codec_bridge.library.native import MAX_SIZE, MAX_THREADS
 from codec_bridge.provenance import provenance
 from codec_bridge.report.document import write_json
-from vrcnn_int.console import progress_bar
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.io.console import progress_bar
 from vrcnn_int.models import read_files
 from vrcnn_int.network import KINDS
 from vrcnn_int.network import SIZES as NETWORK_SIZES

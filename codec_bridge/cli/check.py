@@ -46,8 +46,8 @@ from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.settings import Settings, check_settings, load_models
 from codec_bridge.evaluation.store import Store
 from codec_bridge.report.summary import flags_of_rows
-from vrcnn_int.console import console
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.io.console import console
 
 
 def check(

@@ -11,7 +11,7 @@ import typer
 from codec_bridge.codecs import insertion
 from codec_bridge.codecs.hm.places import HM
 from codec_bridge.evaluation import given
-from vrcnn_int.console import command_line, console
+from vrcnn_int.io.console import command_line, console
 
 
 def source_tree(

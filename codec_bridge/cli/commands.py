@@ -5,7 +5,7 @@ from codec_bridge.cli import filter as filtering
 from codec_bridge.codecs.hm.places import HM
 from codec_bridge.codecs.libde265.places import LIBDE265
 from codec_bridge.codecs.x265.places import X265
-from vrcnn_int.console import command_line
+from vrcnn_int.io.console import command_line
 
 app = command_line(
     __doc__,

@@ -14,8 +14,8 @@ from codec_bridge.evaluation.settings import load_models
 from codec_bridge.evaluation.store import Store
 from codec_bridge.figures.row import INSIDE, Row
 from codec_bridge.report.document import Flag
-from vrcnn_int.console import console, notices
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.io.console import console, notices
 
 
 @contextmanager

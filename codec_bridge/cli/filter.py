@@ -21,10 +21,10 @@ from codec_bridge.video.files import Video, write_y4m, write_yuv
 from codec_bridge.video.metadata import Metadata
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture
-from vrcnn_int.console import console_beside, notices
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs
 from vrcnn_int.integer import ModelSet
+from vrcnn_int.io.console import console_beside, notices
 from vrcnn_int.models import read_files
 from vrcnn_int.network import POSITIONS
 

@@ -11,9 +11,9 @@ from codec_bridge.report.markdown import write_markdown
 from codec_bridge.report.page import write_html
 from codec_bridge.report.plot import write_plot
 from codec_bridge.report.tables import write_csv
-from vrcnn_int.console import console_beside
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs, is_stream
+from vrcnn_int.io.console import console_beside
 
 
 def check_png(path: Path) -> None:

@@ -25,10 +25,10 @@ from codec_bridge.cli.options import (
 from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.evaluation.settings import MOST_FRAMES
 from codec_bridge.video.catalogue import resolve
-from vrcnn_int import pairs
-from vrcnn_int.console import console, console_beside, progress_bar
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs
+from vrcnn_int.io import pairs
+from vrcnn_int.io.console import console, console_beside, progress_bar
 from vrcnn_int.network import POSITIONS
 
 

@@ -11,8 +11,8 @@ from codec_bridge.evaluation import contact_sheet
 from codec_bridge.evaluation.store import own_places
 from codec_bridge.report.document import RESULT_FILE, read, rendering
 from codec_bridge.report.tables import print_table
-from vrcnn_int.console import console, console_beside
 from vrcnn_int.files import check_outputs
+from vrcnn_int.io.console import console, console_beside
 from vrcnn_int.models import read_files
 
 

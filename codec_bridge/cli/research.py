@@ -9,10 +9,10 @@ from codec_bridge.cli.options import Force, Frames, Qps, SearchPath, parse_frame
 from codec_bridge.evaluation.settings import MOST_FRAMES, Settings
 from codec_bridge.research import compare
 from codec_bridge.research.super_resolution import make as upscale
-from vrcnn_int import pairs
-from vrcnn_int.console import console, progress_bar, show_table
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs
+from vrcnn_int.io import pairs
+from vrcnn_int.io.console import console, progress_bar, show_table
 from vrcnn_int.research import comparison
 
 

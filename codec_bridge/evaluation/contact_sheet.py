@@ -10,9 +10,9 @@ from codec_bridge.codecs import decoder, pyav
 from codec_bridge.figures.metrics import level_text, psnr
 from codec_bridge.filter import Filter
 from codec_bridge.video.catalogue import Sequence as VideoSequence
-from vrcnn_int.drawing import new_figure, png
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_bytes
+from vrcnn_int.io.drawing import new_figure, png
 from vrcnn_int.text import plain
 
 CROP = (112, 176)

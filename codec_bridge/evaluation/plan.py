@@ -49,8 +49,8 @@ from codec_bridge import codecs
 from codec_bridge.evaluation.settings import BY_BACKEND, MOST_FRAMES, Settings, check_settings
 from codec_bridge.figures.bd_rate import METHODS, MIN_POINTS
 from codec_bridge.video.catalogue import Sequence, resolve
-from vrcnn_int.documents import DocumentError, checked, read_toml
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.io.documents import DocumentError, checked, read_toml
 from vrcnn_int.models import read_files
 from vrcnn_int.text import named
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from vrcnn_int.console import Description, notices
+from vrcnn_int.io.console import Description, notices
 
 
 def describe(event: Mapping[str, Any]) -> str:

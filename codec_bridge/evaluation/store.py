@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from codec_bridge.figures.row import Row
-from vrcnn_int.documents import DocumentError, read_json
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import TEMPORARY, check_folder, own_path, replacing, write_bytes
+from vrcnn_int.io.documents import DocumentError, read_json
 from vrcnn_int.text import plain
 
 LOCK = ".lock"

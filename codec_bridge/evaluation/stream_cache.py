@@ -12,9 +12,9 @@ from pathlib import Path
 
 from codec_bridge.codecs.base import Coded
 from codec_bridge.figures.row import Seconds, Size
-from vrcnn_int.documents import DocumentError, checked, read_json
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_folder, own_path, write_bytes, write_text
+from vrcnn_int.io.documents import DocumentError, checked, read_json
 
 
 @dataclass(frozen=True)

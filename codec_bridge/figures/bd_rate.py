@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vrcnn_int.drawing import any_backend
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.io.drawing import any_backend
 
 METHODS = ("pchip", "cubic", "akima")
 MIN_POINTS = 4

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from msgspec import Meta
 
-from vrcnn_int.documents import DocumentError, checked
+from vrcnn_int.io.documents import DocumentError, checked
 
 VARIANTS = ("anchor", "none", "integer", "float", "picture", "map", "after", "choice")
 """In the order of reports. anchor: deblocking and SAO; none: both off. Offline, all-intra, integer and float are the networks on every

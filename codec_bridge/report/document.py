@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Self, TypedDict
 
 from codec_bridge.figures.row import Count, Row, names
-from vrcnn_int.documents import DocumentError, checked, read_json
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import one_line, write_text
+from vrcnn_int.io.documents import DocumentError, checked, read_json
 
 SCHEMA = 1
 """Of the documents described here."""

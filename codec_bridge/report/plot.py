@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from codec_bridge.figures.metrics import is_identical
 from codec_bridge.figures.row import VARIANTS, Row
 from codec_bridge.report.document import Compared, Document
-from vrcnn_int.drawing import new_figure, png
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_bytes
+from vrcnn_int.io.drawing import new_figure, png
 from vrcnn_int.text import plain
 
 if TYPE_CHECKING:

@@ -69,7 +69,7 @@ def _print_bd_rates(
     from rich.table import Table
     from rich.text import Text
 
-    from vrcnn_int.console import show_table
+    from vrcnn_int.io.console import show_table
 
     texts = [("sequence", "pictures"), *(line[:2] for line in (*lines, *sums, *apart))]
     widths = [max(map(len, column)) + 1 for column in zip(*texts, strict=True)]
@@ -97,7 +97,7 @@ def _print_gains(means: Mapping[str, Mean], console: "Console") -> None:
     from rich import box
     from rich.table import Table
 
-    from vrcnn_int.console import show_table
+    from vrcnn_int.io.console import show_table
 
     gains = {variant: dict(mean.gains_y) for variant, mean in means.items() if mean.gains_y}
     qps = list(dict.fromkeys(qp for values in gains.values() for qp in values))

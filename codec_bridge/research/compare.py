@@ -17,11 +17,12 @@ from codec_bridge.filter import Filter, kernels
 from codec_bridge.provenance import provenance
 from codec_bridge.report.summary import summarise
 from codec_bridge.video.catalogue import Sequence as VideoSequence
-from vrcnn_int import integer, pairs
-from vrcnn_int.documents import DocumentError, read_json
+from vrcnn_int import integer
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs, write_text
 from vrcnn_int.integer import ModelSet
+from vrcnn_int.io import pairs
+from vrcnn_int.io.documents import DocumentError, read_json
 from vrcnn_int.research.comparison import RATES, Row, results, spread
 
 

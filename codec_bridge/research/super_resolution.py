@@ -7,9 +7,9 @@ from PIL import Image
 
 from codec_bridge.pairs import pictures_of
 from codec_bridge.provenance import provenance
-from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.pairs import Plane
+from vrcnn_int.io import pairs
+from vrcnn_int.io.pairs import Plane
 from vrcnn_int.text import named
 
 

@@ -15,9 +15,9 @@ from msgspec import Meta, Struct, field
 from codec_bridge.video.files import Video
 from codec_bridge.video.open import PICTURE_FILES, VIDEO_FILES, check_file, open_video
 from codec_bridge.video.picture import VideoError, samples_md5
-from vrcnn_int.documents import DocumentError, checked, read_toml
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import one_line
+from vrcnn_int.io.documents import DocumentError, checked, read_toml
 
 SEARCH_VARIABLE = "VRCNN_SEQUENCES"
 SETS = ("builtin", "ctc")

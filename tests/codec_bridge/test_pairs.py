@@ -16,9 +16,9 @@ from codec_bridge.video import catalogue
 from codec_bridge.video.files import write_y4m
 from codec_bridge.video.picture import Picture
 from tests.support import stubs as stub_tools
-from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.pairs import PairFile
+from vrcnn_int.io import pairs
+from vrcnn_int.io.pairs import PairFile
 
 SHAPES = (16, 24), (40, 8), (9, 11), (32, 32)
 

@@ -18,7 +18,7 @@ def too_long(*_: object) -> None:
 
 def main() -> None:
     name, *arguments = sys.argv[1:]
-    ours = ["codec_bridge.video", "codec_bridge.bitstream", "codec_bridge.report", "codec_bridge.evaluation.plan", "vrcnn_int.documents"]
+    ours = ["codec_bridge.video", "codec_bridge.bitstream", "codec_bridge.report", "codec_bridge.evaluation.plan", "vrcnn_int.io.documents"]
     with atheris.instrument_imports(include=ours):
         from tests.fuzz.targets import TARGETS
     # Out of CPU time (ulimit -t), it stops as if interrupted, with its figures. The handler of SIGINT is to be libFuzzer's.

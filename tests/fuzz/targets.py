@@ -25,8 +25,8 @@ from codec_bridge.video.files import write_y4m
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import sample_bytes
 from tests.codec_bridge.bitstream.test_sideinfo import in_c, in_python
-from vrcnn_int.documents import checked, parse_json, read_toml
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.io.documents import checked, parse_json, read_toml
 
 FORMATS = tuple(f"{base}{depth}" for base in ("yuv420p", "gray", "yuv422p", "yuv444p") for depth in ("", "9le", "10le"))
 Result = TypeVar("Result")

@@ -34,9 +34,9 @@ from tests.tools.random_pictures import PARTS as RANDOM_PARTS
 from tests.tools.random_pictures import compare, write_suite
 from vrcnn_int.conformance import LAYER_PARTS, PARTS, Suite
 from vrcnn_int.conformance.verify import Implementation, Oracle, PartResult, Program, verify
-from vrcnn_int.console import console, run
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_text
+from vrcnn_int.io.console import console, run
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tests.fuzz.targets import attempt
-from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.export import c_header
 from vrcnn_int.integer import Branch, IntegerNetwork, ModelError, ModelSet
+from vrcnn_int.io import pairs
+from vrcnn_int.io.pairs import PairFile
 from vrcnn_int.network import KINDS, POSITIONS, FloatNetwork, load_float_networks, save_float_networks
-from vrcnn_int.pairs import PairFile
 from vrcnn_int.proofs import ProofError, prove
 
 Result = TypeVar("Result")

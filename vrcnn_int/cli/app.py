@@ -7,6 +7,6 @@ def main() -> None:
     """Entry point of the command `vrcnn-int`."""
     process.begin()
     from vrcnn_int.cli.commands import app
-    from vrcnn_int.console import run
+    from vrcnn_int.io.console import run
 
     run(app)

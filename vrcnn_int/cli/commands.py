@@ -1,7 +1,7 @@
 """vrcnn-int: train, quantize, export and inspect integer in-loop filters."""
 
 from vrcnn_int.cli import conformance, model, research, train
-from vrcnn_int.console import command_line
+from vrcnn_int.io.console import command_line
 
 app = command_line(
     __doc__,

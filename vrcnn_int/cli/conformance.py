@@ -7,7 +7,7 @@ import typer
 
 from vrcnn_int.conformance import Suite
 from vrcnn_int.conformance.verify import Oracle, Program, show_results, verify
-from vrcnn_int.console import console, progress_bar
+from vrcnn_int.io.console import console, progress_bar
 
 
 def make_suite(folder: Annotated[Path, typer.Argument(help="Folder to make.")]) -> None:

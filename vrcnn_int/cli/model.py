@@ -9,10 +9,10 @@ from rich import box
 from rich.table import Table
 
 from vrcnn_int.cli.options import Force
-from vrcnn_int.console import console, console_beside, show_table
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs, write_text
 from vrcnn_int.integer import IntegerNetwork, ModelSet
+from vrcnn_int.io.console import console, console_beside, show_table
 from vrcnn_int.models import float_path, starts_path
 from vrcnn_int.network import INPUTS, macs_per_sample, save_float_networks
 from vrcnn_int.proofs import prove

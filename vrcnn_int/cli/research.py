@@ -10,8 +10,8 @@ from rich import box
 from rich.table import Table
 
 from vrcnn_int.cli.options import Threads, need_torch, parse_settings
-from vrcnn_int.console import console, progress_bar, show_table
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.io.console import console, progress_bar, show_table
 
 
 def ablate(
@@ -24,7 +24,7 @@ def ablate(
     Train with --set bound_rule=relu6 or relu (maximum scaling) for the rows to compare with.
     """
     need_torch(threads)
-    from vrcnn_int import pairs
+    from vrcnn_int.io import pairs
     from vrcnn_int.research.ablation import FORMS, measure, networks_of
 
     measured = networks_of(networks, [pairs.read(path) for path in validate])

@@ -7,9 +7,9 @@ import typer
 from rich.progress import TextColumn
 
 from vrcnn_int.cli.options import Force, Threads, need_torch, parse_settings
-from vrcnn_int.console import console, progress_bar
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs
+from vrcnn_int.io.console import console, progress_bar
 from vrcnn_int.models import float_path, starts_path
 from vrcnn_int.training.runs import load_start, read_log
 
@@ -69,7 +69,7 @@ def teach(
 ) -> None:
     """Distillation: a pair file to train from that says what larger networks, or the same one from eight sides, make of the pictures."""
     need_torch(threads)
-    from vrcnn_int import pairs
+    from vrcnn_int.io import pairs
     from vrcnn_int.training.teach import teach as taught
 
     check_outputs([out], [source, *teacher], force)

@@ -12,8 +12,8 @@ import numpy as np
 from msgspec import Meta, Struct, structs
 from numpy.typing import NDArray
 
-from vrcnn_int.documents import DocumentError, checked, read_json
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.io.documents import DocumentError, checked, read_json
 
 INDEX = "suite.json"
 VERSION = 2

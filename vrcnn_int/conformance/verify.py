@@ -29,9 +29,9 @@ from vrcnn_int.conformance import (
     SuiteError,
     plane_bytes,
 )
-from vrcnn_int.console import console, show_table
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import IntegerNetwork, ModelError, ModelSet, filter_plane, filter_planes, joint_layer_outputs, layer_outputs
+from vrcnn_int.io.console import console, show_table
 from vrcnn_int.proofs import ProofError, prove
 
 JOINT_PLACES = ("model", "network", "width", "height", "format", "depths", "depth", "chroma_depth")

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
+from vrcnn_int.io.pairs import PairFile
 from vrcnn_int.network import FloatNetwork, load_float_networks
-from vrcnn_int.pairs import PairFile
 from vrcnn_int.quantize.plan import INPUT_RATIO, make_plan, weight_step
 from vrcnn_int.quantize.ratio_sync import Rescale
 from vrcnn_int.requant import LEVELS, multiplier_and_shift, round_half_up

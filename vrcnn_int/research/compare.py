@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 
-from vrcnn_int import __version__, pairs
+from vrcnn_int import __version__
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs, write_text
+from vrcnn_int.io import pairs
+from vrcnn_int.io.pairs import PairFile
 from vrcnn_int.network import FloatNetwork, load_float_networks
-from vrcnn_int.pairs import PairFile
 from vrcnn_int.requant import QuantizationError
 from vrcnn_int.research import measure
 from vrcnn_int.research.comparison import read_result

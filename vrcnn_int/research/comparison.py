@@ -8,9 +8,9 @@ from msgspec import Struct
 from rich import box
 from rich.table import Table
 
-from vrcnn_int.documents import DocumentError, checked, read_json
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import one_line
+from vrcnn_int.io.documents import DocumentError, checked, read_json
 
 Row = dict[str, Any]
 RATES = "bd_rates.json"

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from vrcnn_int.documents import DocumentError, checked, parse_json
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_bytes
 from vrcnn_int.integer import SIGNATURE, IntegerNetwork, ModelError, Reader, input_values
+from vrcnn_int.io.documents import DocumentError, checked, parse_json
 
 VERSION = 257
 """The format version of these files; those of normative model sets are below it."""

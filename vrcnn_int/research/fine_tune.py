@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_text
+from vrcnn_int.io.pairs import PairFile
 from vrcnn_int.network import FloatNetwork
-from vrcnn_int.pairs import PairFile
 from vrcnn_int.research.quantizers.base import Quantizer, Stage
 from vrcnn_int.training.checkpoint import fitting, interruptible, load_checkpoint, refuse_diverged, save_checkpoint, snapshot
 from vrcnn_int.training.module import Network

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from vrcnn_int import integer
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import IntegerNetwork, ModelSet
+from vrcnn_int.io.pairs import PairFile
 from vrcnn_int.network import FloatNetwork
-from vrcnn_int.pairs import PairFile
 from vrcnn_int.requant import requantize
 from vrcnn_int.research.extended import AnyInteger, Convolve, ExtendedNetwork, Requantize
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from vrcnn_int.documents import DocumentError, checked, read_json
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.io.documents import DocumentError, checked, read_json
 from vrcnn_int.research.comparison import RATES, Rates, Row, results, spread
 
 FACTORS = ("x2", "x3", "x4")

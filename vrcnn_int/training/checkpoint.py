@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 import torch
 from msgspec import Meta, Struct
 
-from vrcnn_int.documents import DocumentError, checked
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import one_line, write_bytes
+from vrcnn_int.io.documents import DocumentError, checked
 from vrcnn_int.training.stepping import Stepper
 
 

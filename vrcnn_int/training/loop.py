@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import append_text, check_outputs, write_text
+from vrcnn_int.io import pairs
 from vrcnn_int.network import NETWORKS, FloatNetwork, save_float_networks
 from vrcnn_int.training.checkpoint import RunState, fitting, interruptible, load_checkpoint, refuse_diverged, save_checkpoint, snapshot
 from vrcnn_int.training.machine import hardware, keep_memory

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from vrcnn_int import pairs
-from vrcnn_int.documents import DocumentError, checked, read_json
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.io import pairs
+from vrcnn_int.io.documents import DocumentError, checked, read_json
 from vrcnn_int.network import KINDS, NETWORKS
 from vrcnn_int.training.loop import first_losses
 from vrcnn_int.training.runs import Step, find_start, logged_losses, read_log

@@ -5,8 +5,8 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from vrcnn_int.documents import DocumentError, checked, read_json_lines
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.io.documents import DocumentError, checked, read_json_lines
 from vrcnn_int.network import KINDS, FloatNetwork, load_float_networks
 
 Step = Annotated[int, Meta(ge=0)]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.io.pairs import PairFile, Plane
 from vrcnn_int.network import INPUTS, Architecture, reach
-from vrcnn_int.pairs import PairFile, Plane
 from vrcnn_int.sites import PHASES, luma_of, to_sites
 from vrcnn_int.training.settings import TrainSettings
 

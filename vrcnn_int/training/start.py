@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.io import pairs
 from vrcnn_int.network import NETWORKS, FloatNetwork, widened
 from vrcnn_int.quantize import bounds
 from vrcnn_int.training.brelu import BReLU

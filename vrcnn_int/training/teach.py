@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.io.pairs import PairFile, Plane
 from vrcnn_int.network import FloatNetwork
-from vrcnn_int.pairs import PairFile, Plane
 from vrcnn_int.training.module import Network, module_from
 
 ORIENTATIONS = 8

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.io.pairs import PairFile, Plane
 from vrcnn_int.network import FloatNetwork
-from vrcnn_int.pairs import PairFile, Plane
 from vrcnn_int.quantize.plan import Plan
 from vrcnn_int.training.module import Network
 from vrcnn_int.training.sampling import planes_of, sites_of

@@ -18,8 +18,8 @@ from codec_bridge.figures.metrics import picture_psnr
 from codec_bridge.video.files import write_y4m, write_yuv
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture
-from vrcnn_int import pairs
 from vrcnn_int.integer import ModelSet, filter_plane
+from vrcnn_int.io import pairs
 from vrcnn_int.models import builtin_path, float_path
 
 

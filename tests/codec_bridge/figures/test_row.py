@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from codec_bridge.figures.row import AFTER_DECODING, INSIDE, KEYS, VARIANTS, Figures, Row, Units
-from vrcnn_int.documents import DocumentError
+from vrcnn_int.io.documents import DocumentError
 
 EARLIER = Path(__file__).with_name("rows.json")
 """As version 0.1.0 wrote them before rows had a type: an anchor, a choice with its units, a flagged row."""

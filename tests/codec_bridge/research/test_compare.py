@@ -23,10 +23,10 @@ from codec_bridge.research import compare as exactness
 from codec_bridge.video.catalogue import resolve
 from tests.support.models import random_network, shipped
 from tests.vrcnn_int.training.test_train import TINY, pair_file  # noqa: F401
-from vrcnn_int import pairs
 from vrcnn_int.cli.commands import app
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import IntegerNetwork, ModelSet, filter_plane
+from vrcnn_int.io import pairs
 from vrcnn_int.models import builtin_path, float_path
 from vrcnn_int.network import load_float_networks
 from vrcnn_int.research import comparison, measure

@@ -17,10 +17,11 @@ from codec_bridge.filter import Filter, kernels
 from codec_bridge.research import super_resolution
 from tests.support.models import picture, random_network
 from tests.vrcnn_int.training.test_train import TINY
-from vrcnn_int import integer, pairs
+from vrcnn_int import integer
 from vrcnn_int.cli.commands import app
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import IntegerNetwork, ModelSet
+from vrcnn_int.io import pairs
 from vrcnn_int.network import VDSR, halo, macs_per_sample
 from vrcnn_int.research import comparison, measure
 from vrcnn_int.research.compare import run

@@ -12,7 +12,7 @@ from codec_bridge.video.catalogue import SEARCH_VARIABLE, CatalogueError, Sequen
 from codec_bridge.video.files import write_y4m, write_yuv
 from codec_bridge.video.picture import VideoError
 from tests.support import media
-from vrcnn_int.documents import DocumentError
+from vrcnn_int.io.documents import DocumentError
 
 
 @pytest.fixture(autouse=True)

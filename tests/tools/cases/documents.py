@@ -52,13 +52,20 @@ def no_address(bench: Bench) -> Outcome:
     return refused(bench.bridge("bdrate", "--sequences", "s.y4m", "--scheduler", "", *FEW), "--scheduler")
 
 
-PAIR = """
+PAIRS = """
+try:
+    from vrcnn_int.io import pairs
+except ImportError:  # where the version before has it
+    from vrcnn_int import pairs
+"""
+
+PAIR = f"""
 import sys
 import numpy as np
-from vrcnn_int import pairs
+{PAIRS}
 rng = np.random.default_rng(1)
 made = [(rng.integers(0, 256, (64, 64)).astype(np.uint8), rng.integers(0, 256, (64, 64)).astype(np.uint8))]
-pairs.write("p.npz", made, {meta})
+pairs.write("p.npz", made, {{meta}})
 """
 
 
@@ -73,7 +80,7 @@ def trained(bench: Bench, meta: str, *more: object, timeout: float = 60) -> Ran:
 
 def opened(bench: Bench, meta: str) -> Ran:
     bench.python(PAIR.format(meta=meta))
-    code = "from vrcnn_int import pairs\nfrom vrcnn_int.errors import VrcnnError\nimport sys\n"
+    code = PAIRS + "from vrcnn_int.errors import VrcnnError\nimport sys\n"
     code += "try:\n    pairs.read('p.npz')\nexcept VrcnnError as error:\n    sys.exit('error: ' + str(error))\nprint('it is read')"
     return bench.python(code)
 

@@ -16,9 +16,10 @@ torch = pytest.importorskip("torch", reason="training tests need torch: pip inst
 
 from codec_bridge.filter import Filter, kernels
 from tests.vrcnn_int.training.test_train import TINY, pair_file  # noqa: F401
-from vrcnn_int import integer, pairs
+from vrcnn_int import integer
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import IntegerNetwork, ModelSet
+from vrcnn_int.io import pairs
 from vrcnn_int.network import Architecture, Convolution, FloatNetwork, load_float_networks
 from vrcnn_int.quantize.bounds import geometric_progression
 from vrcnn_int.quantize.plan import make_plan, to_integer

@@ -484,7 +484,7 @@ def test_the_module_computes_what_its_merged_form_says(torch: Any) -> None:
 
 @pytest.fixture(scope="module")
 def pair_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from vrcnn_int import pairs
+    from vrcnn_int.io import pairs
 
     folder = tmp_path_factory.mktemp("residual")
     rng = np.random.default_rng(1)
@@ -512,7 +512,7 @@ def finished(pair_file: Path) -> tuple[Path, str]:
 
 
 def test_table_3_shows_what_was_measured(finished: tuple[Path, str], pair_file: Path) -> None:
-    from vrcnn_int import pairs
+    from vrcnn_int.io import pairs
     from vrcnn_int.research import measure
 
     out, output = finished
@@ -583,7 +583,7 @@ def test_outputs_of_a_comparison_are_checked_before_the_work(torch: Any, pair_fi
 
 
 def test_mistakes_are_one_line(torch: Any, pair_file: Path, tmp_path: Path) -> None:
-    from vrcnn_int import pairs
+    from vrcnn_int.io import pairs
     from vrcnn_int.research.residual.filter import FilterSettings, run
 
     for change, message in (

@@ -10,9 +10,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tests.support.models import float_network
-from vrcnn_int import pairs
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import oracle
+from vrcnn_int.io import pairs
 from vrcnn_int.network import NETWORKS, Architecture, joint, load_float_networks, reach
 from vrcnn_int.quantize.bounds import bounds_for
 from vrcnn_int.quantize.plan import to_integer

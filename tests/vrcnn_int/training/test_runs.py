@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vrcnn_int import pairs
 from vrcnn_int.cli.train import relative
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.io import pairs
 from vrcnn_int.training.reproduce import read_record
 from vrcnn_int.training.runs import logged_losses, read_log
 from vrcnn_int.training.settings import TrainSettings

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="training tests need torch: pip install 'vrcnn-int[train]'")
 
-from vrcnn_int import pairs
 from vrcnn_int.cli.commands import app
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.io import pairs
 from vrcnn_int.models import builtin_path, float_path
 from vrcnn_int.network import NETWORKS, VDSR, VRCNN, VRCNN_WIDE, Architecture, load_float_networks, save_float_networks, widened
 from vrcnn_int.training.module import Network, filter_plane_float, module_from

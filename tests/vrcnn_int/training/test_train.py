@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="training tests need torch: pip install 'vrcnn-int[train]'")
 
-from vrcnn_int import integer, pairs
+from vrcnn_int import integer
 from vrcnn_int.cli.commands import app
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
+from vrcnn_int.io import pairs
 from vrcnn_int.models import builtin_path, float_path
 from vrcnn_int.network import VRCNN, Architecture, Convolution, load_float_networks, save_float_networks
 from vrcnn_int.quantize import bounds

@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vrcnn_int import __version__, pairs
+from vrcnn_int import __version__
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs, write_text
-from vrcnn_int.pairs import PairFile
+from vrcnn_int.io import pairs
+from vrcnn_int.io.pairs import PairFile
 from vrcnn_int.research import measure
 from vrcnn_int.research.extended import prune
 from vrcnn_int.research.measure import label

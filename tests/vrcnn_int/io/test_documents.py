@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import pytest
 from msgspec import Meta, Struct
 
-from vrcnn_int import documents
-from vrcnn_int.documents import DocumentError, checked, parse_json, read_json, read_toml
+from vrcnn_int.io import documents
+from vrcnn_int.io.documents import DocumentError, checked, parse_json, read_json, read_toml
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from vrcnn_int.documents import checked, parse_json
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import one_line, replacing
+from vrcnn_int.io.documents import checked, parse_json
 
 FORMATS = ("vrcnn-int pairs 1", "vrcnn-int pairs 2")
 PACKED = ("vrcnn-int packed pairs 1", "vrcnn-int packed pairs 2")

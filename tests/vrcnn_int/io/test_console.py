@@ -11,7 +11,7 @@ import pytest
 from rich.progress import Progress
 from rich.table import Table
 
-from vrcnn_int.console import Description, _Console, show_table
+from vrcnn_int.io.console import Description, _Console, show_table
 from vrcnn_int.text import named, plain
 
 SEQUENCE = "\x1b[31m:bomb:[red]\x9b2J\u202e\udcff\r\n"
@@ -22,7 +22,7 @@ from vrcnn_int import process
 process.begin()
 {before}
 import time
-from vrcnn_int.console import command_line, console, run
+from vrcnn_int.io.console import command_line, console, run
 from vrcnn_int.errors import VrcnnError
 def work(name: str = "") -> None:
 {work}
@@ -152,7 +152,7 @@ def test_usage_errors_are_harmless() -> None:
 
 def test_nothing_heavy_is_loaded_before_signals_are_heard() -> None:
     code = "import sys; before = set(sys.modules); import codec_bridge.cli.app, vrcnn_int.cli.app; print(set(sys.modules) - before)"
-    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[3])
     assert not {"numpy", "typer", "rich", "tempfile", "typing"} & set(eval(done.stdout))
 
 
