@@ -102,7 +102,7 @@ void add_branch(TNetwork *n, int layer, int k, int outputs, int s1, int m, Weigh
     TLayer *l = &n->layer[layer];
     TBranch *b = &l->branch[l->branches++];
     b->k = k, b->s1 = s1, b->m = m, b->outputs = outputs;
-    b->inputs = layer ? n->layer[layer - 1].outputs : 1;
+    b->inputs = layer ? n->layer[layer - 1].outputs : n->is_joint ? 6 : 1;
     b->bias = get((size_t)outputs * sizeof *b->bias);
     b->weights = get((size_t)outputs * per_output(b));
     l->outputs += outputs;
@@ -141,8 +141,35 @@ void seal(Bytes *file)
     vrcnn_sha256(file->data + file->size - 32, file->data, file->size - 32);
 }
 
+/* 1 if the set needs the second version of the format. */
+static int is_second(const TNetwork *networks, int count)
+{
+    for (int n = 0; n < count; n++) {
+        if (networks[n].is_joint)
+            return 1;
+        for (int l = 0; l < networks[n].layers; l++)
+            if (networks[n].layer[l].added)
+                return 1;
+    }
+    return 0;
+}
+
+static void put_branch(Bytes *f, const TBranch *b)
+{
+    put(f, (uint64_t)b->k, 1);
+    put(f, (uint64_t)b->s1, 1);
+    put(f, (uint64_t)b->m, 2);
+    put(f, (uint64_t)b->outputs, 2);
+    put(f, 0, 2);
+    for (int o = 0; o < b->outputs; o++)
+        put(f, (uint64_t)(int64_t)b->bias[o], 4);
+    memcpy(f->data + f->size, b->weights, (size_t)b->outputs * per_output(b));
+    f->size += (size_t)b->outputs * per_output(b);
+}
+
 Bytes write_set(const TNetwork *networks, int count)
 {
+    const int second = is_second(networks, count);
     size_t size = 16 + 32;
     for (int n = 0; n < count; n++)
         for (int l = 0; l < networks[n].layers; l++)
@@ -153,28 +180,25 @@ Bytes write_set(const TNetwork *networks, int count)
     Bytes f = {get(size), 0};
     memcpy(f.data, "VRCNNINT", 8);
     f.size = 8;
-    put(&f, 1, 2);
+    put(&f, second ? 2 : 1, 2);
     put(&f, (uint64_t)count, 2);
     put(&f, 0, 4);
     for (int n = 0; n < count; n++) {
         put(&f, (uint64_t)(int64_t)networks[n].qp, 1);
         put(&f, (uint64_t)networks[n].position, 1);
         put(&f, (uint64_t)networks[n].layers, 1);
-        put(&f, 0, 1);
+        if (second) {
+            put(&f, (uint64_t)networks[n].is_joint, 1);
+            put(&f, VRCNN_BEST, 1);
+            put(&f, networks[n].is_joint ? (uint64_t)networks[n].heads : 1, 1);
+        }
+        put(&f, 0, second ? 2 : 1);
         for (int l = 0; l < networks[n].layers; l++) {
             put(&f, (uint64_t)networks[n].layer[l].branches, 1);
-            for (int i = 0; i < networks[n].layer[l].branches; i++) {
-                const TBranch *b = &networks[n].layer[l].branch[i];
-                put(&f, (uint64_t)b->k, 1);
-                put(&f, (uint64_t)b->s1, 1);
-                put(&f, (uint64_t)b->m, 2);
-                put(&f, (uint64_t)b->outputs, 2);
-                put(&f, 0, 2);
-                for (int o = 0; o < b->outputs; o++)
-                    put(&f, (uint64_t)(int64_t)b->bias[o], 4);
-                memcpy(f.data + f.size, b->weights, (size_t)b->outputs * per_output(b));
-                f.size += (size_t)b->outputs * per_output(b);
-            }
+            if (second)
+                put(&f, (uint64_t)networks[n].layer[l].added, 1);
+            for (int i = 0; i < networks[n].layer[l].branches; i++)
+                put_branch(&f, &networks[n].layer[l].branch[i]);
         }
     }
     f.size += 32;

@@ -43,12 +43,13 @@ typedef struct TBranch {
 } TBranch;
 
 typedef struct TLayer {
-    int branches, outputs;
+    int branches, outputs, added;
     TBranch branch[MAX_BRANCHES];
 } TLayer;
 
+/* is_joint, heads: set before the first branch is added; zeros are of the kind luma. */
 typedef struct TNetwork {
-    int qp, position, layers;
+    int qp, position, layers, is_joint, heads;
     TLayer layer[VRCNN_MAX_LAYERS];
 } TNetwork;
 
