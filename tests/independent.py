@@ -185,15 +185,32 @@ class Bits:
         return int(self.bits[self.at - n : self.at].ljust(n, "0"), 2)
 
 
-def read_sideinfo(data: bytes, irap: bool, width: int, height: int) -> dict[str, Any]:
-    """Section 6: the syntax elements that are there, by name; UnitSize and unit_choice (a list) of a map."""
+def read_sideinfo(data: bytes, irap: bool, width: int, height: int, version: int = 1) -> dict[str, Any]:
+    """Section 6: the syntax elements that are there, by name; UnitSize and unit_choice (a list) of maps.
+
+    Of version 2 also heads and weights: lists of numbers and of lists, by filter. version: SideInfoVersion of other pictures than irap.
+    """
     bits, info = Bits(data), dict[str, Any]()
     if irap:
         need(data[:2] == b"\x56\x4e", "FOREIGN")
         bits.at = 16
-        need(bits.u(8) == 1, "VERSION")
-        info["model_set_identity"] = bits.u(32)
+        version = bits.u(8)
+        need(version in (1, 2), "VERSION")
+        info["model_set_identity"] = bits.u(32 if version == 1 else 24)
     need(len(data) <= 256, "SYNTAX")
+    if version == 1:
+        luma_filters(bits, info, width, height)
+    elif bits.at < 8 * len(data):
+        plane_filters(bits, info, width, height)
+    else:
+        info |= {"luma_mode": 0, "chroma_mode": 0}
+    while bits.at % 8:
+        need(bits.u(1) == 0, "SYNTAX")
+    need(bits.at == len(bits.bits), "SYNTAX")
+    return info
+
+
+def luma_filters(bits: Bits, info: dict[str, Any], width: int, height: int) -> None:
     mode = info["filter_mode"] = bits.u(2)
     info["filter_position"] = bits.u(1)
     need(mode != 3 and (mode != 0 or info["filter_position"] == 0), "SYNTAX")
@@ -207,23 +224,54 @@ def read_sideinfo(data: bytes, irap: bool, width: int, height: int) -> dict[str,
         info["output_scale"] = bits.u(4)
         need(1 <= info["output_scale"] <= 10, "SYNTAX")
     if mode == 2:
-        size = info["UnitSize"] = 64 << bits.u(2)
-        across = -(-width // size)
-        choices = info["unit_choice"] = [0] * (across * -(-height // size))
-        if bits.u(1):
-            for unit in range(len(choices)):
-                choices[unit] = bits.u(1 if count == 1 else 2)
-                need(choices[unit] <= count, "SYNTAX")
-        else:
-            coded_map(bits, count, across, choices)
-        need(any(choices), "SYNTAX")
-    while bits.at % 8:
-        need(bits.u(1) == 0, "SYNTAX")
-    need(bits.at == len(bits.bits), "SYNTAX")
-    return info
+        info["UnitSize"], info["unit_choice"] = unit_map(bits, count, width, height, False)
 
 
-def coded_map(bits: Bits, networks: int, across: int, choices: list[int]) -> None:
+def plane_filters(bits: Bits, info: dict[str, Any], width: int, height: int) -> None:
+    luma = info["luma_mode"] = bits.u(2)
+    need(luma != 3, "SYNTAX")
+    chroma = info["chroma_mode"] = bits.u(2)
+    need((chroma != 3 or luma == 2) and luma + chroma > 0, "SYNTAX")
+    info["filter_position"] = bits.u(1)
+    count = bits.u(2) + 1 if 2 in (luma, chroma) else 1
+    need(count <= 3, "SYNTAX")
+    filters = list[tuple[Any, ...]]()
+    for _ in range(count):
+        index, heads, trained = bits.u(5), bits.u(1) + 1, bits.u(1)
+        weights = list[list[int] | None]()
+        for mode in (luma, chroma):
+            weights.append([8] * heads if mode else None)
+            for head in range(heads if mode and not trained else 0):
+                weights[-1][head] = bits.u(4) - 5  # type: ignore[index]
+                need(heads == 2 or weights[-1][0] >= 1, "SYNTAX")  # type: ignore[index]
+        need((index, *weights) not in filters, "SYNTAX")
+        filters.append((index, *weights))
+    info["network_index"] = [index for index, *_ in filters]
+    info["heads"] = [len(a or b) for _, a, b in filters]
+    for place, mode, name in ((1, luma, "luma_weights"), (2, chroma, "chroma_weights")):
+        if mode:
+            info[name] = [one[place] for one in filters]
+    if luma == 2:
+        info["luma_UnitSize"], info["luma_unit_choice"] = unit_map(bits, count, width, height, chroma == 2)
+    if chroma == 2:
+        info["chroma_UnitSize"], info["chroma_unit_choice"] = unit_map(bits, count, width, height, False)
+
+
+def unit_map(bits: Bits, count: int, width: int, height: int, followed: bool) -> tuple[int, list[int]]:
+    size = 64 << bits.u(2)
+    across = -(-width // size)
+    choices = [0] * (across * -(-height // size))
+    if bits.u(1):
+        for unit in range(len(choices)):
+            choices[unit] = bits.u(1 if count == 1 else 2)
+            need(choices[unit] <= count, "SYNTAX")
+    else:
+        coded_map(bits, count, across, choices, followed)
+    need(any(choices), "SYNTAX")
+    return size, choices
+
+
+def coded_map(bits: Bits, networks: int, across: int, choices: list[int], followed: bool) -> None:
     """Section 6.4: fills choices."""
     span, value = 65536, bits.u(16, ahead=True)
     ctx = [[[3, 1], [1, 3], [1, 5]], [[3, 1], [2, 2], [1, 3]], [[3, 1], [2, 2], [1, 3]]]
@@ -243,7 +291,7 @@ def coded_map(bits: Bits, networks: int, across: int, choices: list[int]) -> Non
                 span, value = 2 * span, 2 * value + bits.u(1, ahead=True)
             k += found
         choices[unit] = k
-    bits.at -= 15
+    bits.at -= 14 if followed else 15
     need(bits.at <= len(bits.bits), "TRUNCATED")
 
 
@@ -257,3 +305,44 @@ def decoded(info: dict[str, Any], networks: list[Network], depth: int, rec: Plan
     across = -(-len(rec[0]) // size)
     unit = [[choice[y // size * across + x // size] for x in range(len(row))] for y, row in enumerate(rec)]
     return [[z if kept[y][x] else planes[unit[y][x]][y][x] for x, z in enumerate(row)] for y, row in enumerate(rec)]
+
+
+def decoded_planes(
+    info: dict[str, Any],
+    networks: list[Network],
+    depths: list[int],
+    chroma_format: int,
+    rec: list[Plane],
+    deblocked: list[Plane],
+    sao: list[Plane],
+    kept: list[Plane],
+) -> list[Plane]:
+    """Section 8, of version 2. kept, for each plane: 1 where a sample belongs to a block, lossless or PCM, that keeps its samples."""
+    modes = [info["luma_mode"], info["chroma_mode"], info["chroma_mode"]][: len(rec)]
+    if not any(modes):
+        return sao
+    source, other = (sao, sao) if info["filter_position"] else (rec, deblocked)
+    results = [other]
+    for n, index in enumerate(info["network_index"]):
+        heads = networks[index].heads
+        weights = [info[name][n] if name in info else [8] * heads for name in ("luma_weights", "chroma_weights")]
+        results.append(filter_planes(networks[index], source, depths, chroma_format, *weights))
+    out = list[Plane]()
+    for number, mode in enumerate(modes):
+        name, step = ("chroma", 2) if number and mode != 3 else ("luma", 2 if number else 1)
+        size, choice = (info[f"{name}_UnitSize"], info[f"{name}_unit_choice"]) if mode > 1 else (16384, [1])
+        across = -(-len(rec[0][0]) // size)
+        out.append(
+            [
+                [
+                    sample
+                    if mode == 0
+                    else rec[number][y][x]
+                    if kept[number][y][x]
+                    else results[choice[step * y // size * across + step * x // size]][number][y][x]
+                    for x, sample in enumerate(row)
+                ]
+                for y, row in enumerate(sao[number])
+            ]
+        )
+    return out

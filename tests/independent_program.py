@@ -4,23 +4,28 @@ python -m tests.independent_program filter MODEL NETWORK WIDTH HEIGHT DEPTH SCAL
 python -m tests.independent_program layer MODEL NETWORK WIDTH HEIGHT DEPTH LAYER INPUT OUTPUT
 python -m tests.independent_program joint MODEL NETWORK WIDTH HEIGHT FORMAT DEPTHS WEIGHTS INPUT OUTPUT
 python -m tests.independent_program joint-layer MODEL NETWORK WIDTH HEIGHT FORMAT DEPTHS LAYER INPUT OUTPUT
-python -m tests.independent_program sideinfo WIDTH HEIGHT IRAP INPUT
+python -m tests.independent_program sideinfo WIDTH HEIGHT IRAP VERSION INPUT
 """
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.independent import Plane, Refused, filter_planes, first_input, hidden_layers, read_model, read_sideinfo
 
 
-def sideinfo(width: int, height: int, irap: bool, data: bytes) -> str:
+def sideinfo(width: int, height: int, irap: bool, version: int, data: bytes) -> str:
     try:
-        info = read_sideinfo(data, irap, width, height)
+        info = read_sideinfo(data, irap, width, height, version)
     except Refused as refusal:
         return f"error {refusal}\n"
     if "model_set_identity" in info:
-        info["model_set_identity"] = f"{info['model_set_identity']:08x}"
-    return "".join(f"{name} {' '.join(map(str, value if isinstance(value, list) else [value]))}\n" for name, value in info.items())
+        info["model_set_identity"] = f"{info['model_set_identity']:0{8 if 'filter_mode' in info else 6}x}"
+    return "".join(f"{name} {' '.join(map(word, value if isinstance(value, list) else [value]))}\n" for name, value in info.items())
+
+
+def word(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def integers(text: str) -> list[int]:
@@ -60,8 +65,8 @@ def picture(what: str, model: str, number: str, width: str, height: str, *words:
 
 def main(what: str, *words: str) -> None:
     if what == "sideinfo":
-        width, height, irap = map(int, words[:3])
-        sys.stdout.write(sideinfo(width, height, irap == 1, Path(words[3]).read_bytes()))
+        width, height, irap, version = map(int, words[:4])
+        sys.stdout.write(sideinfo(width, height, irap == 1, version, Path(words[4]).read_bytes()))
         return
     try:
         picture(what, *words)

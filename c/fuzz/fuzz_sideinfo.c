@@ -1,11 +1,12 @@
 /* Fuzz target: the side information. What is parsed must survive writing and parsing, and the writer may not need more bytes for it.
- * Input: a byte (bit 0: IRAP picture; bit 1: write a map of the rest instead), width and height (2 bytes each), the extension.
+ * Input: a byte (bit 0: IRAP picture; bit 1: write a map of the rest instead; bit 5: version 2, unless it is one), width and height
+ * (2 bytes each), the extension, which is read in both ways.
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include <string.h>
 
 #include "fuzz.h"
 
-static uint8_t unit[VRCNN_MAX_UNITS], again[VRCNN_MAX_UNITS];
+static uint8_t unit[VRCNN_MAX_UNITS], again[VRCNN_MAX_UNITS], chroma[VRCNN_MAX_UNITS], chroma_again[VRCNN_MAX_UNITS];
 
 static size_t units_of(const VrcnnSideinfo *info, int width, int height)
 {
@@ -40,6 +41,39 @@ static void round_trip(const VrcnnSideinfo *info, int width, int height, size_t 
     MUST(!units || vrcnn_sideinfo_parse(&read, again, units - 1, written, size, info->has_identity, width, height) == VRCNN_ERROR_UNITS);
 }
 
+static size_t count_units(int size, int width, int height)
+{
+    return size ? (size_t)((width + size - 1) / size) * (size_t)((height + size - 1) / size) : 0;
+}
+
+/* The call that reads both versions, which reads version 1 as the other call does. */
+static void read_planes(const uint8_t *data, size_t size, int version, int is_irap, int width, int height)
+{
+    VrcnnPlaneSideinfo info, read;
+    VrcnnSideinfo old;
+    uint8_t written[VRCNN_SIDEINFO_SIZE];
+    size_t written_size;
+    const VrcnnError error = vrcnn_sideinfo_parse_planes(&info, unit, chroma, sizeof unit, data, size, version, is_irap, width, height);
+    const VrcnnError old_error = vrcnn_sideinfo_parse(&old, again, sizeof again, data, size, is_irap, width, height);
+    if (error) {
+        MUST(error == old_error || version == 2 || (is_irap && old_error == VRCNN_ERROR_SIDEINFO_VERSION));
+        return;
+    }
+    const size_t units = count_units(info.luma_unit_size, width, height), of_chroma = count_units(info.chroma_unit_size, width, height);
+    if (info.version == 1) {
+        MUST(!old_error && old.mode == info.luma_mode && !info.chroma_mode && old.networks == info.filters);
+        MUST(units == units_of(&old, width, height) && !memcmp(unit, again, units));
+        return;
+    }
+    MUST(!vrcnn_sideinfo_write_planes(written, &written_size, &info, unit, chroma, width, height) && written_size <= size);
+    const size_t room = units > of_chroma ? units : of_chroma;
+    uint8_t *luma_room = again + (sizeof again - room), *chroma_room = chroma_again + (sizeof chroma_again - room);
+    MUST(!vrcnn_sideinfo_parse_planes(&read, luma_room, chroma_room, room, written, written_size, 2, info.has_identity, width, height));
+    MUST(!memcmp(&read, &info, sizeof read) && !memcmp(unit, luma_room, units) && !memcmp(chroma, chroma_room, of_chroma));
+    MUST(!room || vrcnn_sideinfo_parse_planes(&read, again, chroma_again, room - 1, written, written_size, 2, info.has_identity, width,
+                                              height) == VRCNN_ERROR_UNITS);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     VrcnnSideinfo info;
@@ -64,6 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         round_trip(&info, width, height, 0);
         return 0;
     }
+    read_planes(data + 5, size - 5, data[0] & 32 ? 2 : 1, data[0] & 1, width, height);
     if (vrcnn_sideinfo_parse(&info, unit, sizeof unit, data + 5, size - 5, data[0] & 1, width, height))
         return 0;
     round_trip(&info, width, height, size - 5);

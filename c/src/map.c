@@ -40,6 +40,12 @@ static void adapt(Context *context, unsigned bin)
     }
 }
 
+/* What of the 16 bits in low belongs to the map when it ends. */
+static int end_bits(int is_followed)
+{
+    return is_followed ? 2 : 1;
+}
+
 typedef struct Encoder {
     Writer *writer;
     uint32_t low, range;
@@ -66,12 +72,14 @@ static void encode(Encoder *encoder, Context *context, unsigned bin)
     }
 }
 
-/* One bit more names a number in the last interval, with zeros to follow. */
-static void finish(Encoder *encoder)
+/* One bit more names a number in the last interval, with zeros to follow; two do whatever follows. */
+static void finish(Encoder *encoder, int is_followed)
 {
-    if (encoder->low > HALF_RANGE)
+    const int bits = end_bits(is_followed);
+    const uint32_t step = FULL_RANGE >> bits, end = (encoder->low + step - 1) / step;
+    if (end >> bits)
         carry(encoder->writer);
-    put_bit(encoder->writer, encoder->low > 0 && encoder->low <= HALF_RANGE);
+    put(encoder->writer, end, bits);
 }
 
 typedef struct Decoder {
@@ -122,7 +130,7 @@ static void put_coded(Writer *writer, const VrcnnMap *map, const uint8_t *unit)
     for (int i = 0; i < map->grid.count && writer->at <= MAX_BITS; i++)
         for (int bin = 0; bin < VRCNN_MAX_CHOICES && bin < map->networks && unit[i] >= bin; bin++)
             encode(&encoder, context_of(&contexts, map, unit, i, bin), unit[i] > bin);
-    finish(&encoder);
+    finish(&encoder, map->is_followed);
 }
 
 static void put_raw(Writer *writer, const VrcnnMap *map, const uint8_t *unit)
@@ -142,7 +150,7 @@ static VrcnnError get_coded(uint8_t *unit, Reader *reader, const VrcnnMap *map)
         while (unit[i] < map->networks && decode(&decoder, context_of(&contexts, map, unit, i, unit[i])))
             unit[i]++;
     }
-    reader->at -= 15; /* of the 16 bits in value the map owns the first */
+    reader->at -= (size_t)(16 - end_bits(map->is_followed)); /* of the 16 bits in value the others are not the map's */
     return reader->at <= reader->bits ? VRCNN_OK : VRCNN_ERROR_SIDEINFO_TRUNCATED;
 }
 

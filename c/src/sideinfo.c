@@ -6,15 +6,7 @@
 
 #include "map.h"
 
-enum {
-    MAGIC = 0x564e, /* "VN" */
-    VERSION = 1
-};
-
-static int is_size(int width, int height)
-{
-    return width >= 1 && width <= VRCNN_MAX_SIZE && height >= 1 && height <= VRCNN_MAX_SIZE;
-}
+enum { VERSION = 1 };
 
 /* 1 if the first networks of index are in range and differ. */
 static int are_indices(const int *index, int networks)
@@ -50,10 +42,10 @@ VrcnnError vrcnn_sideinfo_write(uint8_t *out, size_t *size, const VrcnnSideinfo 
 {
     uint8_t data[VRCNN_SIDEINFO_SIZE] = {0};
     Writer writer = {data, 0};
-    VrcnnMap map = {{0, 0, 0, 0}, 0};
+    VrcnnMap map = {{0, 0, 0, 0}, 0, 0};
     if (!out || !size || !info || (info->mode == VRCNN_MODE_MAP && !unit))
         return VRCNN_ERROR_ARGUMENT;
-    if (!is_size(width, height))
+    if (!vrcnn_sideinfo_is_size(width, height))
         return VRCNN_ERROR_PLANE;
     if (!is_writable(info))
         return VRCNN_ERROR_SIDEINFO_SYNTAX;
@@ -65,7 +57,7 @@ VrcnnError vrcnn_sideinfo_write(uint8_t *out, size_t *size, const VrcnnSideinfo 
     }
 
     if (info->has_identity) {
-        put(&writer, MAGIC, 16);
+        put(&writer, SIDEINFO_MAGIC, 16);
         put(&writer, VERSION, 8);
         for (int i = 0; i < VRCNN_SIDEINFO_ID_SIZE; i++)
             put(&writer, info->identity[i], 8);
@@ -88,9 +80,14 @@ VrcnnError vrcnn_sideinfo_write(uint8_t *out, size_t *size, const VrcnnSideinfo 
     return VRCNN_OK;
 }
 
+int vrcnn_sideinfo_is_size(int width, int height)
+{
+    return width >= 1 && width <= VRCNN_MAX_SIZE && height >= 1 && height <= VRCNN_MAX_SIZE;
+}
+
 int vrcnn_sideinfo_has_magic(const uint8_t *data, size_t size)
 {
-    return size >= 2 && data[0] == MAGIC >> 8 && data[1] == (MAGIC & 255);
+    return size >= 2 && data[0] == SIDEINFO_MAGIC >> 8 && data[1] == (SIDEINFO_MAGIC & 255);
 }
 
 /* From magic to model_set_identity. */
@@ -98,7 +95,7 @@ static VrcnnError get_identity(VrcnnSideinfo *info, Reader *reader)
 {
     unsigned value;
     VrcnnError error;
-    if (get(&value, reader, 16) || value != MAGIC)
+    if (get(&value, reader, 16) || value != SIDEINFO_MAGIC)
         return VRCNN_ERROR_SIDEINFO_FOREIGN;
     error = get(&value, reader, 8);
     if (error)
@@ -153,7 +150,7 @@ VrcnnError vrcnn_sideinfo_parse(VrcnnSideinfo *info, uint8_t *unit, size_t units
     VrcnnError error;
     if (!info || !unit || (!data && size))
         return VRCNN_ERROR_ARGUMENT;
-    if (!is_size(width, height))
+    if (!vrcnn_sideinfo_is_size(width, height))
         return VRCNN_ERROR_PLANE;
     memset(&read, 0, sizeof read);
 
@@ -179,7 +176,7 @@ VrcnnError vrcnn_sideinfo_parse(VrcnnSideinfo *info, uint8_t *unit, size_t units
             return error;
     }
     if (read.mode == VRCNN_MODE_MAP) {
-        VrcnnMap map = {{0, 0, 0, 0}, read.networks};
+        VrcnnMap map = {{0, 0, 0, 0}, read.networks, 0};
         error = vrcnn_map_get(&map, unit, units, &reader, width, height);
         if (error)
             return error;

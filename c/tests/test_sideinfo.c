@@ -345,6 +345,191 @@ static void test_random(unsigned long mutations)
     CHECK(round_trips > tried / 20 && accepted > tried / 100 && accepted < tried / 2);
 }
 
+/* ---- version 2 ---- */
+
+static uint8_t chroma[VRCNN_MAX_UNITS], found_chroma[VRCNN_MAX_UNITS];
+
+static size_t count_units(int size, int width, int height)
+{
+    return size ? (size_t)((width + size - 1) / size) * (size_t)((height + size - 1) / size) : 0;
+}
+
+/* As parse_tightly. */
+static VrcnnError parse_planes(VrcnnPlaneSideinfo *info, const uint8_t *data, size_t size, int version, int is_irap, int width, int height,
+                               size_t units)
+{
+    uint8_t *copy = get(size), *luma_map = get(units), *chroma_map = get(units);
+    memcpy(copy, data, size);
+    const unsigned long before = allocations;
+    const VrcnnError error =
+        vrcnn_sideinfo_parse_planes(info, luma_map, chroma_map, units, size ? copy : NULL, size, version, is_irap, width, height);
+    CHECK(allocations == before);
+    if (!error) {
+        memcpy(found_unit, luma_map, count_units(info->luma_unit_size, width, height));
+        memcpy(found_chroma, chroma_map, count_units(info->chroma_unit_size, width, height));
+    }
+    free(copy);
+    free(luma_map);
+    free(chroma_map);
+    return error;
+}
+
+static int is_listed(const VrcnnPlaneSideinfo *info, const VrcnnListedFilter *filter)
+{
+    for (int i = 0; i < info->filters; i++)
+        if (!memcmp(info->filter + i, filter, sizeof *filter))
+            return 1;
+    return 0;
+}
+
+static void random_weights(int *weight, int heads)
+{
+    const int as_trained = draw(3) == 0;
+    for (int head = 0; head < heads; head++)
+        weight[head] = as_trained ? VRCNN_SCALE_TRAINED : heads > 1 ? (int)draw(16) - 5 : 1 + (int)draw(10);
+}
+
+static VrcnnPlaneSideinfo random_planes(void)
+{
+    VrcnnPlaneSideinfo info;
+    memset(&info, 0, sizeof info);
+    info.version = 2;
+    info.has_identity = (int)draw(2);
+    for (int i = 0; info.has_identity && i < VRCNN_SIDEINFO_SHORT_ID_SIZE; i++)
+        info.identity[i] = (uint8_t)draw(256);
+    info.luma_mode = (VrcnnMode)draw(3);
+    info.chroma_mode = (VrcnnMode)draw(3);
+    if (info.luma_mode == VRCNN_MODE_OFF && info.chroma_mode == VRCNN_MODE_OFF)
+        return info;
+    const int has_map = info.luma_mode == VRCNN_MODE_MAP || info.chroma_mode == VRCNN_MODE_MAP;
+    info.shares_map = info.luma_mode == VRCNN_MODE_MAP && info.chroma_mode == VRCNN_MODE_MAP && draw(2);
+    info.position = (VrcnnPosition)draw(2);
+    for (const int count = has_map ? 1 + (int)draw(3) : 1; info.filters < count;) {
+        VrcnnListedFilter filter;
+        memset(&filter, 0, sizeof filter);
+        filter.index = (int)(draw(2) ? draw(32) : 3);
+        filter.heads = 1 + (int)draw(2);
+        if (info.luma_mode != VRCNN_MODE_OFF)
+            random_weights(filter.weights.luma, filter.heads);
+        if (info.chroma_mode != VRCNN_MODE_OFF)
+            random_weights(filter.weights.chroma, filter.heads);
+        if (!is_listed(&info, &filter))
+            info.filter[info.filters++] = filter;
+    }
+    info.luma_unit_size = info.luma_mode == VRCNN_MODE_MAP ? 64 << draw(4) : 0;
+    info.chroma_unit_size = info.chroma_mode == VRCNN_MODE_MAP && !info.shares_map ? 64 << draw(4) : 0;
+    return info;
+}
+
+static void test_bytes_of_planes(void)
+{
+    static const uint8_t off_irap[] = {0x56, 0x4e, 2, 0xc0, 0xff, 0xee}, all[] = {0x51, 0xd0};
+    /* 10 11 0 01 | 00001 0 1 | 00010 0 0 1101 0110 | 01 1 01 10 00 10: the weights of network 2 are 8 and 1; raw: 1 2 0 2. */
+    static const uint8_t map[] = {0xb2, 0x14, 0x46, 0xb3, 0x62};
+    static const VrcnnPlaneSideinfo filtered = {
+        .version = 2, .luma_mode = VRCNN_MODE_ALL, .chroma_mode = VRCNN_MODE_ALL, .filters = 1, .filter = {{7, 1, {{8, 0}, {8, 0}}}}};
+    static const VrcnnPlaneSideinfo shared = {.version = 2,
+                                              .luma_mode = VRCNN_MODE_MAP,
+                                              .chroma_mode = VRCNN_MODE_MAP,
+                                              .shares_map = 1,
+                                              .filters = 2,
+                                              .filter = {{1, 1, {{8, 0}, {8, 0}}}, {2, 1, {{8, 0}, {1, 0}}}},
+                                              .luma_unit_size = 128};
+    VrcnnPlaneSideinfo info, read;
+    uint8_t out[VRCNN_SIDEINFO_SIZE];
+    size_t size = 77;
+
+    memset(&info, 0, sizeof info);
+    info.version = 2;
+    CHECK_ERROR(vrcnn_sideinfo_write_planes(out, &size, &info, NULL, NULL, 1, 1), VRCNN_OK);
+    CHECK(size == 0);
+    info.position = VRCNN_AFTER_SAO, info.filters = 9, info.luma_unit_size = 5, info.shares_map = 7; /* of no use when off */
+    CHECK_ERROR(vrcnn_sideinfo_write_planes(out, &size, &info, NULL, NULL, 1, 1), VRCNN_OK);
+    CHECK(size == 0);
+    info.has_identity = 1;
+    memcpy(info.identity, "\xc0\xff\xee\x01", 4);
+    CHECK_ERROR(vrcnn_sideinfo_write_planes(out, &size, &info, NULL, NULL, 16384, 16384), VRCNN_OK);
+    CHECK(size == sizeof off_irap && !memcmp(out, off_irap, size));
+    CHECK_ERROR(vrcnn_sideinfo_write_planes(out, &size, &filtered, NULL, NULL, 64, 64), VRCNN_OK);
+    CHECK(size == sizeof all && !memcmp(out, all, size));
+    CHECK_ERROR(parse_planes(&read, all, sizeof all, 2, 0, 64, 64, 0), VRCNN_OK);
+    CHECK(!memcmp(&read, &filtered, sizeof read));
+    CHECK_ERROR(parse_planes(&read, map, sizeof map, 2, 0, 129, 256, 4), VRCNN_OK);
+    CHECK(!memcmp(&read, &shared, sizeof read) && !memcmp(found_unit, "\1\2\0\2", 4));
+    CHECK_ERROR(parse_planes(&read, map, sizeof map, 2, 0, 129, 256, 3), VRCNN_ERROR_UNITS);
+    CHECK_ERROR(parse_planes(&read, map, sizeof map, 2, 0, 257, 256, 6), VRCNN_ERROR_SIDEINFO_TRUNCATED);
+    CHECK_ERROR(parse_planes(&read, map, sizeof map, 2, 0, 128, 128, 1), VRCNN_ERROR_SIDEINFO_SYNTAX);
+}
+
+/* Random side information of version 2, as written, damaged in some way. */
+static void test_random_planes(unsigned long mutations)
+{
+    unsigned long round_trips = 0, accepted = 0, tried = 0;
+    while (tried < mutations) {
+        const VrcnnPlaneSideinfo info = random_planes();
+        const unsigned most = draw(8) ? 1200 : 9000;
+        const int width = 1 + (int)draw(most), height = 1 + (int)draw(most);
+        const size_t units = count_units(info.luma_unit_size, width, height), of_chroma = count_units(info.chroma_unit_size, width, height);
+        VrcnnPlaneSideinfo read;
+        uint8_t out[VRCNN_SIDEINFO_SIZE], again[VRCNN_SIDEINFO_SIZE];
+        size_t size, size_again;
+        if (of_chroma) {
+            random_map((size_t)((width + info.chroma_unit_size - 1) / info.chroma_unit_size), of_chroma, info.filters, draw(20));
+            memcpy(chroma, unit, of_chroma);
+        }
+        if (units)
+            random_map((size_t)((width + info.luma_unit_size - 1) / info.luma_unit_size), units, info.filters, draw(20));
+        const unsigned long before = allocations;
+        VrcnnError error = vrcnn_sideinfo_write_planes(out, &size, &info, unit, chroma, width, height);
+        CHECK(allocations == before);
+        if (error) {
+            CHECK_ERROR(error, VRCNN_ERROR_SIDEINFO_SPACE);
+            CHECK(48 + 13 + 3 * 23 + (units + of_chroma) * (info.filters > 1 ? 2 : 1) > 2048);
+            tried++;
+            continue;
+        }
+        CHECK_ERROR(parse_planes(&read, out, size, 2, info.has_identity, width, height, units > of_chroma ? units : of_chroma), VRCNN_OK);
+        CHECK(!memcmp(&read, &info, sizeof read) && !memcmp(unit, found_unit, units) && !memcmp(chroma, found_chroma, of_chroma));
+        round_trips++;
+        for (int i = 0; i < 10; i++, tried++) {
+            uint8_t damaged[VRCNN_SIDEINFO_SIZE + 8];
+            size_t length = size;
+            memcpy(damaged, out, size);
+            switch (size ? draw(5) : 1) {
+            case 0: length = draw((unsigned)size); break;
+            case 1:
+                for (unsigned n = 1 + draw(8); n > 0; n--)
+                    damaged[length++] = (uint8_t)(draw(2) ? draw(256) : 0);
+                break;
+            case 2:
+                for (size_t at = draw((unsigned)size); at < length; at++)
+                    damaged[at] = (uint8_t)draw(256);
+                break;
+            default:
+                for (unsigned n = 1 + draw(4); n > 0; n--)
+                    damaged[draw((unsigned)size)] ^= (uint8_t)(1U << draw(8));
+            }
+            const int is_irap = draw(10) ? info.has_identity : !info.has_identity;
+            error = parse_planes(&read, damaged, length, draw(10) ? 2 : 1, is_irap, width, height,
+                                 VRCNN_MAX_UNITS >> (draw(10) ? 0 : draw(16)));
+            CHECK(error == VRCNN_OK || error == VRCNN_ERROR_UNITS ||
+                  (error <= VRCNN_ERROR_SIDEINFO_FOREIGN && error >= VRCNN_ERROR_SIDEINFO_SYNTAX));
+            if (error || read.version == 1)
+                continue;
+            accepted++;
+            memcpy(unit, found_unit, count_units(read.luma_unit_size, width, height));
+            memcpy(chroma, found_chroma, count_units(read.chroma_unit_size, width, height));
+            const VrcnnPlaneSideinfo kept = read;
+            CHECK_ERROR(vrcnn_sideinfo_write_planes(again, &size_again, &kept, unit, chroma, width, height), VRCNN_OK);
+            CHECK(size_again <= length);
+            CHECK_ERROR(parse_planes(&read, again, size_again, 2, is_irap, width, height, VRCNN_MAX_UNITS), VRCNN_OK);
+            CHECK(!memcmp(&read, &kept, sizeof read));
+        }
+    }
+    printf("version 2: %lu round trips, %lu mutations, %lu of them accepted\n", round_trips, tried, accepted);
+    CHECK(round_trips > tried / 20 && accepted > tried / 100 && accepted < tried * 2 / 3);
+}
+
 int main(int argc, char **argv)
 {
     const uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : (uint64_t)time(NULL);
@@ -355,5 +540,7 @@ int main(int argc, char **argv)
     test_parser_refusals();
     test_writer_refusals();
     test_random(mutations);
+    test_bytes_of_planes();
+    test_random_planes(mutations);
     return report();
 }

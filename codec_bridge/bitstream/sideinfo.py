@@ -10,7 +10,7 @@ from vrcnn_int.errors import VrcnnError
 from vrcnn_int.network import POSITIONS
 
 MAGIC = b"\x56\x4e"
-VERSION = 1
+VERSIONS = (1, 2)
 MAX_BYTES = 256
 MODES = ("off", "all", "map")
 
@@ -24,7 +24,7 @@ class ForeignError(SideinfoError):
 
 
 class VersionError(SideinfoError):
-    """side_information_version is not 1."""
+    """side_information_version is not one of VERSIONS."""
 
 
 class TruncatedError(SideinfoError):
@@ -39,10 +39,13 @@ class SyntaxElementError(SideinfoError):
 class Sideinfo:
     """What the bitstream says of a picture.
 
-    identity: 4 bytes at an IRAP picture, None at others. mode: one of MODES. position: one of POSITIONS. indices: of the
-    listed networks in the model set, () if mode is off. scale: 1..10, 0 if off. unit_size: in luma samples, 0 unless
-    mode is map. units: uint8 [rows, columns], 0 no network, n indices[n - 1]; None unless mode is map. coded: the map
-    was not raw.
+    identity: 4 bytes (3 in version 2) at an IRAP picture, None at others. mode: luma's, one of MODES. position: one of POSITIONS.
+    indices: networks in the model set of the listed filters, () if no plane has any. scale: 1..10 in version 1, 0 if off, and in version 2.
+    unit_size: in luma samples, 0 unless mode is map. units: uint8 [rows, columns], 0 no filter, n indices[n - 1]; None unless mode is
+    map. coded: the map was not raw.
+
+    Version 2 alone: chroma_mode, chroma_unit_size, chroma_units: likewise, of Cb and Cr; shares_map: they are luma's. luma_weights,
+    chroma_weights: c_h of each filter's heads, -5..10, also of a plane that is off (8 each).
     """
 
     identity: bytes | None
@@ -53,12 +56,38 @@ class Sideinfo:
     unit_size: int = 0
     units: NDArray[np.uint8] | None = None
     coded: bool = False
+    version: int = 1
+    chroma_mode: str = MODES[0]
+    shares_map: bool = False
+    luma_weights: tuple[tuple[int, ...], ...] = ()
+    chroma_weights: tuple[tuple[int, ...], ...] = ()
+    chroma_unit_size: int = 0
+    chroma_units: NDArray[np.uint8] | None = None
+
+    @property
+    def filters(self) -> bool:
+        """Whether any plane is filtered."""
+        return self.mode != "off" or self.chroma_mode != "off"
 
     def choices(self, width: int, height: int) -> NDArray[np.uint8]:
-        """uint8 [height, width]: for each luma sample 0 or the number (from 1) of its network in ``indices``."""
-        if self.units is None:
-            return np.full((height, width), self.mode == "all", np.uint8)
-        return self.units.repeat(self.unit_size, 0).repeat(self.unit_size, 1)[:height, :width]
+        """uint8 [height, width]: for each luma sample 0 or the number (from 1) of its filter in ``indices``."""
+        return _choices(self.mode, self.units, self.unit_size, width, height)
+
+    def chroma_choices(self, width: int, height: int) -> NDArray[np.uint8]:
+        """The same for Cb and Cr, width and height still of luma: for each luma sample what its chroma has."""
+        return _choices(self.chroma_mode, self.chroma_units, self.chroma_unit_size, width, height)
+
+    def plane_units(self, width: int, height: int) -> tuple[int, NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
+        """What version 2 says, as maps in units of one size: that size, luma's map and chroma's, None where a plane is off."""
+        size = min(self.unit_size or 512, self.chroma_unit_size or 512)
+        luma, chroma = self.choices(width, height)[::size, ::size], self.chroma_choices(width, height)[::size, ::size]
+        return size, None if self.mode == "off" else luma, None if self.chroma_mode == "off" else chroma
+
+
+def _choices(mode: str, units: NDArray[np.uint8] | None, unit_size: int, width: int, height: int) -> NDArray[np.uint8]:
+    if units is None:
+        return np.full((height, width), mode == "all", np.uint8)
+    return units.repeat(unit_size, 0).repeat(unit_size, 1)[:height, :width]
 
 
 class _Bits:
@@ -112,7 +141,7 @@ class _MapDecoder:
             self.shifts += 1
         return found
 
-    def units(self, rows: int, columns: int, networks: int) -> NDArray[np.uint8]:
+    def units(self, rows: int, columns: int, networks: int, end_bits: int) -> NDArray[np.uint8]:
         found = np.zeros((rows, columns), np.uint8)
         for y in range(rows):
             for x in range(columns):
@@ -124,7 +153,7 @@ class _MapDecoder:
                         break
                     choice += 1
                 found[y, x] = choice
-        end = self.start + self.shifts + 1
+        end = self.start + self.shifts + end_bits
         if end > len(self.bits.text):
             raise TruncatedError("the side information ends inside its map: the stream is damaged")
         self.bits.at = end
@@ -141,38 +170,29 @@ def _raw_units(bits: _Bits, rows: int, columns: int, networks: int) -> NDArray[n
     return found.reshape(rows, columns)
 
 
-def _identity(bits: _Bits) -> bytes:
+def _identity(bits: _Bits, latest: int) -> tuple[int, bytes]:
+    """Version, of those up to the latest, and identity."""
     if not bits.text.startswith("".join(f"{byte:08b}" for byte in MAGIC)):
         raise ForeignError("the slice header extension of the IRAP picture is not side information of vrcnn-int")
     bits.at = 8 * len(MAGIC)
     version = bits.u(8, "side_information_version")
-    if version != VERSION:
-        raise VersionError(f"the side information has version {version}, this program knows {VERSION}: update vrcnn-int")
-    return bytes(bits.u(8, "model_set_identity") for _ in range(4))
+    if version not in VERSIONS[:latest]:
+        raise VersionError(f"the side information has version {version}, this program knows {latest}: update vrcnn-int")
+    return version, bytes(bits.u(8, "model_set_identity") for _ in range(4 if version == 1 else 3))
 
 
-def _map(bits: _Bits, networks: int, width: int, height: int) -> tuple[int, NDArray[np.uint8], bool]:
+def _map(bits: _Bits, networks: int, width: int, height: int, is_followed: bool = False) -> tuple[int, NDArray[np.uint8], bool]:
     unit_size = 64 << bits.u(2, "log2_unit_size_minus6")
     coded = not bits.u(1, "raw_map_flag")
     rows, columns = -(-height // unit_size), -(-width // unit_size)
-    units = _MapDecoder(bits).units(rows, columns, networks) if coded else _raw_units(bits, rows, columns, networks)
+    units = _MapDecoder(bits).units(rows, columns, networks, 1 + is_followed) if coded else _raw_units(bits, rows, columns, networks)
     if not units.any():
         raise SyntaxElementError("no unit of the map has a network: the stream is damaged")
     return unit_size, units, coded
 
 
-def parse(data: bytes, is_irap: bool, width: int, height: int) -> Sideinfo:
-    """Read a picture's slice header extension; width and height are the picture's in luma samples, before cropping.
-
-    Raises ForeignError (IRAP pictures only), VersionError, TruncatedError or SyntaxElementError; ValueError for a size
-    outside 1..16384.
-    """
-    if not (1 <= width <= 16384 and 1 <= height <= 16384):
-        raise ValueError(f"no picture is {width}x{height}")
-    bits = _Bits(data)
-    identity = _identity(bits) if is_irap else None
-    if len(data) > MAX_BYTES:
-        raise SyntaxElementError(f"the side information has {len(data)} bytes, more than {MAX_BYTES}: the stream is damaged")
+def _luma_filters(bits: _Bits, identity: bytes | None, width: int, height: int) -> Sideinfo:
+    """luma_filters( ): version 1."""
     mode = bits.u(2, "filter_mode")
     if mode >= len(MODES):
         raise SyntaxElementError(f"filter_mode is {mode}: the stream is damaged")
@@ -182,10 +202,7 @@ def parse(data: bytes, is_irap: bool, width: int, height: int) -> Sideinfo:
     indices: list[int] = []
     scale, unit_size, units, coded = 0, 0, None, False
     if mode:
-        count = bits.u(2, "num_networks_minus1") + 1 if mode == 2 else 1
-        if count > 3:
-            raise SyntaxElementError(f"the side information lists {count} networks, more than 3: the stream is damaged")
-        for i in range(count):
+        for i in range(_count(bits) if mode == 2 else 1):
             index = bits.u(5, f"network_index[{i}]")
             if index in indices:
                 raise SyntaxElementError(f"the side information lists network {index} twice: the stream is damaged")
@@ -195,13 +212,103 @@ def parse(data: bytes, is_irap: bool, width: int, height: int) -> Sideinfo:
             raise SyntaxElementError(f"output_scale is {scale}, not 1..10: the stream is damaged")
     if mode == 2:
         unit_size, units, coded = _map(bits, len(indices), width, height)
+    return Sideinfo(identity, MODES[mode], POSITIONS[position], tuple(indices), scale, unit_size, units, coded)
+
+
+def _count(bits: _Bits) -> int:
+    count = bits.u(2, "num_networks_minus1") + 1
+    if count > 3:
+        raise SyntaxElementError(f"the side information lists {count} networks, more than 3: the stream is damaged")
+    return count
+
+
+def _weights(bits: _Bits, name: str, heads: int, is_coded: bool) -> tuple[int, ...]:
+    weights = []
+    for head in range(heads if is_coded else 0):
+        weight = bits.u(4, f"{name}_weight_plus5[{head}]") - 5
+        if heads == 1 and weight < 1:
+            raise SyntaxElementError(f"a weight of {name} is {weight}, not 1..10: the stream is damaged")
+        weights.append(weight)
+    return tuple(weights) if is_coded else (8,) * heads
+
+
+def _plane_filters(bits: _Bits, identity: bytes | None, width: int, height: int) -> Sideinfo:
+    """plane_filters( ): version 2."""
+    luma = bits.u(2, "luma_mode")
+    if luma >= len(MODES):
+        raise SyntaxElementError(f"luma_mode is {luma}: the stream is damaged")
+    chroma = bits.u(2, "chroma_mode")
+    shares_map = chroma == 3
+    if (shares_map and luma != 2) or luma == chroma == 0:
+        raise SyntaxElementError(f"chroma_mode is {chroma} and luma_mode {luma}: the stream is damaged")
+    position = bits.u(1, "filter_position")
+    filters: list[tuple[int, tuple[int, ...], tuple[int, ...]]] = []
+    for i in range(_count(bits) if 2 in (luma, chroma) else 1):
+        index = bits.u(5, f"network_index[{i}]")
+        heads = bits.u(1, f"num_heads_minus1[{i}]") + 1
+        is_coded = not bits.u(1, f"trained_weights_flag[{i}]")
+        luma_weights = _weights(bits, "luma", heads, is_coded and luma > 0)
+        found = index, luma_weights, _weights(bits, "chroma", heads, is_coded and chroma > 0)
+        if found in filters:
+            raise SyntaxElementError(f"the side information lists a filter with network {index} twice: the stream is damaged")
+        filters.append(found)
+    unit_size, units, coded = _map(bits, len(filters), width, height, chroma == 2) if luma == 2 else (0, None, False)
+    chroma_unit_size, chroma_units = (unit_size, units) if shares_map else (0, None)
+    if chroma == 2:
+        chroma_unit_size, chroma_units, _ = _map(bits, len(filters), width, height)
+    indices, of_luma, of_chroma = zip(*filters, strict=True)
+    return Sideinfo(
+        identity,
+        MODES[luma],
+        POSITIONS[position],
+        indices,
+        0,
+        unit_size,
+        units,
+        coded,
+        2,
+        MODES[min(chroma, 2)],
+        shares_map,
+        of_luma,
+        of_chroma,
+        chroma_unit_size,
+        chroma_units,
+    )
+
+
+def parse(data: bytes, is_irap: bool, width: int, height: int) -> Sideinfo:
+    """Read a picture's slice header extension of version 1; width and height are the picture's in luma samples, before cropping.
+
+    Raises ForeignError (IRAP pictures only), VersionError, TruncatedError or SyntaxElementError; ValueError for a size outside 1..16384.
+    """
+    return _parse(data, is_irap, width, height, 1, 1)
+
+
+def parse_planes(data: bytes, is_irap: bool, width: int, height: int, version: int) -> Sideinfo:
+    """The same of either version: that of the last IRAP picture, or its own."""
+    return _parse(data, is_irap, width, height, version, VERSIONS[-1])
+
+
+def _parse(data: bytes, is_irap: bool, width: int, height: int, version: int, latest: int) -> Sideinfo:
+    if not (1 <= width <= 16384 and 1 <= height <= 16384):
+        raise ValueError(f"no picture is {width}x{height}")
+    bits = _Bits(data)
+    version, identity = _identity(bits, latest) if is_irap else (version, None)
+    if len(data) > MAX_BYTES:
+        raise SyntaxElementError(f"the side information has {len(data)} bytes, more than {MAX_BYTES}: the stream is damaged")
+    if version == 1:
+        found = _luma_filters(bits, identity, width, height)
+    elif bits.at < len(bits.text):
+        found = _plane_filters(bits, identity, width, height)
+    else:
+        return Sideinfo(identity, MODES[0], version=2)
     while bits.at % 8:
         if bits.u(1, "zero_bit"):
             raise SyntaxElementError("a padding bit of the side information is 1: the stream is damaged")
     if bits.at < len(bits.text):
         left = len(data) - bits.at // 8
         raise SyntaxElementError(f"the side information has {left} bytes too many: the stream is damaged")
-    return Sideinfo(identity, MODES[mode], POSITIONS[position], tuple(indices), scale, unit_size, units, coded)
+    return found
 
 
 class SequenceReader:
@@ -209,7 +316,8 @@ class SequenceReader:
 
     def __init__(self) -> None:
         self.identity: bytes | None = None
-        """The first four bytes of the model set's identity; None while pictures are not signalled."""
+        """The first bytes of the model set's identity (four, or three in version 2); None while pictures are not signalled."""
+        self._version = 1
         self._error: SideinfoError | None = None
         self._signalled = False  # the last IRAP picture whose first slice segment is there carried the magic
 
@@ -217,8 +325,8 @@ class SequenceReader:
         """The side information of the next picture in decoding order; None if it is not a signalled picture.
 
         ``data``: the extension of its first slice segment, b"" if that has none, None if that segment is lost.
-        Raises SideinfoError as ``parse`` does, but never ForeignError; TruncatedError for a lost segment, an IRAP picture's if the one
-        before it carried the magic; and the same error again up to the next IRAP picture.
+        Raises SideinfoError as ``parse_planes`` does, but never ForeignError; TruncatedError for a lost segment, an IRAP picture's if
+        the one before it carried the magic; and the same error again up to the next IRAP picture.
         """
         if is_irap:
             self.identity = self._error = None
@@ -233,14 +341,14 @@ class SequenceReader:
         try:
             if data is None:
                 raise TruncatedError("the first slice segment of the picture is lost, and its side information with it")
-            found = parse(data, is_irap, width, height)
+            found = parse_planes(data, is_irap, width, height, self._version)
         except ForeignError:
             return None
         except SideinfoError as error:
             self._error = error
             raise
         if is_irap:
-            self.identity = found.identity
+            self.identity, self._version = found.identity, found.version
         return found
 
 

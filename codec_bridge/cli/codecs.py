@@ -1,6 +1,6 @@
 """codec-bridge hm, x265, libde265: the filter inside a codec's source tree."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from codec_bridge.bitstream.sideinfo import Sideinfo
 from codec_bridge.codecs import insertion
 from codec_bridge.codecs.hm.places import HM
 from codec_bridge.evaluation import given
@@ -49,18 +50,29 @@ def source_tree(
     return command_line(help, {"install": install, "status": status, "uninstall": uninstall, **more})
 
 
+def _weights(side: Sideinfo) -> Iterator[str]:
+    """Of each filter: those of luma, a slash, those of chroma; of planes that are filtered."""
+    for pair in zip(side.luma_weights, side.chroma_weights, strict=True):
+        yield "/".join(
+            ",".join(map(str, weights)) if mode != "off" else "-" for weights, mode in zip(pair, (side.mode, side.chroma_mode), strict=True)
+        )
+
+
 def hm_inspect(stream: Annotated[Path, typer.Argument(help="HEVC stream.")]) -> None:
     """List the side information of a stream's pictures, in decoding order."""
     for number, side in enumerate(given.inspected(stream)):
         if side is None:
             console.print(f"picture {number}: none", highlight=False)
             continue
-        words = [side.mode]
-        if side.mode != "off":
-            words += [side.position, f"networks {','.join(map(str, side.indices))}", f"scale {side.scale}"]
-        if side.units is not None:
-            counts = np.bincount(side.units.ravel(), minlength=len(side.indices) + 1)
-            words.append(f"units of {side.unit_size}: {counts[0]} without network, {', '.join(map(str, counts[1:]))} with each")
+        words = [side.mode] if side.version == 1 else [f"luma {side.mode}", f"chroma {side.chroma_mode}"]
+        if side.filters:
+            words += [side.position, f"networks {','.join(map(str, side.indices))}"]
+            words += [f"scale {side.scale}"] if side.version == 1 else [f"weights {' '.join(_weights(side))}"]
+        for units, size in ((side.units, side.unit_size), (None if side.shares_map else side.chroma_units, side.chroma_unit_size)):
+            if units is not None:
+                counts = np.bincount(units.ravel(), minlength=len(side.indices) + 1)
+                words.append(f"units of {size}: {counts[0]} without network, {', '.join(map(str, counts[1:]))} with each")
+        words += ["chroma as luma"] if side.shares_map else []
         identity = f" (model set {side.identity.hex()})" if side.identity else ""
         console.print(f"picture {number}: {', '.join(words)}{identity}", highlight=False, soft_wrap=True)
     console.print(f"note: {HM.notice}", highlight=False, soft_wrap=True)

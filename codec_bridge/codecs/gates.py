@@ -61,7 +61,7 @@ def compare_modes(decided: Mapping[str, int], side: Sequence[Sideinfo | None]) -
 def compare_model(side: Sequence[Sideinfo | None], identity: str) -> None:
     """Raise Inconsistency if the side information names another model set than ``identity`` (hexadecimal)."""
     named = {information.identity.hex() for information in side if information is not None and information.identity}
-    others = sorted(named - {identity[:8]})
+    others = sorted(name for name in named if not identity.startswith(name))
     if others:
         raise Inconsistency(
             f"the encoder filters with model set {', '.join(others)}, this evaluation is of {identity[:16]}: "

@@ -143,12 +143,25 @@ def replay(filter_: Filter, side: Sideinfo | None, unfiltered: Picture, deblocke
 
     ``unfiltered``, ``deblocked``, ``anchor``: uncropped, without in-loop filters, with deblocking, and with deblocking and SAO.
     """
-    if side is None or side.mode == "off":
+    if side is None or not side.filters:
         return anchor
     source, background = (unfiltered, deblocked) if side.position == "before_deblocking" else (anchor, anchor)
+    if side.version > 1:
+        return _replay_planes(filter_, side, source, background, anchor)
     luma = source.planes[0]
     if side.units is None:
         return anchor.with_luma(filter_.filter_plane(luma, source.bit_depth, side.indices[0], side.scale))
     return anchor.with_luma(
         filter_.filter_units(luma, source.bit_depth, side.indices, side.units, side.unit_size, side.scale, background.planes[0])
     )
+
+
+def _replay_planes(filter_: Filter, side: Sideinfo, source: Picture, background: Picture, anchor: Picture) -> Picture:
+    count = 3 if source.chroma_format == "420" else 1
+    size, luma, chroma = side.plane_units(source.width, source.height)
+    filters = list(zip(side.indices, side.luma_weights, side.chroma_weights, strict=True))
+    depths = (source.bit_depth,) * 2
+    filtered = filter_.filter_planes_units(source.planes[:count], depths, filters, luma, chroma, size, background.planes[:count])
+    modes = (side.mode, side.chroma_mode, side.chroma_mode)
+    planes = [plane if mode == "off" else found for mode, found, plane in zip(modes, filtered, anchor.planes, strict=False)]
+    return anchor.with_planes((*planes, *anchor.planes[count:]))

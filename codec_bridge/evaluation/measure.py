@@ -44,9 +44,9 @@ def complexity(side: Sequence[Sideinfo | None], models: ModelSet, width: int, he
     costs = [macs_per_sample(network.architecture) / 1000 for network in models.networks]
     share = kmac = 0.0
     for information in side:
-        if information is None or information.mode == "off":
+        if information is None or not information.filters:
             continue
-        parts = np.bincount(information.choices(width, height).ravel(), minlength=len(information.indices) + 1) / (width * height)
-        share += float(parts[1:].sum())
-        kmac += sum(float(part) * costs[index] for part, index in zip(parts[1:], information.indices, strict=True))
+        luma, chroma = information.choices(width, height), information.chroma_choices(width, height)
+        share += float((luma > 0).mean())
+        kmac += sum(float(((luma == n) | (chroma == n)).mean()) * costs[index] for n, index in enumerate(information.indices, 1))
     return share / max(1, len(side)), kmac / max(1, len(side))

@@ -1,5 +1,7 @@
 """The C library on the conformance suite of vrcnn_int.conformance."""
 
+from typing import Any
+
 import numpy as np
 
 from codec_bridge.library._vrcnn import ffi, lib
@@ -61,19 +63,44 @@ class CLibrary:
         return False
 
     def sideinfo(self, vector: SideinfoVector) -> str:
-        info, units, data = ffi.new("VrcnnSideinfo *"), np.empty(lib.VRCNN_MAX_UNITS, np.uint8), bytes.fromhex(vector.data)
-        room = ffi.from_buffer("uint8_t[]", units)
-        code = lib.vrcnn_sideinfo_parse(info, room, units.size, data, len(data), vector.irap, vector.width, vector.height)
+        info, units, data = ffi.new("VrcnnPlaneSideinfo *"), np.empty((2, lib.VRCNN_MAX_UNITS), np.uint8), bytes.fromhex(vector.data)
+        rooms = [ffi.from_buffer("uint8_t[]", room) for room in units]
+        size = vector.width, vector.height
+        code = lib.vrcnn_sideinfo_parse_planes(info, *rooms, units.shape[1], data, len(data), vector.version, vector.irap, *size)
         if code:
             return f"error {SIDEINFO_ERRORS.get(code, code)}\n"
-        lines = [f"model_set_identity {bytes(info.identity).hex()}"] if info.has_identity else []
-        lines += [f"filter_mode {info.mode}", f"filter_position {info.position}"]
-        if info.mode != lib.VRCNN_MODE_OFF:
-            lines += [f"network_index {' '.join(map(str, info.index[0 : info.networks]))}", f"output_scale {info.scale}"]
-        if info.mode == lib.VRCNN_MODE_MAP:
-            count = -(-vector.width // info.unit_size) * -(-vector.height // info.unit_size)
-            lines += [f"UnitSize {info.unit_size}", f"unit_choice {' '.join(map(str, units[:count]))}"]
+        lines = [f"model_set_identity {bytes(info.identity)[: 4 if info.version == 1 else 3].hex()}"] if info.has_identity else []
+        lines += _luma_lines(info) if info.version == 1 else _plane_lines(info)
+        names = ("",) if info.version == 1 else ("luma_", "chroma_")
+        for name, room, unit in zip(names, units, (info.luma_unit_size, info.chroma_unit_size), strict=False):
+            if unit:
+                choices = room[: -(-vector.width // unit) * -(-vector.height // unit)]
+                lines += [f"{name}UnitSize {unit}", f"{name}unit_choice {' '.join(map(str, choices))}"]
         return "".join(f"{line}\n" for line in lines)
+
+
+def _luma_lines(info: Any) -> list[str]:
+    """Of version 1, up to the map."""
+    filters = list(info.filter[0 : info.filters])
+    lines = [f"filter_mode {info.luma_mode}", f"filter_position {info.position}"]
+    if filters:
+        lines.append(f"network_index {' '.join(str(one.index) for one in filters)}")
+        lines.append(f"output_scale {filters[0].weights.luma[0]}")
+    return lines
+
+
+def _plane_lines(info: Any) -> list[str]:
+    """Of version 2, up to the maps."""
+    filters = list(info.filter[0 : info.filters])
+    lines = [f"luma_mode {info.luma_mode}", f"chroma_mode {info.chroma_mode + info.shares_map}"]
+    if not filters:
+        return lines
+    lines += [f"filter_position {info.position}", f"network_index {' '.join(str(one.index) for one in filters)}"]
+    lines.append(f"heads {' '.join(str(one.heads) for one in filters)}")
+    for name, mode in (("luma", info.luma_mode), ("chroma", info.chroma_mode)):
+        weights = (",".join(map(str, getattr(one.weights, name)[0 : one.heads])) for one in filters)
+        lines += [f"{name}_weights {' '.join(weights)}"] if mode else []
+    return lines
 
 
 def _read(vector: JointVector, planes: tuple[Plane, ...]) -> tuple[Plane, ...]:

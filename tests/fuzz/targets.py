@@ -25,6 +25,8 @@ from codec_bridge.video.files import write_y4m
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import sample_bytes
 from tests.codec_bridge.bitstream.test_sideinfo import in_c, in_python
+from tests.codec_bridge.bitstream.test_sideinfo_planes import in_c as planes_in_c
+from tests.codec_bridge.bitstream.test_sideinfo_planes import in_python as planes_in_python
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.io.documents import checked, parse_json, read_toml
 
@@ -119,12 +121,14 @@ def slice_headers(data: bytes) -> None:
 
 
 def sideinfo(data: bytes) -> None:
-    """Whether IRAP, two bytes each of width and height, then an extension: the C library reads the same in it."""
+    """Whether IRAP, two bytes each of width and height, then an extension: the C library reads the same in it, in either version."""
     irap = bool(data[:1] > b"\x7f")
     width, height = (1 + int.from_bytes(data[at : at + 2], "big") % 2048 for at in (1, 3))
     found = in_python(data[5:], irap, width, height)
     assert found == in_c(data[5:], irap, width, height)
     assert irap or found is not ForeignError
+    for version in (1, 2):
+        assert planes_in_python(data[5:], irap, width, height, version) == planes_in_c(data[5:], irap, width, height, version)
 
 
 def pictures(data: bytes) -> None:

@@ -217,7 +217,7 @@ def run_target(target: Target, suite: Suite, size: Size, seed: int, folder: Path
     program = Program(
         f"{words} --format 400 --scale {{scale}} {{input}} {{output}}",
         f"{words} --format 400 --layer {{layer}} {{input}} {{output}}",
-        f"{print_sideinfo} {{width}} {{height}} {{irap}} {{input}}",
+        f"{print_sideinfo} {{width}} {{height}} {{irap}} {{version}} {{input}}",
         f"{joint} --weights {{weights}} {{input}} {{output}}",
         f"{joint} --layer {{layer}} {{input}} {{output}}",
         timeout=PATIENCE,
@@ -255,7 +255,7 @@ def run_independent(suite: Suite, size: Size) -> Row:
     program = Program(
         f"{python} filter {files} {{scale}} {{input}} {{output}}",
         f"{python} layer {files} {{layer}} {{input}} {{output}}",
-        f"{python} sideinfo {{width}} {{height}} {{irap}} {{input}}",
+        f"{python} sideinfo {{width}} {{height}} {{irap}} {{version}} {{input}}",
         f"{python} joint {planes} {{weights}} {{input}} {{output}}",
         f"{python} joint-layer {planes} {{layer}} {{input}} {{output}}",
         timeout=PATIENCE,

@@ -149,7 +149,7 @@ def test_parser_in_python_passes() -> None:
 def test_a_program_passes() -> None:
     """The independent implementation, run as any third party's program is."""
     layers = INDEPENDENT + " layer {model} {network} {width} {height} {depth} {layer} {input} {output}"
-    sideinfo = INDEPENDENT + " sideinfo {width} {height} {irap} {input}"
+    sideinfo = INDEPENDENT + " sideinfo {width} {height} {irap} {version} {input}"
     files = "{model} {network} {width} {height} {format} {depths}"
     joint = f"{INDEPENDENT} joint {files} {{weights}} {{input}} {{output}}"
     joint_layers = f"{INDEPENDENT} joint-layer {files} {{layer}} {{input}} {{output}}"
@@ -267,9 +267,9 @@ def test_damaged_suites_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SuiteError, match="is missing"):
         verify(replace(SUITE, folder=folder), Oracle())
     index = json.loads((folder / "suite.json").read_text())
-    with pytest.raises(SuiteError, match=r"suite is a suite of version 3, this program knows 2: update"):
-        load_changed(folder, {**index, "version": 3})
-    for damaged in ("", "{", "[" * 100000, "[]", "{}", '{"version": 2}', b"\xff"):
+    with pytest.raises(SuiteError, match=r"suite is a suite of version 4, this program knows 3: update"):
+        load_changed(folder, {**index, "version": 4})
+    for damaged in ("", "{", "[" * 100000, "[]", "{}", '{"version": 3}', b"\xff"):
         with pytest.raises(SuiteError, match=r"^.*suite\.json\b.*; make the suite again$"):
             load_changed(folder, damaged)
     for name in ("filter", "joint", "refused", "sideinfo"):

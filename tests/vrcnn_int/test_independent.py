@@ -3,16 +3,16 @@
 import hashlib
 import itertools
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from codec_bridge.library._vrcnn import ffi, lib
 
 from codec_bridge.bitstream import sideinfo
-from codec_bridge.bitstream.sideinfo import parse
+from codec_bridge.bitstream.sideinfo import parse_planes
 from codec_bridge.filter import Filter
 from codec_bridge.library.conformance import CLibrary
 from tests import independent
@@ -244,12 +244,16 @@ def test_bounds_to_the_unit() -> None:
 # Side information.
 
 
-def texts(data: bytes, irap: bool, width: int, height: int) -> list[str]:
+def texts(data: bytes, irap: bool, width: int, height: int, version: Literal[1, 2] = 1) -> list[str]:
     """The lines of section 9: independent, C library, parser in Python."""
     from tests.independent_program import sideinfo as independent_text
 
-    vector = SideinfoVector("", data.hex(), irap, width, height, "")
-    return [independent_text(width, height, irap, data), CLibrary.sideinfo(CLibrary.__new__(CLibrary), vector), python_text(vector)]
+    vector = SideinfoVector("", data.hex(), irap, width, height, "", version)
+    return [
+        independent_text(width, height, irap, version, data),
+        CLibrary.sideinfo(CLibrary.__new__(CLibrary), vector),
+        python_text(vector),
+    ]
 
 
 def python_text(vector: SideinfoVector) -> str:
@@ -260,10 +264,12 @@ def python_text(vector: SideinfoVector) -> str:
         sideinfo.SyntaxElementError: "SYNTAX",
     }
     try:
-        info = parse(bytes.fromhex(vector.data), vector.irap, vector.width, vector.height)
+        info = parse_planes(bytes.fromhex(vector.data), vector.irap, vector.width, vector.height, vector.version)
     except sideinfo.SideinfoError as error:
         return f"error {names[type(error)]}\n"
     lines = [] if info.identity is None else [f"model_set_identity {info.identity.hex()}"]
+    if info.version == 2:
+        return "".join(f"{line}\n" for line in (*lines, *plane_lines(info)))
     lines += [f"filter_mode {sideinfo.MODES.index(info.mode)}", f"filter_position {POSITIONS.index(info.position)}"]
     lines += [f"network_index {' '.join(map(str, info.indices))}", f"output_scale {info.scale}"] if info.mode != "off" else []
     if info.units is not None:
@@ -271,9 +277,27 @@ def python_text(vector: SideinfoVector) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def plane_lines(info: sideinfo.Sideinfo) -> Iterator[str]:
+    yield f"luma_mode {sideinfo.MODES.index(info.mode)}"
+    yield f"chroma_mode {sideinfo.MODES.index(info.chroma_mode) + info.shares_map}"
+    if not info.filters:
+        return
+    yield f"filter_position {POSITIONS.index(info.position)}"
+    yield f"network_index {' '.join(map(str, info.indices))}"
+    yield f"heads {' '.join(str(len(weights)) for weights in info.luma_weights)}"
+    for name, mode, listed in (("luma", info.mode, info.luma_weights), ("chroma", info.chroma_mode, info.chroma_weights)):
+        if mode != "off":
+            yield f"{name}_weights {' '.join(','.join(map(str, weights)) for weights in listed)}"
+    own = None if info.shares_map else info.chroma_units
+    for name, units, size in (("luma", info.units, info.unit_size), ("chroma", own, info.chroma_unit_size)):
+        if units is not None:
+            yield f"{name}_UnitSize {size}"
+            yield f"{name}_unit_choice {' '.join(map(str, units.reshape(-1)))}"
+
+
 def test_side_information_of_the_suite() -> None:
     for vector in Suite.load().sideinfo:
-        found = texts(bytes.fromhex(vector.data), vector.irap, vector.width, vector.height)
+        found = texts(bytes.fromhex(vector.data), vector.irap, vector.width, vector.height, vector.version)
         assert found == [vector.text] * 3, vector.name
 
 

@@ -28,7 +28,7 @@ def verify_implementation(
         str | None, typer.Option(help="One that writes the values of a hidden layer: with {layer}, from 0, instead of {scale}.")
     ] = None,
     sideinfo_command: Annotated[
-        str | None, typer.Option(help="One that prints what side information means: {width} {height} {irap} {input}.")
+        str | None, typer.Option(help="One that prints what side information means: {width} {height} {irap} {version} {input}.")
     ] = None,
     joint_command: Annotated[
         str | None,

@@ -16,7 +16,7 @@ from vrcnn_int.errors import VrcnnError
 from vrcnn_int.io.documents import DocumentError, checked, read_json
 
 INDEX = "suite.json"
-VERSION = 2
+VERSION = 3
 FILTER_PARTS = ("shipped", "general", "extreme")
 LAYER_PARTS = ("layers", "joint-layers")
 PARTS = (*FILTER_PARTS, "layers", "joint", "joint-layers", "refused", "sideinfo")
@@ -127,7 +127,7 @@ class RefusedVector(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SideinfoVector(Struct, frozen=True, forbid_unknown_fields=True):
-    """Bytes (hexadecimal) of a slice header extension, and the lines of section 9 that they mean."""
+    """Bytes (hexadecimal) of a slice header extension, and the lines of section 9 that they mean. version: SideInfoVersion."""
 
     name: str
     data: Hex
@@ -135,6 +135,7 @@ class SideinfoVector(Struct, frozen=True, forbid_unknown_fields=True):
     width: Size
     height: Size
     text: str
+    version: Literal[1, 2] = 1
 
 
 class _Index(Struct, forbid_unknown_fields=True):
@@ -145,6 +146,12 @@ class _Index(Struct, forbid_unknown_fields=True):
     joint: list[JointVector]
     refused: list[RefusedVector]
     sideinfo: list[SideinfoVector]
+
+
+def _written(vector: Struct) -> dict[str, Any]:
+    """Without what is as it is where it is not there."""
+    omitted = {field.name: field.default for field in structs.fields(vector)}
+    return {name: value for name, value in structs.asdict(vector).items() if value != omitted[name]}
 
 
 LISTS = ("filter", "joint", "refused", "sideinfo")
@@ -182,9 +189,7 @@ class Suite:
 
     def index(self) -> str:
         """The text of suite.json: a vector a line."""
-        lists = [
-            f'"{name}": [\n' + ",\n".join(json.dumps(structs.asdict(vector)) for vector in getattr(self, name)) + "\n]" for name in LISTS
-        ]
+        lists = [f'"{name}": [\n' + ",\n".join(json.dumps(_written(vector)) for vector in getattr(self, name)) + "\n]" for name in LISTS]
         return f'{{"version": {VERSION},\n' + ",\n".join(lists) + "}\n"
 
     @property

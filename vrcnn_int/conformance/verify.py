@@ -40,7 +40,7 @@ PLACES = {
     "layer_command": ("model", "network", "width", "height", "depth", "layer", "input", "output"),
     "joint_command": (*JOINT_PLACES, "weights", "input", "output"),
     "joint_layer_command": (*JOINT_PLACES, "layer", "input", "output"),
-    "sideinfo_command": ("width", "height", "irap", "input"),
+    "sideinfo_command": ("width", "height", "irap", "version", "input"),
 }
 """What may stand in braces in a command."""
 MOST_PROBLEMS = 20
@@ -174,7 +174,8 @@ class Program:
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "input.bin"
             source.write_bytes(bytes.fromhex(vector.data))
-            done = self._succeed(self.sideinfo_command, width=vector.width, height=vector.height, irap=int(vector.irap), input=source)
+            places = {"width": vector.width, "height": vector.height, "irap": int(vector.irap), "version": vector.version}
+            done = self._succeed(self.sideinfo_command, **places, input=source)
             return done.stdout.decode("ascii", "replace")
 
     def _plane(self, words: list[str], suite: Suite, vector: FilterVector, size: int, **more: object) -> bytes:

@@ -34,18 +34,19 @@ extern "C" {
 #define VRCNN_VERSION_MINOR 1
 #define VRCNN_VERSION_PATCH 0
 
-#define VRCNN_SIDEINFO_SIZE 256  /* bytes that the side information of a picture may have: a slice header extension */
-#define VRCNN_SIDEINFO_ID_SIZE 4 /* bytes of the identity in it */
-#define VRCNN_ID_SIZE 32         /* bytes of a model set's identity, a SHA-256 */
-#define VRCNN_MAX_NETWORKS 32    /* networks in a model set */
-#define VRCNN_MAX_LAYERS 32      /* layers in a network */
-#define VRCNN_MAX_CHANNELS 256   /* output channels of a layer */
-#define VRCNN_MAX_SIZE 16384     /* samples, width or height of a plane */
-#define VRCNN_MAX_THREADS 64     /* threads of a context */
-#define VRCNN_MAX_CHOICES 3      /* networks that the units of one picture may choose from */
-#define VRCNN_MAX_UNITS 65536    /* units of a map: the largest picture in the smallest units */
-#define VRCNN_MAX_HEADS 2        /* residuals that a joint network may give for each sample */
-#define VRCNN_SCALE_TRAINED 8    /* the output scale that leaves the residual as it was trained */
+#define VRCNN_SIDEINFO_SIZE 256        /* bytes that the side information of a picture may have: a slice header extension */
+#define VRCNN_SIDEINFO_ID_SIZE 4       /* bytes of the identity in it */
+#define VRCNN_SIDEINFO_SHORT_ID_SIZE 3 /* the same in version 2 */
+#define VRCNN_ID_SIZE 32               /* bytes of a model set's identity, a SHA-256 */
+#define VRCNN_MAX_NETWORKS 32          /* networks in a model set */
+#define VRCNN_MAX_LAYERS 32            /* layers in a network */
+#define VRCNN_MAX_CHANNELS 256         /* output channels of a layer */
+#define VRCNN_MAX_SIZE 16384           /* samples, width or height of a plane */
+#define VRCNN_MAX_THREADS 64           /* threads of a context */
+#define VRCNN_MAX_CHOICES 3            /* networks that the units of one picture may choose from */
+#define VRCNN_MAX_UNITS 65536          /* units of a map: the largest picture in the smallest units */
+#define VRCNN_MAX_HEADS 2              /* residuals that a joint network may give for each sample */
+#define VRCNN_SCALE_TRAINED 8          /* the output scale that leaves the residual as it was trained */
 
 typedef enum VrcnnError {
     VRCNN_OK = 0,
@@ -311,7 +312,7 @@ VRCNN_API VrcnnError vrcnn_filter_planes_layer(VrcnnContext *context, int index,
 VRCNN_API VrcnnError vrcnn_filter_layer(VrcnnContext *context, int index, int layer, uint8_t *dst, ptrdiff_t dst_stride,
                                         const VrcnnConstPlane *src, int x, int y, int width, int height);
 
-/* Side information: what the bitstream says of a picture, SPECIFICATION.md section 6. */
+/* Side information: what the bitstream says of a picture, SPECIFICATION.md section 6. Version 1: luma alone. */
 
 typedef enum VrcnnMode { VRCNN_MODE_OFF = 0, VRCNN_MODE_ALL = 1, VRCNN_MODE_MAP = 2 } VrcnnMode;
 
@@ -340,6 +341,39 @@ VRCNN_API VrcnnError vrcnn_sideinfo_write(uint8_t *out, size_t *size, const Vrcn
  * SIDEINFO_SYNTAX; *info is untouched after any of them, unit may not be. */
 VRCNN_API VrcnnError vrcnn_sideinfo_parse(VrcnnSideinfo *info, uint8_t *unit, size_t units, const uint8_t *data, size_t size, int is_irap,
                                           int width, int height);
+
+/* Version 2: luma and chroma, joint networks. Streams of version 1 stay what they are, and the calls below read both. */
+
+/* A filter of the list that units choose from: a network of the set, and how it is weighted. */
+typedef struct VrcnnListedFilter {
+    int index;            /* 0..31 */
+    int heads;            /* of the network: 1 or 2 */
+    VrcnnWeights weights; /* those of a plane whose mode is off are 0, and ignored when they are written */
+} VrcnnListedFilter;
+
+typedef struct VrcnnPlaneSideinfo {
+    int version;                              /* 1 or 2: of the last IRAP picture */
+    int has_identity;                         /* 1 at every IRAP picture, 0 at all others */
+    uint8_t identity[VRCNN_SIDEINFO_ID_SIZE]; /* the first bytes of the model set's, where has_identity is 1: 4 in version 1, 3 in 2 */
+    VrcnnMode luma_mode, chroma_mode; /* off: ordinary deblocking and SAO; all: filter[0]. What modes have no use for below is 0, and
+                                       * ignored when it is written */
+    int shares_map;                   /* 1: the mode of both is map, and chroma's map is luma's */
+    VrcnnPosition position;
+    int filters;                                 /* 1..3; 1 if no mode is map */
+    VrcnnListedFilter filter[VRCNN_MAX_CHOICES]; /* no two alike in all that a mode has use for */
+    int luma_unit_size, chroma_unit_size;        /* luma samples, 64, 128, 256 or 512, for each map of its own, else 0 */
+} VrcnnPlaneSideinfo;
+
+/* As vrcnn_sideinfo_write, of version 2. luma, chroma: their maps, as in VrcnnPlaneUnits but each in units of its own size; may be NULL
+ * where there is none. A picture that is off has no bytes but an IRAP picture's first six. VRCNN_ERROR_ARGUMENT, PLANE, SIDEINFO_VERSION
+ * (info->version is not 2), SIDEINFO_SYNTAX, UNITS, SIDEINFO_SPACE. */
+VRCNN_API VrcnnError vrcnn_sideinfo_write_planes(uint8_t *out, size_t *size, const VrcnnPlaneSideinfo *info, const uint8_t *luma,
+                                                 const uint8_t *chroma, int width, int height);
+
+/* As vrcnn_sideinfo_parse, of versions 1 and 2. version: of the last IRAP picture; an IRAP picture states its own, whatever is given here.
+ * luma, chroma: room for `units` each. Errors as there; SIDEINFO_VERSION also for such a version. */
+VRCNN_API VrcnnError vrcnn_sideinfo_parse_planes(VrcnnPlaneSideinfo *info, uint8_t *luma, uint8_t *chroma, size_t units,
+                                                 const uint8_t *data, size_t size, int version, int is_irap, int width, int height);
 
 /* An encoder's decision about the filter, picture by picture. */
 

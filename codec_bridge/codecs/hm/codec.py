@@ -87,7 +87,7 @@ class Hm(Codec):
         wrong = [poc for poc, verdict in decoded.verdicts if verdict != "OK"]
         if wrong:
             raise gates.Inconsistency(f"{len(wrong)} of {len(decoded.verdicts)} picture hashes are missing or wrong, first POC {wrong[0]}")
-        return len(decoded.verdicts), sum(information is not None and information.mode != "off" for information in side)
+        return len(decoded.verdicts), sum(information is not None and information.filters for information in side)
 
 
 CODEC = Hm

@@ -85,7 +85,7 @@ class X265Loop(Codec):
         """Decode with libde265; raises gates.Inconsistency unless it filters as many pictures as the stream says."""
         side = side_information(data)
         decoded = run.decode(self.tools, data, options=decoder_options(network))
-        filtered = sum(information is not None and information.mode != "off" for information in side)
+        filtered = sum(information is not None and information.filters for information in side)
         if decoded.filtered != filtered:
             raise gates.Inconsistency(f"the stream says that {filtered} pictures are filtered, the decoder filtered {decoded.filtered}")
         return len(decoded.verdicts), filtered

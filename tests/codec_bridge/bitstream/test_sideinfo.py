@@ -378,7 +378,7 @@ def test_sequence_reader() -> None:
     assert reader.identity is None
     assert reader.read(b"\xff", False, 64, 64) is None
     with pytest.raises(VersionError):
-        reader.read(b"VN\2", True, 64, 64)
+        reader.read(b"VN\3", True, 64, 64)
     with pytest.raises(VersionError):
         reader.read(b"\0", False, 64, 64)
     for _ in range(2):  # lost: taken to be as the last one that is known, which carried the magic

@@ -6,15 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codec_bridge.bitstream.sideinfo import MODES, Sideinfo
 from codec_bridge.codecs import gates
 from codec_bridge.evaluation import check
+from codec_bridge.evaluation.measure import complexity
 from codec_bridge.filter import Filter
 from codec_bridge.video.picture import Picture
+from tests import independent
 from tests.support import media
 from tests.support.models import joint_set
 from vrcnn_int import integer
 from vrcnn_int.integer import Branch, IntegerNetwork, ModelSet
 from vrcnn_int.models import builtin_path
+from vrcnn_int.network import POSITIONS, macs_per_sample
 
 MODELS = ModelSet.load(builtin_path())
 NETWORKS = MODELS.networks
@@ -138,3 +142,78 @@ def test_another_set_than_the_oracle_s_is_refused(tmp_path: Path) -> None:
     plane = integer.filter_plane(MODELS.networks[0], PLANE, 8)
     with Filter() as filter_:
         np.testing.assert_array_equal(filter_.filter_plane(PLANE, 8, 0), plane)
+
+
+INDICES = 2, 4
+SIZE = 130, 4
+MAPS = np.array([[1, 0, 2]], np.uint8), np.array([[2, 1]], np.uint8)
+"""In units of 64 and of 128."""
+
+
+def side_of(luma: str, chroma: str, position: str = POSITIONS[0]) -> Sideinfo:
+    """Version 2: networks 2 and 4 of JOINT, the second with two heads."""
+    shares = chroma == "luma's"
+    count = 2 if "map" in (luma, chroma) else 1
+    weights = [((8,), (3, -2))[:count], ((4,), (10, 7))[:count]]
+    own = chroma == "map"
+    maps = [MAPS[0] if luma == "map" else None, MAPS[1] if own else MAPS[0] if shares else None]
+    return Sideinfo(
+        None,
+        luma,
+        position,
+        INDICES[:count],
+        unit_size=64 if luma == "map" else 0,
+        units=maps[0],
+        version=2,
+        chroma_mode="map" if shares else chroma,
+        shares_map=shares,
+        luma_weights=weights[0],
+        chroma_weights=weights[1],
+        chroma_unit_size=128 if own else 64 if shares else 0,
+        chroma_units=maps[1],
+    )
+
+
+def noise_picture(rng: np.random.Generator) -> Picture:
+    width, height = SIZE
+    shapes = (height, width), (height // 2, width // 2), (height // 2, width // 2)
+    return Picture(tuple(rng.integers(0, 512, shape).astype(np.uint16) for shape in shapes), 9, "420")
+
+
+@pytest.mark.parametrize("chroma", [*MODES, "luma's"])
+@pytest.mark.parametrize("luma", MODES)
+@pytest.mark.parametrize("position", POSITIONS)
+def test_planes_are_replayed(luma: str, chroma: str, position: str) -> None:
+    """The replay of version 2 against the independent implementation of section 8."""
+    if chroma == "luma's" and luma != "map":
+        return
+    rng = np.random.default_rng(len(luma) * 5 + len(chroma))
+    side = side_of(luma, chroma, position)
+    ways = [noise_picture(rng) for _ in range(3)]
+    info = {"luma_mode": MODES.index(luma), "chroma_mode": 3 if side.shares_map else MODES.index(chroma)}
+    info |= {"filter_position": POSITIONS.index(position), "network_index": list(side.indices)}
+    info |= {"luma_weights": [*map(list, side.luma_weights)], "chroma_weights": [*map(list, side.chroma_weights)]}
+    info |= {"luma_UnitSize": 64, "luma_unit_choice": MAPS[0].reshape(-1).tolist()} if luma == "map" else {}
+    info |= {"chroma_UnitSize": 128, "chroma_unit_choice": MAPS[1].reshape(-1).tolist()} if chroma == "map" else {}
+    kept = [[[0] * plane.shape[1]] * plane.shape[0] for plane in ways[0].planes]
+    given = [[plane.tolist() for plane in way.planes] for way in ways]
+    networks = independent.read_model(JOINT.to_bytes())
+    expected = independent.decoded_planes(info, networks, [9, 9], 420, *given, kept)
+    with Filter(JOINT) as filter_:
+        found = check.replay(filter_, side, *ways)
+    assert [plane.tolist() for plane in found.planes] == expected
+
+
+def test_complexity_of_planes() -> None:
+    """A network runs once for luma and chroma together."""
+    costs = [macs_per_sample(JOINT.networks[index].architecture) / 1000 for index in INDICES]
+    share, kmac = complexity([side_of("all", "all")], JOINT, *SIZE)
+    assert (share, kmac) == (1, pytest.approx(costs[0]))
+    assert complexity([side_of("off", "all")], JOINT, *SIZE) == (0, pytest.approx(costs[0]))
+    share, kmac = complexity([side_of("map", "luma's")], JOINT, *SIZE)
+    assert share == pytest.approx(66 / 130)
+    assert kmac == pytest.approx((64 * costs[0] + 2 * costs[1]) / 130)
+    share, kmac = complexity([side_of("map", "map")], JOINT, *SIZE)
+    assert share == pytest.approx(66 / 130)
+    assert kmac == pytest.approx((66 * costs[0] + 130 * costs[1]) / 130)
+    assert complexity([side_of("off", "off"), None], JOINT, *SIZE) == (0, 0)
