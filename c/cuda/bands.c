@@ -5,7 +5,6 @@
 
 #include "context.h"
 #include "integers.h"
-#include "launch.h"
 #include "pack.h"
 
 enum { MOST_BLOCKS = 1 << 30 };
@@ -19,12 +18,13 @@ int vrcnn_gpu_launch(VrcnnCuda *c, CUfunction function, int64_t blocks, int thre
         c->driver.launch(function, (unsigned)blocks, 1, 1, (unsigned)threads, 1, 1, (unsigned)shared, stream, parameters, NULL));
 }
 
-static int launch_persistent(VrcnnCuda *c, const VrcnnGpuKernel *kernel, const VrcnnCudaLaunch *l, int rows, CUstream stream)
+/* As many blocks as the GPU holds at once (`blocks` a multiprocessor), or as there are tiles. */
+static int launch_persistent(VrcnnCuda *c, CUfunction function, int blocks, const VrcnnGpuShape *shape, const VrcnnCudaLaunch *l, int rows,
+                             CUstream stream)
 {
-    const VrcnnGpuShape *shape = kernel->shape;
     const int64_t across = (l->width + shape->columns - 1) / shape->columns, down = (rows + shape->rows - 1) / shape->rows;
-    const int64_t tiles = across * down * l->pictures, most = (int64_t)kernel->blocks * c->multiprocessors;
-    return vrcnn_gpu_launch(c, kernel->function, tiles < most ? tiles : most, shape->threads, shape->shared, l, stream);
+    const int64_t tiles = across * down * l->pictures, most = (int64_t)blocks * c->multiprocessors;
+    return vrcnn_gpu_launch(c, function, tiles < most ? tiles : most, shape->threads, shape->shared, l, stream);
 }
 
 static VrcnnCudaRequant requant_of(const VrcnnLayer *layer, int branch)
@@ -42,7 +42,7 @@ static int launch_first(VrcnnCuda *c, const VrcnnGpuNetwork *network, VrcnnCudaL
     l->requant[0] = requant_of(network->layer, 0);
     l->requant[1] = requant_of(network->layer + 1, 0);
     l->requant[2] = requant_of(network->layer + 1, 1);
-    return launch_persistent(c, &c->first, l, l->map_bottom - l->map_top, stream);
+    return launch_persistent(c, c->first.function, c->first.blocks, c->first.shape, l, l->map_bottom - l->map_top, stream);
 }
 
 /* After launch_first. */
@@ -51,10 +51,10 @@ static int launch_second(VrcnnCuda *c, const VrcnnGpuNetwork *network, VrcnnCuda
     l->weights = network->second;
     l->requant[1] = requant_of(network->layer + 2, 0);
     l->requant[2] = requant_of(network->layer + 2, 1);
-    return launch_persistent(c, &c->second, l, l->bottom - l->top, stream);
+    return launch_persistent(c, c->second.function, c->second.blocks, c->second.shape, l, l->bottom - l->top, stream);
 }
 
-static int launch_fused(VrcnnCuda *c, const VrcnnGpuNetwork *network, VrcnnCudaLaunch *l, CUstream stream)
+static int launch_vrcnn(VrcnnCuda *c, const VrcnnGpuNetwork *network, VrcnnCudaLaunch *l, CUstream stream)
 {
     const int error = launch_first(c, network, l, stream);
     return error ? error : launch_second(c, network, l, stream);
@@ -99,18 +99,24 @@ static void describe_branches(const VrcnnGpuNetwork *network, int layer, VrcnnCu
     }
 }
 
-/* Layer by layer; the output of layer i is in map i % maps. */
+/* Layer i reads map i - 1, adds maybe an earlier one, and writes map i; the output of layer i is in map i % maps. */
+static void describe_maps(const VrcnnCuda *c, const VrcnnGpuNetwork *network, int i, VrcnnCudaLaunch *l)
+{
+    const int before = i - network->layer[i].added;
+    l->src_map = i ? c->map[(i - 1) % network->maps] : 0;
+    l->src_top = l->dst_top;
+    l->src_bottom = l->dst_bottom;
+    l->dst_map = c->map[i % network->maps];
+    find_rows(network, l, i, &l->dst_top, &l->dst_bottom);
+    l->added_map = before < i ? c->map[before % network->maps] : 0;
+    find_rows(network, l, before, &l->added_top, &l->added_bottom);
+}
+
+/* Layer by layer, a thread for each group of outputs. */
 static int launch_simple(VrcnnCuda *c, const VrcnnGpuNetwork *network, VrcnnCudaLaunch *l, CUstream stream)
 {
     for (int i = 0; i < network->layers; i++) {
-        const int before = i - network->layer[i].added;
-        l->src_map = i ? c->map[(i - 1) % network->maps] : 0;
-        l->src_top = l->dst_top;
-        l->src_bottom = l->dst_bottom;
-        l->dst_map = c->map[i % network->maps];
-        find_rows(network, l, i, &l->dst_top, &l->dst_bottom);
-        l->added_map = before < i ? c->map[before % network->maps] : 0;
-        find_rows(network, l, before, &l->added_top, &l->added_bottom);
+        describe_maps(c, network, i, l);
         describe_branches(network, i, l);
         const int64_t threads = (int64_t)groups_of(network, i) * l->pictures * (l->dst_bottom - l->dst_top) * l->width;
         const int64_t blocks = (threads + VRCNN_CUDA_SIMPLE_THREADS - 1) / VRCNN_CUDA_SIMPLE_THREADS;
@@ -123,6 +129,40 @@ static int launch_simple(VrcnnCuda *c, const VrcnnGpuNetwork *network, VrcnnCuda
     return VRCNN_OK;
 }
 
+/* The requantization of outputs first, first + 16, ... */
+static void describe_groups(const VrcnnLayer *layer, int first, VrcnnCudaLaunch *l)
+{
+    int group = 0;
+    for (int b = 0; b < layer->branches; b++)
+        for (int o = 0; o < layer->branch[b].outputs; o += 16, first -= 16)
+            if (first <= 0)
+                l->group[group++] = requant_of(layer, b);
+}
+
+/* Layer by layer on tensor cores; a layer whose weights do not fit a block together is more than one launch. */
+static int launch_joint(VrcnnCuda *c, const VrcnnGpuNetwork *network, VrcnnCudaLaunch *l, CUstream stream)
+{
+    for (int i = 0; i < network->layers; i++) {
+        const int is_last = i == network->layers - 1, slices = vrcnn_pack_slices(network->layer + i, is_last);
+        const VrcnnGpuJoint *joint = network->joint + i;
+        const VrcnnGpuShape shape = {NULL, 32 * VRCNN_CUDA_JOINT_WARPS, joint->shared, 16 * joint->plan.unit_rows,
+                                     VRCNN_CUDA_JOINT_COLUMNS};
+        describe_maps(c, network, i, l);
+        l->outputs = network->layer[i].outputs;
+        l->joint = joint->plan;
+        for (int slice = 0; slice < slices; slice += joint->plan.slices) {
+            l->weights = joint->weights + (uint64_t)slice * (uint64_t)joint->plan.slice_bytes;
+            l->first_output = slice * VRCNN_CUDA_SLICE;
+            if (!is_last)
+                describe_groups(network->layer + i, l->first_output, l);
+            const int error = launch_persistent(c, joint->function, joint->blocks, &shape, l, l->dst_bottom - l->dst_top, stream);
+            if (error)
+                return error;
+        }
+    }
+    return VRCNN_OK;
+}
+
 /* Bytes of a map for a sample, rows that a band's map has more than the band, and how many maps there are. */
 typedef struct MapPlan {
     size_t sample;
@@ -131,8 +171,8 @@ typedef struct MapPlan {
 
 static MapPlan plan_map(const VrcnnGpuNetwork *network)
 {
-    const MapPlan fused = {VRCNN_CUDA_FUSED_MAP, 2, 1}, simple = {(size_t)network->widest, reach(network, 1), network->maps};
-    return network->is_fused ? fused : simple;
+    const MapPlan fused = {VRCNN_CUDA_FUSED_MAP, 2, 1}, layers = {(size_t)network->widest, reach(network, 1), network->maps};
+    return network->is_fused && !network->nature.is_joint ? fused : layers;
 }
 
 /* Memory for the maps of bands of *rows rows of what l describes; fewer rows if all of them would need more than it may. */
@@ -226,6 +266,14 @@ static VrcnnCudaLaunch describe(const VrcnnGpuWork *work, const VrcnnGpuPictures
     return l;
 }
 
+/* The band that l describes. */
+static int launch(VrcnnCuda *c, const VrcnnGpuNetwork *network, VrcnnCudaLaunch *l, CUstream stream)
+{
+    if (!network->is_fused)
+        return launch_simple(c, network, l, stream);
+    return network->nature.is_joint ? launch_joint(c, network, l, stream) : launch_vrcnn(c, network, l, stream);
+}
+
 /* At most VRCNN_CUDA_BATCH pictures. */
 static int filter_batch(VrcnnCuda *c, const VrcnnGpuWork *work, const VrcnnGpuPictures *pictures, CUstream stream)
 {
@@ -240,7 +288,7 @@ static int filter_batch(VrcnnCuda *c, const VrcnnGpuWork *work, const VrcnnGpuPi
     for (int top = l.top; top < bottom && !error; top += rows) {
         l.top = top;
         l.bottom = smaller(bottom, top + rows);
-        error = network->is_fused ? launch_fused(c, network, &l, stream) : launch_simple(c, network, &l, stream);
+        error = launch(c, network, &l, stream);
     }
     const int problem = vrcnn_driver_error(c->driver.record(c->done, stream));
     c->used = 1;

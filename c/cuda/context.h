@@ -6,13 +6,14 @@
 #define VRCNN_CUDA_CONTEXT_H
 
 #include "driver.h"
+#include "launch.h"
 #include "model.h"
 #include "planes.h"
 #include "vrcnn/vrcnn_cuda.h"
 
 enum {
     VRCNN_GPU_SLOTS = 3,                   /* pictures of the host on their way at once */
-    VRCNN_GPU_MAPS = VRCNN_MOST_ADDED + 1, /* that the simple kernels need at most: of a layer, and of those before it */
+    VRCNN_GPU_MAPS = VRCNN_MOST_ADDED + 1, /* that kernels for single layers need at most: of a layer, and of those before it */
     VRCNN_GPU_NAME_SIZE = 128
 };
 
@@ -29,14 +30,23 @@ typedef struct VrcnnGpuKernel {
     int blocks; /* on a multiprocessor */
 } VrcnnGpuKernel;
 
+/* A layer of a joint network on tensor cores. */
+typedef struct VrcnnGpuJoint {
+    VrcnnCudaJoint plan;
+    CUfunction function;
+    int shared, blocks; /* bytes of a block, blocks on a multiprocessor */
+    uint64_t weights;   /* of all slices, on the GPU */
+} VrcnnGpuJoint;
+
 typedef struct VrcnnGpuNetwork {
     int is_fused, layers;
     VrcnnNature nature;
     VrcnnLayer layer[VRCNN_MAX_LAYERS]; /* bias and weights point nowhere */
-    uint64_t first, second;             /* weights of the fused kernels on the GPU */
+    uint64_t first, second;             /* weights of VRCNN's fused kernels on the GPU */
+    VrcnnGpuJoint joint[VRCNN_MAX_LAYERS];
     uint64_t simple[VRCNN_MAX_LAYERS][VRCNN_MAX_BRANCHES];
     int widest; /* channels of its widest map between layers */
-    int maps;   /* of the simple kernels: outputs of so many layers are kept at once */
+    int maps;   /* of kernels for single layers: outputs of so many layers are kept at once */
 } VrcnnGpuNetwork;
 
 /* What a picture of the host passes through. */
@@ -57,6 +67,7 @@ struct VrcnnCuda {
     int capability, multiprocessors;
     size_t map_size, memory;
     CUfunction simple_first, simple_hidden, simple_last, peak;
+    CUfunction joint_first, joint_hidden[2], joint_last[2]; /* the latter for 32 and for 64 inputs */
     VrcnnGpuKernel first, second;
     CUdeviceptr weights;
     CUdeviceptr map[VRCNN_GPU_MAPS];

@@ -38,6 +38,22 @@ enum {
     VRCNN_CUDA_SECOND_SIZE = VRCNN_CUDA_WEIGHTS_4 + VRCNN_CUDA_PAIR + VRCNN_CUDA_PAIR / 2
 };
 
+/* Joint networks on tensor cores (joint.cuh), a kernel for each layer. Outputs are packed in slices: the biases, then, for each row of taps
+ * and each group of neighbouring taps in it, the weights in pieces of PAIR bytes as above. A group is GROUP taps of all the layer's inputs;
+ * in the first layer, whose sites take 8 bytes, the FIRST_GROUP taps that fill one product's inputs. Weights beyond a kernel are 0. */
+enum {
+    VRCNN_CUDA_SLICE = 32,      /* outputs of a slice of a hidden layer: two pairs of products */
+    VRCNN_CUDA_SLICE_LAST = 16, /* of the last layer: a product for each head, of 4 luma and 2 chroma outputs and 2 that are 0 */
+    VRCNN_CUDA_GROUP = 3,
+    VRCNN_CUDA_FIRST_GROUP = 4,
+    VRCNN_CUDA_FIRST_SITE = 8, /* bytes: the six inputs, and two zeros */
+    VRCNN_CUDA_JOINT_WARPS = 6,
+    VRCNN_CUDA_JOINT_WIDTH = 6, /* columns that a warp computes at once, of 16 rows: a unit */
+    VRCNN_CUDA_JOINT_UNITS = 3, /* units side by side in a tile */
+    VRCNN_CUDA_JOINT_COLUMNS = VRCNN_CUDA_JOINT_WIDTH * VRCNN_CUDA_JOINT_UNITS,
+    VRCNN_CUDA_JOINT_GROUPS = 4 /* of 16 outputs, which have a requantization each: as many as 64 channels have */
+};
+
 /* A plane of a picture. src is 0 where the picture has no chroma that is filtered, dst where the plane is not written. */
 typedef struct VrcnnCudaPlane {
     uint64_t src, dst;
@@ -66,6 +82,15 @@ typedef struct VrcnnCudaBranch {
     uint64_t bias;    /* int32 */
 } VrcnnCudaBranch;
 
+/* What a layer of a joint network takes in the shared memory of a block: its slices, then the window, that is all inputs of a tile of
+ * 16 unit_rows x JOINT_COLUMNS sites. load.c plans it. */
+typedef struct VrcnnCudaJoint {
+    int32_t radius, groups; /* of the kernel: taps on each side, groups in a row of taps */
+    int32_t unit_rows;
+    int32_t columns, pitch;      /* of the window: sites in a row, bytes from row to row */
+    int32_t slices, slice_bytes; /* slices that one launch computes */
+} VrcnnCudaJoint;
+
 /* A band of rows of the pictures: what is seen of them, and what of that is written. Rows and columns are of samples, or of sites where
  * the network is joint. Maps hold the rows map_top .. map_bottom - 1 of every picture, one picture after the other, each sample with its
  * channels side by side. */
@@ -79,7 +104,7 @@ typedef struct VrcnnCudaLaunch {
     VrcnnCudaLast last[2]; /* of luma, of chroma */
 
     /* The fused kernels. */
-    uint64_t weights; /* of this kernel */
+    uint64_t weights; /* of this kernel, as of those for joint networks */
     uint64_t map;     /* between the two kernels */
     int32_t map_top, map_bottom;
     VrcnnCudaRequant requant[3]; /* first kernel: layer 1, then the branches of layer 2; second: [1], [2] those of layer 3 */
@@ -91,6 +116,12 @@ typedef struct VrcnnCudaLaunch {
     int32_t added_top, added_bottom;
     int32_t inputs, outputs, branches;
     VrcnnCudaBranch branch[VRCNN_CUDA_BRANCHES];
+
+    /* Joint networks on tensor cores: one layer, from map to map as above, with `weights` of its slices from the one on that begins at
+     * output `first_output`. */
+    VrcnnCudaJoint joint;
+    int32_t first_output;
+    VrcnnCudaRequant group[VRCNN_CUDA_JOINT_GROUPS]; /* from first_output on */
 } VrcnnCudaLaunch;
 
 /* Measures how fast the machine multiplies: every warp does `rounds` rounds and leaves something in `result`. */

@@ -7,11 +7,15 @@
 #include "context.h"
 #include "image.h"
 #include "integers.h"
-#include "launch.h"
 #include "pack.h"
 #include "variants.h"
 
-enum { ALIGNMENT = 256 };
+enum {
+    ALIGNMENT = 256,
+    LEAST_SHARED = 99 << 10, /* bytes of shared memory that every GPU has for a block: compute capability 8.6 and 8.9 have the least */
+    MOST_SLICES = 64 << 10,  /* bytes of the slices of a joint network's layer that a block holds at once, beside its window */
+    MOST_UNIT_ROWS = 2
+};
 
 #define FIRST(name, rows, columns, width, blocks)                                                                                          \
     {#name, 32 * (rows) * (columns), VRCNN_CUDA_FIRST_SHARED(rows, columns, width), 16 * (rows), (width) * (columns)},
@@ -28,6 +32,28 @@ const char *vrcnn_cuda_shape_name(int kernel, int shape)
     return kernel < 0 || kernel > 1 || shape < 1 || shape > count ? NULL : shapes[shape - 1].name;
 }
 
+/* What a layer of a joint network takes, of its slices and rows of units as much as fits the least GPU: the widest kernels of 64 inputs go
+ * slice by slice, and in low tiles. */
+static void plan_joint(VrcnnGpuJoint *joint, const VrcnnLayer *layer, int is_last)
+{
+    const int is_first = layer->inputs == VRCNN_CUDA_SITE, size = 2 * layer->margin + 1;
+    const int site = is_first ? VRCNN_CUDA_FIRST_SITE : layer->inputs, group = is_first ? VRCNN_CUDA_FIRST_GROUP : VRCNN_CUDA_GROUP;
+    VrcnnCudaJoint *plan = &joint->plan;
+    plan->radius = layer->margin;
+    plan->groups = (size + group - 1) / group;
+    plan->columns = VRCNN_CUDA_JOINT_COLUMNS + group * plan->groups - 1;
+    plan->pitch = ((plan->columns * site + 15) / 16 | 1) * 16; /* odd: rows begin in other banks */
+    plan->slice_bytes = (int32_t)vrcnn_pack_slice_size(layer, is_last);
+    plan->slices = vrcnn_pack_slices(layer, is_last);
+    if (plan->slices * plan->slice_bytes > MOST_SLICES)
+        plan->slices = 1;
+    for (plan->unit_rows = MOST_UNIT_ROWS;; plan->unit_rows--) {
+        joint->shared = plan->slices * plan->slice_bytes + (16 * plan->unit_rows + 2 * plan->radius) * plan->pitch;
+        if (joint->shared <= LEAST_SHARED)
+            return;
+    }
+}
+
 /* The networks' weights one after the other; without a block it only counts. base: where the block will be on the GPU. */
 static size_t pack_networks(VrcnnCuda *c, const VrcnnModel *model, uint8_t *block, uint64_t base)
 {
@@ -35,6 +61,17 @@ static size_t pack_networks(VrcnnCuda *c, const VrcnnModel *model, uint8_t *bloc
     for (int n = 0; n < model->networks; n++) {
         const VrcnnNetwork *from = model->network + n;
         VrcnnGpuNetwork *to = c->network + n;
+        if (to->is_fused && to->nature.is_joint) {
+            for (int l = 0; l < from->layers; l++) {
+                const VrcnnLayer *layer = from->layer + l;
+                const int is_last = l == from->layers - 1;
+                to->joint[l].weights = base + at;
+                if (block)
+                    vrcnn_pack_joint(block + at, layer, is_last);
+                at += size_to_multiple((size_t)vrcnn_pack_slices(layer, is_last) * vrcnn_pack_slice_size(layer, is_last), ALIGNMENT);
+            }
+            continue;
+        }
         if (to->is_fused) {
             to->first = base + at;
             if (block)
@@ -58,8 +95,25 @@ static size_t pack_networks(VrcnnCuda *c, const VrcnnModel *model, uint8_t *bloc
     return at;
 }
 
+/* How the layers of a joint network are computed on tensor cores. */
+static int load_joint(VrcnnCuda *c, VrcnnGpuNetwork *network)
+{
+    for (int l = 0; l < network->layers; l++) {
+        const int is_last = l == network->layers - 1, wide = network->layer[l].inputs == 64;
+        VrcnnGpuJoint *joint = network->joint + l;
+        plan_joint(joint, network->layer + l, is_last);
+        joint->function = l == 0 ? c->joint_first : is_last ? c->joint_last[wide] : c->joint_hidden[wide];
+        const int error =
+            vrcnn_driver_error(c->driver.occupancy(&joint->blocks, joint->function, 32 * VRCNN_CUDA_JOINT_WARPS, (size_t)joint->shared));
+        if (error)
+            return error;
+    }
+    return VRCNN_OK;
+}
+
 static int load_weights(VrcnnCuda *c, const VrcnnModel *model, VrcnnCudaMethod method)
 {
+    int error;
     for (int n = 0; n < model->networks; n++) {
         VrcnnGpuNetwork *to = c->network + n;
         to->layers = model->network[n].layers;
@@ -74,9 +128,11 @@ static int load_weights(VrcnnCuda *c, const VrcnnModel *model, VrcnnCudaMethod m
         to->is_fused = method != VRCNN_CUDA_SIMPLE && vrcnn_pack_is_fused(model->network + n);
         if (method == VRCNN_CUDA_FUSED && !to->is_fused)
             return VRCNN_CUDA_ERROR_METHOD;
+        if (to->is_fused && to->nature.is_joint && (error = load_joint(c, to)))
+            return error;
     }
     const size_t size = pack_networks(c, model, NULL, 0);
-    int error = vrcnn_gpu_allocate(c, &c->weights, size);
+    error = vrcnn_gpu_allocate(c, &c->weights, size);
     if (error)
         return error;
     uint8_t *block = size ? calloc(1, size) : NULL;
@@ -95,6 +151,16 @@ static int load_weights(VrcnnCuda *c, const VrcnnModel *model, VrcnnCudaMethod m
     return error;
 }
 
+/* A kernel, and that it may have so many bytes of shared memory in a block. */
+static int find_kernel(VrcnnCuda *c, CUfunction *function, const char *name, int shared)
+{
+    int error;
+    if ((error = vrcnn_driver_error(c->driver.function(function, c->module, name))) ||
+        (error = vrcnn_driver_error(c->driver.set_attribute(*function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, shared))))
+        return error;
+    return vrcnn_driver_error(c->driver.set_attribute(*function, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, 100));
+}
+
 /* The shape of which most threads fit a multiprocessor, the first of several: with two blocks, one can multiply while the other
  * requantizes. */
 static int choose_shape(VrcnnCuda *c, VrcnnGpuKernel *kernel, const VrcnnGpuShape *shapes, int count, int wanted, int most_shared)
@@ -107,10 +173,7 @@ static int choose_shape(VrcnnCuda *c, VrcnnGpuKernel *kernel, const VrcnnGpuShap
         int blocks, error;
         if (shapes[i].shared > most_shared)
             continue;
-        if ((error = vrcnn_driver_error(c->driver.function(&function, c->module, shapes[i].name))) ||
-            (error = vrcnn_driver_error(
-                 c->driver.set_attribute(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, shapes[i].shared))) ||
-            (error = vrcnn_driver_error(c->driver.set_attribute(function, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, 100))) ||
+        if ((error = find_kernel(c, &function, shapes[i].name, shapes[i].shared)) ||
             (error = vrcnn_driver_error(c->driver.occupancy(&blocks, function, shapes[i].threads, (size_t)shapes[i].shared))))
             return error;
         if (blocks * shapes[i].threads > most_threads) {
@@ -136,6 +199,11 @@ static int load_kernels(VrcnnCuda *c, const VrcnnCudaSettings *settings, int mos
         (error = vrcnn_driver_error(c->driver.function(&c->simple_hidden, c->module, "vrcnn_simple_hidden"))) ||
         (error = vrcnn_driver_error(c->driver.function(&c->simple_last, c->module, "vrcnn_simple_last"))) ||
         (error = vrcnn_driver_error(c->driver.function(&c->peak, c->module, "vrcnn_peak"))) ||
+        (error = find_kernel(c, &c->joint_first, "vrcnn_joint_first", LEAST_SHARED)) ||
+        (error = find_kernel(c, c->joint_hidden, "vrcnn_joint_hidden_32", LEAST_SHARED)) ||
+        (error = find_kernel(c, c->joint_hidden + 1, "vrcnn_joint_hidden_64", LEAST_SHARED)) ||
+        (error = find_kernel(c, c->joint_last, "vrcnn_joint_last_32", LEAST_SHARED)) ||
+        (error = find_kernel(c, c->joint_last + 1, "vrcnn_joint_last_64", LEAST_SHARED)) ||
         (error = choose_shape(c, &c->first, first_shapes, FIRST_SHAPES, settings->first_shape, most_shared)))
         return error;
     return choose_shape(c, &c->second, second_shapes, SECOND_SHAPES, settings->second_shape, most_shared);

@@ -73,18 +73,26 @@ static uint8_t *put_branches(uint8_t *to, const VrcnnLayer *layer, int (*channel
     return to;
 }
 
-/* Biases with the rounding term of the shift, for the first layer those of x + 128. */
+/* Its inputs are samples. */
+static int is_first(const VrcnnLayer *layer)
+{
+    return layer->inputs < MOST_INPUTS;
+}
+
+/* With the rounding term of the shift; in the first layer that of x + 128. Inside int32: SPECIFICATION.md, section 3, accumulator bound. */
+static uint8_t *put_bias(uint8_t *to, const VrcnnLayer *layer, const VrcnnBranch *branch, int output)
+{
+    const int64_t fold = is_first(layer) ? vrcnn_bias_fold(branch, output) : 0;
+    const int32_t bias = (int32_t)(vrcnn_bias(branch, output) - fold + ((1 << branch->shift) >> 1));
+    memcpy(to, &bias, 4);
+    return to + 4;
+}
+
 static uint8_t *put_biases(uint8_t *to, const VrcnnLayer *layer)
 {
-    for (int b = 0; b < layer->branches; b++) {
-        const VrcnnBranch *branch = layer->branch + b;
-        for (int o = 0; o < branch->outputs; o++, to += 4) {
-            const int64_t fold = branch->inputs == 1 ? vrcnn_bias_fold(branch, o) : 0;
-            /* Inside int32: SPECIFICATION.md, section 3, accumulator bound. */
-            const int32_t bias = (int32_t)(vrcnn_bias(branch, o) - fold + ((1 << branch->shift) >> 1));
-            memcpy(to, &bias, 4);
-        }
-    }
+    for (int b = 0; b < layer->branches; b++)
+        for (int o = 0; o < layer->branch[b].outputs; o++)
+            to = put_bias(to, layer, layer->branch + b, o);
     return to;
 }
 
@@ -96,11 +104,14 @@ static int is_branch(const VrcnnBranch *branch, int kernel_size, int outputs)
 int vrcnn_pack_is_fused(const VrcnnNetwork *network)
 {
     const VrcnnLayer *layer = network->layer;
-    for (int l = 0; l < network->layers; l++)
-        if (layer[l].added)
+    const int is_joint = network->kind == VRCNN_JOINT;
+    for (int l = 0; l + 1 < network->layers; l++)
+        if (is_joint ? layer[l].outputs != 32 && layer[l].outputs != 64 : layer[l].added)
             return 0;
-    return network->kind == VRCNN_LUMA && network->layers == 4 && layer[0].branches == 1 && is_branch(layer[0].branch, 5, 64) &&
-           layer[1].branches == 2 && is_branch(layer[1].branch, 5, 16) && is_branch(layer[1].branch + 1, 3, 32) && layer[2].branches == 2 &&
+    if (is_joint)
+        return 1;
+    return network->layers == 4 && layer[0].branches == 1 && is_branch(layer[0].branch, 5, 64) && layer[1].branches == 2 &&
+           is_branch(layer[1].branch, 5, 16) && is_branch(layer[1].branch + 1, 3, 32) && layer[2].branches == 2 &&
            is_branch(layer[2].branch, 3, 16) && is_branch(layer[2].branch + 1, 1, 32) && is_branch(layer[3].branch, 3, 1);
 }
 
@@ -140,6 +151,122 @@ void vrcnn_pack_second(uint8_t *to, const VrcnnNetwork *network)
         at = put_pair(at, &factor, inputs);
     }
 }
+
+/* ---- joint networks ---- */
+
+/* Where an output of a slice comes from. branch NULL: from nowhere, it is 0. */
+typedef struct Source {
+    const VrcnnBranch *branch;
+    int output;
+} Source;
+
+static Source find_output(const VrcnnLayer *layer, int output)
+{
+    const VrcnnBranch *branch = layer->branch;
+    while (output >= branch->outputs)
+        output -= branch++->outputs;
+    const Source source = {branch, output};
+    return source;
+}
+
+/* Of the last layer: each head has 8 places, for 4 outputs of the luma branch and 2 of the chroma branch. */
+static Source find_last(const VrcnnLayer *layer, int place)
+{
+    const int head = place / 8, channel = place % 8, heads = layer->branch[0].outputs / 4;
+    Source source = {NULL, 0};
+    if (head >= heads || channel >= VRCNN_JOINT_INPUTS)
+        return source;
+    source.branch = layer->branch + (channel >= 4);
+    source.output = channel < 4 ? 4 * head + channel : 2 * head + channel - 4;
+    return source;
+}
+
+static int slice_outputs(int is_last)
+{
+    return is_last ? VRCNN_CUDA_SLICE_LAST : VRCNN_CUDA_SLICE;
+}
+
+static Source find_place(const VrcnnLayer *layer, int is_last, int place)
+{
+    return is_last ? find_last(layer, place) : find_output(layer, place);
+}
+
+/* A weight in the kernel of the layer's widest branch: those of others stand in its middle. */
+static int8_t weight_amid(const VrcnnLayer *layer, Source source, int input, int row, int column)
+{
+    if (!source.branch || input >= layer->inputs)
+        return 0;
+    const int size = source.branch->kernel_size, before = layer->margin - size / 2;
+    if (row < before || row >= before + size || column < before || column >= before + size)
+        return 0;
+    return weight(source.branch, source.output, input, (row - before) * size + column - before);
+}
+
+/* The products of one row of taps: of how many neighbouring taps, of which inputs. */
+typedef struct Step {
+    int row, column; /* of the first tap */
+    int input;       /* the first of 32; in the first layer all of FIRST_GROUP sites */
+} Step;
+
+static uint8_t *put_step(uint8_t *to, const VrcnnLayer *layer, int is_last, int first, Step step)
+{
+    for (int pair = 0; pair < slice_outputs(is_last); pair += PAIR_OUTPUTS) {
+        Factor factor;
+        for (int k = 0; k < MOST_INPUTS; k++)
+            for (int o = 0; o < PAIR_OUTPUTS; o++) {
+                const Source source = find_place(layer, is_last, first + pair + o);
+                factor.at[k][o] = is_first(layer) ? weight_amid(layer, source, k % VRCNN_CUDA_FIRST_SITE, step.row,
+                                                                step.column + k / VRCNN_CUDA_FIRST_SITE)
+                                                  : weight_amid(layer, source, step.input + channel_of_48(k), step.row, step.column);
+            }
+        to = put_pair(to, &factor, MOST_INPUTS);
+    }
+    return to;
+}
+
+/* As add_first and add_taps (joint.cuh) read them. */
+static uint8_t *put_slice(uint8_t *to, const VrcnnLayer *layer, int is_last, int first)
+{
+    const int size = 2 * layer->margin + 1, group = is_first(layer) ? VRCNN_CUDA_FIRST_GROUP : VRCNN_CUDA_GROUP;
+    for (int o = 0; o < slice_outputs(is_last); o++) {
+        const Source source = find_place(layer, is_last, first + o);
+        /* The last layer's rounding term depends on the bit depth. */
+        const int32_t bias = is_last && source.branch ? vrcnn_bias(source.branch, source.output) : 0;
+        memcpy(to, &bias, 4);
+        if (!is_last)
+            put_bias(to, layer, source.branch, source.output);
+        to += 4;
+    }
+    for (int row = 0; row < size; row++)
+        for (int column = 0; column < size; column += group)
+            for (int input = 0; input < layer->inputs; input += MOST_INPUTS)
+                for (int tap = 0; tap < (is_first(layer) ? 1 : group); tap++) {
+                    const Step step = {row, column + tap, input};
+                    to = put_step(to, layer, is_last, first, step);
+                }
+    return to;
+}
+
+int vrcnn_pack_slices(const VrcnnLayer *layer, int is_last)
+{
+    return is_last ? 1 : layer->outputs / VRCNN_CUDA_SLICE;
+}
+
+size_t vrcnn_pack_slice_size(const VrcnnLayer *layer, int is_last)
+{
+    const size_t size = 2 * (size_t)layer->margin + 1, outputs = (size_t)slice_outputs(is_last);
+    const size_t group = is_first(layer) ? VRCNN_CUDA_FIRST_GROUP : VRCNN_CUDA_GROUP, groups = (size + group - 1) / group;
+    const size_t products = is_first(layer) ? 1 : group * (size_t)layer->inputs / MOST_INPUTS;
+    return 4 * outputs + size * groups * products * outputs / PAIR_OUTPUTS * VRCNN_CUDA_PAIR;
+}
+
+void vrcnn_pack_joint(uint8_t *to, const VrcnnLayer *layer, int is_last)
+{
+    for (int slice = 0; slice < vrcnn_pack_slices(layer, is_last); slice++)
+        to = put_slice(to, layer, is_last, slice * VRCNN_CUDA_SLICE);
+}
+
+/* ---- simple kernels ---- */
 
 size_t vrcnn_pack_simple_weights_size(const VrcnnBranch *branch)
 {

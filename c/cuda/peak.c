@@ -2,7 +2,6 @@
  *
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include "context.h"
-#include "launch.h"
 
 /* Seconds of so many rounds; negative: an error. */
 static double time_peak(VrcnnCuda *c, VrcnnCudaPeak *peak, int blocks, CUevent before, CUevent after)

@@ -100,16 +100,16 @@ def write_joint_set(path: Path) -> ModelSet:
     return models
 
 
-def extreme_network(pattern: str, side: str, shift: int, multiplier: int, heads: int = 0) -> IntegerNetwork:
+def extreme_network(pattern: str, side: str, shift: int, multiplier: int, heads: int = 0, hidden: int = 16) -> IntegerNetwork:
     """A network at the limits of section 3.
 
     pattern: weights "high" (all 127), "low" (all -127) or "alternating". side: biases as "high" or as "low" as the proof allows,
     or "zero". shift, multiplier: of the hidden layers; the last layer has them at its own limits. ``heads`` above 0: of the kind joint,
-    with additions of every distance.
+    with ``hidden`` channels in each hidden layer and additions of every distance.
     """
     shape: Shape = (((5, 16), (1, 16)), ((3, 16), (5, 32)), ((3, 1),))
     if heads:
-        shape = (*[((kernel, 16),) for kernel in (3, 1, 5, 3, 1, 3)], ((3, 4 * heads), (3, 2 * heads)))
+        shape = (*[((kernel, hidden),) for kernel in (3, 1, 5, 3, 1, 3)], ((3, 4 * heads), (3, 2 * heads)))
     layers, inputs = [], 6 if heads else 1
     for i, layer in enumerate(shape):
         last = i == len(shape) - 1

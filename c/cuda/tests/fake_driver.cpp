@@ -19,6 +19,7 @@
 
 #include "../driver.h"
 #include "../fused.cuh"
+#include "../joint.cuh"
 #include "../simple.cuh"
 #include "../variants.h"
 
@@ -87,6 +88,11 @@ void run_peak(const VrcnnCudaPeak &peak, uint8_t *)
 CUfunc_st functions[] = {{"vrcnn_simple_first", call<VrcnnCudaLaunch, run_simple<FIRST_LAYER>>, sizeof(VrcnnCudaLaunch), 0},
                          {"vrcnn_simple_hidden", call<VrcnnCudaLaunch, run_simple<HIDDEN_LAYER>>, sizeof(VrcnnCudaLaunch), 0},
                          {"vrcnn_simple_last", call<VrcnnCudaLaunch, run_last>, sizeof(VrcnnCudaLaunch), 0},
+                         {"vrcnn_joint_first", call<VrcnnCudaLaunch, joint_layer<JointFirst>>, sizeof(VrcnnCudaLaunch), 0},
+                         {"vrcnn_joint_hidden_32", call<VrcnnCudaLaunch, joint_layer<JointHidden<32>>>, sizeof(VrcnnCudaLaunch), 0},
+                         {"vrcnn_joint_hidden_64", call<VrcnnCudaLaunch, joint_layer<JointHidden<64>>>, sizeof(VrcnnCudaLaunch), 0},
+                         {"vrcnn_joint_last_32", call<VrcnnCudaLaunch, joint_layer<JointLast<32>>>, sizeof(VrcnnCudaLaunch), 0},
+                         {"vrcnn_joint_last_64", call<VrcnnCudaLaunch, joint_layer<JointLast<64>>>, sizeof(VrcnnCudaLaunch), 0},
                          {"vrcnn_peak", call<VrcnnCudaPeak, run_peak>, sizeof(VrcnnCudaPeak), 0},
 #define FIRST(name, rows, columns, width, blocks)                                                                                          \
     {#name, call<VrcnnCudaLaunch, First<rows, columns, width>::run>, sizeof(VrcnnCudaLaunch), 0},

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLANES = 3, MOST = 3, NETWORKS = 7, FIRST_LUMA = 5, LEAST_UNIT = 64 };
+enum { PLANES = 3, MOST = 3, NETWORKS = 9, FIRST_LUMA = 5, OTHER_CHANNELS = 7, LEAST_UNIT = 64 };
 
 /* ---- networks ---- */
 
@@ -47,32 +47,56 @@ static void put_residual(File *file, int channels, int blocks, int heads, int is
     put_last(file, channels, 3, heads, is_extreme);
 }
 
-/* Any layers of 32 channels, which add each other at any distance; heads: 0, of the kind luma. */
-static void put_any(File *file, int heads, int is_extreme)
+/* Any layers of one or the other number of channels, in one to four branches, which add each other at any distance; heads: 0, of the kind
+ * luma. */
+static void put_any(File *file, const int channels[2], int heads, int is_extreme)
 {
     const int layers = between(4, 7);
+    int outputs[8] = {0}, inputs = heads ? 6 : 1;
     begin_network(file, layers, heads > 0, heads ? heads : 1);
     for (int l = 0; l + 1 < layers; l++) {
-        const int added = l && between(0, 3) ? between(1, l < 4 ? l : 4) : 0, branches = added ? 1 : between(1, 2);
+        outputs[l] = channels[between(0, 1)];
+        const int before = l && between(0, 3) ? between(1, l < 4 ? l : 4) : 0;
+        const int added = before && outputs[l - before] == outputs[l] ? before : 0;
+        const int most = added ? 1 : outputs[l] / 16, branches = between(1, most < 4 ? most : 4);
         begin_layer(file, branches, added);
-        for (int b = 0; b < branches; b++)
-            put_branch(file, l ? 32 : heads ? 6 : 1, 32 / branches, 1 + 2 * between(0, 2), 0, is_extreme && between(0, 1));
+        for (int b = 0, left = outputs[l]; b < branches; b++) {
+            const int size = b == branches - 1 ? left : 16 * between(1, left / 16 - (branches - 1 - b));
+            put_branch(file, inputs, size, 1 + 2 * between(0, 2), 0, is_extreme && between(0, 1));
+            left -= size;
+        }
+        inputs = outputs[l];
     }
-    put_last(file, 32, 1 + 2 * between(0, 2), heads, is_extreme);
+    put_last(file, inputs, 1 + 2 * between(0, 2), heads, is_extreme);
 }
 
-static const int heads_of[NETWORKS] = {1, 2, 2, 1, 2, 0, 0};
+/* The widest kernels of 64 channels, whose weights do not fit a block of the tensor cores' kernels together. */
+static void put_wide(File *file)
+{
+    begin_network(file, 4, 1, 2);
+    for (int l = 0; l < 3; l++) {
+        begin_layer(file, l == 1 ? 4 : 1, l == 2 ? 2 : 0);
+        for (int b = 0; b < (l == 1 ? 4 : 1); b++)
+            put_branch(file, l ? 64 : 6, l == 1 ? 16 : 64, l == 1 ? 5 - b / 2 * 2 : 5, 0, between(0, 1));
+    }
+    put_last(file, 64, 5, 2, between(0, 1));
+}
+
+static const int heads_of[NETWORKS] = {1, 2, 2, 1, 2, 0, 0, 1, 2};
 
 static File make_file(void)
 {
+    static const int usual[2] = {32, 64}, other[2] = {16, 48}, one[2] = {32, 32};
     File file = begin_file(2, NETWORKS);
     put_residual(&file, 32, 2, 1, 0);
     put_residual(&file, 64, 1, 2, 0);
     put_residual(&file, 32, 1, 2, 1);
-    put_any(&file, 1, 0);
-    put_any(&file, 2, 1);
-    put_any(&file, 0, 0);
-    put_any(&file, 0, 1);
+    put_any(&file, usual, 1, 0);
+    put_any(&file, usual, 2, 1);
+    put_any(&file, one, 0, 0);
+    put_any(&file, one, 0, 1);
+    put_any(&file, other, 1, between(0, 1));
+    put_wide(&file);
     end_file(&file);
     return file;
 }
@@ -326,6 +350,16 @@ static void check_network(Contexts *c, int index, int heads)
     }
 }
 
+/* A picture of several tiles of the tensor cores' kernels, in rows and in columns. */
+static void check_tiles(Contexts *c, int index)
+{
+    Pictures s = make_pictures(1, between(73, 90), between(65, 80), 1, 7);
+    const Request r = {index, {0, 0, 0, 0}, draw_weights(heads_of[index]), NULL};
+    const int any = between(1, 2);
+    check_request(c, any, any + 1, &r, &s);
+    free_pictures(&s);
+}
+
 /* Networks of both kinds in the units of one picture, with one map for luma and chroma, two maps, or a map for one of them. */
 static void check_maps(Contexts *c)
 {
@@ -358,6 +392,8 @@ void check_planes(void)
     Contexts c = open_contexts(&file);
     for (int index = 0; index < NETWORKS; index++)
         check_network(&c, index, heads_of[index]);
+    for (int index = 0; index < 2; index++)
+        check_tiles(&c, index);
     check_maps(&c);
     close_contexts(&c);
     free(file.data);
@@ -487,6 +523,34 @@ static void check_refused_regions(VrcnnCuda *cuda, Call *call)
     }
 }
 
+/* Which kernels a network gets, and which it can be made to have. */
+static void check_methods(void)
+{
+    VrcnnCudaSettings settings;
+    VrcnnCuda *cuda;
+    File file = make_file();
+    snprintf(doing, sizeof doing, "methods");
+    for (int method = VRCNN_CUDA_AUTO; method <= VRCNN_CUDA_SIMPLE; method++) {
+        cuda = open_cuda(&file, (VrcnnCudaMethod)method, 0, 0, 0);
+        for (int i = 0; i < NETWORKS; i++) {
+            const int is_fused = method == VRCNN_CUDA_AUTO && heads_of[i] && i != OTHER_CHANNELS;
+            expect(vrcnn_cuda_method(cuda, i), is_fused ? VRCNN_CUDA_FUSED : VRCNN_CUDA_SIMPLE);
+        }
+        vrcnn_cuda_close(cuda);
+    }
+    vrcnn_cuda_default_settings(&settings, sizeof settings);
+    settings.method = VRCNN_CUDA_FUSED;
+    expect(vrcnn_cuda_open(&cuda, file.data, file.size, &settings), VRCNN_CUDA_ERROR_METHOD);
+    free(file.data);
+    file = begin_file(2, 1);
+    put_residual(&file, 64, 1, 1, 0);
+    end_file(&file);
+    cuda = open_cuda(&file, VRCNN_CUDA_FUSED, 0, 0, 0);
+    expect(vrcnn_cuda_method(cuda, 0), VRCNN_CUDA_FUSED);
+    vrcnn_cuda_close(cuda);
+    free(file.data);
+}
+
 void check_plane_arguments(void)
 {
     Call *call = take(sizeof *call);
@@ -527,13 +591,9 @@ void check_plane_arguments(void)
     two[PLANES].data = more;
     two[PLANES + 1].data = call->dst[1].data;
     expect(vrcnn_cuda_filter_planes_host(cuda, 0, &call->weights, two, both, 2), VRCNN_ERROR_OVERLAP);
-    expect(vrcnn_cuda_method(cuda, 0), VRCNN_CUDA_SIMPLE);
     vrcnn_cuda_close(cuda);
-    VrcnnCudaSettings settings;
-    vrcnn_cuda_default_settings(&settings, sizeof settings);
-    settings.method = VRCNN_CUDA_FUSED;
-    expect(vrcnn_cuda_open(&cuda, file.data, file.size, &settings), VRCNN_CUDA_ERROR_METHOD);
     free(more);
     free(file.data);
     free(call);
+    check_methods();
 }

@@ -32,7 +32,8 @@ typedef enum VrcnnCudaError {
 typedef enum VrcnnCudaMethod {
     VRCNN_CUDA_AUTO = 0,   /* fused where a network allows it, else simple */
     VRCNN_CUDA_SIMPLE = 1, /* a kernel for each layer, any network; slow */
-    VRCNN_CUDA_FUSED = 2   /* tensor cores, two kernels; luma networks of VRCNN's shape only */
+    VRCNN_CUDA_FUSED = 2   /* tensor cores: luma networks of VRCNN's shape in two kernels, joint networks whose hidden layers have 32 or 64
+                            * channels in one for each layer; no other networks */
 } VrcnnCudaMethod;
 
 /* Fill with vrcnn_cuda_default_settings, then change what is wanted. Later versions add fields at the end. */
@@ -41,7 +42,7 @@ typedef struct VrcnnCudaSettings {
     int device;                    /* number of the GPU, from 0 */
     VrcnnCudaMethod method;        /* */
     size_t map_size;               /* most bytes of a feature map on the GPU: larger pictures are cut into bands of rows. 0: 1 GiB */
-    int first_shape, second_shape; /* of the fused kernels' tiles, for measurements: 0 the best for this GPU, n: the n-th */
+    int first_shape, second_shape; /* of the tiles of VRCNN's fused kernels, for measurements: 0 the best for this GPU, n: the n-th */
 } VrcnnCudaSettings;
 
 /* A model set on a GPU. */
@@ -59,7 +60,7 @@ VRCNN_API int vrcnn_cuda_compiler(void);
 /* How many GPUs the driver finds, or NO_DRIVER, OLD_DRIVER, NO_DEVICE. */
 VRCNN_API int vrcnn_cuda_devices(void);
 
-/* The name of a fused kernel (0: layers 1 and 2; 1: 3 and 4) in the shape 1, 2, ...; NULL beyond the last. */
+/* The name of VRCNN's fused kernel (0: layers 1 and 2; 1: 3 and 4) in the shape 1, 2, ...; NULL beyond the last. */
 VRCNN_API const char *vrcnn_cuda_shape_name(int kernel, int shape);
 
 /* Brings a model set file (NULL and 0: the built-in set) to a GPU. It is checked as by vrcnn_model_load, which also says what is wrong
@@ -98,8 +99,7 @@ VRCNN_API int vrcnn_cuda_filter_host(VrcnnCuda *context, int index, int scale, c
 
 /* Pictures of three planes, luma, Cb, Cr, as vrcnn_filter_planes takes them: each of `count` pictures has three planes in dst and three in
  * src, one picture after the other. Of the pictures of a call all have the same planes, in sizes, bit depths and bytes a sample alike.
- * Joint networks are computed by the simple kernels. Otherwise as vrcnn_cuda_filter and vrcnn_cuda_filter_host, and the errors of both and
- * of vrcnn_filter_planes. */
+ * Otherwise as vrcnn_cuda_filter and vrcnn_cuda_filter_host, and the errors of both and of vrcnn_filter_planes. */
 VRCNN_API int vrcnn_cuda_filter_planes(VrcnnCuda *context, int index, const VrcnnWeights *weights, const VrcnnPlane *dst,
                                        const VrcnnConstPlane *src, int count, void *stream);
 VRCNN_API int vrcnn_cuda_filter_planes_host(VrcnnCuda *context, int index, const VrcnnWeights *weights, const VrcnnPlane *dst,

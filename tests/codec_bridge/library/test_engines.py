@@ -23,12 +23,13 @@ RESIDUAL = [[(3, 32)], [(3, 32)], [(3, 32)], [(3, 1)]]
 JOINT = ModelSet(
     (
         random_network(RNG, RESIDUAL, 32, added=(0, 0, 2, 0), heads=1),
-        extreme_network("high", "high", 0, 32767, heads=2),
-        extreme_network("alternating", "zero", 3, 20000, heads=1),
+        extreme_network("high", "high", 0, 32767, heads=2, hidden=32),
+        extreme_network("alternating", "zero", 3, 20000, heads=1, hidden=64),
         random_network(RNG, [[(3, 16)], [(5, 16)], [(1, 16)], [(3, 1)]], 32, added=(0, 1, 2, 0)),
+        extreme_network("low", "high", 3, 32767, heads=2),
     )
 )
-"""Joint networks within the limits and at them, and one of the kind luma whose layers add."""
+"""Joint networks within the limits and at them, of 32, 64 and 16 channels, and one of the kind luma whose layers add."""
 
 
 def opened(models: ModelSet, backend: str) -> Filter:
