@@ -149,36 +149,42 @@ DEVICE uint32_t requantize_added_pair(const int32_t (&acc)[JOINT_PRODUCTS][4], i
     return requantize_added(acc[j][2 * row], acc[j][2 * row + 1], acc[j + 1][2 * row], acc[j + 1][2 * row + 1], requant, added);
 }
 
+/* The place in a map that begins with row `top` of what the thread holds of the unit's leftmost site in row y. */
+DEVICE int64_t place_in_map(const VrcnnCudaLaunch &launch, const Tile &tile, const Unit &unit, int y, int top, int bottom)
+{
+    const int byte = launch.first_output + VRCNN_CUDA_SLICE * unit.slice + lane_index() % 4 * 8;
+    return site_of(launch, tile.picture, tile.x + unit.left, y, top, bottom) * launch.outputs + byte;
+}
+
 /* A unit's outputs of a hidden layer to the map after it. */
 DEVICE void store(const VrcnnCudaLaunch &launch, const Tile &tile, const Unit &unit, const int32_t (&acc)[JOINT_WIDTH][JOINT_PRODUCTS][4])
 {
-    const int lane = lane_index(), left = tile.x + unit.left, slice = launch.first_output / VRCNN_CUDA_SLICE + unit.slice;
-    const VrcnnCudaRequant requant[2] = {launch.group[2 * unit.slice], launch.group[2 * unit.slice + 1]};
-    const int byte = VRCNN_CUDA_SLICE * slice + lane % 4 * 8;
+    const VrcnnCudaRequant low = launch.group[2 * unit.slice], high = launch.group[2 * unit.slice + 1];
+    const int columns = launch.width - tile.x - unit.left;
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-        const int y = tile.y + unit.top + lane / 4 + 8 * half;
+        const int y = tile.y + unit.top + lane_index() / 4 + 8 * half;
         if (y >= launch.dst_bottom)
             continue;
-        const int64_t site = site_of(launch, tile.picture, left, y, launch.dst_top, launch.dst_bottom);
-        uint8_t *out = reinterpret_cast<uint8_t *>(launch.dst_map) + site * launch.outputs + byte;
-        const int64_t added_site = site_of(launch, tile.picture, left, y, launch.added_top, launch.added_bottom);
-        const uint8_t *added = reinterpret_cast<const uint8_t *>(launch.added_map) + added_site * launch.outputs + byte;
+        uint8_t *out = reinterpret_cast<uint8_t *>(launch.dst_map) + place_in_map(launch, tile, unit, y, launch.dst_top, launch.dst_bottom);
+        if (!launch.added_map) {
 #pragma unroll
-        for (int x = 0; x < JOINT_WIDTH; x++, out += launch.outputs, added += launch.outputs) {
-            if (left + x >= launch.width)
-                continue;
-            Bytes8 values;
-            if (launch.added_map) {
-                const Bytes8 other = *reinterpret_cast<const Bytes8 *>(added);
-                values.word[0] = requantize_added_pair(acc[x], 0, half, requant[0], other.word[0]);
-                values.word[1] = requantize_added_pair(acc[x], 2, half, requant[1], other.word[1]);
-            } else {
-                values.word[0] = requantize_pair(acc[x], 0, half, requant[0]);
-                values.word[1] = requantize_pair(acc[x], 2, half, requant[1]);
-            }
-            *reinterpret_cast<Bytes8 *>(out) = values;
+            for (int x = 0; x < JOINT_WIDTH; x++, out += launch.outputs)
+                if (x < columns)
+                    *reinterpret_cast<Bytes8 *>(out) = {{requantize_pair(acc[x], 0, half, low), requantize_pair(acc[x], 2, half, high)}};
+            continue;
         }
+        const uint8_t *from = reinterpret_cast<const uint8_t *>(launch.added_map) +
+                              place_in_map(launch, tile, unit, y, launch.added_top, launch.added_bottom);
+        Bytes8 added[JOINT_WIDTH]; /* all on their way before the first is needed */
+#pragma unroll
+        for (int x = 0; x < JOINT_WIDTH; x++, from += launch.outputs)
+            added[x] = x < columns ? *reinterpret_cast<const Bytes8 *>(from) : Bytes8{{0, 0}};
+#pragma unroll
+        for (int x = 0; x < JOINT_WIDTH; x++, out += launch.outputs)
+            if (x < columns)
+                *reinterpret_cast<Bytes8 *>(out) = {{requantize_added_pair(acc[x], 0, half, low, added[x].word[0]),
+                                                     requantize_added_pair(acc[x], 2, half, high, added[x].word[1])}};
     }
 }
 
@@ -275,18 +281,28 @@ template <class STAGE_OF_JOINT> DEVICE void joint_layer(const VrcnnCudaLaunch &l
     const VrcnnCudaJoint &joint = launch.joint;
     const int rows = 16 * joint.unit_rows, units = joint.unit_rows * VRCNN_CUDA_JOINT_UNITS * joint.slices;
     const int across = tiles_along(launch.width, VRCNN_CUDA_JOINT_COLUMNS), down = tiles_along(launch.dst_bottom - launch.dst_top, rows);
+    const int tiles = across * down * launch.pictures;
     uint8_t *window = shared + joint.slices * joint.slice_bytes;
+    int other = joint.windows > 1 ? window_rows(joint) * joint.pitch : 0;
     copy_weights(shared, launch.weights, joint.slices * joint.slice_bytes);
-    for (int i = block_index(); i < across * down * launch.pictures; i += block_count()) {
+    STAGE_OF_JOINT::load(launch, locate(block_index(), across, down, VRCNN_CUDA_JOINT_COLUMNS, rows, launch.dst_top), window);
+    for (int i = block_index(); i < tiles; i += block_count()) {
         const Tile tile = locate(i, across, down, VRCNN_CUDA_JOINT_COLUMNS, rows, launch.dst_top);
-        STAGE_OF_JOINT::load(launch, tile, window);
+        const int next = i + block_count();
         wait_for_copies();
-        synchronize();
+        synchronize(); /* also: all have read the other window */
+        if (other && next < tiles)
+            STAGE_OF_JOINT::load(launch, locate(next, across, down, VRCNN_CUDA_JOINT_COLUMNS, rows, launch.dst_top), window + other);
         for (int number = warp_index(); number < units; number += VRCNN_CUDA_JOINT_WARPS) {
             const Unit unit = find_unit(launch, number);
             STAGE_OF_JOINT::compute(launch, tile, unit, window, shared + unit.slice * joint.slice_bytes);
         }
-        synchronize(); /* all have read the window */
+        if (!other && next < tiles) {
+            synchronize(); /* all have read the only window */
+            STAGE_OF_JOINT::load(launch, locate(next, across, down, VRCNN_CUDA_JOINT_COLUMNS, rows, launch.dst_top), window);
+        }
+        window += other;
+        other = -other;
     }
 }
 

@@ -88,6 +88,7 @@ typedef struct VrcnnCudaJoint {
     int32_t radius, groups; /* of the kernel: taps on each side, groups in a row of taps */
     int32_t unit_rows;
     int32_t columns, pitch;      /* of the window: sites in a row, bytes from row to row */
+    int32_t windows;             /* 2: the next tile's is loaded while this one is computed */
     int32_t slices, slice_bytes; /* slices that one launch computes */
 } VrcnnCudaJoint;
 

@@ -32,26 +32,29 @@ const char *vrcnn_cuda_shape_name(int kernel, int shape)
     return kernel < 0 || kernel > 1 || shape < 1 || shape > count ? NULL : shapes[shape - 1].name;
 }
 
-/* What a layer of a joint network takes, of its slices and rows of units as much as fits the least GPU: the widest kernels of 64 inputs go
- * slice by slice, and in low tiles. */
-static void plan_joint(VrcnnGpuJoint *joint, const VrcnnLayer *layer, int is_last)
+static int shared_of(const VrcnnCudaJoint *plan)
+{
+    return plan->slices * plan->slice_bytes + plan->windows * (16 * plan->unit_rows + 2 * plan->radius) * plan->pitch;
+}
+
+/* What a layer of a joint network takes: of its slices and rows of units as much as fits the least GPU, with one window. The widest kernels
+ * of 64 inputs go slice by slice, and in low tiles. */
+static void plan_joint(VrcnnCudaJoint *plan, const VrcnnLayer *layer, int is_last)
 {
     const int is_first = layer->inputs == VRCNN_CUDA_SITE, size = 2 * layer->margin + 1;
     const int site = is_first ? VRCNN_CUDA_FIRST_SITE : layer->inputs, group = is_first ? VRCNN_CUDA_FIRST_GROUP : VRCNN_CUDA_GROUP;
-    VrcnnCudaJoint *plan = &joint->plan;
     plan->radius = layer->margin;
     plan->groups = (size + group - 1) / group;
     plan->columns = VRCNN_CUDA_JOINT_COLUMNS + group * plan->groups - 1;
     plan->pitch = ((plan->columns * site + 15) / 16 | 1) * 16; /* odd: rows begin in other banks */
+    plan->windows = 1;
     plan->slice_bytes = (int32_t)vrcnn_pack_slice_size(layer, is_last);
     plan->slices = vrcnn_pack_slices(layer, is_last);
     if (plan->slices * plan->slice_bytes > MOST_SLICES)
         plan->slices = 1;
-    for (plan->unit_rows = MOST_UNIT_ROWS;; plan->unit_rows--) {
-        joint->shared = plan->slices * plan->slice_bytes + (16 * plan->unit_rows + 2 * plan->radius) * plan->pitch;
-        if (joint->shared <= LEAST_SHARED)
-            return;
-    }
+    plan->unit_rows = MOST_UNIT_ROWS;
+    while (shared_of(plan) > LEAST_SHARED)
+        plan->unit_rows--;
 }
 
 /* The networks' weights one after the other; without a block it only counts. base: where the block will be on the GPU. */
@@ -95,17 +98,30 @@ static size_t pack_networks(VrcnnCuda *c, const VrcnnModel *model, uint8_t *bloc
     return at;
 }
 
-/* How the layers of a joint network are computed on tensor cores. */
+static int count_joint_blocks(VrcnnCuda *c, VrcnnGpuJoint *joint)
+{
+    joint->shared = shared_of(&joint->plan);
+    return vrcnn_driver_error(c->driver.occupancy(&joint->blocks, joint->function, 32 * VRCNN_CUDA_JOINT_WARPS, (size_t)joint->shared));
+}
+
+/* How the layers of a joint network are computed on tensor cores. A second window is good where a multiprocessor still has two blocks. */
 static int load_joint(VrcnnCuda *c, VrcnnGpuNetwork *network)
 {
     for (int l = 0; l < network->layers; l++) {
         const int is_last = l == network->layers - 1, wide = network->layer[l].inputs == 64;
         VrcnnGpuJoint *joint = network->joint + l;
-        plan_joint(joint, network->layer + l, is_last);
+        int error;
+        plan_joint(&joint->plan, network->layer + l, is_last);
         joint->function = l == 0 ? c->joint_first : is_last ? c->joint_last[wide] : c->joint_hidden[wide];
-        const int error =
-            vrcnn_driver_error(c->driver.occupancy(&joint->blocks, joint->function, 32 * VRCNN_CUDA_JOINT_WARPS, (size_t)joint->shared));
-        if (error)
+        joint->plan.windows = 2;
+        if (shared_of(&joint->plan) <= LEAST_SHARED) {
+            if ((error = count_joint_blocks(c, joint)))
+                return error;
+            if (joint->blocks >= 2)
+                continue;
+        }
+        joint->plan.windows = 1;
+        if ((error = count_joint_blocks(c, joint)))
             return error;
     }
     return VRCNN_OK;

@@ -176,7 +176,7 @@ def card() -> str | None:
 def reached(document: dict[str, Any]) -> list[dict[str, Any]]:
     """The targets with what was measured; None where it was not."""
     rows = document.get("times", {}).get("rows", [])
-    whole = [r for r in rows if r["part"] == "whole" and r["method"] == "fused" and r["bit_depth"] == 8]
+    whole = [r for r in rows if r["network"] == "vrcnn" and r["part"] == "whole" and r["method"] == "fused" and r["bit_depth"] == 8]
     device = [r for r in whole if r["kind"] == "device" and (r["width"], r["height"]) == SIZE and not r["map_size"]]
     default = device[0] if device else None
     host = [r for r in whole if r["kind"] == "host" and r["width"] == 1920]
@@ -194,7 +194,7 @@ def table(document: dict[str, Any]) -> str:
     """The document in a screenful."""
     lines = []
     for row in document.get("times", {}).get("rows", []):
-        what = f"{row['width']}x{row['height']} {row['bit_depth']} bit, {row['kind']}, {row['method']}, {row['part']}"
+        what = f"{row['network']}, {row['width']}x{row['height']} {row['bit_depth']} bit, {row['kind']}, {row['method']}, {row['part']}"
         what += f", batch {row['batch']}" if row["batch"] > 1 else ""
         what += f", maps {row['map_size'] >> 20} MiB" if row["map_size"] else ""
         shapes = f"{row['first']} {row['second']}".replace("vrcnn_", "")

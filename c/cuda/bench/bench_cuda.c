@@ -1,5 +1,6 @@
 /* bench_cuda PICTURE WIDTH HEIGHT [smoke]: times libvrcnn_cuda on this machine's first GPU and prints one JSON object. PICTURE: 8-bit
- * samples, row after row; it is mirrored on and on to fill the sizes that are timed. Times on the device are differences of events, medians
+ * samples, row after row; it is mirrored on and on to fill the sizes that are timed. Joint networks, of both sizes, have weights drawn by
+ * chance, which take the same time. Times on the device are differences of events, medians
  * of many pictures that lie in different memory; those from host memory are of the whole call. The peak is measured before and after each
  * row.
  *
@@ -16,7 +17,17 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { REPEATS = 100, SETS = 8, STREAM_PICTURES = 64, STREAM_REPEATS = 5, MACS = 54512, NETWORK = 2 /* QP 32 */ };
+#include "sha256.h"
+
+enum { REPEATS = 100, SETS = 8, STREAM_PICTURES = 64, STREAM_REPEATS = 5, PLANES = VRCNN_CUDA_BATCH * VRCNN_CUDA_PLANES, BLOCKS = 3 };
+
+/* What is timed. channels: of a joint network; 0: the built-in set's. macs: of a luma sample, all planes. */
+typedef struct Timed {
+    const char *name;
+    int channels, index, macs;
+} Timed;
+
+static const Timed vrcnn = {"vrcnn", 0, 2 /* QP 32 */, 54512}, fast = {"fast", 32, 0, 14688}, best = {"best", 64, 0, 57024};
 
 static double peak_milliseconds = 20, enough_milliseconds = 1500;
 static int stream_pictures = STREAM_PICTURES;
@@ -73,16 +84,79 @@ static void draw(uint8_t *to, int width, int height, int bit_depth, int turn)
         }
 }
 
-static VrcnnCuda *open_cuda(VrcnnCudaMethod method, int first, int second, size_t map_size)
+/* ---- a set of one joint network ---- */
+
+typedef struct File {
+    uint8_t data[1 << 19];
+    size_t size;
+} File;
+
+static void put(File *file, uint64_t value, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        file->data[file->size++] = (uint8_t)(value >> 8 * i);
+}
+
+static void put_branch(File *file, int inputs, int outputs)
+{
+    static uint32_t state = 1;
+    put(file, 3, 1);
+    put(file, 8, 1);
+    put(file, 600, 2);
+    put(file, (uint64_t)outputs, 2);
+    put(file, 0, 2);
+    for (int i = 0; i < outputs; i++)
+        put(file, 0, 4);
+    for (int i = 0; i < 9 * inputs * outputs; i++) {
+        state = state * 1664525 + 1013904223;
+        put(file, (uint64_t)(int64_t)((int)(state >> 16) % 255 - 127), 1);
+    }
+}
+
+static void put_layer(File *file, int branches, int added, int inputs, int outputs)
+{
+    put(file, (uint64_t)branches, 1);
+    put(file, (uint64_t)added, 1);
+    put_branch(file, inputs, outputs);
+}
+
+/* As the shipped ones: a layer, blocks of two layers whose second adds the block's input, a layer. */
+static File *make_joint(int channels)
+{
+    File *file = take(sizeof *file);
+    memset(file, 0, sizeof *file);
+    memcpy(file->data, "VRCNNINT", 8);
+    file->size = 8;
+    put(file, 2, 2);
+    put(file, 1, 2);
+    put(file, 0, 4);
+    const uint8_t head[8] = {32, 0, 2 + 2 * BLOCKS, 1, 0, 1, 0, 0};
+    memcpy(file->data + file->size, head, sizeof head);
+    file->size += sizeof head;
+    put_layer(file, 1, 0, VRCNN_CUDA_SITE, channels);
+    for (int i = 0; i < 2 * BLOCKS; i++)
+        put_layer(file, 1, i % 2 * 2, channels, channels);
+    put_layer(file, 2, 0, channels, 4);
+    put_branch(file, channels, 2);
+    for (int i = 0; i < 4; i++)
+        file->data[12 + i] = (uint8_t)((file->size + VRCNN_ID_SIZE) >> 8 * i);
+    vrcnn_sha256(file->data + file->size, file->data, file->size);
+    file->size += VRCNN_ID_SIZE;
+    return file;
+}
+
+static VrcnnCuda *open_cuda(const Timed *timed, VrcnnCudaMethod method, int first, int second, size_t map_size)
 {
     VrcnnCudaSettings settings;
     VrcnnCuda *cuda;
+    File *file = timed->channels ? make_joint(timed->channels) : NULL;
     check(vrcnn_cuda_default_settings(&settings, sizeof settings), "settings");
     settings.method = method;
     settings.first_shape = first;
     settings.second_shape = second;
     settings.map_size = map_size;
-    const int error = vrcnn_cuda_open(&cuda, NULL, 0, &settings);
+    const int error = vrcnn_cuda_open(&cuda, file ? file->data : NULL, file ? file->size : 0, &settings);
+    free(file);
     if (error == VRCNN_CUDA_ERROR_SHAPE)
         return NULL;
     check(error, "open");
@@ -101,27 +175,35 @@ static Times summary(double *times, int count)
     return t;
 }
 
-/* What is timed: all, or one of the fused kernels. */
+/* All of a network, or one of VRCNN's fused kernels. */
 typedef enum Part { WHOLE, FIRST_KERNEL, SECOND_KERNEL } Part;
 
-static int run_part(VrcnnCuda *c, Part part, const VrcnnPlane *dst, const VrcnnConstPlane *src, int batch, CUstream stream)
+static int planes_of(const Timed *timed)
 {
-    const VrcnnWeights weights = {{VRCNN_SCALE_TRAINED}, {0}};
-    const VrcnnRegion whole = {0, 0, src->width, src->height};
-    const VrcnnGpuWork work = {c->network + NETWORK, &weights, 1, 0, whole};
-    const VrcnnGpuPictures pictures = {batch, 1, dst, src};
+    return timed->channels ? VRCNN_CUDA_PLANES : 1;
+}
+
+static int run_part(VrcnnCuda *c, const Timed *timed, Part part, const VrcnnPlane *dst, const VrcnnConstPlane *src, int batch,
+                    CUstream stream)
+{
+    const VrcnnWeights weights = {{VRCNN_SCALE_TRAINED}, {VRCNN_SCALE_TRAINED}};
+    const int site = timed->channels ? 2 : 1;
+    const VrcnnRegion whole = {0, 0, (src->width + site - 1) / site, (src->height + site - 1) / site};
+    const VrcnnGpuNetwork *network = c->network + timed->index;
+    const VrcnnGpuWork work = {network, &weights, 1, timed->channels > 0, whole};
+    const VrcnnGpuPictures pictures = {batch, planes_of(timed), dst, src};
     if (part == WHOLE)
         return filter_batch(c, &work, &pictures, stream);
     VrcnnCudaLaunch l = describe(&work, &pictures);
     if (part == FIRST_KERNEL)
-        return launch_first(c, c->network + NETWORK, &l, stream);
+        return launch_first(c, network, &l, stream);
     l.map = c->map[0];
     l.map_bottom = src->height;
-    return launch_second(c, c->network + NETWORK, &l, stream);
+    return launch_second(c, network, &l, stream);
 }
 
 /* Milliseconds of a call, by events. */
-static Times time_on_device(VrcnnCuda *c, Part part, VrcnnPlane (*dst)[VRCNN_CUDA_BATCH], VrcnnConstPlane (*src)[VRCNN_CUDA_BATCH],
+static Times time_on_device(VrcnnCuda *c, const Timed *timed, Part part, VrcnnPlane (*dst)[PLANES], VrcnnConstPlane (*src)[PLANES],
                             int batch, CUstream stream)
 {
     double times[REPEATS], sum = 0;
@@ -130,14 +212,14 @@ static Times time_on_device(VrcnnCuda *c, Part part, VrcnnPlane (*dst)[VRCNN_CUD
     for (int i = 0; i < 2; i++)
         driver_check(c->driver.create_event(event + i, CU_EVENT_DEFAULT), "event");
     for (int i = 0; i < 3; i++)
-        check(run_part(c, WHOLE, dst[i], src[i], batch, stream), "warm up");
+        check(run_part(c, timed, WHOLE, dst[i], src[i], batch, stream), "warm up");
     driver_check(c->driver.synchronize(stream), "warm up");
     while (count < REPEATS && (count < 3 || sum < enough_milliseconds)) {
         float milliseconds;
         /* Something before it, so that the GPU is at work when the first event is reached. */
-        check(run_part(c, part, dst[(count + 1) % SETS], src[(count + 1) % SETS], batch, stream), "filter");
+        check(run_part(c, timed, part, dst[(count + 1) % SETS], src[(count + 1) % SETS], batch, stream), "filter");
         driver_check(c->driver.record(event[0], stream), "record");
-        check(run_part(c, part, dst[count % SETS], src[count % SETS], batch, stream), "filter");
+        check(run_part(c, timed, part, dst[count % SETS], src[count % SETS], batch, stream), "filter");
         driver_check(c->driver.record(event[1], stream), "record");
         driver_check(c->driver.synchronize_event(event[1]), "filter");
         driver_check(c->driver.elapsed(&milliseconds, event[0], event[1]), "elapsed");
@@ -149,64 +231,76 @@ static Times time_on_device(VrcnnCuda *c, Part part, VrcnnPlane (*dst)[VRCNN_CUD
     return summary(times, count);
 }
 
-static void print_row(const VrcnnCuda *c, const char *kind, const char *part, int width, int height, int bit_depth, int batch, Times t,
-                      double peak, size_t map_size)
+static void print_row(const VrcnnCuda *c, const Timed *timed, const char *kind, const char *part, int width, int height, int bit_depth,
+                      int batch, Times t, double peak, size_t map_size)
 {
-    const double gmacs = (double)MACS * width * height * batch / t.median / 1e6;
-    const int is_fused = c->network[NETWORK].is_fused;
-    printf("%s\n  {\"kind\": \"%s\", \"method\": \"%s\", \"first\": \"%s\", \"second\": \"%s\", \"part\": \"%s\", \"map_size\": %zu, ",
-           separator, kind, is_fused ? "fused" : "simple", is_fused ? c->first.shape->name : "", is_fused ? c->second.shape->name : "",
-           part, map_size);
+    const double gmacs = (double)timed->macs * width * height * batch / t.median / 1e6;
+    const int is_fused = c->network[timed->index].is_fused, has_shapes = is_fused && !timed->channels;
+    printf("%s\n  {\"network\": \"%s\", \"kind\": \"%s\", \"method\": \"%s\", \"first\": \"%s\", \"second\": \"%s\", \"part\": \"%s\", "
+           "\"map_size\": %zu, ",
+           separator, timed->name, kind, is_fused ? "fused" : "simple", has_shapes ? c->first.shape->name : "",
+           has_shapes ? c->second.shape->name : "", part, map_size);
     printf("\"width\": %d, \"height\": %d, \"bit_depth\": %d, \"batch\": %d, \"ms\": %.6f, \"ms_minimum\": %.6f, \"repeats\": %d, ", width,
            height, bit_depth, batch, t.median, t.least, t.count);
     printf("\"pictures_per_second\": %.3f, \"gmacs\": %.1f, \"peak_gmacs\": %.1f}", 1000. * batch / t.median, gmacs, peak);
     separator = ",";
 }
 
-static void time_device(VrcnnCudaMethod method, int first, int second, size_t map_size, int width, int height, int bit_depth, int batch,
-                        int parts)
+/* A plane of each picture in the GPU's memory; the photograph is drawn on each of them. */
+static void make_planes(VrcnnCuda *c, const Timed *timed, int width, int height, int bit_depth, int turn, VrcnnPlane *dst,
+                        VrcnnConstPlane *src, CUstream stream)
+{
+    const int bytes = bit_depth > 8 ? 2 : 1;
+    for (int p = 0; p < planes_of(timed); p++) {
+        const int w = p ? (width + 1) / 2 : width, h = p ? (height + 1) / 2 : height;
+        const size_t size = (size_t)w * (size_t)h * (size_t)bytes;
+        uint8_t *picture = take(size);
+        CUdeviceptr memory[2];
+        draw(picture, w, h, bit_depth, turn);
+        for (int j = 0; j < 2; j++)
+            driver_check(c->driver.allocate(memory + j, size), "memory");
+        driver_check(c->driver.to_device(memory[0], picture, size, stream), "copy");
+        driver_check(c->driver.synchronize(stream), "copy");
+        const VrcnnConstPlane from = {vrcnn_driver_pointer(memory[0]), (ptrdiff_t)w * bytes, w, h, bit_depth, bytes};
+        const VrcnnPlane to = {vrcnn_driver_pointer(memory[1]), from.stride, w, h, bit_depth, bytes};
+        src[p] = from;
+        dst[p] = to;
+        free(picture);
+    }
+}
+
+static void time_device(const Timed *timed, VrcnnCudaMethod method, int first, int second, size_t map_size, int width, int height,
+                        int bit_depth, int batch, int parts)
 {
     static const char *const names[] = {"whole", "first", "second"};
-    VrcnnPlane dst[SETS][VRCNN_CUDA_BATCH];
-    VrcnnConstPlane src[SETS][VRCNN_CUDA_BATCH];
-    CUdeviceptr memory[SETS][VRCNN_CUDA_BATCH][2];
+    VrcnnPlane dst[SETS][PLANES];
+    VrcnnConstPlane src[SETS][PLANES];
     CUstream stream;
-    VrcnnCuda *c = open_cuda(method, first, second, map_size);
+    VrcnnCuda *c = open_cuda(timed, method, first, second, map_size);
     if (!c)
         return;
-    const int bytes = bit_depth > 8 ? 2 : 1;
-    const size_t size = (size_t)width * (size_t)height * (size_t)bytes;
-    uint8_t *picture = take(size);
+    const int planes = planes_of(timed);
     check(vrcnn_gpu_enter(c), "enter");
     driver_check(c->driver.create_stream(&stream, CU_STREAM_NON_BLOCKING), "stream");
     for (int s = 0; s < SETS; s++)
-        for (int i = 0; i < batch; i++) {
-            draw(picture, width, height, bit_depth, s * batch + i);
-            for (int j = 0; j < 2; j++)
-                driver_check(c->driver.allocate(memory[s][i] + j, size), "memory");
-            driver_check(c->driver.to_device(memory[s][i][0], picture, size, stream), "copy");
-            driver_check(c->driver.synchronize(stream), "copy");
-            const VrcnnConstPlane from = {
-                vrcnn_driver_pointer(memory[s][i][0]), (ptrdiff_t)(size / (size_t)height), width, height, bit_depth, bytes};
-            const VrcnnPlane to = {vrcnn_driver_pointer(memory[s][i][1]), from.stride, width, height, bit_depth, bytes};
-            src[s][i] = from;
-            dst[s][i] = to;
-        }
+        for (int i = 0; i < batch; i++)
+            make_planes(c, timed, width, height, bit_depth, s * batch + i, dst[s] + (ptrdiff_t)i * planes, src[s] + (ptrdiff_t)i * planes,
+                        stream);
     for (int part = WHOLE; part <= (parts ? SECOND_KERNEL : WHOLE); part++) {
         const double before = vrcnn_cuda_peak(c, peak_milliseconds);
-        const Times t = time_on_device(c, (Part)part, dst, src, batch, stream);
+        const Times t = time_on_device(c, timed, (Part)part, dst, src, batch, stream);
         const double after = vrcnn_cuda_peak(c, peak_milliseconds);
         check(before < 0 ? (int)before : after < 0 ? (int)after : 0, "peak");
-        print_row(c, "device", names[part], width, height, bit_depth, batch, t, (before + after) / 2, map_size);
+        print_row(c, timed, "device", names[part], width, height, bit_depth, batch, t, (before + after) / 2, map_size);
     }
     for (int s = 0; s < SETS; s++)
-        for (int i = 0; i < batch; i++)
-            for (int j = 0; j < 2; j++)
-                driver_check(c->driver.free(memory[s][i][j]), "free");
+        for (int i = 0; i < batch * planes; i++) {
+            driver_check(c->driver.free((CUdeviceptr)(uintptr_t)src[s][i].data), "free");
+            driver_check(c->driver.free((CUdeviceptr)(uintptr_t)dst[s][i].data), "free");
+        }
     driver_check(c->driver.destroy_stream(stream), "stream");
     check(vrcnn_gpu_leave(c, 0), "leave");
     vrcnn_cuda_close(c);
-    free(picture);
 }
 
 static double now(void)
@@ -222,7 +316,7 @@ static void time_host(int width, int height, int bit_depth)
     VrcnnPlane dst[STREAM_PICTURES];
     VrcnnConstPlane src[STREAM_PICTURES];
     double times[STREAM_REPEATS];
-    VrcnnCuda *c = open_cuda(VRCNN_CUDA_AUTO, 0, 0, 0);
+    VrcnnCuda *c = open_cuda(&vrcnn, VRCNN_CUDA_AUTO, 0, 0, 0);
     const int bytes = bit_depth > 8 ? 2 : 1;
     const size_t size = (size_t)width * (size_t)height * (size_t)bytes;
     uint8_t *memory = calloc(2 * (size_t)stream_pictures, size);
@@ -238,13 +332,13 @@ static void time_host(int width, int height, int bit_depth)
         dst[i] = to;
     }
     const double before = vrcnn_cuda_peak(c, peak_milliseconds);
-    check(vrcnn_cuda_filter_host(c, NETWORK, VRCNN_SCALE_TRAINED, dst, src, stream_pictures < 8 ? stream_pictures : 8), "warm up");
+    check(vrcnn_cuda_filter_host(c, vrcnn.index, VRCNN_SCALE_TRAINED, dst, src, stream_pictures < 8 ? stream_pictures : 8), "warm up");
     for (int i = 0; i < STREAM_REPEATS; i++) {
         const double start = now();
-        check(vrcnn_cuda_filter_host(c, NETWORK, VRCNN_SCALE_TRAINED, dst, src, stream_pictures), "filter");
+        check(vrcnn_cuda_filter_host(c, vrcnn.index, VRCNN_SCALE_TRAINED, dst, src, stream_pictures), "filter");
         times[i] = now() - start;
     }
-    print_row(c, "host", "whole", width, height, bit_depth, stream_pictures, summary(times, STREAM_REPEATS), before, 0);
+    print_row(c, &vrcnn, "host", "whole", width, height, bit_depth, stream_pictures, summary(times, STREAM_REPEATS), before, 0);
     vrcnn_cuda_close(c);
     free(memory);
 }
@@ -283,7 +377,7 @@ int main(int argc, char **argv)
         peak_milliseconds = enough_milliseconds = 1e-3;
         stream_pictures = 4;
     }
-    VrcnnCuda *c = open_cuda(VRCNN_CUDA_AUTO, 0, 0, 0);
+    VrcnnCuda *c = open_cuda(&vrcnn, VRCNN_CUDA_AUTO, 0, 0, 0);
     c->driver.version(&driver_version);
     printf("{\"device\": \"%s\", \"capability\": %d, \"multiprocessors\": %d, \"driver\": %d, \"compiler\": %d,\n \"first\": \"%s\", "
            "\"first_blocks\": %d, \"second\": \"%s\", \"second_blocks\": %d,\n \"rows\": [",
@@ -291,16 +385,26 @@ int main(int argc, char **argv)
            c->second.shape->name, c->second.blocks);
     vrcnn_cuda_close(c);
     for (size_t i = 0; i < count; i++)
-        time_device(VRCNN_CUDA_AUTO, 0, 0, 0, sizes[i][0], sizes[i][1], 8, 1, 1);
-    time_device(VRCNN_CUDA_AUTO, 0, 0, 0, sizes[0][0], sizes[0][1], 8, VRCNN_CUDA_BATCH, 0);
-    time_device(VRCNN_CUDA_AUTO, 0, 0, 0, width, height, 10, 1, 0);
+        time_device(&vrcnn, VRCNN_CUDA_AUTO, 0, 0, 0, sizes[i][0], sizes[i][1], 8, 1, 1);
+    time_device(&vrcnn, VRCNN_CUDA_AUTO, 0, 0, 0, sizes[0][0], sizes[0][1], 8, VRCNN_CUDA_BATCH, 0);
+    time_device(&vrcnn, VRCNN_CUDA_AUTO, 0, 0, 0, width, height, 10, 1, 0);
     for (int shape = 1; vrcnn_cuda_shape_name(0, shape); shape++)
-        time_device(VRCNN_CUDA_AUTO, shape, 0, 0, width, height, 8, 1, 1);
+        time_device(&vrcnn, VRCNN_CUDA_AUTO, shape, 0, 0, width, height, 8, 1, 1);
     for (int shape = 1; vrcnn_cuda_shape_name(1, shape); shape++)
-        time_device(VRCNN_CUDA_AUTO, 0, shape, 0, width, height, 8, 1, 1);
+        time_device(&vrcnn, VRCNN_CUDA_AUTO, 0, shape, 0, width, height, 8, 1, 1);
     for (size_t map_size = (size_t)16 << 20; map_size <= (size_t)64 << 20; map_size *= 2)
-        time_device(VRCNN_CUDA_AUTO, 0, 0, map_size, width, height, 8, 1, 0);
-    time_device(VRCNN_CUDA_SIMPLE, 0, 0, 0, width, height, 8, 1, 0);
+        time_device(&vrcnn, VRCNN_CUDA_AUTO, 0, 0, map_size, width, height, 8, 1, 0);
+    time_device(&vrcnn, VRCNN_CUDA_SIMPLE, 0, 0, 0, width, height, 8, 1, 0);
+    for (int is_best = 0; is_best < 2; is_best++) {
+        const Timed *joint = is_best ? &best : &fast;
+        for (size_t i = 0; i < count; i++)
+            time_device(joint, VRCNN_CUDA_AUTO, 0, 0, 0, sizes[i][0], sizes[i][1], 8, 1, 0);
+        time_device(joint, VRCNN_CUDA_AUTO, 0, 0, 0, sizes[0][0], sizes[0][1], 8, VRCNN_CUDA_BATCH, 0);
+        time_device(joint, VRCNN_CUDA_AUTO, 0, 0, 0, width, height, 10, 1, 0);
+        for (size_t map_size = (size_t)4 << 20; map_size <= (size_t)16 << 20; map_size *= 2)
+            time_device(joint, VRCNN_CUDA_AUTO, 0, 0, map_size, width, height, 8, 1, 0);
+        time_device(joint, VRCNN_CUDA_SIMPLE, 0, 0, 0, width, height, 8, 1, 0);
+    }
     for (size_t i = count > 2 ? 2 : 0; i < count; i++)
         time_host(sizes[i][0], sizes[i][1], 8);
     time_host(sizes[count > 2 ? 2 : 0][0], sizes[count > 2 ? 2 : 0][1], 10);

@@ -54,7 +54,15 @@ struct CUevent_st {
 namespace
 {
 
-enum { CUDA_ERROR_INVALID_VALUE = 1, CUDA_ERROR_INVALID_CONTEXT = 201, MULTIPROCESSORS = 3, SHARED_LIMIT = 232448, SHARED_ALL = 233472 };
+enum {
+    CUDA_ERROR_INVALID_VALUE = 1,
+    CUDA_ERROR_INVALID_CONTEXT = 201,
+    MULTIPROCESSORS = 1,
+    REGISTERS = 65536,
+    REGISTERS_OF_THREAD = 168,
+    SHARED_LIMIT = 232448,
+    SHARED_ALL = 233472
+};
 
 std::recursive_mutex mutex;
 CUctx_st context;
@@ -274,8 +282,8 @@ EXPORT CUresult cuFuncSetAttribute(CUfunction function, int attribute, int value
 
 EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction, int threads, size_t shared)
 {
-    const int by_threads = 2048 / threads, by_shared = static_cast<int>(SHARED_ALL / (shared + 1024));
-    *blocks = by_threads < by_shared ? by_threads : by_shared;
+    const int by_registers = REGISTERS / (REGISTERS_OF_THREAD * threads), by_shared = static_cast<int>(SHARED_ALL / (shared + 1024));
+    *blocks = by_registers < by_shared ? by_registers : by_shared;
     return CUDA_SUCCESS;
 }
 

@@ -498,7 +498,7 @@ def test_int8_peer_gives_the_oracle_s_bits() -> None:
 
 
 ROW = {"kind": "device", "method": "fused", "first": "vrcnn_first_1x6x4", "second": "vrcnn_second_6_2x6x4", "part": "whole", "map_size": 0}
-ROW |= {"width": 2560, "height": 1600, "bit_depth": 8, "batch": 1, "ms": 0.8, "ms_minimum": 0.7, "repeats": 9}
+ROW |= {"network": "vrcnn", "width": 2560, "height": 1600, "bit_depth": 8, "batch": 1, "ms": 0.8, "ms_minimum": 0.7, "repeats": 9}
 ROW |= {"pictures_per_second": 1250.0, "gmacs": 279000.0, "peak_gmacs": 620000.0}
 
 
@@ -522,7 +522,7 @@ def test_check_says_what_it_found(tmp_path: Path, equal: bool) -> None:
     assert [target["measured"] for target in document["targets"]] == [0.8, 0.45, None, 1700.0]
     # The GPU of this test is real enough for arrays of numpy.
     assert {"library": "numpy", "ok": True, "samples": 18720, "different": 0} in document["arrays"]
-    assert "2560x1600 8 bit, device, fused, whole" in done.stdout
+    assert "vrcnn, 2560x1600 8 bit, device, fused, whole" in done.stdout
 
 
 def test_sanitizers_take_the_time_that_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
