@@ -77,9 +77,9 @@ static void put_wide(File *file)
     for (int l = 0; l < 3; l++) {
         begin_layer(file, l == 1 ? 4 : 1, l == 2 ? 2 : 0);
         for (int b = 0; b < (l == 1 ? 4 : 1); b++)
-            put_branch(file, l ? 64 : 6, l == 1 ? 16 : 64, l == 1 ? 5 - b / 2 * 2 : 5, 0, between(0, 1));
+            put_branch(file, l ? 64 : 6, l == 1 ? 16 : 64, l == 1 ? 5 - b / 2 * 2 : 5, 0, 0);
     }
-    put_last(file, 64, 5, 2, between(0, 1));
+    put_last(file, 64, 5, 2, 0);
 }
 
 static const int heads_of[NETWORKS] = {1, 2, 2, 1, 2, 0, 0, 1, 2};
