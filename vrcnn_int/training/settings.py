@@ -79,8 +79,9 @@ class TrainSettings:
     """Share of patches from pair files of other QPs than the first file's."""
     balance: float = 0.0
     """Weight of a picture in the loss: 1 / its coding error to this power; 1 is close to the mean of PSNR gains."""
-    chroma: float = 0.25
-    """Weight of Cb and of Cr in the loss of joint networks, where each plane's error counts in proportion to its mean; luma has 1."""
+    chroma: float = 0.06
+    """Weight of Cb and of Cr in the loss of joint networks, where each plane's error counts in proportion to its mean; luma has 1. About
+    1/16 weighs squared errors of all six channels alike; with more chroma drowns what luma learns (docs/TRAINING.md)."""
     residual: float | None = None
     """r of the geometric progression in 8-bit sample steps; None: the authors' value for the QP."""
     residual_quantile: float | None = None
