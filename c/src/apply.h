@@ -5,9 +5,16 @@
 
 #include "vrcnn/vrcnn.h"
 
-/* info: mode all, or map with its units. dst has what units without a network show. kept: NULL, or as in VrcnnDecisionInput: these blocks
- * get the samples of src. Errors of vrcnn_filter_picture and vrcnn_filter_units; dst is untouched after any of them. */
-VrcnnError vrcnn_apply(VrcnnContext *context, const VrcnnSideinfo *info, const uint8_t *unit, const uint8_t *kept, const VrcnnPlane *dst,
-                       const VrcnnConstPlane *src);
+/* The maps that planes have, in memory: chroma is not read where its map is luma's. */
+typedef struct VrcnnMaps {
+    const uint8_t *luma, *chroma;
+    uint8_t *scratch; /* VRCNN_MAX_UNITS; not needed for version 1 */
+} VrcnnMaps;
+
+/* info: a mode is not off. Planes whose mode is off are not written, and may be absent; the others have in dst what units without a filter
+ * show. kept: NULL, or as in VrcnnDecisionInput: these blocks get the samples of src, in each plane that is written. Errors of
+ * vrcnn_filter_planes and vrcnn_filter_planes_units; dst is untouched after any of them. */
+VrcnnError vrcnn_apply(VrcnnContext *context, const VrcnnPlaneSideinfo *info, const VrcnnMaps *maps, const uint8_t *kept,
+                       const VrcnnPlane dst[3], const VrcnnConstPlane src[3]);
 
 #endif

@@ -10,6 +10,7 @@
 #include "decide.h"
 #include "integers.h"
 #include "plane.h"
+#include "sideinfo.h"
 
 static void *taken(size_t count, size_t size, VrcnnError *error)
 {
@@ -117,11 +118,22 @@ static void copy_unit(const VrcnnDecider *d, uint16_t *dst, const VrcnnConstPlan
 
 /* ---- networks and sums ---- */
 
+/* To luma alone. */
+static VrcnnError apply(VrcnnContext *context, const VrcnnSideinfo *info, const uint8_t *unit, const VrcnnDecisionInput *in,
+                        const VrcnnPlane *dst)
+{
+    const VrcnnPlaneSideinfo planes = vrcnn_sideinfo_of_luma(info);
+    const VrcnnMaps maps = {.luma = unit};
+    const VrcnnPlane written[3] = {*dst};
+    const VrcnnConstPlane read[3] = {in->source};
+    return vrcnn_apply(context, &planes, &maps, in->kept, written, read);
+}
+
 static VrcnnError run(VrcnnDecider *d, VrcnnContext *context, int k, const VrcnnDecisionInput *in)
 {
     const VrcnnPlane dst = plane_of(d, d->result[k], in->source.bit_depth);
     const VrcnnSideinfo all = {.mode = VRCNN_MODE_ALL, .networks = 1, .index = {d->network[k]}, .scale = VRCNN_SCALE_TRAINED};
-    return vrcnn_apply(context, &all, NULL, in->kept, &dst, &in->source);
+    return apply(context, &all, NULL, in, &dst);
 }
 
 /* The candidates: the network for the QP, others of the position with the same nominal QP by index, and while there is room the first
@@ -220,7 +232,7 @@ static VrcnnError filter(VrcnnDecider *d, VrcnnContext *context, const VrcnnDeci
         }
         return VRCNN_OK;
     }
-    return vrcnn_apply(context, info, d->best.unit, in->kept, &dst, &in->source);
+    return apply(context, info, d->best.unit, in, &dst);
 }
 
 /* Gives back units that lose after all: at another scale than the trained one the choice was an estimate. Returns the squared error. */

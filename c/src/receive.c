@@ -25,9 +25,9 @@ struct VrcnnReceiver {
     /* Of pictures. */
     int is_signalled; /* as are_signalled */
     VrcnnError error; /* until the next IRAP picture */
-    VrcnnSideinfo info;
+    VrcnnPlaneSideinfo info;
     int width, height;
-    uint8_t unit[VRCNN_MAX_UNITS];
+    uint8_t luma[VRCNN_MAX_UNITS], chroma[VRCNN_MAX_UNITS], scratch[VRCNN_MAX_UNITS];
 };
 
 /* Returns the error, if it is one, and again for each picture to come. */
@@ -92,7 +92,7 @@ void vrcnn_receiver_reset(VrcnnReceiver *receiver)
         return;
     receiver->are_signalled = receiver->has_segment = receiver->is_signalled = 0;
     receiver->error = VRCNN_OK;
-    receiver->info.mode = VRCNN_MODE_OFF;
+    receiver->info.luma_mode = receiver->info.chroma_mode = VRCNN_MODE_OFF;
 }
 
 const VrcnnContext *vrcnn_receiver_context(const VrcnnReceiver *receiver)
@@ -107,22 +107,24 @@ const VrcnnModel *vrcnn_receiver_model(const VrcnnReceiver *receiver)
 
 /* ---- the stream's model set ---- */
 
-static int has_identity(const VrcnnModel *model, const uint8_t identity[VRCNN_SIDEINFO_ID_SIZE])
+/* 1 if the set's identity begins with what the side information has of it. */
+static int is_named(const VrcnnModel *model, const VrcnnPlaneSideinfo *info)
 {
     uint8_t id[VRCNN_ID_SIZE];
-    return model && !vrcnn_model_id(model, id) && !memcmp(id, identity, VRCNN_SIDEINFO_ID_SIZE);
+    const size_t size = info->version == 1 ? VRCNN_SIDEINFO_ID_SIZE : VRCNN_SIDEINFO_SHORT_ID_SIZE;
+    return model && !vrcnn_model_id(model, id) && !memcmp(id, info->identity, size);
 }
 
-/* The set with an identity that begins so: the one that was given, or one that is built in. */
-static VrcnnError find_set(VrcnnReceiver *receiver, VrcnnModel **model, const uint8_t identity[VRCNN_SIDEINFO_ID_SIZE])
+/* The set that is named: the one that was given, or one that is built in. */
+static VrcnnError find_set(VrcnnReceiver *receiver, VrcnnModel **model, const VrcnnPlaneSideinfo *info)
 {
     static const VrcnnPosition positions[] = {VRCNN_BEFORE_DEBLOCKING, VRCNN_AFTER_SAO};
     *model = receiver->given;
-    if (has_identity(*model, identity))
+    if (is_named(*model, info))
         return VRCNN_OK;
     for (size_t i = 0; i < sizeof positions / sizeof positions[0]; i++) {
         const VrcnnError error = vrcnn_model_builtin(model, positions[i]);
-        if (!error && has_identity(*model, identity))
+        if (!error && is_named(*model, info))
             return VRCNN_OK;
         vrcnn_model_free(*model);
         if (error == VRCNN_ERROR_MEMORY)
@@ -131,12 +133,12 @@ static VrcnnError find_set(VrcnnReceiver *receiver, VrcnnModel **model, const ui
     return VRCNN_ERROR_SIDEINFO_MODEL;
 }
 
-static VrcnnError open_set(VrcnnReceiver *receiver, const uint8_t identity[VRCNN_SIDEINFO_ID_SIZE])
+static VrcnnError open_set(VrcnnReceiver *receiver, const VrcnnPlaneSideinfo *info)
 {
     VrcnnModel *model;
-    if (receiver->context && has_identity(receiver->model, identity))
+    if (receiver->context && is_named(receiver->model, info))
         return VRCNN_OK;
-    VrcnnError error = find_set(receiver, &model, identity);
+    VrcnnError error = find_set(receiver, &model, info);
     if (error)
         return error;
     close_set(receiver); /* before the other one is opened: only one of them takes memory */
@@ -183,25 +185,44 @@ VrcnnError vrcnn_receiver_segment(VrcnnReceiver *receiver, const VrcnnSegment *s
 
 /* ---- pictures ---- */
 
-/* Sees to it that all networks that the side information names are there. */
-static VrcnnError open_networks(VrcnnReceiver *receiver, const VrcnnSideinfo *info)
+static VrcnnError check_filter(const VrcnnModel *model, const VrcnnPlaneSideinfo *info, const VrcnnListedFilter *filter)
 {
-    VrcnnError error = info->has_identity ? open_set(receiver, info->identity) : VRCNN_OK;
-    for (int i = 0; i < VRCNN_MAX_CHOICES && i < info->networks && !error; i++)
-        if (info->index[i] >= receiver->model->networks)
-            error = VRCNN_ERROR_INDEX;
-        else if (receiver->model->network[info->index[i]].kind != VRCNN_LUMA)
-            error = VRCNN_ERROR_KIND; /* version 1 knows luma only */
+    if (filter->index >= model->networks)
+        return VRCNN_ERROR_INDEX;
+    const VrcnnNetwork *network = &model->network[filter->index];
+    if (info->version == 1 ? network->kind != VRCNN_LUMA : network->kind != VRCNN_JOINT && info->chroma_mode != VRCNN_MODE_OFF)
+        return VRCNN_ERROR_KIND;
+    return filter->heads == network->heads ? VRCNN_OK : VRCNN_ERROR_SIDEINFO_HEADS;
+}
+
+/* Sees to it that all networks that the side information names are there. */
+static VrcnnError open_networks(VrcnnReceiver *receiver, const VrcnnPlaneSideinfo *info)
+{
+    VrcnnError error = info->has_identity ? open_set(receiver, info) : VRCNN_OK;
+    for (int i = 0; i < info->filters && !error; i++)
+        error = check_filter(receiver->model, info, info->filter + i);
     return error;
 }
 
-VrcnnError vrcnn_receiver_picture(VrcnnReceiver *receiver, const uint8_t *extension, size_t size, int is_irap, int width, int height,
-                                  VrcnnSideinfo *info)
+/* The side information of a signalled picture. old: where it goes too, if no other version than the first is wanted. */
+static VrcnnError read_sideinfo(VrcnnReceiver *receiver, VrcnnPlaneSideinfo *info, VrcnnSideinfo *old, const uint8_t *extension,
+                                size_t size, int is_irap)
 {
-    VrcnnSideinfo read = {0};
+    const int width = receiver->width, height = receiver->height;
+    if (!old)
+        return vrcnn_sideinfo_parse_planes(info, receiver->luma, receiver->chroma, VRCNN_MAX_UNITS, extension, size, receiver->info.version,
+                                           is_irap, width, height);
+    const VrcnnError error = vrcnn_sideinfo_parse(old, receiver->luma, VRCNN_MAX_UNITS, extension, size, is_irap, width, height);
+    *info = vrcnn_sideinfo_of_luma(old);
+    return error;
+}
+
+/* What both calls do. *is_read: receiver->info, and *old, are the picture's, whatever else is wrong. */
+static VrcnnError begin(VrcnnReceiver *receiver, int *is_read, VrcnnSideinfo *old, const uint8_t *extension, size_t size, int is_irap,
+                        int width, int height)
+{
+    VrcnnPlaneSideinfo read = {0};
     VrcnnError error = VRCNN_OK;
-    if (!receiver || !info || (!extension && size))
-        return VRCNN_ERROR_ARGUMENT;
     if (is_irap) {
         receiver->is_signalled = vrcnn_sideinfo_has_magic(extension, size);
         receiver->error = VRCNN_OK;
@@ -211,14 +232,65 @@ VrcnnError vrcnn_receiver_picture(VrcnnReceiver *receiver, const uint8_t *extens
     if (receiver->error)
         return receiver->error;
     if (receiver->is_signalled)
-        error = vrcnn_sideinfo_parse(&read, receiver->unit, VRCNN_MAX_UNITS, extension, size, is_irap, width, height);
+        error = read_sideinfo(receiver, &read, old, extension, size, is_irap);
     if (error)
         return hold(receiver, error);
+    *is_read = 1;
     receiver->info = read;
-    error = open_networks(receiver, &read);
-    if (!error || error == VRCNN_ERROR_SIDEINFO_MODEL || error == VRCNN_ERROR_INDEX)
+    return hold(receiver, open_networks(receiver, &read));
+}
+
+VrcnnError vrcnn_receiver_picture(VrcnnReceiver *receiver, const uint8_t *extension, size_t size, int is_irap, int width, int height,
+                                  VrcnnSideinfo *info)
+{
+    VrcnnSideinfo read = {0};
+    int is_read = 0;
+    if (!receiver || !info || (!extension && size))
+        return VRCNN_ERROR_ARGUMENT;
+    const VrcnnError error = begin(receiver, &is_read, &read, extension, size, is_irap, width, height);
+    if (is_read && (!error || error == VRCNN_ERROR_SIDEINFO_MODEL || error == VRCNN_ERROR_INDEX))
         *info = read;
-    return hold(receiver, error);
+    return error;
+}
+
+VrcnnError vrcnn_receiver_picture_planes(VrcnnReceiver *receiver, const uint8_t *extension, size_t size, int is_irap, int width, int height,
+                                         VrcnnPlaneSideinfo *info)
+{
+    int is_read = 0;
+    if (!receiver || !info || (!extension && size))
+        return VRCNN_ERROR_ARGUMENT;
+    const VrcnnError error = begin(receiver, &is_read, NULL, extension, size, is_irap, width, height);
+    if (is_read && (!error || error == VRCNN_ERROR_SIDEINFO_MODEL || error == VRCNN_ERROR_INDEX || error == VRCNN_ERROR_KIND ||
+                    error == VRCNN_ERROR_SIDEINFO_HEADS))
+        *info = receiver->info;
+    return error;
+}
+
+/* ---- samples ---- */
+
+static int is_depth(int bit_depth)
+{
+    return bit_depth >= 8 && bit_depth <= 10;
+}
+
+/* What the stream may not have, in the specification's order. */
+static VrcnnError check_planes(const VrcnnReceiver *receiver, int luma_sao, int chroma_sao, const VrcnnConstPlane *src)
+{
+    const VrcnnPlaneSideinfo *info = &receiver->info;
+    const int luma = info->luma_mode != VRCNN_MODE_OFF, chroma = info->chroma_mode != VRCNN_MODE_OFF;
+    if (!is_depth(src[0].bit_depth))
+        return VRCNN_ERROR_BIT_DEPTH;
+    if (chroma && (!src[1].data || !src[2].data || !is_depth(src[1].bit_depth)))
+        return VRCNN_ERROR_SIDEINFO_CHROMA;
+    if (info->position == VRCNN_BEFORE_DEBLOCKING && ((luma && luma_sao) || (chroma && chroma_sao)))
+        return VRCNN_ERROR_SIDEINFO_SAO;
+    return src[0].width == receiver->width && src[0].height == receiver->height ? VRCNN_OK : VRCNN_ERROR_PLANE;
+}
+
+static VrcnnError apply(VrcnnReceiver *receiver, const uint8_t *kept, const VrcnnPlane *dst, const VrcnnConstPlane *src)
+{
+    const VrcnnMaps maps = {receiver->luma, receiver->chroma, receiver->scratch};
+    return hold(receiver, vrcnn_apply(receiver->context, &receiver->info, &maps, kept, dst, src));
 }
 
 VrcnnError vrcnn_receiver_filter(VrcnnReceiver *receiver, int luma_sao, const uint8_t *kept, const VrcnnPlane *dst,
@@ -226,12 +298,33 @@ VrcnnError vrcnn_receiver_filter(VrcnnReceiver *receiver, int luma_sao, const ui
 {
     if (!receiver || !dst || !src)
         return VRCNN_ERROR_ARGUMENT;
-    const VrcnnSideinfo *info = &receiver->info;
-    if (receiver->error || info->mode == VRCNN_MODE_OFF)
+    const VrcnnPlaneSideinfo *info = &receiver->info;
+    if (receiver->error || (info->luma_mode == VRCNN_MODE_OFF && info->chroma_mode == VRCNN_MODE_OFF))
         return receiver->error;
+    if (info->version != 1)
+        return VRCNN_ERROR_ARGUMENT;
     if (info->position == VRCNN_BEFORE_DEBLOCKING && luma_sao)
         return hold(receiver, VRCNN_ERROR_SIDEINFO_SAO);
     if (src->width != receiver->width || src->height != receiver->height)
         return hold(receiver, VRCNN_ERROR_PLANE);
-    return hold(receiver, vrcnn_apply(receiver->context, info, receiver->unit, kept, dst, src));
+    const VrcnnPlane written[3] = {*dst};
+    const VrcnnConstPlane read[3] = {*src};
+    return apply(receiver, kept, written, read);
+}
+
+VrcnnError vrcnn_receiver_filter_planes(VrcnnReceiver *receiver, int luma_sao, int chroma_sao, const uint8_t *kept, const VrcnnPlane dst[3],
+                                        const VrcnnConstPlane src[3])
+{
+    VrcnnError error;
+    if (!receiver || !dst || !src || !src[0].data)
+        return VRCNN_ERROR_ARGUMENT;
+    const VrcnnPlaneSideinfo *info = &receiver->info;
+    const int luma = info->luma_mode != VRCNN_MODE_OFF, chroma = info->chroma_mode != VRCNN_MODE_OFF;
+    if (receiver->error || (!luma && !chroma))
+        return receiver->error;
+    if ((luma && !dst[0].data) || (chroma && (!dst[1].data || !dst[2].data)))
+        return VRCNN_ERROR_ARGUMENT;
+    if ((error = check_planes(receiver, luma_sao, chroma_sao, src)))
+        return hold(receiver, error);
+    return apply(receiver, kept, dst, src);
 }

@@ -13,4 +13,7 @@ int vrcnn_sideinfo_is_size(int width, int height);
 /* 1 if the extension of an IRAP picture's first slice segment is ours, of whatever version. data may be NULL if size is 0. */
 int vrcnn_sideinfo_has_magic(const uint8_t *data, size_t size);
 
+/* What version 1 says in the fields of version 2. */
+VrcnnPlaneSideinfo vrcnn_sideinfo_of_luma(const VrcnnSideinfo *old);
+
 #endif

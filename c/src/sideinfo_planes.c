@@ -325,8 +325,7 @@ static VrcnnError parse(VrcnnPlaneSideinfo *info, uint8_t *luma, uint8_t *chroma
     return reader->at == reader->bits ? VRCNN_OK : VRCNN_ERROR_SIDEINFO_SYNTAX;
 }
 
-/* What version 1 says in the fields of version 2. */
-static VrcnnPlaneSideinfo of_version_1(const VrcnnSideinfo *old)
+VrcnnPlaneSideinfo vrcnn_sideinfo_of_luma(const VrcnnSideinfo *old)
 {
     VrcnnPlaneSideinfo info = {.version = 1,
                                .has_identity = old->has_identity,
@@ -358,7 +357,7 @@ VrcnnError vrcnn_sideinfo_parse_planes(VrcnnPlaneSideinfo *info, uint8_t *luma, 
         VrcnnSideinfo old;
         const VrcnnError error = vrcnn_sideinfo_parse(&old, luma, units, data, size, is_irap, width, height);
         if (!error)
-            *info = of_version_1(&old);
+            *info = vrcnn_sideinfo_of_luma(&old);
         return error;
     }
     if (version != VERSION)

@@ -69,8 +69,10 @@ const char *vrcnn_strerror(int error)
     case VRCNN_ERROR_SIDEINFO_SPACE: return "the side information does not fit into a slice header extension";
     case VRCNN_ERROR_SIDEINFO_LOST: return "the first slice segment of a picture, which has the side information, is lost";
     case VRCNN_ERROR_SIDEINFO_MODEL: return "the stream's model set is neither built in nor the one given";
-    case VRCNN_ERROR_SIDEINFO_SAO: return "the picture has both luma SAO and a network before deblocking";
+    case VRCNN_ERROR_SIDEINFO_SAO: return "a plane of the picture has both SAO and a network before deblocking";
     case VRCNN_ERROR_KIND: return "the network is of another kind than the call filters with";
+    case VRCNN_ERROR_SIDEINFO_HEADS: return "the side information gives the network another number of heads than it has";
+    case VRCNN_ERROR_SIDEINFO_CHROMA: return "the side information filters chroma, which is not 4:2:0 of 8 to 10 bits";
     default: return "unknown error";
     }
 }

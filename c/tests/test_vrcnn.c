@@ -62,10 +62,10 @@ static void test_small_things(void)
     static const char *const words[] = {"auto", "scalar", "avx2", "avxvnni", "avx512vnni", "amx", "neon_dot", "neon_i8mm", "cuda"};
     int count = 0;
     CHECK(vrcnn_version() == (VRCNN_VERSION_MAJOR << 16 | VRCNN_VERSION_MINOR << 8 | VRCNN_VERSION_PATCH));
-    for (int i = 0; i >= VRCNN_ERROR_SIDEINFO_SAO; i--)
+    for (int i = 0; i >= VRCNN_ERROR_SIDEINFO_CHROMA; i--)
         for (int j = i + 1; j <= 1; j++)
             check(strcmp(vrcnn_strerror(i), vrcnn_strerror(j)) != 0, __FILE__, __LINE__, "errors %d and %d have one text", i, j);
-    CHECK(!strcmp(vrcnn_strerror(VRCNN_ERROR_KIND - 1), vrcnn_strerror(1)));
+    CHECK(!strcmp(vrcnn_strerror(VRCNN_ERROR_SIDEINFO_CHROMA - 1), vrcnn_strerror(1)));
     for (; vrcnn_kernel_name(count); count++)
         CHECK(count < 9 && !strcmp(vrcnn_kernel_name(count), words[count]) && vrcnn_kernel_by_name(words[count]) == count);
     CHECK(count == 9);

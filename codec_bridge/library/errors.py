@@ -43,6 +43,8 @@ class ErrorCode(IntEnum):
     SIDEINFO_MODEL = lib.VRCNN_ERROR_SIDEINFO_MODEL
     SIDEINFO_SAO = lib.VRCNN_ERROR_SIDEINFO_SAO
     KIND = lib.VRCNN_ERROR_KIND
+    SIDEINFO_HEADS = lib.VRCNN_ERROR_SIDEINFO_HEADS
+    SIDEINFO_CHROMA = lib.VRCNN_ERROR_SIDEINFO_CHROMA
     SAMPLE = 1  # a sample is larger than the bit depth allows: the C library would clip it, here it is taken for a mistake
     BACKEND = 2  # there is no such backend
     FILE = 3  # the model file cannot be read

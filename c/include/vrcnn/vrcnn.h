@@ -80,8 +80,10 @@ typedef enum VrcnnError {
     VRCNN_ERROR_SIDEINFO_SPACE = -28,     /* side information: it does not fit into a slice header extension; take larger units */
     VRCNN_ERROR_SIDEINFO_LOST = -29,      /* side information: the first slice segment of a picture, which has it, is lost */
     VRCNN_ERROR_SIDEINFO_MODEL = -30,     /* side information: its model set is neither built in nor the one that was given */
-    VRCNN_ERROR_SIDEINFO_SAO = -31,       /* side information: a network before deblocking in a picture with luma SAO */
-    VRCNN_ERROR_KIND = -32                /* the network is of another kind than the call filters with */
+    VRCNN_ERROR_SIDEINFO_SAO = -31,       /* side information: a network before deblocking in a plane with SAO */
+    VRCNN_ERROR_KIND = -32,               /* the network is of another kind than the call filters with */
+    VRCNN_ERROR_SIDEINFO_HEADS = -33,     /* side information: another number of heads than the network has */
+    VRCNN_ERROR_SIDEINFO_CHROMA = -34     /* side information: a chroma mode in a picture without 4:2:0 chroma of 8 to 10 bits */
 } VrcnnError;
 
 /* Sets of kernels, numbered from 0 without gaps. Every one of them gives the same bits. */
@@ -469,6 +471,21 @@ VRCNN_API VrcnnError vrcnn_receiver_picture(VrcnnReceiver *receiver, const uint8
  * vrcnn_receiver_picture; PLANE (also: not the picture's size), OVERLAP. dst is untouched after any of them. */
 VRCNN_API VrcnnError vrcnn_receiver_filter(VrcnnReceiver *receiver, int luma_sao, const uint8_t *kept, const VrcnnPlane *dst,
                                            const VrcnnConstPlane *src);
+
+/* The same for streams of either version. A receiver gets all its pictures through these two calls, or all through those two, which refuse
+ * version 2. */
+
+/* As vrcnn_receiver_picture. info->version is 0 for pictures without side information. *info is what it says also after KIND (a joint
+ * network in version 1; a luma network where the chroma mode is not off) and SIDEINFO_HEADS. */
+VRCNN_API VrcnnError vrcnn_receiver_picture_planes(VrcnnReceiver *receiver, const uint8_t *extension, size_t size, int is_irap, int width,
+                                                   int height, VrcnnPlaneSideinfo *info);
+
+/* As vrcnn_receiver_filter, for the planes whose mode is not off; the others are not touched. chroma_sao: slice_sao_chroma_flag is 1 in a
+ * slice of the picture. kept: blocks of 8x8 luma samples and of the 4x4 samples of each chroma plane that belong to them. src and dst as in
+ * vrcnn_filter_planes: chroma is there if it is 4:2:0 of 8 to 10 bits, else absent; in dst also where its mode is off. Also
+ * VRCNN_ERROR_ARGUMENT: dst lacks a plane that is to be written; of the stream: SIDEINFO_CHROMA. */
+VRCNN_API VrcnnError vrcnn_receiver_filter_planes(VrcnnReceiver *receiver, int luma_sao, int chroma_sao, const uint8_t *kept,
+                                                  const VrcnnPlane dst[3], const VrcnnConstPlane src[3]);
 
 /* The context and the model set in use, to ask about; they are the receiver's. NULL before there was a picture with side information. */
 VRCNN_API const VrcnnContext *vrcnn_receiver_context(const VrcnnReceiver *receiver);
