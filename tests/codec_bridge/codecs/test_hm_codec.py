@@ -337,7 +337,7 @@ def test_luma_sao_and_a_network_before_deblocking_contradict(tools: hm.Tools, cl
     model.write_bytes(ModelSet((random_network(np.random.default_rng(5)),)).to_bytes())
     coded = hm.encode(tools, clip[:1], 37, network=True, options=(f"--VRCNNModel={model}", "--VRCNNMap=0"))
     assert coded.decided[0] == "off"
-    with pytest.raises(CodecError, match="both luma SAO and a network before deblocking"):
+    with pytest.raises(CodecError, match="both SAO and a network before deblocking"):
         hm.decode(tools, with_extension(coded.data, 0, everywhere(True, 0)))
     assert hm.decode(tools, with_extension(coded.data, 0, everywhere(True, 1))).verdicts == [(0, "ERROR")]
 
