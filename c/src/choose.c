@@ -12,8 +12,7 @@ static double estimate(const Sums *sums, int k, int scale)
     return sums->source - 2 * c * sums->product[k] + c * c * sums->energy[k];
 }
 
-/* The logarithm of x >= 1, digit by digit: the same on every machine, and the library needs no libm. */
-static double log2_of(double x)
+double vrcnn_log2(double x)
 {
     double result = 0, digit = 1;
     while (x >= 2) {
@@ -130,6 +129,6 @@ void vrcnn_try_map(VrcnnDecider *d, const VrcnnSideinfo *off, const VrcnnDecisio
         if (size >= 0)
             judge(d, units);
         for (int v = 0; v < values; v++)
-            price[v] = in->lambda * log2_of((units + 0.5 * values) / (count[v] + 0.5));
+            price[v] = in->lambda * vrcnn_log2((units + 0.5 * values) / (count[v] + 0.5));
     }
 }

@@ -12,7 +12,7 @@
 #include "plane.h"
 #include "sideinfo.h"
 
-static void *taken(size_t count, size_t size, VrcnnError *error)
+void *vrcnn_take(size_t count, size_t size, VrcnnError *error)
 {
     void *memory = calloc(count, size);
     if (!memory)
@@ -38,15 +38,15 @@ VrcnnError vrcnn_decider_open(VrcnnDecider **out, const VrcnnModel *model, int w
     d->height = height;
     d->cells = vrcnn_grid(width, height, CELL);
     const size_t cells = (size_t)d->cells.count;
-    d->cell = taken(cells, sizeof *d->cell, &error);
-    d->units = taken(cells, sizeof *d->units, &error);
-    d->unit = taken(cells, 1, &error);
-    d->best.unit = taken(cells, 1, &error);
-    d->trained.unit = taken(cells, 1, &error);
-    d->tried.unit = taken(cells, 1, &error);
+    d->cell = vrcnn_take(cells, sizeof *d->cell, &error);
+    d->units = vrcnn_take(cells, sizeof *d->units, &error);
+    d->unit = vrcnn_take(cells, 1, &error);
+    d->best.unit = vrcnn_take(cells, 1, &error);
+    d->trained.unit = vrcnn_take(cells, 1, &error);
+    d->tried.unit = vrcnn_take(cells, 1, &error);
     for (int k = 0; k < VRCNN_MAX_CHOICES; k++)
-        d->result[k] = taken((size_t)width * (size_t)height, sizeof *d->result[k], &error);
-    d->final = taken((size_t)width * (size_t)height, sizeof *d->final, &error);
+        d->result[k] = vrcnn_take((size_t)width * (size_t)height, sizeof *d->result[k], &error);
+    d->final = vrcnn_take((size_t)width * (size_t)height, sizeof *d->final, &error);
     if (error) {
         vrcnn_decider_close(d);
         return error;
@@ -73,7 +73,7 @@ void vrcnn_decider_close(VrcnnDecider *decider)
 
 /* ---- samples ---- */
 
-static int32_t row_error(const uint16_t *a, const uint16_t *b, int count)
+int32_t vrcnn_row_error(const uint16_t *a, const uint16_t *b, int count)
 {
     int32_t sum = 0;
     for (int i = 0; i < count; i++)
@@ -93,8 +93,7 @@ static VrcnnPlane plane_of(const VrcnnDecider *d, uint16_t *samples, int bit_dep
     return plane;
 }
 
-/* Squared error of a region, cut off at the picture's edges. */
-static double squared_error(const VrcnnConstPlane *a, const VrcnnConstPlane *b, int left, int top, int size)
+double vrcnn_squared_error(const VrcnnConstPlane *a, const VrcnnConstPlane *b, int left, int top, int size)
 {
     uint16_t row_a[CELL], row_b[CELL];
     int64_t sum = 0;
@@ -103,7 +102,7 @@ static double squared_error(const VrcnnConstPlane *a, const VrcnnConstPlane *b, 
             const int count = smaller(CELL, smaller(left + size, a->width) - x);
             vrcnn_read_row(row_a, a, x, y, count);
             vrcnn_read_row(row_b, b, x, y, count);
-            sum += row_error(row_a, row_b, count);
+            sum += vrcnn_row_error(row_a, row_b, count);
         }
     return (double)sum;
 }
@@ -177,8 +176,8 @@ static void sum_cell(const VrcnnDecider *d, Sums *sums, const VrcnnDecisionInput
         vrcnn_read_row(truth, &in->original, left, y, count);
         vrcnn_read_row(source, &in->source, left, y, count);
         vrcnn_read_row(base, &in->base, left, y, count);
-        source_error += row_error(source, truth, count);
-        base_error += row_error(base, truth, count);
+        source_error += vrcnn_row_error(source, truth, count);
+        base_error += vrcnn_row_error(base, truth, count);
         for (int k = 0; k < d->networks; k++) {
             const uint16_t *result = d->result[k] + (size_t)y * (size_t)d->width + left;
             int32_t row_product = 0, row_energy = 0;
@@ -240,13 +239,14 @@ static double refine(VrcnnDecider *d, const VrcnnDecisionInput *in)
 {
     const VrcnnConstPlane final = const_plane(d, d->final, in->source.bit_depth);
     if (d->best.info.mode == VRCNN_MODE_ALL)
-        return squared_error(&final, &in->original, 0, 0, VRCNN_MAX_SIZE);
+        return vrcnn_squared_error(&final, &in->original, 0, 0, VRCNN_MAX_SIZE);
     const VrcnnGrid units = vrcnn_grid(d->width, d->height, d->best.info.unit_size);
     const int size = units.size;
     double total = 0;
     for (int i = 0; i < units.count; i++) {
         const int x = vrcnn_unit_x(&units, i), y = vrcnn_unit_y(&units, i);
-        const double base = squared_error(&in->base, &in->original, x, y, size), with = squared_error(&final, &in->original, x, y, size);
+        const double base = vrcnn_squared_error(&in->base, &in->original, x, y, size),
+                     with = vrcnn_squared_error(&final, &in->original, x, y, size);
         total += base < with ? base : with;
         if (base <= with && d->best.unit[i]) {
             d->best.unit[i] = 0;

@@ -54,4 +54,16 @@ void vrcnn_keep_better(Choice *choice, const Choice *tried, int units);
 /* Bytes of the side information, or a negative error. */
 int vrcnn_write_choice(const VrcnnDecider *d, const Choice *choice, uint8_t data[VRCNN_SIDEINFO_SIZE]);
 
+/* The logarithm of x >= 1, digit by digit: the same on every machine, and the library needs no libm. */
+double vrcnn_log2(double x);
+
+/* Squared error of `count` samples, of a cell's row at most. */
+int32_t vrcnn_row_error(const uint16_t *a, const uint16_t *b, int count);
+
+/* The same of a region of planes, cut off at their edges. */
+double vrcnn_squared_error(const VrcnnConstPlane *a, const VrcnnConstPlane *b, int left, int top, int size);
+
+/* Room for `count` times `size` bytes of zeros; *error is set if there is none. */
+void *vrcnn_take(size_t count, size_t size, VrcnnError *error);
+
 #endif

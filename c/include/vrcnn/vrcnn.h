@@ -421,6 +421,58 @@ VRCNN_API void vrcnn_decider_close(VrcnnDecider *decider);
 VRCNN_API VrcnnError vrcnn_decide(VrcnnDecider *decider, VrcnnContext *context, const VrcnnDecisionInput *input, const VrcnnPlane *dst,
                                   VrcnnDecision *decision);
 
+/* The same for three planes, with side information of version 2. */
+
+/* Everything that deciding on three planes needs for pictures of one size, in memory. Serves one call at a time. */
+typedef struct VrcnnPlaneDecider VrcnnPlaneDecider;
+
+/* A picture as an encoder has it after its in-loop filters. A cost is the squared error of luma, plus those of Cb and Cr by their weights,
+ * plus lambda times bits. The planes of original, source and base are as those of src in vrcnn_filter_planes: chroma is there if it is
+ * 4:2:0 of 8 to 10 bits, whatever is to be done with it, else absent. Numbers are finite, also in sums, and not negative. */
+typedef struct VrcnnPlaneDecisionInput {
+    VrcnnConstPlane original[3]; /* true samples, uncoded */
+    VrcnnConstPlane source[3];   /* what the networks read: before deblocking, or after SAO */
+    VrcnnConstPlane base[3];     /* what units without a filter show: deblocked, or after SAO */
+    const uint8_t *kept;         /* as in VrcnnDecisionInput */
+    VrcnnPosition position;
+    VrcnnKind kind; /* of the networks; luma: chroma stays off */
+    VrcnnSize size; /* of the networks, unless the set has none of it */
+    int qp;         /* of the picture, -12..51 */
+    int is_irap;    /* the side information states the model set */
+    int map;        /* 0: whole planes only; 1: also units */
+    double lambda;
+    double chroma_weight[2]; /* of Cb and of Cr */
+    double luma_cost;        /* of luma without the filter: its squared error, and lambda times the bits that are spent on luma SAO if the
+                              * position is before deblocking */
+    double chroma_cost;      /* of Cb and Cr likewise, by their weights; ignored without chroma */
+} VrcnnPlaneDecisionInput;
+
+typedef struct VrcnnPlaneDecision {
+    VrcnnPlaneSideinfo info;
+    const uint8_t *luma, *chroma; /* the maps that there are, else NULL; valid until the decider's next call */
+    size_t size;                  /* bytes of side information */
+    uint8_t data[VRCNN_SIDEINFO_SIZE];
+    double cost; /* with side information and its length */
+} VrcnnPlaneDecision;
+
+/* Takes all memory that deciding will need. networks: that may be tried for a picture, 1..3; each costs a pass over it. The model has to
+ * live until the decider is closed with vrcnn_plane_decider_close. VRCNN_ERROR_ARGUMENT (also networks); VRCNN_ERROR_PLANE: width or height
+ * outside 1..16384; VRCNN_ERROR_MEMORY. */
+VRCNN_API VrcnnError vrcnn_plane_decider_open(VrcnnPlaneDecider **out, const VrcnnModel *model, int width, int height, int networks);
+
+/* NULL is allowed. No call may be using the decider. */
+VRCNN_API void vrcnn_plane_decider_close(VrcnnPlaneDecider *decider);
+
+/* Chooses the way of least cost: for luma and for chroma off (the ordinary filters), one filter, or a map of units that choose among up to
+ * three; weights are those of the training or of least squares. Tried are, as far as the decider may, the network for the QP, others of its
+ * kind, size and nominal QP, then its neighbours in QP. The cost is that of the real samples, never more than without the filter. Planes
+ * that are filtered are written to dst, as the last act: dst may be the memory of any plane of the input; planes of dst are like those of
+ * source, and absent where they are. context is of the same model. Equal input gives equal decisions, whatever the kernels. Allocates
+ * nothing. VRCNN_ERROR_ARGUMENT (also costs, weights, kind and size), POSITION (also: no network of the kind for it), QP, PLANE, BIT_DEPTH,
+ * INDEX (the context is of another model); dst and *decision are untouched after any of them. */
+VRCNN_API VrcnnError vrcnn_decide_planes(VrcnnPlaneDecider *decider, VrcnnContext *context, const VrcnnPlaneDecisionInput *input,
+                                         const VrcnnPlane dst[3], VrcnnPlaneDecision *decision);
+
 /* A decoder's side: what the side information in a stream does to each of its pictures, SPECIFICATION.md sections 6 to 8. */
 
 /* What is known of a stream, and all that filtering its pictures needs. Serves one call at a time. An error of the stream stays: each call
