@@ -318,18 +318,19 @@ static void conv_luma(uint8_t *const *dst, const uint8_t *const *src, int column
 /* ---- Hidden layers ----
  *
  * A unit is 16 outputs of one branch on a block of 16 columns x 4 rows: four tiles of sums, one for each row. Layer 2 of VRCNN has three
- * units, 5x5 with 100 products and twice 3x3 with 36 each; layer 3 has one of 3x3 and two of 1x1 with 4 products. Up to four units make a
- * group of 64 channels. Block by block all units of a group are computed, one after the other, and their sums stored: 4 KB for each.
- * The next block's first unit has the group's requantization, a sample with all its channels at a time, spread over its products: then a
- * cache line is written once and as a whole, and there is never more than one block's sums to compete for the first-level cache with
- * weights (43 KB in layer 2) and samples.
+ * units, 5x5 with 100 products and twice 3x3 with 36 each; layer 3 has one of 3x3 and two of 1x1 with 4 products. Two or four units make a
+ * group, of half a cache line or a whole one. Block by block all units of a group are computed, one after the other, and their sums stored:
+ * 4 KB for each. The next block's first unit has the group's requantization, spread over its products: then there is never more than one
+ * block's sums to compete for the first-level cache with weights (43 KB in layer 2) and samples. Where two units fill half a line they are
+ * a group, and the strip is walked once for each group: with 3 x 3 and 64 inputs its weights are 18 KB then instead of 36.
  *
  * Samples of up to 32 channels lie two in a line, so two taps of a kernel's row are one product. Loads must be of whole lines to be fast;
- * so a block is 32 columns then, in two phases: the first samples of 16 lines, and the second ones. The units of both phases are one group:
- * together they fill lines. (If only one of src and dst has such samples, a phase is every other sample of the other one.) Of a row of
- * three taps two are in a sample's own line; the third, half a line, is put together in scratch with that of the row below, once for all
- * outputs. So 3x3 takes 3 products and 2, with 288 of 320 weights not zero; as these pairs of rows are the same for all output rows, an
- * even output row has its three taps in the first pair and the upper half of the next, an odd one in a lower half and the pair after it.
+ * so a block is 32 columns then, in two phases: the first samples of 16 lines, and the second ones. Their weights differ, so each phase
+ * has groups and walks of its own, with 20 KB of weights. (If only one of src and dst has such samples, a phase is every other sample of
+ * the other one.) Of a row of three taps two are in a sample's own line; the third, half a line, is put together in scratch with that of
+ * the row below, once for all outputs of a group. So 3x3 takes 3 products and 2, with 288 of 320 weights not zero; as these pairs of rows
+ * are the same for all output rows, an even output row has its three taps in the first pair and the upper half of the next, an odd one in
+ * a lower half and the pair after it.
  *
  * Within a unit the order is by columns of lines: three taps on top of each other are three tiles of weights and serve six rows of samples,
  * 12 products with 9 loads. Tap by tap there would be 15. */
@@ -342,11 +343,11 @@ typedef struct HiddenUnit {
 enum { PAIRS = 3 /* of the six rows that 3x3 needs for four */ };
 
 /* The third tap of a phase: of each line of a block two rows. */
-typedef uint8_t PairLines[PAIRS][BLOCK][LINE];
+typedef uint8_t PairLines[PAIRS][BLOCK][2][LINE / 2];
 
 typedef struct HiddenScratch {
     int32_t sums[4][VRCNN_ROWS][SUMS]; /* slot, row: see Task */
-    PairLines pairs[2][2];             /* of two blocks in turn: phase */
+    PairLines pairs[2][2];             /* of two blocks in turn; a joint network's last layer: phase */
     int32_t bias[UNIT];                /* a joint network's last layer: with the rounding term of this call */
 } HiddenScratch;
 
@@ -440,7 +441,8 @@ static void hidden_pack(uint8_t *packed, const VrcnnConvLayer *layer, const int8
 enum {
     SHIFTED = 1 /* there are shifts */,
     ADDED = 2 /* the layer adds another one's output */,
-    MIXED = 4 /* residuals of a joint network */
+    HALVES = 4 /* half a line for each sample: that of two units */,
+    MIXED = 8 /* residuals of a joint network */
 };
 
 /* A block with all its sums, waiting to become lines of 64 bytes. */
@@ -451,13 +453,14 @@ typedef struct PendingBlock {
     const int32_t *sums[4]; /* of each slot: 4 rows x 16 columns x 16 outputs; residuals: of each phase */
     uint8_t *dst[VRCNN_ROWS];
     const uint8_t *added[VRCNN_ROWS];
-    int from, to;    /* of each row the bytes that may be written, counted along its lines */
+    int from, to;    /* of each row what may be written: bytes, counted along its lines, or halves of lines */
+    int all;         /* bytes or halves in a row */
     int next, lines; /* in all four rows */
 } PendingBlock;
 
 ALWAYS_INLINE int is_whole(const PendingBlock *block)
 {
-    return block->from == 0 && block->to == block->lines / VRCNN_ROWS * LINE;
+    return block->from == 0 && block->to == block->all;
 }
 
 /* A line, or as much of it as may be written. line: in its row. */
@@ -512,10 +515,37 @@ ALWAYS_INLINE void mix_lines(PendingBlock *block, int lines, int whole)
     }
 }
 
+/* Two samples make a vector. */
+ALWAYS_INLINE void requantize_halves(PendingBlock *block, int halves, int how, int whole)
+{
+    /* After the packs a lane has four channels of each unit, of the first sample and of the second. */
+    const __m512i channel_order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const int32_t *a = block->sums[0] + block->next * UNIT, *b = block->sums[1] + block->next * UNIT;
+    const int row = block->next / BLOCK, first = block->next % BLOCK;
+    uint8_t *dst = block->dst[row] + first * block->step;
+    const uint8_t *added = how & ADDED ? block->added[row] + first * block->step : NULL;
+    for (int i = 0; i < halves; i += 2, dst += 2 * block->step) {
+        __m512i v = requantize(a + i * UNIT, b + i * UNIT, a + (i + 1) * UNIT, b + (i + 1) * UNIT, &block->requant, how & SHIFTED);
+        v = _mm512_permutexvar_epi32(channel_order, v);
+        if (how & ADDED) {
+            const __m256i left = _mm256_loadu_si256((const __m256i *)(added + i * block->step));
+            const __m256i right = _mm256_loadu_si256((const __m256i *)(added + (i + 1) * block->step));
+            v = _mm512_adds_epi8(v, _mm512_inserti64x4(_mm512_castsi256_si512(left), right, 1));
+        }
+        v = _mm512_max_epi8(v, _mm512_setzero_si512());
+        if (whole || (first + i >= block->from && first + i < block->to))
+            _mm256_storeu_si256((__m256i *)dst, _mm512_castsi512_si256(v));
+        if (whole || (first + i + 1 >= block->from && first + i + 1 < block->to))
+            _mm256_storeu_si256((__m256i *)(dst + block->step), _mm512_extracti64x4_epi64(v, 1));
+    }
+}
+
 ALWAYS_INLINE void finish(PendingBlock *block, int lines, int how, int whole)
 {
     if (how & MIXED)
         mix_lines(block, lines, whole);
+    else if (how & HALVES)
+        requantize_halves(block, lines, how, whole);
     else
         requantize_lines(block, lines, how, whole);
 }
@@ -665,25 +695,23 @@ typedef struct Task {
     int slot; /* which quarter of the group's lines is the unit's; in a joint network's last layer, its phase */
 } Task;
 
-/* Pairs of rows for the block at column x. */
-ALWAYS_INLINE void gather_pairs(PairLines pairs[2], const VrcnnConvLayer *layer, const uint8_t *const *src, int x)
+/* Pairs of rows for a phase of the block at column x: the sample before the first of each line, or the one after the second. */
+ALWAYS_INLINE void gather_pairs(PairLines pairs, const VrcnnConvLayer *layer, const uint8_t *const *src, int x, int phase)
 {
+    const ptrdiff_t at = (ptrdiff_t)(x + (phase ? 2 : -1)) * layer->src_pitch;
     for (int pair = 0; pair < PAIRS; pair++) {
-        const uint8_t *upper = src[layer->radius - 1 + 2 * pair] + (ptrdiff_t)x * layer->src_pitch;
-        const uint8_t *lower = src[layer->radius + 2 * pair] + (ptrdiff_t)x * layer->src_pitch;
-        for (int line = -1; line <= BLOCK; line++) {
-            const __m512i u = _mm512_loadu_si512(upper + line * LINE), l = _mm512_loadu_si512(lower + line * LINE);
-            if (line < BLOCK - 1) /* the sample before the first of the next line */
-                _mm512_store_si512(pairs[0][pair][line + 1], _mm512_shuffle_i32x4(u, l, 0xee));
-            if (line > 0) /* and the one after the second of the line before */
-                _mm512_store_si512(pairs[1][pair][line - 1], _mm512_shuffle_i32x4(u, l, 0x44));
+        const uint8_t *upper = src[layer->radius - 1 + 2 * pair] + at, *lower = src[layer->radius + 2 * pair] + at;
+        for (int line = 0; line < BLOCK; line++) {
+            const __m256i u = _mm256_loadu_si256((const __m256i *)(upper + line * LINE));
+            const __m256i l = _mm256_loadu_si256((const __m256i *)(lower + line * LINE));
+            _mm512_store_si512(pairs[pair][line], _mm512_inserti64x4(_mm512_castsi256_si512(u), l, 1));
         }
     }
     settle_memory();
 }
 
 /* One unit on the block at column x, together with all that is pending. */
-ALWAYS_INLINE void multiply_unit(int k, const Task *task, const VrcnnConvLayer *layer, const uint8_t *const *src, int x, PairLines *pairs,
+ALWAYS_INLINE void multiply_unit(int k, const Task *task, const VrcnnConvLayer *layer, const uint8_t *const *src, int x, PairLines pairs,
                                  int32_t (*finished)[SUMS], PendingBlock *block, int how)
 {
     /* In short bursts the vector work disturbs the products more, in long ones it begins too late to end in time: found by trying. */
@@ -705,16 +733,15 @@ ALWAYS_INLINE void multiply_unit(int k, const Task *task, const VrcnnConvLayer *
     }
     if (k == 3 && pairs)
         for (int pair = 0; pair < PAIRS - 1; pair++, weights += 2) {
-            PairLines *own = pairs + task->phase;
             finish_lines(block, 8, how);
             finish_lines(block, 8, how);
-            pair_products((*own)[pair], (*own)[pair + 1], LINE, weights, NULL, finished);
+            pair_products(pairs[pair], pairs[pair + 1], LINE, weights, NULL, finished);
         }
     finish_block(block, how);
 }
 
-/* pairs: of the block, for both phases; NULL if the layer has none. */
-ALWAYS_INLINE void run_task(const Task *task, const VrcnnConvLayer *layer, const uint8_t *const *src, int x, PairLines *pairs,
+/* pairs: of the task's phase; NULL if the layer has none. */
+ALWAYS_INLINE void run_task(const Task *task, const VrcnnConvLayer *layer, const uint8_t *const *src, int x, PairLines pairs,
                             int32_t (*finished)[SUMS], PendingBlock *block, int how)
 {
     if (task->conv->kernel_size == 5)
@@ -726,9 +753,9 @@ ALWAYS_INLINE void run_task(const Task *task, const VrcnnConvLayer *layer, const
 }
 
 /* Nothing is pending yet. */
-ALWAYS_INLINE PendingBlock no_block(int phases, int step, int lines)
+ALWAYS_INLINE PendingBlock no_block(int phases, int step, int lines, int all)
 {
-    const PendingBlock block = {.phases = phases, .step = step, .next = lines, .lines = lines};
+    const PendingBlock block = {.phases = phases, .step = step, .all = all, .next = lines, .lines = lines};
     return block;
 }
 
@@ -759,25 +786,26 @@ static void set_requant(Requant *requant, const int shift[4], const int multipli
             _mm512_unpacklo_epi64(_mm512_set1_epi16((short)multiplier[2 * i]), _mm512_set1_epi16((short)multiplier[2 * i + 1]));
 }
 
-/* The units of a group: 64 channels of one phase, or, where samples share a line, all channels of both. Returns their number. */
-static int group_tasks(Task *tasks, PendingBlock *block, const VrcnnConvLayer *layer, int channel, int phase, HiddenScratch *scratch)
+/* The units of a group: two or four, of one phase. Returns how many of them there are. */
+static int group_tasks(Task *tasks, PendingBlock *block, const VrcnnConvLayer *layer, int channel, int phase, int units,
+                       HiddenScratch *scratch)
 {
-    const int shared = samples_in_line(layer->dst_pitch) == 2;
     int count = 0, shift[4] = {0, 0, 0, 0}, multiplier[4] = {0, 0, 0, 0};
-    for (int slot = 0; slot < 4; slot++) {
-        const int own_channel = channel + (shared ? slot % 2 : slot) * UNIT, own_phase = shared ? slot / 2 : phase;
+    for (int slot = 0; slot < units; slot++, channel += UNIT) {
         /* Units that do not exist: multiplied by zero, into the bytes between channels and pitch. */
-        block->sums[slot] = scratch->sums[own_channel < layer->outputs ? slot : 0][0];
-        if (own_channel >= layer->outputs)
+        block->sums[slot] = scratch->sums[channel < layer->outputs ? slot : 0][0];
+        if (channel >= layer->outputs)
             continue;
         size_t at;
-        const VrcnnConv *conv = find_unit(layer, own_channel, own_phase, &at);
+        const VrcnnConv *conv = find_unit(layer, channel, phase, &at);
         const HiddenUnit *unit = (const HiddenUnit *)(const void *)((const uint8_t *)layer->packed + at);
-        const Lines lines = lines_of(layer, conv->kernel_size, own_phase);
-        const Task task = {unit->bias, unit->weights, conv, (ptrdiff_t)lines.first * LINE, lines.count, own_phase, slot};
+        const Lines lines = lines_of(layer, conv->kernel_size, phase);
+        const Task task = {unit->bias, unit->weights, conv, (ptrdiff_t)lines.first * LINE, lines.count, phase, slot};
         tasks[count++] = task;
-        shift[slot] = conv->shift;
-        multiplier[slot] = conv->multiplier;
+        for (int of = slot; of < 4; of += units) {
+            shift[of] = conv->shift;
+            multiplier[of] = conv->multiplier;
+        }
     }
     set_requant(&block->requant, shift, multiplier);
     return count;
@@ -785,21 +813,12 @@ static int group_tasks(Task *tasks, PendingBlock *block, const VrcnnConvLayer *l
 
 /* The group's sums of the block at column x wait from now on. */
 ALWAYS_INLINE void await_block(PendingBlock *block, uint8_t *const *dst, const uint8_t *const *added, const VrcnnConvLayer *layer, int x,
-                               int end, int channel, int phase)
+                               int channel)
 {
-    const ptrdiff_t at = (ptrdiff_t)(x + phase) * layer->dst_pitch + channel;
+    const ptrdiff_t at = (ptrdiff_t)x * layer->dst_pitch + channel;
     for (int j = 0; j < VRCNN_ROWS; j++) {
         block->dst[j] = dst[j] + at;
         block->added[j] = added ? added[j] + at : NULL;
-    }
-    block->from = 0;
-    block->to = BLOCK * LINE;
-    if (samples_in_line(layer->dst_pitch) == 2) {
-        block->from = larger(-x, 0) * layer->dst_pitch;
-        block->to = smaller(2 * BLOCK, end - x) * layer->dst_pitch;
-    } else if (block->phases == 2) {
-        block->from = x + phase < 0 ? LINE : 0;
-        block->to = smaller(BLOCK, (end - x - phase + 1) / 2) * LINE;
     }
     block->next = 0;
 }
@@ -812,27 +831,29 @@ static int layer_has_pairs(const VrcnnConvLayer *layer)
     return 0;
 }
 
-/* 64 channels or as many as there are; of one phase, or, where samples share a line, of both. */
+/* 64 channels of one phase, or as many as there are; HALVES: 32. */
 ALWAYS_INLINE void hidden_group(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
                                 const VrcnnConvLayer *layer, int channel, int phase, HiddenScratch *scratch, int how)
 {
-    const int phases = phases_of(layer), end = up_to_multiple(columns, VRCNN_COLUMNS);
-    PendingBlock block = no_block(phases, phases * layer->dst_pitch, VRCNN_ROWS * BLOCK);
+    const int phases = phases_of(layer), end = up_to_multiple(columns, VRCNN_COLUMNS), piece = how & HALVES ? 1 : LINE;
+    PendingBlock block = no_block(phases, phases * layer->dst_pitch, VRCNN_ROWS * BLOCK, BLOCK * piece);
     Task tasks[4];
-    const int count = group_tasks(tasks, &block, layer, channel, phase, scratch), pairs = layer_has_pairs(layer);
+    const int count = group_tasks(tasks, &block, layer, channel, phase, how & HALVES ? 2 : 4, scratch), pairs = layer_has_pairs(layer);
     int32_t (*finished)[SUMS] = scratch->sums[0]; /* nobody reads what the tiles hold now */
     int x = first_block(phases, samples_in_line(layer->dst_pitch) == 2 ? dst[0] : src[0]), turn = 0;
     if (pairs)
-        gather_pairs(scratch->pairs[turn], layer, src, x);
+        gather_pairs(scratch->pairs[turn][0], layer, src, x, phase);
     while (x < columns) {
         const int next = next_block(x, phases, columns);
         for (const Task *task = tasks; task < tasks + count; task++) {
-            run_task(task, layer, src, x, pairs ? scratch->pairs[turn] : NULL, finished, &block, how);
+            run_task(task, layer, src, x, pairs ? scratch->pairs[turn][0] : NULL, finished, &block, how);
             finished = scratch->sums[task->slot];
             if (pairs && task == tasks && next < columns)
-                gather_pairs(scratch->pairs[1 - turn], layer, src, next);
+                gather_pairs(scratch->pairs[1 - turn][0], layer, src, next, phase);
         }
-        await_block(&block, dst, added, layer, x, end, channel, phase);
+        await_block(&block, dst, added, layer, x + phase, channel);
+        block.from = x + phase < 0 ? piece : 0;
+        block.to = smaller(BLOCK, (end - x - phase + phases - 1) / phases) * piece;
         x = next;
         turn = 1 - turn;
     }
@@ -840,13 +861,17 @@ ALWAYS_INLINE void hidden_group(uint8_t *const *dst, const uint8_t *const *src, 
     finish_block(&block, how);
 }
 
+/* Groups of 32 channels, where no half of a line is without any, as their weights and sums leave room in the first-level cache. */
 ALWAYS_INLINE void hidden_layer(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
                                 const VrcnnConvLayer *layer, HiddenScratch *scratch, int how)
 {
-    const int groups_phases = samples_in_line(layer->dst_pitch) == 2 ? 1 : phases_of(layer);
-    for (int channel = 0; channel < layer->outputs; channel += GROUP)
-        for (int phase = 0; phase < groups_phases; phase++)
-            hidden_group(dst, src, added, columns, layer, channel, phase, scratch, how);
+    const int halves = layer->dst_pitch < LINE || layer->outputs % (2 * UNIT) == 0;
+    for (int channel = 0; channel < layer->outputs; channel += halves ? 2 * UNIT : GROUP)
+        for (int phase = 0; phase < phases_of(layer); phase++)
+            if (halves)
+                hidden_group(dst, src, added, columns, layer, channel, phase, scratch, how | HALVES);
+            else
+                hidden_group(dst, src, added, columns, layer, channel, phase, scratch, how);
 }
 
 static void conv_hidden_amx(uint8_t *const *dst, const uint8_t *const *src, const uint8_t *const *added, int columns,
@@ -985,7 +1010,7 @@ ALWAYS_INLINE void sites_group(uint8_t *const *dst, const uint8_t *const *src, i
                                SitesScratch *scratch, int how)
 {
     const int phases = samples_in_line(layer->dst_pitch), end = up_to_multiple(columns, VRCNN_COLUMNS);
-    PendingBlock block = no_block(phases, phases * layer->dst_pitch, VRCNN_ROWS * BLOCK);
+    PendingBlock block = no_block(phases, phases * layer->dst_pitch, VRCNN_ROWS * BLOCK, BLOCK * LINE);
     SitesTask tasks[4];
     const int count = sites_tasks(tasks, &block, layer, channel, scratch);
     int32_t (*finished)[SUMS] = scratch->sums[0]; /* nobody reads what the tiles hold now */
@@ -999,7 +1024,9 @@ ALWAYS_INLINE void sites_group(uint8_t *const *dst, const uint8_t *const *src, i
             if (task == tasks && next < columns)
                 sites_lines(scratch->lines[1 - half], src, next, phases, layer);
         }
-        await_block(&block, dst, NULL, layer, x, end, channel, 0);
+        await_block(&block, dst, NULL, layer, x, channel);
+        block.from = larger(-x, 0) * layer->dst_pitch;
+        block.to = phases == 2 ? smaller(2 * BLOCK, end - x) * layer->dst_pitch : BLOCK * LINE;
         x = next;
         half = 1 - half;
     }
@@ -1241,7 +1268,7 @@ static void conv_joint_amx(int16_t *const *dst, const uint8_t *const *src, int c
     HiddenScratch *scratch = scratch_memory;
     const int phases = samples_in_line(layer->src_pitch), end = up_to_multiple(columns, VRCNN_COLUMNS);
     const int sample = VRCNN_JOINT_OUTPUTS * (int)sizeof **dst, pairs = layer_has_pairs(layer);
-    PendingBlock block = no_block(phases, LINE, VRCNN_ROWS * phases * BLOCK * sample / LINE);
+    PendingBlock block = no_block(phases, LINE, VRCNN_ROWS * phases * BLOCK * sample / LINE, phases * BLOCK * sample);
     int32_t (*finished)[SUMS] = scratch->sums[0]; /* nobody reads what the tiles hold now */
     Task tasks[2];
     prepare_mix(&block.requant, scratch->bias, layer, mix);
@@ -1253,15 +1280,15 @@ static void conv_joint_amx(int16_t *const *dst, const uint8_t *const *src, int c
         block.sums[phase] = scratch->sums[phase][0];
     }
     int x = first_block(phases, src[0]), turn = 0;
-    if (pairs)
-        gather_pairs(scratch->pairs[turn], layer, src, x);
+    for (int phase = 0; phase < phases && pairs; phase++)
+        gather_pairs(scratch->pairs[turn][phase], layer, src, x, phase);
     while (x < columns) {
         const int next = next_block(x, phases, columns);
         for (const Task *task = tasks; task < tasks + phases; task++) {
-            run_task(task, layer, src, x, pairs ? scratch->pairs[turn] : NULL, finished, &block, MIXED);
+            run_task(task, layer, src, x, pairs ? scratch->pairs[turn][task->phase] : NULL, finished, &block, MIXED);
             finished = scratch->sums[task->slot];
-            if (pairs && task == tasks && next < columns)
-                gather_pairs(scratch->pairs[1 - turn], layer, src, next);
+            if (pairs && next < columns)
+                gather_pairs(scratch->pairs[1 - turn][task->phase], layer, src, next, task->phase);
         }
         for (int j = 0; j < VRCNN_ROWS; j++)
             block.dst[j] = (uint8_t *)dst[j] + (ptrdiff_t)x * sample;
