@@ -59,6 +59,34 @@ struct VrcnnPlaneDecider {
     PlaneSums whole[GROUPS];
 };
 
+static inline size_t plane_width(const VrcnnPlaneDecider *d, int plane)
+{
+    return (size_t)(plane ? (d->width + 1) / 2 : d->width);
+}
+
+static inline size_t plane_height(const VrcnnPlaneDecider *d, int plane)
+{
+    return (size_t)(plane ? (d->height + 1) / 2 : d->height);
+}
+
+static inline int first_plane(int group)
+{
+    return group == LUMA ? 0 : 1;
+}
+
+static inline int last_plane(int group)
+{
+    return group == LUMA ? 0 : 2;
+}
+
+static inline double plane_weight(const VrcnnPlaneDecisionInput *in, int plane)
+{
+    return plane ? in->chroma_weight[plane - 1] : 1;
+}
+
+/* The sums of all cells and of the picture, for the candidates that have filtered it (sum_planes.c). */
+void vrcnn_sum_planes(VrcnnPlaneDecider *d, const VrcnnPlaneDecisionInput *in);
+
 /* The subset's choices for this picture; the best so far are kept in d. subset: bit k for the candidate k. */
 void vrcnn_try_planes(VrcnnPlaneDecider *d, const VrcnnPlaneDecisionInput *in, unsigned subset);
 
