@@ -1,6 +1,6 @@
 """An encoder's decision on three planes: its samples are what decoders make of its side information, its cost is theirs."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -362,3 +362,31 @@ def test_deciders_that_cannot_be() -> None:
         decider.decide(planes, planes, planes, (8, 8), qp=27, lam=1.0, costs=(0, 0))
     with PlaneDecider(16, 8, DATA) as other, refused_as(ErrorCode.PLANE):
         other.decide(planes, planes, planes, (8, 8), qp=27, lam=1.0, costs=(0, 0))
+
+
+def test_estimates_that_promise_too_much() -> None:
+    """Where residuals are small, they are not in proportion to weights. What is decided is never worse than the network as trained."""
+    rng = np.random.default_rng(12)
+    networks = []
+    for network in MODELS.networks[1:]:
+        last = tuple(replace(branch, shift=min(15, branch.shift + 5)) for branch in network.layers[-1])
+        networks.append(replace(network, layers=(*network.layers[:-1], last)))
+    models = integer.ModelSet(tuple(networks))
+    fitted = trained = 0
+    with PlaneDecider(WIDTH, HEIGHT, models.to_bytes()) as decider:
+        for _ in range(25):
+            source, base = pictures(int(rng.integers(1 << 30)))
+            index = int(rng.choice([0, 1]))
+            good = integer.filter_planes(models.networks[index], source, (8, 8))
+            strength = rng.uniform(0.5, 3, 3)
+            original = tuple(
+                np.clip(a + s * (b.astype(int) - a) + rng.normal(0, 0.3, a.shape), 0, 255).astype(np.uint8)
+                for a, b, s in zip(source, good, strength, strict=True)
+            )
+            case = Case(source, base, original, lam=0.01, more={"size": models.networks[index].size, "units": False})
+            decision = case.decide(decider)
+            wanted = case.error(good, 0) + case.error(good, 1) + case.lam * (16 + length_bits(2))
+            assert decision.cost <= wanted * (1 + 1e-12)
+            fitted, trained = fitted + (len(decision.data) > 2), trained + (len(decision.data) == 2)
+    assert fitted > 3
+    assert trained > 3
