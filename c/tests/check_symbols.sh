@@ -1,15 +1,16 @@
 #!/bin/sh
-# check_symbols.sh SHARED STATIC [HEADER]: the shared library exports exactly what the header declares, every global name in the static one
+# check_symbols.sh SHARED STATIC [HEADERS]: the shared library exports exactly what the headers declare, every global name in the static one
 # begins with vrcnn_, and neither has data that can change. STATIC may be empty.
 # Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause
 set -eu
 dir=$(dirname "$0")
 # What sanitizers add is not ours.
 exported=$(nm -D --defined-only "$1" | awk '$3 !~ /^__(asan|ubsan|odr|sanitizer)|@|^_(init|fini)$/ { print $3 }' | LC_ALL=C sort)
-declared=$(sed -n 's/^VRCNN_API .*[ *]\(vrcnn_[a-z0-9_]*\)(.*/\1/p' "$dir/../include/vrcnn/${3:-vrcnn.h}" | LC_ALL=C sort)
-[ -n "$declared" ] || { echo "check_symbols: no declarations found in the header" >&2; exit 1; }
+headers=${3:-vrcnn.h vrcnn_codec.h}
+declared=$(cd "$dir/../include/vrcnn" && sed -n 's/^VRCNN_API .*[ *]\(vrcnn_[a-z0-9_]*\)(.*/\1/p' $headers | LC_ALL=C sort)
+[ -n "$declared" ] || { echo "check_symbols: no declarations found in $headers" >&2; exit 1; }
 if [ "$exported" != "$declared" ]; then
-    echo "check_symbols: $1 exports something else than ${3:-vrcnn.h} declares:" >&2
+    echo "check_symbols: $1 exports something else than $headers declare:" >&2
     printf 'exported:\n%s\ndeclared:\n%s\n' "$exported" "$declared" >&2
     exit 1
 fi

@@ -157,7 +157,8 @@ def find_library(prefix: Path | None = None) -> Library:
     advice = f"install the C library with: make install PREFIX={shlex.quote(str(prefix or '/usr/local'))}"
     if not header.is_file():
         raise InsertionError(f"there is no {header}; {advice}")
-    if "vrcnn_receiver_open" not in header.read_text(encoding="utf-8"):
+    headers = [path for path in (header, header.with_name("vrcnn_codec.h")) if path.is_file()]
+    if not any("vrcnn_receiver_open" in path.read_text(encoding="utf-8") for path in headers):
         raise InsertionError(f"{header} is of an earlier version, without the decoder's side; {advice}")
     for name, more in (("libvrcnn.a", ()), ("libvrcnn.so", (f"-Wl,-rpath,{folder}",))):
         if (folder / name).is_file():

@@ -22,7 +22,14 @@ ffibuilder.set_source(
     sources=[*_files("*.c"), "c/bench/peak.c"],
     include_dirs=["c/include", "c/src", "c/bench"],
     depends=[
-        *(*_files("*.h"), "c/bench/peak.h", "c/include/vrcnn/vrcnn.h", "c/kernel_flags.txt", "codec_bridge/library/_vrcnn.cdef.txt"),
+        *(
+            *_files("*.h"),
+            "c/bench/peak.h",
+            "c/include/vrcnn/vrcnn.h",
+            "c/include/vrcnn/vrcnn_codec.h",
+            "c/kernel_flags.txt",
+            "codec_bridge/library/_vrcnn.cdef.txt",
+        ),
         "vrcnn_int/models/vrcnn_intra.vrcnn",
     ],
     # -O3: the scalar kernels rely on the compiler to vectorize them.

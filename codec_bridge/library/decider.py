@@ -76,7 +76,7 @@ class Decider:
         units: bool = True,
         kept: NDArray[np.uint8] | None = None,
     ) -> Decision:
-        """Decide on one picture; c/include/vrcnn/vrcnn.h says what is what. lam: squared error that a bit is worth.
+        """Decide on one picture; c/include/vrcnn/vrcnn_codec.h says what is what. lam: squared error that a bit is worth.
 
         kept: [ceil(height / 8), ceil(width / 8)], not 0 for lossless blocks. Raises FilterError.
         """
@@ -146,7 +146,7 @@ class PlaneDecider:
         units: bool = True,
         kept: NDArray[np.uint8] | None = None,
     ) -> PlaneDecision:
-        """Decide on one picture; c/include/vrcnn/vrcnn.h says what is what. costs: of luma and of chroma without the filter.
+        """Decide on one picture; c/include/vrcnn/vrcnn_codec.h says what is what. costs: of luma and of chroma without the filter.
 
         original, source, base: luma, Cb and Cr of 4:2:0, or luma alone. lam: squared error of luma that a bit is worth. kept: for each 8x8
         block of luma. Raises FilterError.

@@ -447,12 +447,12 @@ enum {
 
 /* A block with all its sums, waiting to become lines of 64 bytes. */
 typedef struct PendingBlock {
-    Requant requant; /* residuals: shift[0] of a sample's sums, multiplier[0] of its heads' pairs */
-    ptrdiff_t step;  /* from one line to the next; residuals: 64 */
-    int phases;
+    Requant requant;        /* residuals: shift[0] of a sample's sums, multiplier[0] of its heads' pairs */
+    ptrdiff_t step;         /* from one line to the next; residuals: 64 */
     const int32_t *sums[4]; /* of each slot: 4 rows x 16 columns x 16 outputs; residuals: of each phase */
     uint8_t *dst[VRCNN_ROWS];
     const uint8_t *added[VRCNN_ROWS];
+    int phases;
     int from, to;    /* of each row what may be written: bytes, counted along its lines, or halves of lines */
     int all;         /* bytes or halves in a row */
     int next, lines; /* in all four rows */
