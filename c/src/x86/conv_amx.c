@@ -14,6 +14,11 @@
  * their tile just before it is wanted for other sums; they are requantized by vector instructions between the next block's products.
  * Dense products with many loads also cost clock frequency (3.8 to 3.3 GHz), so loads are saved even where there is time for them.
  *
+ * What a joint network's hidden layer of 32 channels costs beyond its products (parts left out in turn; of some 970 cycles for 40
+ * products, which need 640): the requantized samples' stores 110 to 140, as they miss the first-level cache; the pairs of rows 120; all
+ * else of the requantization 60; what is added 110. Tried and no faster: requantization in smaller pieces or after every product; sums
+ * that wait longer, in a third slot; prefetching where samples are stored or added (5 to 10 % slower).
+ *
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include "../conv.h"
 #include "../integers.h"
@@ -449,12 +454,11 @@ enum {
 typedef struct PendingBlock {
     Requant requant;        /* residuals: shift[0] of a sample's sums, multiplier[0] of its heads' pairs */
     ptrdiff_t step;         /* from one line to the next; residuals: 64 */
+    int phases, all;        /* all: bytes or halves of lines in a row */
     const int32_t *sums[4]; /* of each slot: 4 rows x 16 columns x 16 outputs; residuals: of each phase */
     uint8_t *dst[VRCNN_ROWS];
     const uint8_t *added[VRCNN_ROWS];
-    int phases;
     int from, to;    /* of each row what may be written: bytes, counted along its lines, or halves of lines */
-    int all;         /* bytes or halves in a row */
     int next, lines; /* in all four rows */
 } PendingBlock;
 
