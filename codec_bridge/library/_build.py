@@ -32,7 +32,7 @@ ffibuilder.set_source(
         ),
         "vrcnn_int/models/vrcnn_intra.vrcnn",
     ],
-    # -O3: the scalar kernels rely on the compiler to vectorize them.
-    extra_compile_args=["-O3", "-fvisibility=hidden", "-pthread"],
+    # -O3: the scalar kernels rely on the compiler to vectorize them. -g0: Python has -g among its own flags, which is half of a wheel.
+    extra_compile_args=["-O3", "-g0", "-fvisibility=hidden", "-pthread"],
     extra_link_args=["-pthread"],
 )

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,11 +15,21 @@ EARLIER = Path(__file__).with_name("result.json")
 """As version 0.1.0 wrote it before documents had a type, its provenance shortened."""
 
 
+def about(value: Any) -> Any:
+    """JSON that equals one with other last digits: curves are fitted in floating point, on other CPUs in another order."""
+    if isinstance(value, dict):
+        return {name: about(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [about(part) for part in value]
+    return pytest.approx(value, rel=1e-9) if isinstance(value, float) else value
+
+
 def test_documents_of_earlier_files_come_back_to_the_byte(tmp_path: Path) -> None:
     document = read(EARLIER)
     write_json(tmp_path / "again.json", document.to_json())
     assert (tmp_path / "again.json").read_bytes() == EARLIER.read_bytes()
-    assert json.loads(EARLIER.read_text()) == json.loads(json.dumps({**document.to_json(), **summarise(document.rows).to_json()}))
+    again = json.loads(json.dumps({**document.to_json(), **summarise(document.rows).to_json()}))
+    assert again == about(json.loads(EARLIER.read_text()))
     assert document.summary.means[0].variants["choice"].bd_rate("y") == -0.9269280562354654
 
 
