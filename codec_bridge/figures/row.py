@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from msgspec import Meta
 
-from vrcnn_int.io.documents import DocumentError, checked
+from vrcnn_int.io.documents import DocumentError, checked, fields_of
 
 VARIANTS = ("anchor", "none", "integer", "float", "picture", "map", "after", "choice")
 """In the order of reports. anchor: deblocking and SAO; none: both off. Offline, all-intra, integer and float are the networks on every
@@ -63,7 +63,7 @@ class Crop:
 
     def to_json(self) -> dict[str, Any]:
         """As rows hold it."""
-        return {**vars(self), "units": None if self.units is None else dict(vars(self.units))}
+        return {**fields_of(self), "units": None if self.units is None else fields_of(self.units)}
 
 
 @dataclass(frozen=True)
@@ -156,9 +156,9 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """A flat object: the figures are None where there are none."""
-        figures = vars(self.figures) if self.figures else dict.fromkeys(names(Figures))
+        figures = fields_of(self.figures) if self.figures else dict.fromkeys(names(Figures))
         crop = self.crop.to_json() if self.crop else None
-        values = {**vars(self), **figures, "class": self.class_name, "crop": crop}
+        values = {**fields_of(self), **figures, "class": self.class_name, "crop": crop}
         return {key: values[key] for key in KEYS}
 
     @classmethod

@@ -19,6 +19,7 @@ from codec_bridge.report import view
 from codec_bridge.report.document import Document
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_text
+from vrcnn_int.io.documents import fields_of
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -78,7 +79,7 @@ def render(document: Document, folder: Path | None = None) -> str:
     pictures, images, picture_note = _pictures(document, folder)
     shown = [variant for variant in VARIANTS if any(row.variant == variant for row in document.rows)]
     comparisons = [line for group in groups for entry in group["sequences"] for line in entry["lines"]]
-    flags = [{**vars(flag), "where": view.where(flag)} for flag in document.summary.flags]
+    flags = [{**fields_of(flag), "where": view.where(flag)} for flag in document.summary.flags]
     return environment.get_template("page.html.j2").render(
         title=view.title(document),
         subtitle=view.subtitle(document),

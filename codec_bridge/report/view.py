@@ -6,6 +6,7 @@ from typing import Any
 
 from codec_bridge.figures.row import VARIANTS, Row
 from codec_bridge.report.document import Comparison, Document, Flag, Mean, population
+from vrcnn_int.io.documents import fields_of
 
 CONFIGURATIONS = {"ai": "all intra", "ra": "random access", "ldb": "low delay B", "ldp": "low delay P"}
 PLANES = {"y": "luma", "u": "U", "v": "V", "yuv": "YUV 6:1:1"}
@@ -199,7 +200,7 @@ def _comparison(variant: str, comparison: Comparison) -> dict[str, Any]:
     """A line of the sequences' table. With an error no figure is shown, whatever could still be computed."""
     rates = {name: figures.bd_rate_y for name, figures in comparison.methods.items()}
     reasons = [f"{'warnings' if len(comparison.warnings) > 1 else 'warning'}: {'; '.join(comparison.warnings)}"] * bool(comparison.warnings)
-    line = {"variant": variant, **vars(comparison), "flagged": comparison.flagged, "reasons": reasons, "methods": rates}
+    line = {"variant": variant, **fields_of(comparison), "flagged": comparison.flagged, "reasons": reasons, "methods": rates}
     if comparison.error is not None:
         reasons.insert(0, f"error: {comparison.error}")
         line |= {"methods": dict.fromkeys(rates), **dict.fromkeys((*FIGURES, "overlap_y", "encode_time", "decode_time"))}

@@ -1,5 +1,6 @@
 """Documents from outside, JSON and TOML: read within limits of size and depth, and checked by the types that they are to have."""
 
+import dataclasses
 import re
 import tomllib
 from itertools import chain
@@ -79,6 +80,11 @@ def checked(values: Any, kind: type[T], name: str, *, prefix: str = "") -> T:
         return msgspec.convert(values, kind, strict=True)
     except msgspec.ValidationError as error:
         raise DocumentError(f"{name}: {_said(str(error), values, kind, prefix)}") from None
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """A dataclass's fields by name. (``vars`` lacks those that a document left out: ``checked`` leaves their defaults to the class.)"""
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
 def _content(path: Path, most: int) -> bytes:

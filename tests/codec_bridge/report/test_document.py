@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from codec_bridge.report.document import Document, read, write_json
+from codec_bridge.report.page import render
 from codec_bridge.report.summary import summarise
 from tests.codec_bridge.report.curves import document_of, rows_of
 from vrcnn_int.errors import VrcnnError
@@ -59,3 +60,16 @@ def test_no_document_half_written(tmp_path: Path) -> None:
     with pytest.raises(VrcnnError):
         write_json(tmp_path / "no" / "a.json", values)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_document_leaves_out_is_shown_as_nothing() -> None:
+    """Keys with a default may be missing; the page then reads the default, not the lack of a key."""
+    values = json.loads(EARLIER.read_text())
+    for sequence in values["sequences"]:
+        for comparison in sequence["variants"].values():
+            for key in ("error", "overlap_y", "has_chroma", "encode_time", "decode_time", "kmac_per_sample", "warnings"):
+                del comparison[key]
+            comparison["methods"] = {name: {} for name in comparison["methods"]}
+    document = Document.from_json(values)
+    assert render(document).count("<table") == render(read(EARLIER)).count("<table")
+    assert all(comparison["error"] is None for some in document.to_json()["sequences"] for comparison in some["variants"].values())
