@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 # The editable install holds the compiled C library: it is stale when one of these changes.
 BUILT_FROM := pyproject.toml setup.py constraints.txt codec_bridge/library/_build.py codec_bridge/library/_vrcnn.cdef.txt \
-	c/kernel_flags.txt vrcnn_int/models/vrcnn_intra.vrcnn $(wildcard c/src/*.[ch] c/src/*/*.[ch] c/bench/*.[ch] c/include/vrcnn/*.h)
+	c/kernel_flags.txt $(wildcard vrcnn_int/models/*.vrcnn) $(wildcard c/src/*.[ch] c/src/*/*.[ch] c/bench/*.[ch] c/include/vrcnn/*.h)
 
 C_FILES := $(wildcard c/src/*.[ch] c/src/*/*.[ch] c/include/vrcnn/*.h c/tools/*.[ch] c/research/*.c c/tests/*.[ch] c/bench/*.[ch] \
 	c/fuzz/*.[ch] c/cuda/*.[ch] c/cuda/*/*.[ch] c/cuda/*.cu c/cuda/*.cuh c/cuda/tests/*.cpp)
@@ -79,7 +79,7 @@ lint: $(VENV)/.dev ## ruff, mypy, clang-format and clang-tidy; changes nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $(C_FILES) $(ADAPTERS)
-	$(MAKE) -s -C c build/vrcnn_intra.inc
+	$(MAKE) -s -C c build/builtin_sets.inc
 	printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -P $(PROCESSES) -I {} sh -c 'file={}; \
 	$(BIN)/clang-tidy --quiet $$file -- -std=c99 -Ic/include -Ic/src -Ic/build -Ic/tests -Ic/tools -Ic/cuda -DVRCNN_CUDA_COMPILER=0 $(KERNEL_FLAGS)'
 

@@ -1,5 +1,5 @@
 """Only what pyproject.toml cannot say: the cffi extension that holds the C library, whose kernels have compiler flags of their own; and the
-model in it."""
+model sets in it."""
 
 import sysconfig
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
 
-MODEL = "vrcnn_int/models/vrcnn_intra.vrcnn"
+MODELS = Path(__file__).parent / "vrcnn_int/models"
 
 
 def kernel_flags() -> dict[str, list[str]]:
@@ -20,8 +20,16 @@ def kernel_flags() -> dict[str, list[str]]:
     return {f"c/{source}": flags for source, target, *flags in fields if target == machine}
 
 
+def sets_source(folder: Path) -> str:
+    """A folder's model sets as the C source that c/src/builtin.c includes, the same text that c/Makefile writes."""
+    files = sorted(folder.glob("*.vrcnn"))
+    arrays = "".join(f"static const unsigned char {file.stem}[] = {{\n{model_source(file.read_bytes())}}};\n" for file in files)
+    table = "".join(f'    {{"{file.stem}", {file.stem}, sizeof {file.stem}}},\n' for file in files)
+    return f"{arrays}static const Builtin builtin_sets[] = {{\n{table}}};\n"
+
+
 def model_source(data: bytes) -> str:
-    """A binary model as C source, the same text that c/Makefile writes: its bytes in decimal, 16 a line."""
+    """A model set's bytes in decimal, 16 a line."""
     return "".join("".join(f"{byte}," for byte in data[start : start + 16]) + "\n" for start in range(0, len(data), 16))
 
 
@@ -33,14 +41,14 @@ class BuildKernels(build_ext):
             compile_one(obj, src, ext, cc_args, [*extra_postargs, *flags.get(Path(src).as_posix(), [])], pp_opts)
 
         self.compiler._compile = compile_with_own_flags
-        self.write_model()
+        self.write_models()
         super().build_extensions()
 
-    def write_model(self) -> None:
-        """vrcnn_intra.inc, which c/src/builtin.c includes, into the folder of the objects."""
+    def write_models(self) -> None:
+        """builtin_sets.inc, which c/src/builtin.c includes, into the folder of the objects."""
         folder = Path(self.build_temp)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "vrcnn_intra.inc").write_text(model_source((Path(__file__).parent / MODEL).read_bytes()), encoding="ascii", newline="\n")
+        (folder / "builtin_sets.inc").write_text(sets_source(MODELS), encoding="ascii", newline="\n")
         self.compiler.add_include_dir(str(folder))
 
 

@@ -41,7 +41,7 @@ from codec_bridge.library.native import (
 )
 from codec_bridge.library.pictures import AnyPicture, PlanarPicture
 from vrcnn_int.integer import UNIT_SCALE, ModelSet, Plane
-from vrcnn_int.models import builtin_path
+from vrcnn_int.models import builtin_path, model_path
 from vrcnn_int.network import KINDS, POSITIONS, SIZES
 
 __all__ = ["BACKENDS", "ErrorCode", "Filter", "FilterError", "NetworkInfo", "kernels"]
@@ -52,7 +52,8 @@ BACKENDS = tuple(ENGINES)
 class Filter:
     """A model set ready to filter luma planes, or with joint networks luma and chroma; also a context manager.
 
-    model: None (the shipped set), a path, the bytes of a model set file, or a ModelSet.
+    model: None (the shipped set vrcnn_intra), the name of a shipped set (joint_intra), a path, the bytes of a model set file, or a
+    ModelSet.
     kernel: auto or a name from kernels(); every kernel gives the same bits.
     backend: "c" (the library), "oracle" (vrcnn_int.integer in numpy: slow, the definition of the bits; no kernel is used) or "cuda" (a
     GPU, with libvrcnn_cuda; kernel and threads have no say). All give the same bits.
@@ -76,7 +77,9 @@ class Filter:
         if backend not in BACKENDS:
             raise FilterError(f"backend {backend!r} is not known; use one of {', '.join(BACKENDS)}", ErrorCode.BACKEND)
         kernel_number(kernel)
-        self._model = Model(*read_model(builtin_path() if model is None and backend != "c" else model))
+        if model is None and backend != "c":
+            model = builtin_path()
+        self._model = Model(*read_model(model_path(model) if isinstance(model, str) else model))
         threads = whole(threads, "the number of threads", ErrorCode.THREADS)
         if not 1 <= threads <= MAX_THREADS:
             refuse(ErrorCode.THREADS, f"{threads} threads")

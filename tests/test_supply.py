@@ -18,7 +18,7 @@ from tests.tools.abi import GOLDEN, describe, is_unreleased, soversion, verdict,
 from vrcnn_int import __version__
 from vrcnn_int.export import c_header, write_c_header
 from vrcnn_int.integer import Branch, IntegerNetwork, ModelSet
-from vrcnn_int.models import builtin_path, float_path
+from vrcnn_int.models import builtin_path, float_path, set_names
 from vrcnn_int.network import load_float_networks
 from vrcnn_int.quantize.plan import to_integer
 
@@ -84,13 +84,14 @@ def project_setup(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def test_both_builds_compile_in_exactly_the_model_file(project_setup: ModuleType, tmp_path: Path) -> None:
-    data = builtin_path().read_bytes()
-    subprocess.run(["make", "-s", "-C", str(ROOT / "c"), f"BUILD={tmp_path}", str(tmp_path / "vrcnn_intra.inc")], check=True)
-    text = (tmp_path / "vrcnn_intra.inc").read_text()
-    assert bytes(int(number) for number in text.replace("\n", "").rstrip(",").split(",")) == data
-    assert project_setup.model_source(data) == text
-    assert builtin_path() == ROOT / project_setup.MODEL
+def test_both_builds_compile_in_exactly_the_model_files(project_setup: ModuleType, tmp_path: Path) -> None:
+    subprocess.run(["make", "-s", "-C", str(ROOT / "c"), f"BUILD={tmp_path}", str(tmp_path / "builtin_sets.inc")], check=True)
+    text = (tmp_path / "builtin_sets.inc").read_text()
+    arrays = dict(re.findall(r"unsigned char (\w+)\[\] = \{([^}]*)\}", text))
+    assert tuple(arrays) == set_names()
+    for name, numbers in arrays.items():
+        assert bytes(int(number) for number in numbers.replace("\n", "").rstrip(",").split(",")) == builtin_path(name).read_bytes()
+    assert project_setup.sets_source(project_setup.MODELS) == text
 
 
 def test_versions_agree() -> None:

@@ -12,6 +12,7 @@ import pytest
 from codec_bridge.report.document import write_json
 from tests.support.documents import document_of, rows_of
 from tests.support.hm_checkout import make_checkout, make_library
+from vrcnn_int.models import set_names
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,7 +42,7 @@ def test_wheel_is_small_and_has_no_training_data(installed: Path) -> None:
     print(f"{wheel.name}: {len(names)} files, {wheel.stat().st_size} bytes")
     assert wheel.stat().st_size < 5_000_000  # a third of it the conformance suite
     assert not [name for name in names if name.endswith((".npz", ".png", ".c", ".inc"))]
-    assert {f"vrcnn_int/models/vrcnn_intra{ending}" for ending in (".vrcnn", ".json")} <= set(names)
+    assert {f"vrcnn_int/models/{name}{ending}" for name in set_names() for ending in (".vrcnn", ".json")} <= set(names)
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith((".dist-info", ".libs"))} == {"codec_bridge", "vrcnn_int"}
 

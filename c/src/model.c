@@ -322,16 +322,6 @@ VrcnnError vrcnn_model_load(VrcnnModel **out, const void *data, size_t size, Vrc
     return error;
 }
 
-VrcnnError vrcnn_model_builtin(VrcnnModel **out, VrcnnPosition position)
-{
-    size_t size;
-    if (!out)
-        return VRCNN_ERROR_ARGUMENT;
-    *out = NULL;
-    const unsigned char *file = vrcnn_builtin_file(position, &size);
-    return file ? vrcnn_model_load(out, file, size, NULL) : VRCNN_ERROR_POSITION;
-}
-
 void vrcnn_model_free(VrcnnModel *model)
 {
     free(model);

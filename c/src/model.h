@@ -42,7 +42,4 @@ int vrcnn_is_plain(const VrcnnNetwork *network);
 /* 128 times the sum of an output's weights: what feeding layer 0 with x + 128 takes off its bias. */
 int64_t vrcnn_bias_fold(const VrcnnBranch *branch, int output);
 
-/* builtin.c: a model set file compiled in, NULL if there is none for the position. */
-const unsigned char *vrcnn_builtin_file(VrcnnPosition position, size_t *size);
-
 #endif

@@ -118,12 +118,11 @@ static int is_named(const VrcnnModel *model, const VrcnnPlaneSideinfo *info)
 /* The set that is named: the one that was given, or one that is built in. */
 static VrcnnError find_set(VrcnnReceiver *receiver, VrcnnModel **model, const VrcnnPlaneSideinfo *info)
 {
-    static const VrcnnPosition positions[] = {VRCNN_BEFORE_DEBLOCKING, VRCNN_AFTER_SAO};
     *model = receiver->given;
     if (is_named(*model, info))
         return VRCNN_OK;
-    for (size_t i = 0; i < sizeof positions / sizeof positions[0]; i++) {
-        const VrcnnError error = vrcnn_model_builtin(model, positions[i]);
+    for (int i = 0; vrcnn_builtin_name(i); i++) {
+        const VrcnnError error = vrcnn_model_by_name(model, vrcnn_builtin_name(i));
         if (!error && is_named(*model, info))
             return VRCNN_OK;
         vrcnn_model_free(*model);

@@ -14,11 +14,10 @@ static VrcnnModel *load_model(const char *path)
     VrcnnModel *model;
     VrcnnFault fault;
     VrcnnError error;
-    if (!path) {
-        if ((error = vrcnn_model_builtin(&model, VRCNN_BEFORE_DEBLOCKING)))
-            fail("built-in model set: %s", vrcnn_strerror(error));
+    if ((error = vrcnn_model_by_name(&model, path ? path : "vrcnn_intra")) == VRCNN_OK)
         return model;
-    }
+    if (error != VRCNN_ERROR_ARGUMENT)
+        fail("%s: %s", path ? path : "vrcnn_intra", vrcnn_strerror(error));
     unsigned long long size;
     FILE *file = open_input(path, &size);
     if (size > UINT32_MAX)

@@ -12,6 +12,7 @@ from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.evaluation.settings import MOST_FRAMES
 from codec_bridge.video.catalogue import Sequence, resolve
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.models import DEFAULT, model_path, set_names
 from vrcnn_int.network import KINDS, POSITIONS, SIZES
 
 Sequences = Annotated[
@@ -33,7 +34,14 @@ CodecsFolder = Annotated[
     typer.Option("--codecs", help="x265-loop's programs; default: VRCNN_CODECS, or build/codecs/bin of the project's checkout."),
 ]
 HmFolder = Annotated[Path | None, typer.Option("--hm", help="HM's folder; default: environment variables HM_ROOT, HM_ENCODER, HM_DECODER.")]
-ModelFile = Annotated[Path | None, typer.Option(help="Model set (.vrcnn); default: the shipped one.")]
+ModelFile = Annotated[
+    Path | None,
+    typer.Option(
+        parser=model_path,
+        metavar="<set>",
+        help=f"Model set: a .vrcnn file, or one that is shipped: {', '.join(set_names())}; default: {DEFAULT}.",
+    ),
+]
 Kernel = Annotated[str, typer.Option(help="auto, or one that `codec-bridge bench` lists.")]
 Backend = Annotated[str, typer.Option(help="What filters decoded pictures: c (the C library) or cuda (a GPU; `make cuda`).")]
 Position = Annotated[str, typer.Option(help=f"Where the filter stands: {' or '.join(POSITIONS)}.")]

@@ -72,7 +72,7 @@ fingerprint() {
         for tree in "$X265_SOURCE" "$LIBDE265_SOURCE"; do
             (cd "$tree" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum)
         done
-        find c/src c/include c/Makefile c/kernel_flags.txt vrcnn_int/models/vrcnn_intra.vrcnn codec_bridge/codecs/build.sh codec_bridge/codecs/insertion.py \
+        find c/src c/include c/Makefile c/kernel_flags.txt vrcnn_int/models/*.vrcnn codec_bridge/codecs/build.sh codec_bridge/codecs/insertion.py \
             codec_bridge/codecs/x265/adapter codec_bridge/codecs/x265/places.py codec_bridge/codecs/libde265/adapter codec_bridge/codecs/libde265/places.py \
             -type f -print0 |
             LC_ALL=C sort -z | xargs -0 sha256sum

@@ -51,7 +51,7 @@ from codec_bridge.figures.bd_rate import METHODS, MIN_POINTS
 from codec_bridge.video.catalogue import Sequence, resolve
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.io.documents import DocumentError, checked, read_toml
-from vrcnn_int.models import read_files
+from vrcnn_int.models import model_path, read_files
 from vrcnn_int.text import named
 
 Texts = tuple[str, ...]
@@ -243,7 +243,7 @@ def runs_of(file: PlanFile, folder: Path) -> list[Settings]:
             file.qps,
             variants[codec],
             file.frames if isinstance(file.frames, int) else None,
-            folder / file.model if file.model is not None else None,
+            folder / model_path(file.model) if file.model is not None else None,
             file.kernel,
             file.position,
             file.preset,

@@ -13,6 +13,10 @@ def _files(pattern: str) -> list[str]:
     return sorted((_SOURCE / path.relative_to(_ROOT / _SOURCE)).as_posix() for path in (_ROOT / _SOURCE).rglob(pattern))
 
 
+def _models() -> list[str]:
+    return sorted(path.relative_to(_ROOT).as_posix() for path in (_ROOT / "vrcnn_int/models").glob("*.vrcnn"))
+
+
 ffibuilder = FFI()
 ffibuilder.cdef((_HERE / "_vrcnn.cdef.txt").read_text(encoding="ascii"))
 ffibuilder.set_source(
@@ -30,7 +34,7 @@ ffibuilder.set_source(
             "c/kernel_flags.txt",
             "codec_bridge/library/_vrcnn.cdef.txt",
         ),
-        "vrcnn_int/models/vrcnn_intra.vrcnn",
+        *_models(),
     ],
     # -O3: the scalar kernels rely on the compiler to vectorize them. -g0: Python has -g among its own flags, which is half of a wheel.
     extra_compile_args=["-O3", "-g0", "-fvisibility=hidden", "-pthread"],

@@ -121,7 +121,7 @@ def inside(region: Region, plane: Plane) -> Region:
 
 
 def read_model(model: str | Path | bytes | ModelSet | None) -> tuple[bytes | None, str]:
-    """The bytes of a model set (None: the one built into the library) and what to call it in messages."""
+    """The bytes of a model set (None: vrcnn_intra, which is built into the library) and what to call it in messages."""
     if model is None:
         return None, "shipped model set"
     if isinstance(model, ModelSet):

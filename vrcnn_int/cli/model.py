@@ -8,12 +8,12 @@ import typer
 from rich import box
 from rich.table import Table
 
-from vrcnn_int.cli.options import Force
+from vrcnn_int.cli.options import Force, ModelSetFile
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs, write_text
 from vrcnn_int.integer import IntegerNetwork, ModelSet
 from vrcnn_int.io.console import console, console_beside, show_table
-from vrcnn_int.models import float_path, starts_path
+from vrcnn_int.models import builtin_path, float_path, starts_path
 from vrcnn_int.network import INPUTS, macs_per_sample, save_float_networks
 from vrcnn_int.proofs import prove
 from vrcnn_int.training.runs import load_start, read_run, records
@@ -49,7 +49,7 @@ def quantize(
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="Model set (.vrcnn).")],
+    model: Annotated[Path, ModelSetFile],
     header: Annotated[Path | None, typer.Option(help="C header to write.")] = None,
     binary: Annotated[Path | None, typer.Option(help="Binary model to write: the set again, checked and canonical.")] = None,
     name: Annotated[str | None, typer.Option(help="C name of the array; default: the set's file name.")] = None,
@@ -75,11 +75,9 @@ def export(
 
 
 def inspect(
-    model: Annotated[Path | None, typer.Argument(help="Model set (.vrcnn); default: the shipped one.")] = None,
+    model: Annotated[Path | None, ModelSetFile] = None,
 ) -> None:
-    """Show identity, networks, layers and overflow proofs of a model set."""
-    from vrcnn_int.models import builtin_path
-
+    """Show identity, networks, layers and overflow proofs of a model set; by default of vrcnn_intra."""
     path = model or builtin_path()
     models = ModelSet.load(path)
     console.print(f"{path.name}: {len(models.networks)} networks, {len(models.to_bytes())} bytes", highlight=False)

@@ -7,8 +7,13 @@ import typer
 
 from vrcnn_int import process
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.models import model_path, set_names
 
 Threads = Annotated[int, typer.Option(help="CPU threads.", min=1)]
+
+ModelSetFile = typer.Argument(
+    parser=model_path, metavar="<set>", help=f"Model set: a .vrcnn file, or one that is shipped: {', '.join(set_names())}."
+)
 
 Force = Annotated[bool, typer.Option("--force", help="Replace an older file of that name.")]
 

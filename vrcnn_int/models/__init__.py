@@ -7,12 +7,21 @@ from vrcnn_int.errors import VrcnnError
 DEFAULT = "vrcnn_intra"
 
 
+def set_names() -> tuple[str, ...]:
+    """The names of the shipped model sets, in their order. They are compiled into the C library, too."""
+    return tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.vrcnn")))
+
+
+def model_path(word: str) -> Path:
+    """The file that a model option names: the shipped set of this name, or else the word as a path."""
+    return builtin_path(word) if word in set_names() else Path(word)
+
+
 def builtin_path(name: str = DEFAULT) -> Path:
     """The shipped binary model ``name``. Raises VrcnnError, naming those there are, if it does not exist."""
-    folder = Path(__file__).parent
-    path = folder / f"{name}.vrcnn"
+    path = Path(__file__).parent / f"{name}.vrcnn"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.vrcnn"))) or "none: the installation is incomplete"
+        known = ", ".join(set_names()) or "none: the installation is incomplete"
         raise VrcnnError(f"no shipped model set {name!r}; there are: {known}")
     return path
 

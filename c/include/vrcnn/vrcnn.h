@@ -214,8 +214,15 @@ VRCNN_API int vrcnn_kernel_supported(int kernel);
  * VRCNN_ERROR_ARGUMENT: NULL, or size smaller than the struct ever was. */
 VRCNN_API VrcnnError vrcnn_default_settings(VrcnnSettings *settings, size_t size);
 
-/* The model set compiled into the library for a position; today the same set has networks for both. The caller frees *out with
- * vrcnn_model_free. VRCNN_ERROR_ARGUMENT; VRCNN_ERROR_POSITION: no such position; VRCNN_ERROR_MEMORY. */
+/* The name of a model set compiled into the library, a constant string; NULL if there is none: count up from 0 to list them all. */
+VRCNN_API const char *vrcnn_builtin_name(int number);
+
+/* The model set of a name ("vrcnn_intra", "joint_intra", ...). The caller frees *out with vrcnn_model_free.
+ * VRCNN_ERROR_ARGUMENT: NULL, or no set of this name is compiled in; VRCNN_ERROR_MEMORY. */
+VRCNN_API VrcnnError vrcnn_model_by_name(VrcnnModel **out, const char *name);
+
+/* The set vrcnn_intra, whose luma networks stand at both positions. The caller frees *out with vrcnn_model_free.
+ * VRCNN_ERROR_ARGUMENT; VRCNN_ERROR_POSITION: no such position; VRCNN_ERROR_MEMORY. */
 VRCNN_API VrcnnError vrcnn_model_builtin(VrcnnModel **out, VrcnnPosition position);
 
 /* Reads a model set file from memory; data may be freed afterwards. Everything in it is checked, nothing is believed. The caller frees

@@ -346,6 +346,17 @@ def test_inspect_shows_the_shipped_set() -> None:
     assert result.stdout.count("54.5 kMAC a sample") == len(ModelSet.load(builtin_path()).networks)
 
 
+def test_shipped_sets_have_names(clip: Path, tmp_path: Path) -> None:
+    result = command("vrcnn_int", "inspect", "joint_intra")
+    assert result.returncode == 0, result.stderr
+    assert ModelSet.load(builtin_path("joint_intra")).identity in result.stdout
+    (tmp_path / "joint_intra").write_text("a file of that name")
+    for model, works in (("joint_intra", True), ("./joint_intra", False), ("no_such_set", False)):
+        result = command("codec_bridge", "filter", clip, "out.y4m", "--qp", 32, "--model", model, "--force", cwd=tmp_path)
+        assert (result.returncode == 0) is works, result.stderr
+        assert works or model.strip("./") in result.stderr
+
+
 def test_names_with_brackets_and_dollars_are_printed_as_they_are(clip: Path, tmp_path: Path) -> None:
     source = tmp_path / "cl$ip_$x[red].y4m"
     source.write_bytes(clip.read_bytes())
