@@ -19,15 +19,14 @@ const char *vrcnn_builtin_name(int number)
     return number >= 0 && number < SETS ? builtin_sets[number].name : NULL;
 }
 
-VrcnnError vrcnn_model_by_name(VrcnnModel **out, const char *name)
+const void *vrcnn_builtin_file(const char *name, size_t *size)
 {
-    if (!out)
-        return VRCNN_ERROR_ARGUMENT;
-    *out = NULL;
-    for (int i = 0; name && i < SETS; i++)
-        if (!strcmp(name, builtin_sets[i].name))
-            return vrcnn_model_load(out, builtin_sets[i].file, builtin_sets[i].size, NULL);
-    return VRCNN_ERROR_ARGUMENT;
+    for (int i = 0; name && size && i < SETS; i++)
+        if (!strcmp(name, builtin_sets[i].name)) {
+            *size = builtin_sets[i].size;
+            return builtin_sets[i].file;
+        }
+    return NULL;
 }
 
 VrcnnError vrcnn_model_builtin(VrcnnModel **out, VrcnnPosition position)
@@ -37,5 +36,7 @@ VrcnnError vrcnn_model_builtin(VrcnnModel **out, VrcnnPosition position)
     *out = NULL;
     if (position != VRCNN_BEFORE_DEBLOCKING && position != VRCNN_AFTER_SAO)
         return VRCNN_ERROR_POSITION;
-    return vrcnn_model_by_name(out, "vrcnn_intra");
+    size_t size;
+    const void *const file = vrcnn_builtin_file("vrcnn_intra", &size);
+    return vrcnn_model_load(out, file, size, NULL);
 }

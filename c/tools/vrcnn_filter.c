@@ -14,10 +14,14 @@ static VrcnnModel *load_model(const char *path)
     VrcnnModel *model;
     VrcnnFault fault;
     VrcnnError error;
-    if ((error = vrcnn_model_by_name(&model, path ? path : "vrcnn_intra")) == VRCNN_OK)
+    size_t builtin_size;
+    const char *const name = path ? path : "vrcnn_intra";
+    const void *const builtin = vrcnn_builtin_file(name, &builtin_size);
+    if (builtin) {
+        if ((error = vrcnn_model_load(&model, builtin, builtin_size, NULL)))
+            fail("%s: %s", name, vrcnn_strerror(error));
         return model;
-    if (error != VRCNN_ERROR_ARGUMENT)
-        fail("%s: %s", path ? path : "vrcnn_intra", vrcnn_strerror(error));
+    }
     unsigned long long size;
     FILE *file = open_input(path, &size);
     if (size > UINT32_MAX)

@@ -217,9 +217,9 @@ VRCNN_API VrcnnError vrcnn_default_settings(VrcnnSettings *settings, size_t size
 /* The name of a model set compiled into the library, a constant string; NULL if there is none: count up from 0 to list them all. */
 VRCNN_API const char *vrcnn_builtin_name(int number);
 
-/* The model set of a name ("vrcnn_intra", "joint_intra", ...). The caller frees *out with vrcnn_model_free.
- * VRCNN_ERROR_ARGUMENT: NULL, or no set of this name is compiled in; VRCNN_ERROR_MEMORY. */
-VRCNN_API VrcnnError vrcnn_model_by_name(VrcnnModel **out, const char *name);
+/* The file of the model set of a name ("vrcnn_intra", "joint_intra", ...), constant, and its size, for all calls that take a model set
+ * file; NULL, with *size untouched, if no set of this name is compiled in. */
+VRCNN_API const void *vrcnn_builtin_file(const char *name, size_t *size);
 
 /* The set vrcnn_intra, whose luma networks stand at both positions. The caller frees *out with vrcnn_model_free.
  * VRCNN_ERROR_ARGUMENT; VRCNN_ERROR_POSITION: no such position; VRCNN_ERROR_MEMORY. */

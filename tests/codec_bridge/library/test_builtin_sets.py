@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from codec_bridge.library._vrcnn import ffi, lib
 
-from codec_bridge.filter import ErrorCode, Filter
+from codec_bridge.filter import Filter
 from codec_bridge.library.decider import Decider, PlaneDecider
 from tests.codec_bridge.library.test_receiver import Receiver
 from tests.support.models import picture
@@ -21,20 +21,20 @@ def identity(model: object) -> str:
 def test_every_shipped_set_is_built_in_under_its_name() -> None:
     names = [ffi.string(lib.vrcnn_builtin_name(number)).decode() for number in range(len(set_names()))]
     assert tuple(names) == set_names() == ("joint_intra", "vrcnn_intra")
-    out = ffi.new("VrcnnModel **")
+    size = ffi.new("size_t *")
     for name in names:
-        assert lib.vrcnn_model_by_name(out, name.encode()) == 0
-        assert identity(out[0]) == ModelSet.load(builtin_path(name)).identity == Filter(name).identity
-        lib.vrcnn_model_free(out[0])
+        file = lib.vrcnn_builtin_file(name.encode(), size)
+        assert bytes(ffi.buffer(file, size[0])) == builtin_path(name).read_bytes()
+        assert Filter(name).identity == ModelSet.load(builtin_path(name)).identity
 
 
 def test_there_are_no_others() -> None:
     assert lib.vrcnn_builtin_name(-1) == lib.vrcnn_builtin_name(len(set_names())) == ffi.NULL
-    out = ffi.new("VrcnnModel **")
+    size = ffi.new("size_t *", 5)
     for name in (b"", b"joint", b"joint_intra.vrcnn", ffi.NULL):
-        assert lib.vrcnn_model_by_name(out, name) == ErrorCode.ARGUMENT.value
-        assert out[0] == ffi.NULL
-    assert lib.vrcnn_model_by_name(ffi.NULL, b"joint_intra") == ErrorCode.ARGUMENT.value
+        assert lib.vrcnn_builtin_file(name, size) == ffi.NULL
+    assert lib.vrcnn_builtin_file(b"joint_intra", ffi.NULL) == ffi.NULL
+    assert size[0] == 5
 
 
 def test_the_set_without_a_name_stays_the_first_one() -> None:
