@@ -48,7 +48,7 @@ const char *vrcnn_strerror(int error)
     case VRCNN_ERROR_CHECKSUM: return "the model is damaged: its bytes do not give its identity";
     case VRCNN_ERROR_LIMIT: return "the model has a field outside its limits";
     case VRCNN_ERROR_OVERFLOW: return "the model could overflow a 32-bit accumulator";
-    case VRCNN_ERROR_POSITION: return "there is no network for this position in the codec";
+    case VRCNN_ERROR_POSITION: return "there is no network of this kind for this position in the codec";
     case VRCNN_ERROR_QP: return "the QP is outside -12..51";
     case VRCNN_ERROR_KERNEL_UNKNOWN: return "there is no such kernel";
     case VRCNN_ERROR_KERNEL_UNSUPPORTED: return "this kernel is not available in this build or on this CPU";

@@ -99,7 +99,7 @@ FILE *create_unfinished(const char *output, const char *input, const char *model
     sigprocmask(SIG_BLOCK, &ending, &before); /* until it is known what to remove */
     const int descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL, 0666);
     if (descriptor < 0)
-        fail("%s: %s", path, strerror(errno));
+        fail("%s: cannot be written: %s", output, strerror(errno));
     unfinished = path;
     signal(SIGXFSZ, SIG_IGN); /* a file limit is then an error of the write */
     for (int i = 0; i < ENDING_SIGNALS; i++)
@@ -108,7 +108,7 @@ FILE *create_unfinished(const char *output, const char *input, const char *model
     sigprocmask(SIG_SETMASK, &before, NULL);
     FILE *file = fdopen(descriptor, "wb");
     if (!file)
-        fail("%s: %s", path, strerror(errno));
+        fail("%s: %s", output, strerror(errno));
     return file;
 }
 

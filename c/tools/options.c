@@ -16,7 +16,7 @@ static const char usage_text[] =
     "  --size WxH      luma samples of a picture, as coded (before cropping)\n"
     "  --qp QP         use the network for this QP (-12..51)\n"
     "  --index N       use network N of the model set instead\n"
-    "  --kind K        with --qp: luma (default) or joint\n"
+    "  --kind K        with --qp: luma or joint; default: what the set has, luma if it has both\n"
     "  --network-size S  with --qp: best (default) or fast\n"
     "  --position P    with --qp: before_deblocking (default) or after_sao\n"
     "  --bit-depth B   8 (default), 9 or 10\n"
@@ -29,6 +29,7 @@ static const char usage_text[] =
     "  --kernel K      auto (default), or one that --kernels lists; all give the same bits\n"
     "  --threads T     threads that work on a picture, 1 (default) to 64\n"
     "  --kernels       list the kernels that this build and this machine have, and which of them auto takes\n"
+    "  --version       the library's version\n"
     "  --help          this text\n";
 
 static int number(const char *option, const char *text, int low, int high)
@@ -108,7 +109,7 @@ static int set_option(Options *o, const char *option, const char *value)
     else if (!strcmp(option, "--index"))
         o->index = number(option, value, 0, VRCNN_MAX_NETWORKS - 1), o->has_index = 1;
     else if (!strcmp(option, "--kind"))
-        o->kind = one_of(option, value, "luma", "joint") ? VRCNN_JOINT : VRCNN_LUMA;
+        o->kind = one_of(option, value, "luma", "joint") ? VRCNN_JOINT : VRCNN_LUMA, o->has_kind = 1;
     else if (!strcmp(option, "--network-size"))
         o->network_size = one_of(option, value, "fast", "best") ? VRCNN_BEST : VRCNN_FAST;
     else if (!strcmp(option, "--position"))
@@ -150,6 +151,10 @@ Options parse_options(int argc, char **argv)
         const char *option = argv[i];
         if (!strcmp(option, "--help")) {
             fputs(usage_text, stdout);
+            exit(0);
+        }
+        if (!strcmp(option, "--version")) {
+            printf("vrcnn_filter %d.%d.%d\n", VRCNN_VERSION_MAJOR, VRCNN_VERSION_MINOR, VRCNN_VERSION_PATCH);
             exit(0);
         }
         if (!strcmp(option, "--kernels")) {

@@ -66,8 +66,10 @@ static VrcnnContext *open_context(const VrcnnModel *model, const char *word, int
     VrcnnError error;
     const int kernel = vrcnn_kernel_by_name(word); /* what is none of the kernels is refused as such */
     VrcnnContext *context = try_context(model, kernel, threads, &error);
+    if (!context && error == VRCNN_ERROR_THREADS)
+        fail("--threads %d: %s", threads, vrcnn_strerror(error));
     if (!context)
-        fail("--kernel %s, --threads %d: %s", word, threads, vrcnn_strerror(error));
+        fail("--kernel %s: %s", word, vrcnn_strerror(error));
     return context;
 }
 
@@ -84,15 +86,25 @@ static void list_kernels(void)
     vrcnn_model_free(model);
 }
 
+/* Luma, unless the set has joint networks only. */
+static VrcnnKind first_kind(const VrcnnModel *model)
+{
+    for (int i = 0; i < vrcnn_model_networks(model); i++)
+        if (vrcnn_model_network_kind(model, i) == VRCNN_LUMA)
+            return VRCNN_LUMA;
+    return VRCNN_JOINT;
+}
+
 static int choose_network(const Options *o, const VrcnnModel *model)
 {
-    const char *set = o->model ? o->model : "built-in model set";
+    const char *set = o->model ? o->model : "vrcnn_intra";
     if (o->has_index) {
         if (o->index >= vrcnn_model_networks(model))
             fail("--index %d: %s has networks 0 to %d", o->index, set, vrcnn_model_networks(model) - 1);
         return o->index;
     }
-    const int index = vrcnn_model_find(model, o->position, o->kind, o->network_size, o->qp);
+    const VrcnnKind kind = o->has_kind ? o->kind : first_kind(model);
+    const int index = vrcnn_model_find(model, o->position, kind, o->network_size, o->qp);
     if (index < 0)
         fail("%s: %s", set, vrcnn_strerror(index));
     return index;
@@ -272,6 +284,8 @@ int main(int argc, char **argv)
     check_weights(&o, model, f.index);
     f.is_joint = vrcnn_model_network_kind(model, f.index) == VRCNN_JOINT;
     f.planes = planes_read(&o, f.is_joint ? VRCNN_JOINT : VRCNN_LUMA);
+    if (f.is_joint && f.planes == 1 && o.format != 400)
+        fputs("vrcnn_filter: note: chroma is passed through: joint networks filter that of format 420 with 8 to 10 bits\n", stderr);
     f.context = open_context(model, o.kernel, o.threads);
     prepare(&f);
 

@@ -16,6 +16,7 @@ import pytest
 from codec_bridge.filter import ErrorCode, Filter, kernels
 from tests.support.errors import refused_as
 from tests.support.models import extreme_network, picture, random_network, shipped
+from tests.tools.abi import version
 from vrcnn_int import integer
 from vrcnn_int.integer import IntegerNetwork, ModelSet
 from vrcnn_int.proofs import prove
@@ -270,6 +271,23 @@ def test_tool_filters_luma_only(prefix: Path, tmp_path: Path, chroma_format: int
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.yuv", "out.yuv", "set.vrcnn"]
 
 
+def test_tool_takes_the_networks_that_a_built_in_set_has(prefix: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    planes = [picture(rng, "random", *shape, 8) for shape in ((18, 26), (9, 13), (9, 13))]
+    (tmp_path / "in.yuv").write_bytes(b"".join(plane.tobytes() for plane in planes))
+    arguments = ["--size", "26x18", "--qp", 33, "--model", "joint_intra", tmp_path / "in.yuv", tmp_path / "out.yuv"]
+    done = tool(prefix, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    with Filter("joint_intra") as filter_:
+        expected = filter_.filter_planes(planes, (8, 8), filter_.index_for_qp(33, kind="joint"))
+    assert (tmp_path / "out.yuv").read_bytes() == b"".join(plane.tobytes() for plane in expected)
+    (tmp_path / "in.yuv").write_bytes(bytes(3 * 26 * 18))
+    done = tool(prefix, "--format", 444, *arguments)
+    assert done.returncode == 0
+    assert "chroma is passed through" in done.stderr
+    assert tool(prefix, "--version").stdout == f"vrcnn_filter {version()}\n"
+
+
 def test_tool_says_what_is_wrong(prefix: Path, tmp_path: Path) -> None:
     good, output = tmp_path / "in.yuv", tmp_path / "out.yuv"
     good.write_bytes(bytes(16 * 16 * 3 // 2 * 2))
@@ -293,14 +311,16 @@ def test_tool_says_what_is_wrong(prefix: Path, tmp_path: Path) -> None:
         ([*base, "--model", tmp_path / "short.vrcnn", good, output], "short.vrcnn: the model is cut off"),
         ([*base, "--model", tmp_path / "foreign.vrcnn", good, output], "foreign.vrcnn: this is not a vrcnn-int model set"),
         ([*base, "--model", tmp_path / "none.vrcnn", good, output], "none.vrcnn: No such file"),
-        ([*base, "--kernel", "cuda", good, output], "--kernel cuda, --threads 1: this kernel is not available"),
-        ([*base, "--kernel", "fast", good, output], "--kernel fast, --threads 1: there is no such kernel"),
+        ([*base, "--kernel", "cuda", good, output], "--kernel cuda: this kernel is not available"),
+        ([*base, "--kernel", "fast", good, output], "--kernel fast: there is no such kernel"),
         ([*base, "--threads", 0, good, output], "--threads 0: must be a whole number from 1 to 64"),
         ([*base, "--scale", 11, good, output], "--scale 11: must be a whole number from 1 to 10"),
         ([*base, "--layer", 3, good, output], "--layer 3: network 2 has hidden layers 0 to 2"),
         ([*base, "--bit-depth", 12, good, output], "--bit-depth 12"),
         ([*base, "--format", 421, good, output], "--format 421"),
-        ([*base, "--model", one_position, "--position", "after_sao", good, output], "no network for this position"),
+        ([*base, "--model", one_position, "--position", "after_sao", good, output], "for this position"),
+        ([*base, "--kind", "joint", good, output], "vrcnn_intra: there is no network of this kind for this position"),
+        ([*base, "--model", "joint_intra", "--kind", "luma", good, output], "joint_intra: there is no network of this kind"),
         ([*base, "--index", 1, good, output], "--qp or --index"),
         (["--size", "16x16", "--index", 31, good, output], "--index 31"),
         (["--size", "16x16", "--qp", "x", good, output], "--qp x"),
@@ -310,7 +330,7 @@ def test_tool_says_what_is_wrong(prefix: Path, tmp_path: Path) -> None:
         ([*base, good], "an output file"),
         ([*base, good, output, "more"], "more"),
         ([*base, "--nonsense", 1, good, output], "--nonsense"),
-        ([*base, good, tmp_path / "missing/out.yuv"], "missing/out.yuv"),
+        ([*base, good, tmp_path / "missing/out.yuv"], "missing/out.yuv: cannot be written: No such file"),
         ([*base, good, "/dev/null"], "/dev/null: exists and is not a regular file"),
     ]
     before = sorted(tmp_path.iterdir())
