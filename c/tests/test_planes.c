@@ -240,6 +240,129 @@ static void test_opening(void)
     free(file.data);
 }
 
+/* ---- the encoder's side ---- */
+
+/* A picture, near to what the networks of the set make of it; the caller fills in position, kind, size and map. */
+static VrcnnPlaneDecisionInput sent_picture(VrcnnContext *context, int networks, int planes)
+{
+    const int bit_depth[2] = {between(8, 10), between(8, 10)};
+    VrcnnPlaneDecisionInput input = {.kept = between(0, 1) ? kept : NULL, .lambda = between(0, 60), .chroma_weight = {1.5, 1.25}};
+    make_picture(bit_depth, input.kept != NULL);
+    bring_near(context, between(0, networks - 1), bit_depth, planes);
+    for (int plane = 0; plane < planes; plane++) {
+        input.original[plane] = reading(&original, plane, bit_depth[plane > 0]);
+        input.source[plane] = reading(&source, plane, bit_depth[plane > 0]);
+        input.base[plane] = reading(&base, plane, bit_depth[plane > 0]);
+    }
+    input.qp = between(20, 51);
+    input.luma_cost = squared_error(&base, 0, 0, NULL);
+    input.chroma_cost = squared_error(&base, 1, 2, input.chroma_weight);
+    return input;
+}
+
+/* Joint networks: what vrcnn_decide_planes says, with three networks. name NULL: the built-in set's luma networks, vrcnn_decide's. */
+static void test_sender(const char *name, VrcnnPosition position)
+{
+    const Bytes file = name ? read_file(name) : (Bytes){NULL, 0};
+    VrcnnSender *sender = NULL;
+    VrcnnDecider *luma = NULL;
+    VrcnnPlaneDecider *joint = NULL;
+    CHECK_ERROR(vrcnn_sender_open(&sender, NULL, file.data, file.size, position, WIDTH, HEIGHT), VRCNN_OK);
+    const VrcnnModel *model = vrcnn_sender_model(sender);
+    CHECK(vrcnn_sender_kind(sender) == (name ? VRCNN_JOINT : VRCNN_LUMA));
+    CHECK(vrcnn_context_threads(vrcnn_sender_context(sender)) == 1);
+    VrcnnContext *context = open_context(model, VRCNN_KERNEL_AUTO, 1);
+    CHECK_ERROR(vrcnn_decider_open(&luma, model, WIDTH, HEIGHT), VRCNN_OK);
+    CHECK_ERROR(vrcnn_plane_decider_open(&joint, model, WIDTH, HEIGHT, VRCNN_MAX_CHOICES), VRCNN_OK);
+    int filtered = 0;
+    for (int i = 0; luma && joint && i < 8; i++) {
+        const int planes = name && i < 6 ? PLANES : 1;
+        VrcnnPlaneDecisionInput input = sent_picture(context, vrcnn_model_networks(model), planes);
+        VrcnnPlaneDecision sent, wanted;
+        VrcnnDecision old;
+        VrcnnPlane dst[2][PLANES] = {{{0}}};
+        input.is_irap = i == 0;
+        input.map = i % 3 > 0;
+        input.size = i % 2 ? VRCNN_FAST : VRCNN_BEST;
+        input.kind = VRCNN_LUMA; /* neither this nor the position counts */
+        input.position = (VrcnnPosition)!position;
+        decided = decoded = base;
+        for (int plane = 0; plane < planes; plane++) {
+            dst[0][plane] = plane_of(&decided, plane, input.source[plane].bit_depth);
+            dst[1][plane] = plane_of(&decoded, plane, input.source[plane].bit_depth);
+        }
+        const unsigned long before = allocations;
+        CHECK_ERROR(vrcnn_sender_decide(sender, &input, dst[0], &sent), VRCNN_OK);
+        CHECK(allocations == before);
+        input.position = position;
+        input.kind = VRCNN_JOINT;
+        if (name) {
+            CHECK_ERROR(vrcnn_decide_planes(joint, context, &input, dst[1], &wanted), VRCNN_OK);
+            CHECK(sent.cost == wanted.cost && sent.size == wanted.size && !memcmp(sent.data, wanted.data, sent.size));
+            CHECK(!memcmp(&sent.info, &wanted.info, sizeof sent.info));
+        } else {
+            const VrcnnDecisionInput given = {input.original[0], input.source[0], input.base[0], input.kept,   position,
+                                              input.qp,          input.is_irap,   input.map,     input.lambda, input.luma_cost};
+            CHECK_ERROR(vrcnn_decide(luma, context, &given, dst[1], &old), VRCNN_OK);
+            CHECK(sent.cost == old.cost && sent.size == old.size && !memcmp(sent.data, old.data, sent.size));
+            CHECK(sent.info.version == 1 && sent.info.luma_mode == old.info.mode && sent.info.chroma_mode == VRCNN_MODE_OFF);
+            CHECK(!sent.luma == !old.unit && !sent.chroma);
+        }
+        CHECK(!memcmp(&decided, &decoded, sizeof decided));
+        filtered += sent.info.luma_mode != VRCNN_MODE_OFF;
+    }
+    CHECK(filtered > 0);
+    vrcnn_decider_close(luma);
+    vrcnn_plane_decider_close(joint);
+    vrcnn_close(context);
+    vrcnn_sender_close(sender);
+    free(file.data);
+}
+
+static void test_opening_a_sender(void)
+{
+    VrcnnSender *sender = (VrcnnSender *)&original;
+    const Bytes file = read_file("joint-heads"); /* for the first position only */
+    VrcnnSettings settings;
+    CHECK_ERROR(vrcnn_sender_open(NULL, NULL, file.data, file.size, VRCNN_BEFORE_DEBLOCKING, 8, 8), VRCNN_ERROR_ARGUMENT);
+    CHECK_ERROR(vrcnn_sender_open(&sender, NULL, NULL, 1, VRCNN_BEFORE_DEBLOCKING, 8, 8), VRCNN_ERROR_ARGUMENT);
+    CHECK(!sender);
+    CHECK_ERROR(vrcnn_sender_open(&sender, NULL, file.data, file.size, VRCNN_AFTER_SAO, 8, 8), VRCNN_ERROR_POSITION);
+    CHECK_ERROR(vrcnn_sender_open(&sender, NULL, file.data, file.size, (VrcnnPosition)2, 8, 8), VRCNN_ERROR_POSITION);
+    CHECK_ERROR(vrcnn_sender_open(&sender, NULL, file.data, file.size - 1, VRCNN_BEFORE_DEBLOCKING, 8, 8), VRCNN_ERROR_TRUNCATED);
+    CHECK_ERROR(vrcnn_sender_open(&sender, NULL, file.data, file.size, VRCNN_BEFORE_DEBLOCKING, 0, 8), VRCNN_ERROR_PLANE);
+    vrcnn_default_settings(&settings, sizeof settings);
+    settings.threads = VRCNN_MAX_THREADS + 1;
+    CHECK_ERROR(vrcnn_sender_open(&sender, &settings, NULL, 0, VRCNN_AFTER_SAO, 8, 8), VRCNN_ERROR_THREADS);
+    CHECK(!sender);
+    for (int is_joint = 0; is_joint < 2; is_joint++) {
+        int given = 0;
+        for (VrcnnError error = VRCNN_ERROR_MEMORY; error; given++) {
+            allowed = allocations + (unsigned long)given;
+            error = is_joint ? vrcnn_sender_open(&sender, NULL, file.data, file.size, VRCNN_BEFORE_DEBLOCKING, 100, 70)
+                             : vrcnn_sender_open(&sender, NULL, NULL, 0, VRCNN_BEFORE_DEBLOCKING, 100, 70);
+            allowed = ALL_ALLOWED;
+            CHECK(error ? error == VRCNN_ERROR_MEMORY && !sender : sender != NULL);
+        }
+        CHECK(given > 10);
+        vrcnn_sender_close(sender);
+    }
+    CHECK_ERROR(vrcnn_sender_open(&sender, NULL, NULL, 0, VRCNN_BEFORE_DEBLOCKING, 8, 8), VRCNN_OK);
+    const VrcnnPlaneDecisionInput input = {.qp = 32};
+    const VrcnnPlane dst[PLANES] = {{0}};
+    VrcnnPlaneDecision decision;
+    CHECK_ERROR(vrcnn_sender_decide(NULL, &input, dst, &decision), VRCNN_ERROR_ARGUMENT);
+    CHECK_ERROR(vrcnn_sender_decide(sender, NULL, dst, &decision), VRCNN_ERROR_ARGUMENT);
+    CHECK_ERROR(vrcnn_sender_decide(sender, &input, NULL, &decision), VRCNN_ERROR_ARGUMENT);
+    CHECK_ERROR(vrcnn_sender_decide(sender, &input, dst, NULL), VRCNN_ERROR_ARGUMENT);
+    CHECK_ERROR(vrcnn_sender_decide(sender, &input, dst, &decision), VRCNN_ERROR_ARGUMENT); /* no planes */
+    CHECK_ERROR(vrcnn_sender_kind(NULL), VRCNN_ERROR_ARGUMENT);
+    CHECK(!vrcnn_sender_context(NULL) && !vrcnn_sender_model(NULL));
+    vrcnn_sender_close(sender);
+    vrcnn_sender_close(NULL);
+    free(file.data);
+}
+
 int main(int argc, char **argv)
 {
     const uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : (uint64_t)time(NULL);
@@ -249,5 +372,10 @@ int main(int argc, char **argv)
     test_set("joint-heads", VRCNN_BEFORE_DEBLOCKING);
     test_set("joint-additions", VRCNN_AFTER_SAO);
     test_opening();
+    test_sender("joint-fast", VRCNN_BEFORE_DEBLOCKING);
+    test_sender("joint-additions", VRCNN_AFTER_SAO);
+    test_sender(NULL, VRCNN_BEFORE_DEBLOCKING);
+    test_sender(NULL, VRCNN_AFTER_SAO);
+    test_opening_a_sender();
     return report();
 }

@@ -69,6 +69,11 @@ class Sideinfo:
         """Whether any plane is filtered."""
         return self.mode != "off" or self.chroma_mode != "off"
 
+    @property
+    def modes(self) -> str:
+        """In a word, as encoders print it: luma's mode; in version 2, a slash and chroma's."""
+        return self.mode if self.version == 1 else f"{self.mode}/{self.chroma_mode}"
+
     def choices(self, width: int, height: int) -> NDArray[np.uint8]:
         """uint8 [height, width]: for each luma sample 0 or the number (from 1) of its filter in ``indices``."""
         return _choices(self.mode, self.units, self.unit_size, width, height)

@@ -72,11 +72,11 @@ def say_checked(pictures: int, samples: int, kernel: str, planes: str, console: 
     )
 
 
-def say_checked_in_loop(pictures: int, samples: int, kernel: str, replayed: bool, console: Console = console) -> None:
-    """One line on what was compared with a codec that has the filter inside; replayed: all-intra pictures were among them."""
+def say_checked_in_loop(pictures: int, samples: int, kernel: str, planes: str, replayed: bool, console: Console = console) -> None:
+    """What was compared with a codec that has the filter inside. planes: see planes_of; replayed: all-intra pictures were among them."""
     replay = " = offline replay by the oracle (all-intra)" if replayed else ""
     console.print(
-        f"bit-consistency: {pictures} coded pictures, {samples} luma samples: encoder's reconstruction = decoder's output ({kernel})"
+        f"bit-consistency: {pictures} coded pictures, {samples} {planes} samples: encoder's reconstruction = decoder's output ({kernel})"
         f"{replay}, no sample differs; every picture hash verified",
         highlight=False,
         soft_wrap=True,
@@ -95,6 +95,6 @@ def say_rows_checked(rows: list[Row], planes: str, console: Console = console) -
     pictures, samples = sum(one.checked_pictures for one in figures), sum(one.checked_samples for one in figures)
     kernels = ", ".join(kernels_of(rows))
     if any(row.variant in INSIDE for row in checked):
-        say_checked_in_loop(pictures, samples, kernels, any(row.configuration == "ai" for row in checked), console)
+        say_checked_in_loop(pictures, samples, kernels, planes, any(row.configuration == "ai" for row in checked), console)
     else:
         say_checked(pictures, samples, kernels, planes, console)

@@ -35,6 +35,7 @@ class Network:
     """Networks in the loop. position: one of network.POSITIONS. units: chosen for units of a picture, or for whole pictures only.
 
     kernel: a word of the C library. model: a model set's file, None for the built-in one; identity: of the set, 64 hexadecimal digits.
+    size: of joint networks, one of network.SIZES; where the set has none of that size, the other serves.
     """
 
     position: str
@@ -42,6 +43,7 @@ class Network:
     kernel: str = "auto"
     model: Path | None = None
     identity: str = ""
+    size: str = "best"
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Coded:
     data: the whole stream. bits: of it, without picture hash SEI NAL units. pictures: how many. encoder: name and version, as the encoder
     states them. command: the settings that it ran with. seconds: wall time in it; cpu_seconds: processor time, where it tells.
     recon: its reconstruction, cropped, in output order; empty if it gives none. decided: what it printed of each picture with networks
-    in the loop (a mode of the side information, None for none), in the order of its log. filter_seconds: in filter and decisions.
+    in the loop (``Sideinfo.modes``, None for none), in the order of its log. filter_seconds: in filter and decisions.
     kernel: that the filter ran on, None without networks.
     """
 
@@ -136,6 +138,8 @@ class Codec(ABC):
     """Seconds a picture, in proportion to the others'."""
     cropped: ClassVar[bool] = True
     """Whether its decoder puts out what is inside the conformance window only."""
+    joint: ClassVar[bool] = False
+    """Whether the filter inside takes joint networks, which it prefers where a set has them for the position."""
     sao_steers: ClassVar[bool] = False
     """Whether SAO changes what the encoder decides, so that streams with it are not alike before SAO."""
 

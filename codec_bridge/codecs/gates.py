@@ -44,7 +44,7 @@ def compare_coded(recon: Sequence[Picture], decoded: Sequence[Picture], verdicts
 
 def compare_decisions(decided: Sequence[str | None], side: Sequence[Sideinfo | None]) -> None:
     """Raise Inconsistency unless the stream says of each picture, in coding order, what its encoder printed."""
-    told = [None if information is None else information.mode for information in side]
+    told = [None if information is None else information.modes for information in side]
     if list(decided) != told:
         at = next((i for i, (a, b) in enumerate(zip(decided, told, strict=False)) if a != b), min(len(decided), len(told)))
         pair = [words[at] if at < len(words) else "no picture" for words in (decided, told)]
@@ -53,7 +53,7 @@ def compare_decisions(decided: Sequence[str | None], side: Sequence[Sideinfo | N
 
 def compare_modes(decided: Mapping[str, int], side: Sequence[Sideinfo | None]) -> None:
     """Raise Inconsistency unless the stream has as many pictures of each mode as its encoder printed."""
-    told = Counter("none" if information is None else information.mode for information in side)
+    told = Counter("none" if information is None else information.modes for information in side)
     if dict(told) != dict(decided):
         raise Inconsistency(f"the encoder decided {dict(decided)}, the stream says {dict(told)}")
 

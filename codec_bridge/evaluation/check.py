@@ -53,7 +53,7 @@ def locate(filter_: Filter, network: integer.IntegerNetwork, picture: Picture, i
     else:
         depths = (picture.bit_depth,) * 2
         layers = integer.joint_layer_outputs(network, picture.planes, depths, picture.chroma_format)
-        found = (filter_.planes_layer(_read(network, picture), depths, index, i) for i in range(len(layers)))
+        found = (filter_.planes_layer(filtered_planes(network, picture), depths, index, i) for i in range(len(layers)))
     for i, (expected, values) in enumerate(zip(layers, found, strict=True)):
         difference = first_difference(expected, values, i + 1)
         if difference:
@@ -83,7 +83,7 @@ def regions(width: int, height: int, unit: int = UNIT) -> Iterator[tuple[int, in
 
 def filter_by_regions(filter_: Filter, network: integer.IntegerNetwork, index: int, picture: Picture) -> Picture:
     """Filter a picture unit by unit, as a decoder that works on coding tree units would."""
-    read, weights = _read(network, picture), (integer.UNIT_SCALE,) * network.heads
+    read, weights = filtered_planes(network, picture), (integer.UNIT_SCALE,) * network.heads
     out = [np.zeros_like(plane) for plane in read]
     for region in regions(picture.width, picture.height):
         x, y, width, height = region
@@ -99,7 +99,7 @@ def filter_by_regions(filter_: Filter, network: integer.IntegerNetwork, index: i
 
 def filter_by_maps(filter_: Filter, network: integer.IntegerNetwork, index: int, picture: Picture) -> Picture:
     """Filter every other unit of a picture, as on a chessboard, and then those that are left; of chroma the others first."""
-    read, weights = _read(network, picture), (integer.UNIT_SCALE,) * network.heads
+    read, weights = filtered_planes(network, picture), (integer.UNIT_SCALE,) * network.heads
     rows, columns = (-(-size // UNIT) for size in (picture.height, picture.width))
     black = (np.indices((rows, columns)).sum(0) % 2).astype(np.uint8)
     out = read
@@ -112,7 +112,7 @@ def filter_by_maps(filter_: Filter, network: integer.IntegerNetwork, index: int,
     return picture.with_planes((*out, *picture.planes[len(out) :]))
 
 
-def _read(network: integer.IntegerNetwork, picture: Picture) -> tuple[NDArray[np.integer], ...]:
+def filtered_planes(network: integer.IntegerNetwork, picture: Picture) -> tuple[NDArray[np.integer], ...]:
     """The planes that a network reads, and changes."""
     return picture.planes if network.kind == "joint" and picture.chroma_format == "420" else picture.planes[:1]
 
@@ -135,7 +135,7 @@ def check_picture(
     compare_oracle(filters[0], network, index, encoder_side, filtered, name)
     compare_sides(filtered, filter_by_regions(filters[0], network, index, decoder_side), name)
     compare_sides(filtered, filter_by_maps(filters[1], network, index, decoder_side), f"{name}, by maps")
-    return sum(plane.size for plane in _read(network, encoder_side))
+    return sum(plane.size for plane in filtered_planes(network, encoder_side))
 
 
 def replay(filter_: Filter, side: Sideinfo | None, unfiltered: Picture, deblocked: Picture, anchor: Picture) -> Picture:

@@ -60,7 +60,8 @@ class Replay:
                 for number, (information, picture, *recons) in enumerate(sides):
                     expected = check.replay(oracle, information, *recons).cropped()
                     compare_sides(picture, expected, f"picture {number}", "offline replay")
-        return sum(picture.planes[0].size for picture in self.verified.decoded.pictures)
+        network = self.offline.models.networks[self.offline.index]
+        return sum(plane.size for picture in self.verified.decoded.pictures for plane in check.filtered_planes(network, picture))
 
     def _streams_alike(self) -> tuple[Coded, list[list[Picture]]]:
         """A stream with networks, and pictures of such that are coded alike: without filters, deblocked, and with all ordinary filters."""

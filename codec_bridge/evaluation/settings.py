@@ -23,8 +23,8 @@ BACKENDS = tuple(name for name in ENGINES if name != "oracle")
 BY_BACKEND = ("integer",)
 """Variants whose pictures the backend filters; the others' filter stands in the codec, in torch, or in an encoder's decision."""
 
-BY_LUMA = ("picture", "map", "choice", "after")
-"""Variants that decide about luma networks: side information of version 1 names no others."""
+BY_LUMA = ("choice", "after")
+"""Variants that decide offline, about luma networks only; codecs decide about joint ones, too, if their filter takes them."""
 
 MOST_FRAMES = 10**9
 """Pictures that anybody may ask for."""
@@ -72,7 +72,7 @@ class Settings:
             return OFF
         if variant not in INSIDE:
             return ORDINARY
-        return Loop(network=Network(self.position, variant == "map", self.kernel, self.model, identity))
+        return Loop(network=Network(self.position, variant == "map", self.kernel, self.model, identity, self.network_size))
 
     def kind_in(self, models: ModelSet) -> str:
         """The kind of the networks that filter."""
@@ -123,10 +123,25 @@ class Settings:
 
     def refuse_kind(self, kind: str | None) -> None:
         """Raise EvaluationError where a variant has no use for networks of this kind."""
-        unfit = [variant for variant in self.variants if variant in BY_LUMA]
+        inside = () if codecs.find(self.codec).joint else INSIDE
+        unfit = [variant for variant in self.variants if variant in (*BY_LUMA, *inside)]
         if kind == "joint" and unfit:
+            where = f" in codec {self.codec}" if unfit[0] in inside else ""
             raise EvaluationError(
-                f"variant {unfit[0]} is for luma networks: joint ones filter decoded pictures everywhere, variant integer"
+                f"variant {unfit[0]} is for luma networks{where}: joint ones filter decoded pictures everywhere, variant integer"
+            )
+
+    def refuse_models(self, models: ModelSet) -> None:
+        """Raise VrcnnError where a variant has no use for networks of the set, or takes others of it than these settings say."""
+        kind = self.kind_in(models)
+        self.refuse_kind(kind)
+        for qp in self.qps:
+            self.network_in(models, qp)
+        inside = [variant for variant in self.variants if variant in INSIDE]
+        joint = any(network.kind == "joint" and network.position == self.position for network in models.networks)
+        if inside and kind == "luma" and joint and codecs.find(self.codec).joint:
+            raise EvaluationError(
+                f"variant {inside[0]} takes the joint networks of a set that has them: kind joint, or a set of luma networks alone"
             )
 
     def _refuse_backend(self) -> None:
@@ -151,9 +166,7 @@ def check_settings(settings: Settings) -> None:
     codecs.find(settings.codec)(settings.folders).check(settings.configuration)
     models = load_models(settings)
     if set(settings.variants) & set(NETWORKS):
-        settings.refuse_kind(settings.kind_in(models))
-        for qp in settings.qps:
-            settings.network_in(models, qp)
+        settings.refuse_models(models)
         open_filter(settings, models).close()
     if "float" in settings.variants:
         float_filter(settings.model, models, 0)

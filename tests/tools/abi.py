@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "c/abi.txt"
 GROWS = "VrcnnSettings"
 """States its own size, so fields may be added at its end."""
-OPAQUE = ("VrcnnModel", "VrcnnContext", "VrcnnDecider", "VrcnnPlaneDecider", "VrcnnReceiver")
+OPAQUE = ("VrcnnModel", "VrcnnContext", "VrcnnDecider", "VrcnnPlaneDecider", "VrcnnReceiver", "VrcnnSender")
 
 
 def soversion() -> int:

@@ -170,6 +170,34 @@ VRCNN_API void vrcnn_plane_decider_close(VrcnnPlaneDecider *decider);
 VRCNN_API VrcnnError vrcnn_decide_planes(VrcnnPlaneDecider *decider, VrcnnContext *context, const VrcnnPlaneDecisionInput *input,
                                          const VrcnnPlane dst[3], VrcnnPlaneDecision *decision);
 
+/* An encoder's side: the decision on each picture of a stream, in the version of side information that its networks need. */
+
+/* A model set, its context and all that deciding needs for pictures of one size. Serves one call at a time. */
+typedef struct VrcnnSender VrcnnSender;
+
+/* For pictures of width x height. file: a model set file in memory, which may be freed afterwards; NULL, with size 0: the set that is built
+ * in. settings may be NULL (defaults). The caller closes *out with vrcnn_sender_close. Errors: those of vrcnn_model_builtin,
+ * vrcnn_model_load, vrcnn_open and vrcnn_plane_decider_open; VRCNN_ERROR_POSITION also: the set has no network for the position. */
+VRCNN_API VrcnnError vrcnn_sender_open(VrcnnSender **out, const VrcnnSettings *settings, const void *file, size_t size,
+                                       VrcnnPosition position, int width, int height);
+
+/* NULL is allowed. No call may be using the sender. */
+VRCNN_API void vrcnn_sender_close(VrcnnSender *sender);
+
+/* VRCNN_JOINT if the set has joint networks for the position, of which up to three are tried for a picture: luma and chroma are decided
+ * together, in version 2. Else VRCNN_LUMA: luma alone, in version 1. Or VRCNN_ERROR_ARGUMENT. */
+VRCNN_API int vrcnn_sender_kind(const VrcnnSender *sender);
+
+/* The context and the model set in use, to ask about; they are the sender's. NULL for NULL. */
+VRCNN_API const VrcnnContext *vrcnn_sender_context(const VrcnnSender *sender);
+VRCNN_API const VrcnnModel *vrcnn_sender_model(const VrcnnSender *sender);
+
+/* As vrcnn_decide_planes with joint networks, else as vrcnn_decide on the first planes, of which *decision is in terms of version 2.
+ * Position and kind are the sender's, whatever input says; luma networks have no use for its planes of chroma, their weights and cost, and
+ * size. Allocates nothing. Errors as there; dst and *decision are untouched after any of them. */
+VRCNN_API VrcnnError vrcnn_sender_decide(VrcnnSender *sender, const VrcnnPlaneDecisionInput *input, const VrcnnPlane dst[3],
+                                         VrcnnPlaneDecision *decision);
+
 /* A decoder's side: what the side information in a stream does to each of its pictures, SPECIFICATION.md sections 6 to 8. */
 
 /* What is known of a stream, and all that filtering its pictures needs. Serves one call at a time. An error of the stream stays: each call

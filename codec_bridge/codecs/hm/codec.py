@@ -23,6 +23,7 @@ class Hm(Codec):
     default_variants = ("anchor", "map")
     configurations = tuple(run.CONFIGURATIONS)
     settings = ("hm", "anchor_hm")
+    joint = True
     cost = 10.0
 
     @property
@@ -52,7 +53,8 @@ class Hm(Codec):
             return ordinary
         position = POSITIONS.index(loop.network.position)
         units = f"--VRCNNMap={int(loop.network.units)}"
-        return (f"--VRCNNPosition={position}", *decoder_options(loop.network), units, *ordinary)
+        size = [] if loop.network.size == "best" else [f"--VRCNNSize={loop.network.size}"]
+        return (f"--VRCNNPosition={position}", *decoder_options(loop.network), units, *size, *ordinary)
 
     def arguments(self, request: Request) -> list[str]:
         """Beside the configuration file."""

@@ -33,7 +33,11 @@ _PICTURE = re.compile(
     r"\[Y\s+(?P<y>\S+) dB(?:\s+U\s+(?P<u>\S+) dB\s+V\s+(?P<v>\S+) dB)?",
     re.M,
 )
-_DECIDED = re.compile(r"^VRCNN POC\s+(?P<poc>-?\d+): (?P<mode>off|all|map).*?\[(?P<bytes>\d+) bytes\] \[VT (?P<seconds>[\d.]+)\]$", re.M)
+_DECIDED = re.compile(
+    r"^VRCNN POC\s+(?P<poc>-?\d+): (?:(?P<mode>off|all|map)|luma (?P<luma>off|all|map), chroma (?P<chroma>off|all|map))\b.*?"
+    r"\[(?P<bytes>\d+) bytes\] \[VT (?P<seconds>[\d.]+)\]$",
+    re.M,
+)
 _VERDICT = re.compile(r"^POC\s+(?P<poc>-?\d+) .*?\[\w*:[0-9a-f,]*,\((?P<verdict>OK|unk|\*\*\*ERROR\*\*\*)\)\]", re.M)
 _KERNEL = re.compile(r"^VRCNN: model set [0-9a-f]+, .*kernels (\w+)", re.M)
 _TOTAL = re.compile(r"^ Total Time:\s+([\d.]+) sec", re.M)
@@ -60,7 +64,10 @@ class Tools:
 
 @dataclass(frozen=True)
 class CodedPicture:
-    """What the encoder printed about a picture, in coding order. psnr: Y, U, V as printed. decided: None with the filter off."""
+    """What the encoder printed about a picture, in coding order. psnr: Y, U, V as printed.
+
+    decided: as Sideinfo.modes says it, None with the filter off.
+    """
 
     poc: int
     slice_type: str
@@ -197,7 +204,10 @@ def decode(tools: Tools, data: bytes, like: Picture | None = None, options: Sequ
 
 def parse_encoder_log(text: str) -> list[CodedPicture]:
     """The pictures of an encoder's log, in coding order."""
-    decided = {int(match["poc"]): (match["mode"], float(match["seconds"])) for match in _DECIDED.finditer(text)}
+    decided = {
+        int(match["poc"]): (match["mode"] or f"{match['luma']}/{match['chroma']}", float(match["seconds"]))
+        for match in _DECIDED.finditer(text)
+    }
     pictures = []
     for match in _PICTURE.finditer(text):
         psnr = tuple(float(match[plane]) for plane in "yuv" if match[plane] is not None)

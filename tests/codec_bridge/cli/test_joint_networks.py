@@ -95,7 +95,7 @@ def test_check_of_sequences_and_streams(folder: Path) -> None:
     [
         ("x265", "integer", "12 coded pictures, 30 luma and chroma samples: oracle = C library (avx2) = filtered decoder output"),
         ("hm", "integer", "12 coded pictures, 30 luma and chroma samples: oracle = C library (avx2) = filtered decoder output"),
-        ("hm", "map", "12 coded pictures, 30 luma samples: encoder's reconstruction = decoder's output (avx2) = offline replay"),
+        ("hm", "map", "12 coded pictures, 30 luma and chroma samples: encoder's reconstruction = decoder's output (avx2) = offline replay"),
     ],
 )
 def test_what_was_compared_is_said(codec: str, variant: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:

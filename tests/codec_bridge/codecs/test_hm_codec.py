@@ -28,6 +28,7 @@ from codec_bridge.video.catalogue import resolve
 from codec_bridge.video.files import write_y4m
 from codec_bridge.video.picture import Picture
 from tests.support.documents import as_json
+from tests.support.hm_runs import BLOCKS, OPTIONS, built_hm, moving_clip, noise
 from tests.support.hm_streams import BitWriter, with_extension
 from tests.support.media import pictures
 from tests.support.memory import other_bytes_each_time
@@ -49,6 +50,8 @@ def test_encoder_log() -> None:
     first, second = hm.parse_encoder_log(LOG)
     assert first == hm.CodedPicture(0, "I", 35720, (35.9136, 39.2752, 39.2907), "map", 1.552)
     assert (second.poc, second.decided, second.filter_seconds) == (8, "off", 0.125)
+    joint = LOG.replace(": map of", ": luma map, chroma all of").replace(": off [1", ": luma off, chroma off [0")
+    assert [picture.decided for picture in hm.parse_encoder_log(joint)] == ["map/all", "off/off"]
     plain = "\n".join(line for line in LOG.splitlines() if not line.startswith("VRCNN"))
     assert [picture.decided for picture in hm.parse_encoder_log(plain)] == [None, None]
 
@@ -125,6 +128,10 @@ def test_verdicts_and_differences_are_found() -> None:
     gates.compare_decisions(["off", None], side)
     with pytest.raises(gates.Inconsistency, match="picture 1 in coding order: the encoder decided all, the stream says None"):
         gates.compare_decisions(["off", "all"], side)
+    joint = [Sideinfo(b"abc", "map", version=2, chroma_mode="all"), Sideinfo(None, "off", version=2)]
+    gates.compare_decisions(["map/all", "off/off"], joint)
+    with pytest.raises(gates.Inconsistency, match="picture 0 in coding order: the encoder decided map/off, the stream says map/all"):
+        gates.compare_decisions(["map/off", "off/off"], joint)
     with pytest.raises(gates.Inconsistency, match="the encoder decided no picture"):
         gates.compare_decisions(["off"], side)
 
@@ -143,24 +150,12 @@ def test_settings_that_fit_no_codec(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def tools() -> hm.Tools:
-    try:
-        return hm.find_tools()
-    except CodecError as error:
-        pytest.skip(f"needs a built HM with the adapter: {error}")
+    return built_hm()
 
 
 @pytest.fixture(scope="module")
 def clip() -> list[Picture]:
-    """Three pictures that move a little, cut from a photograph: its size is no multiple of a CTU, nor of the smallest CU."""
-    (photograph,) = resolve("astronaut")[0].open(1)
-    found = []
-    for shift in (0, 2, 5):
-        planes = [
-            plane[(60 + shift) // s : (60 + shift + 92) // s, 160 // s : 300 // s]
-            for plane, s in zip(photograph.planes, (1, 2, 2), strict=True)
-        ]
-        found.append(Picture(tuple(np.ascontiguousarray(plane) for plane in planes), 8, "420"))
-    return found
+    return moving_clip()
 
 
 @pytest.fixture(scope="module")
@@ -168,18 +163,6 @@ def intra(tools: hm.Tools, clip: list[Picture]) -> Coded:
     coded = hm.encode(tools, clip[:2], 37, network=True)
     assert all(mode in ("all", "map") for mode in coded.decided)
     return coded
-
-
-OPTIONS: dict[str, tuple[str, ...]] = {
-    "plain": (),
-    "whole pictures": ("--VRCNNMap=0",),
-    "no SAO": ("--SAO=0",),
-    "small CTUs": ("--MaxCUWidth=16", "--MaxCUHeight=16", "--MaxPartitionDepth=2", "--QuadtreeTULog2MaxSize=4"),
-    "slices": ("--SliceMode=1", "--SliceArgument=2"),
-    "dependent slices, wavefronts": ("--SliceSegmentMode=1", "--SliceSegmentArgument=2", "--WaveFrontSynchro=1"),
-    "lossless": ("--TransquantBypassEnable=1", "--CUTransquantBypassFlagForce=1"),
-    "PCM": ("--PCMEnabledFlag=1", "--PCMFilterDisableFlag=1", "--PCMInputBitDepthFlag=1", "--PCMLog2MinSize=3", "--PCMLog2MaxSize=5"),
-}
 
 
 @pytest.mark.parametrize("words", OPTIONS.values(), ids=OPTIONS)
@@ -315,18 +298,12 @@ def everywhere(irap: bool, position: int) -> bytes:
 
 
 @pytest.mark.parametrize("position", [0, 1])
-@pytest.mark.parametrize("kind", ["lossless", "PCM", "PCM, filtered"])
+@pytest.mark.parametrize("kind", BLOCKS)
 def test_lossless_and_pcm_blocks_keep_their_samples(tools: hm.Tools, kind: str, position: int) -> None:
     """Streams of nothing but such blocks, told afterwards that a network filters them: only PCM with its loop filter on changes."""
-    rng = np.random.default_rng(11)
-    noise = [Picture(tuple(rng.integers(0, 256, size).astype(np.uint8) for size in ((72, 136), (36, 68), (36, 68))), 8, "420")]
-    words = {
-        "lossless": OPTIONS["lossless"],
-        "PCM": (*OPTIONS["PCM"], "--PCMLog2MinSize=3"),
-        "PCM, filtered": (*OPTIONS["PCM"], "--PCMFilterDisableFlag=0"),
-    }[kind]
-    coded = hm.encode(tools, noise, 0, network=True, options=(*words, "--SAO=0", "--LoopFilterDisable=1"))
-    assert np.array_equal(coded.recon[0].planes[0], noise[0].planes[0])
+    source = noise()
+    coded = hm.encode(tools, source, 0, network=True, options=(*BLOCKS[kind], "--SAO=0", "--LoopFilterDisable=1"))
+    assert np.array_equal(coded.recon[0].planes[0], source[0].planes[0])
     decoded = hm.decode(tools, with_extension(coded.data, 0, everywhere(True, position)))
     assert decoded.verdicts == [(0, "ERROR" if kind == "PCM, filtered" else "OK")]
 

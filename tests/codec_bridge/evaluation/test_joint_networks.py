@@ -130,10 +130,17 @@ def test_what_joint_networks_cannot_do_is_refused(tmp_path: Path) -> None:
         (Settings(kind="chroma"), "unknown kind 'chroma'; there are luma and joint"),
         (Settings(network_size="small"), "unknown network size 'small'; there are fast and best"),
         (Settings(variants=("anchor", "choice"), kind="joint"), "variant choice is for luma networks"),
-        (Settings("hm", variants=("anchor", "map"), kind="joint"), "variant map is for luma networks"),
+        (Settings("hm", variants=("anchor", "choice"), kind="joint"), "variant choice is for luma networks"),
+        (Settings("x265-loop", variants=("anchor", "map"), kind="joint"), "variant map is for luma networks in codec x265-loop"),
     ):
         with pytest.raises(VrcnnError, match=said):
             Plan(resolve(clip), (settings,))
+    Plan(resolve(clip), (Settings("hm", variants=("anchor", "map"), kind="joint"),))
+    hm = Settings("hm", variants=("anchor", "map"), qps=(37,))
+    hm.refuse_models(joint_set())
+    replace(hm, kind="joint").refuse_models(joint_set(luma=True))
+    with pytest.raises(VrcnnError, match="variant map takes the joint networks of a set that has them"):
+        hm.refuse_models(joint_set(luma=True))
     with pytest.raises(VrcnnError, match="variant choice is for luma networks"):
         check_settings(Settings(variants=("anchor", "choice"), model=tmp_path / "joint.vrcnn"))
     with pytest.raises(VrcnnError, match="no luma network"):

@@ -47,6 +47,7 @@ struct VrcnnHmOptions {
     bool enabled;
     int position;
     std::string model;
+    std::string size;
     int map;
     int threads;
     std::string kernel;
@@ -57,7 +58,9 @@ struct VrcnnHmOptions {
     {
         options.addOptions()("VRCNN", enabled, false, "CNN in-loop filter: 0 off, 1 on (decided for each picture)")(
             "VRCNNPosition", position, 0, "Where the CNN filter stands: 0 before deblocking, 1 after SAO")(
-            "VRCNNMap", map, 1, "CNN filter on or off: 0 for whole pictures, 1 for units of a picture");
+            "VRCNNMap", map, 1, "CNN filter on or off: 0 for whole pictures, 1 for units of a picture")(
+            "VRCNNSize", size, std::string("best"),
+            "Networks of the CNN filter, where a model set has joint ones of both sizes: fast or best");
         addDecoder(options);
     }
 

@@ -9,30 +9,36 @@
 #include "TLibCommon/TComBitCounter.h"
 #include "TLibCommon/TComPic.h"
 
-VrcnnHmEncoder::VrcnnHmEncoder()
-    : m_model(NULL), m_context(NULL), m_decider(NULL), m_position(VRCNN_BEFORE_DEBLOCKING), m_pictures(0), m_filtered(0), m_seconds(0)
+/* In HM's words and the library's. */
+static bool isBeforeDeblocking()
+{
+    return VrcnnHmOptions::get().position == VRCNN_BEFORE_DEBLOCKING;
+}
+
+VrcnnHmEncoder::VrcnnHmEncoder() : m_sender(NULL), m_pictures(0), m_filtered(0), m_seconds(0)
 {
 }
 
 VrcnnHmEncoder::~VrcnnHmEncoder()
 {
+    const VrcnnContext *const context = vrcnn_sender_context(m_sender);
     if (m_pictures)
         printf("\nVRCNN: %d of %d pictures filtered, %.3f sec. for filter and decisions (kernels %s, %d threads)\n", m_filtered, m_pictures,
-               m_seconds, vrcnn_kernel_name(vrcnn_context_kernel(m_context)), vrcnn_context_threads(m_context));
-    vrcnn_decider_close(m_decider);
-    vrcnn_close(m_context);
-    vrcnn_model_free(m_model);
+               m_seconds, vrcnn_kernel_name(vrcnn_context_kernel(context)), vrcnn_context_threads(context));
+    vrcnn_sender_close(m_sender);
 }
 
-void VrcnnHmEncoder::open(const VrcnnHmOptions &options)
+void VrcnnHmEncoder::open(const TComSPS &sps)
 {
+    const VrcnnHmOptions &options = VrcnnHmOptions::get();
     const std::vector<char> file = vrcnnHmModelFile(options);
     const VrcnnSettings settings = vrcnnHmSettings(options);
-    m_position = (VrcnnPosition)options.position;
-    const VrcnnError error =
-        file.empty() ? vrcnn_model_builtin(&m_model, m_position) : vrcnn_model_load(&m_model, &file[0], file.size(), NULL);
+    const int width = sps.getPicWidthInLumaSamples(), height = sps.getPicHeightInLumaSamples();
+    const VrcnnError error = vrcnn_sender_open(&m_sender, &settings, file.empty() ? NULL : &file[0], file.size(),
+                                               (VrcnnPosition)options.position, width, height);
+    if (error == VRCNN_ERROR_PLANE)
+        vrcnnHmFail("%dx%d pictures: %s", width, height, vrcnn_strerror(error));
     vrcnnHmCheckOpened(error, options);
-    vrcnnHmCheckOpened(vrcnn_open(&m_context, m_model, &settings), options);
 }
 
 void VrcnnHmEncoder::initPps(TComPPS &pps, const TComSPS &sps)
@@ -45,10 +51,12 @@ void VrcnnHmEncoder::initPps(TComPPS &pps, const TComSPS &sps)
         vrcnnHmFail("--VRCNNPosition=%d: there are 0, before deblocking, and 1, after SAO", options.position);
     if (options.map != 0 && options.map != 1)
         vrcnnHmFail("--VRCNNMap=%d: there are 0, whole pictures, and 1, units", options.map);
+    if (options.size != "fast" && options.size != "best")
+        vrcnnHmFail("--VRCNNSize=%s: there are fast and best", options.size.c_str());
     if (bitDepth < 8 || bitDepth > 10)
         vrcnnHmFail("the filter works on 8 to 10 bits of luma, not on %d: change --InternalBitDepth", bitDepth);
     pps.setSliceHeaderExtensionPresentFlag(true);
-    VrcnnHmEncoder().open(options);
+    VrcnnHmEncoder().open(sps);
 }
 
 /* HM's own writer of syntax elements, which is for classes that derive from it. */
@@ -71,46 +79,58 @@ void VrcnnHmEncoder::writeExtension(TComOutputBitstream &bitstream, const TComSl
         VrcnnHmWriter(bitstream).write(slice.vrcnnExtension);
 }
 
+/* Chroma is there only where networks have a use for it. */
+VrcnnHmPlanes VrcnnHmEncoder::planes(TComPicYuv &picture, const TComSPS &sps) const
+{
+    return VrcnnHmPlanes(picture, sps, vrcnn_sender_kind(m_sender) == VRCNN_JOINT);
+}
+
+/* Before the first picture. */
+void VrcnnHmEncoder::start(TComPic &picture)
+{
+    const TComSPS &sps = *picture.getSlice(0)->getSPS();
+    uint8_t identity[VRCNN_ID_SIZE];
+    open(sps);
+    const VrcnnContext *const context = vrcnn_sender_context(m_sender);
+    const bool isJoint = vrcnn_sender_kind(m_sender) == VRCNN_JOINT;
+    vrcnn_model_id(vrcnn_sender_model(m_sender), identity);
+    printf("VRCNN: model set %02x%02x%02x%02x, %s%s, kernels %s, %d threads\n", identity[0], identity[1], identity[2], identity[3],
+           isJoint ? "luma and chroma, " : "", isBeforeDeblocking() ? "before deblocking" : "after SAO",
+           vrcnn_kernel_name(vrcnn_context_kernel(context)), vrcnn_context_threads(context));
+    if (isJoint && picture.getChromaFormat() != CHROMA_400 && !planes(*picture.getPicYuvRec(), sps).plane[1].data)
+        printf("VRCNN: luma only: chroma is not 4:2:0 of 8 to 10 bits, and has the ordinary filters\n");
+    printf("VRCNN: the stream conforms to no profile: decoders without the filter show pictures that drift\n");
+}
+
 void VrcnnHmEncoder::beforeDeblocking(TComPic *picture)
 {
-    const VrcnnHmOptions &options = VrcnnHmOptions::get();
-    if (!options.enabled)
+    if (!VrcnnHmOptions::get().enabled)
         return;
-    if (!m_model) {
-        uint8_t identity[VRCNN_ID_SIZE];
-        open(options);
-        vrcnn_model_id(m_model, identity);
-        printf("VRCNN: model set %02x%02x%02x%02x, %s, kernels %s, %d threads\n", identity[0], identity[1], identity[2], identity[3],
-               m_position == VRCNN_AFTER_SAO ? "after SAO" : "before deblocking", vrcnn_kernel_name(vrcnn_context_kernel(m_context)),
-               vrcnn_context_threads(m_context));
-        printf("VRCNN: the stream conforms to no profile: decoders without the filter show pictures that drift\n");
-        const TComPicYuv &reconstruction = *picture->getPicYuvRec();
-        const int width = reconstruction.getWidth(COMPONENT_Y), height = reconstruction.getHeight(COMPONENT_Y);
-        const VrcnnError error = vrcnn_decider_open(&m_decider, m_model, width, height);
-        if (error)
-            vrcnnHmFail("%dx%d pictures: %s", width, height, vrcnn_strerror(error));
-    }
-    if (m_position == VRCNN_BEFORE_DEBLOCKING)
-        m_source.copy(*picture->getPicYuvRec());
+    if (!m_sender)
+        start(*picture);
+    if (isBeforeDeblocking())
+        m_source.copy(planes(*picture->getPicYuvRec(), *picture->getSlice(0)->getSPS()));
 }
 
 void VrcnnHmEncoder::afterDeblocking(TComPic *picture)
 {
-    if (VrcnnHmOptions::get().enabled && m_position == VRCNN_BEFORE_DEBLOCKING)
-        m_base.copy(*picture->getPicYuvRec());
+    if (VrcnnHmOptions::get().enabled && isBeforeDeblocking())
+        m_base.copy(planes(*picture->getPicYuvRec(), *picture->getSlice(0)->getSPS()));
 }
 
 /* ---- SAO ---- */
 
-/* Luma SAO parameters out of a CTU's; a merged CTU stays merged, for its chroma's sake. */
-static void dropLuma(SAOBlkParam &parameters)
+/* SAO parameters of a channel out of a CTU's; a merged CTU stays merged, for the other channel's sake. */
+static void dropSao(SAOBlkParam &parameters, ChannelType channel)
 {
-    if (parameters[COMPONENT_Y].modeIdc == SAO_MODE_NEW)
-        parameters[COMPONENT_Y].modeIdc = SAO_MODE_OFF;
+    for (int component = 0; component < MAX_NUM_COMPONENT; component++)
+        if (toChannelType(ComponentID(component)) == channel && parameters[component].modeIdc == SAO_MODE_NEW)
+            parameters[component].modeIdc = SAO_MODE_OFF;
 }
 
-/* Bits of the SAO parameters of all CTUs, as the arithmetic coder counts them. */
-static double saoBits(TComPic &picture, TEncSbac &counter, bool luma)
+/* Bits of the SAO parameters of all CTUs, as the arithmetic coder counts them. dropped: a channel without, or none (MAX_NUM_CHANNEL_TYPE).
+ */
+static double saoBits(TComPic &picture, TEncSbac &counter, ChannelType dropped)
 {
     TComSlice &slice = *picture.getSlice(0);
     const int columns = (int)picture.getFrameWidthInCtus();
@@ -118,8 +138,8 @@ static double saoBits(TComPic &picture, TEncSbac &counter, bool luma)
     Bool enabled[MAX_NUM_COMPONENT];
     bool any = false;
     for (int component = 0; component < MAX_NUM_COMPONENT; component++) {
-        enabled[component] = component < (int)picture.getNumberValidComponents() && (component > 0 || luma) &&
-                             slice.getSaoEnabledFlag(toChannelType(ComponentID(component)));
+        const ChannelType channel = toChannelType(ComponentID(component));
+        enabled[component] = component < (int)picture.getNumberValidComponents() && channel != dropped && slice.getSaoEnabledFlag(channel);
         any |= enabled[component];
     }
     if (!any)
@@ -132,8 +152,7 @@ static double saoBits(TComPic &picture, TEncSbac &counter, bool luma)
         SAOBlkParam parameters = picture.getPicSym()->getSAOBlkParam()[address];
         const bool left = address % columns > 0 && picture.getSAOMergeAvailability(address, address - 1);
         const bool above = address >= columns && picture.getSAOMergeAvailability(address, address - columns);
-        if (!luma)
-            dropLuma(parameters);
+        dropSao(parameters, dropped);
         counter.codeSAOBlkParam(parameters, slice.getSPS()->getBitDepths(), enabled, left, above);
     }
     const double result = counter.getNumberOfWrittenBits();
@@ -141,12 +160,12 @@ static double saoBits(TComPic &picture, TEncSbac &counter, bool luma)
     return result;
 }
 
-static void switchLumaSaoOff(TComPic &picture)
+static void switchSaoOff(TComPic &picture, ChannelType channel)
 {
     for (UInt slice = 0; slice < picture.getNumAllocatedSlice(); slice++)
-        picture.getSlice(slice)->setSaoEnabledFlag(CHANNEL_TYPE_LUMA, false);
+        picture.getSlice(slice)->setSaoEnabledFlag(channel, false);
     for (UInt address = 0; address < picture.getNumberOfCtusInFrame(); address++)
-        dropLuma(picture.getPicSym()->getSAOBlkParam()[address]);
+        dropSao(picture.getPicSym()->getSAOBlkParam()[address], channel);
 }
 
 /* ---- decision ---- */
@@ -162,6 +181,31 @@ static double squaredError(const VrcnnConstPlane &a, const VrcnnConstPlane &b)
     return (double)sum;
 }
 
+/* HM weighs errors in steps of eight bits. */
+static double stepsOfEightBits(const TComSPS &sps, ChannelType channel)
+{
+    return 1 << 2 * DISTORTION_PRECISION_ADJUSTMENT(sps.getBitDepth(channel) - 8);
+}
+
+static void printDecision(const VrcnnPlaneDecision &decision, int poc, double seconds)
+{
+    static const char *const words[] = {"off", "all", "map"};
+    const VrcnnPlaneSideinfo &info = decision.info;
+    if (info.version == 1)
+        printf("VRCNN POC %4d: %s", poc, words[info.luma_mode]);
+    else
+        printf("VRCNN POC %4d: luma %s, chroma %s", poc, words[info.luma_mode], words[info.chroma_mode]);
+    for (int i = 0; i < info.filters; i++)
+        printf("%s%d", i ? "," : " of networks ", info.filter[i].index);
+    if (info.version == 1 && info.filters)
+        printf(" scale %d", info.filter[0].weights.luma[0]);
+    if (info.luma_unit_size)
+        printf(" units of %d", info.luma_unit_size);
+    if (info.chroma_unit_size)
+        printf(" chroma units of %d", info.chroma_unit_size);
+    printf(" [%d bytes] [VT %.3f]\n", (int)decision.size, seconds);
+}
+
 void VrcnnHmEncoder::afterSao(TComPic *picture, TEncSbac *counter)
 {
     const VrcnnHmOptions &options = VrcnnHmOptions::get();
@@ -169,49 +213,53 @@ void VrcnnHmEncoder::afterSao(TComPic *picture, TEncSbac *counter)
         return;
     const double start = vrcnnHmSeconds();
     TComSlice &slice = *picture->getSlice(0);
-    const int bitDepth = slice.getSPS()->getBitDepth(CHANNEL_TYPE_LUMA);
-    const bool before = m_position == VRCNN_BEFORE_DEBLOCKING;
-    const VrcnnPlane reconstruction = vrcnnHmPlane(*picture->getPicYuvRec(), bitDepth);
-    const VrcnnConstPlane ordinary = vrcnnHmReading(reconstruction);
+    const TComSPS &sps = *slice.getSPS();
+    const VrcnnHmPlanes reconstruction = planes(*picture->getPicYuvRec(), sps);
+    VrcnnConstPlane ordinary[3];
+    reconstruction.read(ordinary);
 
-    VrcnnDecisionInput input = VrcnnDecisionInput();
-    input.original = vrcnnHmReading(vrcnnHmPlane(*picture->getPicYuvTrueOrg(), bitDepth));
-    input.source = before ? m_source.constPlane(bitDepth) : ordinary;
-    input.base = before ? m_base.constPlane(bitDepth) : ordinary;
+    VrcnnPlaneDecisionInput input = VrcnnPlaneDecisionInput();
+    planes(*picture->getPicYuvTrueOrg(), sps).read(input.original);
+    reconstruction.read(input.source);
+    reconstruction.read(input.base);
+    if (isBeforeDeblocking()) {
+        m_source.read(input.source);
+        m_base.read(input.base);
+    }
     input.kept = vrcnnHmKept(*picture, m_kept) ? &m_kept[0] : NULL;
-    input.position = m_position;
+    input.size = options.size == "fast" ? VRCNN_FAST : VRCNN_BEST;
     input.qp = std::max(-12, std::min(51, slice.getSliceQp()));
     input.is_irap = slice.isIRAP();
     input.map = options.map;
-    /* HM's is for squared errors in steps of eight bits. */
-    input.lambda = slice.getLambdas()[COMPONENT_Y] * (1 << 2 * DISTORTION_PRECISION_ADJUSTMENT(bitDepth - 8));
-    input.ordinary_cost = squaredError(ordinary, input.original);
-    if (before)
-        input.ordinary_cost += input.lambda * (saoBits(*picture, *counter, true) - saoBits(*picture, *counter, false));
-    VrcnnDecision decision;
-    const VrcnnError error = vrcnn_decide(m_decider, m_context, &input, &reconstruction, &decision);
+    input.lambda = slice.getLambdas()[COMPONENT_Y] * stepsOfEightBits(sps, CHANNEL_TYPE_LUMA);
+    input.luma_cost = squaredError(ordinary[0], input.original[0]);
+    for (int i = 1; i < 3 && ordinary[i].data; i++) {
+        /* HM's weight of a component is how much smaller its lambda is. */
+        input.chroma_weight[i - 1] = input.lambda / (slice.getLambdas()[i] * stepsOfEightBits(sps, CHANNEL_TYPE_CHROMA));
+        input.chroma_cost += input.chroma_weight[i - 1] * squaredError(ordinary[i], input.original[i]);
+    }
+    if (isBeforeDeblocking()) {
+        const double all = saoBits(*picture, *counter, MAX_NUM_CHANNEL_TYPE);
+        input.luma_cost += input.lambda * (all - saoBits(*picture, *counter, CHANNEL_TYPE_LUMA));
+        if (ordinary[1].data)
+            input.chroma_cost += input.lambda * (all - saoBits(*picture, *counter, CHANNEL_TYPE_CHROMA));
+    }
+    VrcnnPlaneDecision decision;
+    const VrcnnError error = vrcnn_sender_decide(m_sender, &input, reconstruction.plane, &decision);
     if (error)
         vrcnnHmFail("POC %d: %s", slice.getPOC(), vrcnn_strerror(error));
-    const VrcnnSideinfo &info = decision.info;
-    if (info.mode != VRCNN_MODE_OFF) {
-        if (before)
-            switchLumaSaoOff(*picture);
-        m_filtered++;
-    }
+    const bool luma = decision.info.luma_mode != VRCNN_MODE_OFF, chroma = decision.info.chroma_mode != VRCNN_MODE_OFF;
+    if (luma && isBeforeDeblocking())
+        switchSaoOff(*picture, CHANNEL_TYPE_LUMA);
+    if (chroma && isBeforeDeblocking())
+        switchSaoOff(*picture, CHANNEL_TYPE_CHROMA);
     for (UInt i = 0; i < picture->getNumAllocatedSlice(); i++)
         picture->getSlice(i)->vrcnnExtension.clear();
     slice.vrcnnExtension.assign(decision.data, decision.size);
 
-    static const char *const words[] = {"off", "all", "map"};
-    m_pictures++;
     const double seconds = vrcnnHmSeconds() - start;
+    m_pictures++;
+    m_filtered += luma || chroma;
     m_seconds += seconds;
-    printf("VRCNN POC %4d: %s", slice.getPOC(), words[info.mode]);
-    for (int i = 0; i < info.networks; i++)
-        printf("%s%d", i ? "," : " of networks ", info.index[i]);
-    if (info.mode != VRCNN_MODE_OFF)
-        printf(" scale %d", info.scale);
-    if (info.mode == VRCNN_MODE_MAP)
-        printf(" units of %d", info.unit_size);
-    printf(" [%d bytes] [VT %.3f]\n", (int)decision.size, seconds);
+    printDecision(decision, slice.getPOC(), seconds);
 }

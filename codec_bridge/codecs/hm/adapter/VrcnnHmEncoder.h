@@ -25,23 +25,22 @@ class VrcnnHmEncoder
 
     void beforeDeblocking(TComPic *picture);
     void afterDeblocking(TComPic *picture);
-    /* Decides between the ordinary filters and the network, and puts the network's samples into the reconstruction if they win; luma
-     * SAO is then off. Slice headers and SAO parameters are coded after this. */
+    /* Decides between the ordinary filters and the networks, and puts the networks' samples into the planes of the reconstruction where
+     * they win; SAO of these is then off. Slice headers and SAO parameters are coded after this. */
     void afterSao(TComPic *picture, TEncSbac *counter);
 
   private:
-    VrcnnModel *m_model;
-    VrcnnContext *m_context;
-    VrcnnDecider *m_decider;
-    VrcnnPosition m_position;
-    VrcnnHmLuma m_source, m_base; /* before deblocking and after it */
+    VrcnnSender *m_sender;
+    VrcnnHmCopy m_source, m_base; /* before deblocking and after it */
     std::vector<uint8_t> m_kept;
     int m_pictures, m_filtered;
     double m_seconds;
 
     VrcnnHmEncoder(const VrcnnHmEncoder &);
     VrcnnHmEncoder &operator=(const VrcnnHmEncoder &);
-    void open(const VrcnnHmOptions &options);
+    void open(const TComSPS &sps);
+    void start(TComPic &picture);
+    VrcnnHmPlanes planes(TComPicYuv &picture, const TComSPS &sps) const;
 };
 
 #endif

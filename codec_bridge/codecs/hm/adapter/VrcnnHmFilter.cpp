@@ -31,44 +31,56 @@ double vrcnnHmSeconds()
 
 VrcnnHmOptions &VrcnnHmOptions::get()
 {
-    static VrcnnHmOptions options = {false, 0, "builtin", 1, 1, "auto"};
+    static VrcnnHmOptions options = {false, 0, "builtin", "best", 1, 1, "auto"};
     return options;
 }
 
 /* ---- planes ---- */
 
-void VrcnnHmLuma::copy(const TComPicYuv &picture)
+VrcnnHmPlanes::VrcnnHmPlanes()
 {
-    const Pel *source = picture.getAddr(COMPONENT_Y);
-    const int stride = picture.getStride(COMPONENT_Y);
-    width = picture.getWidth(COMPONENT_Y);
-    height = picture.getHeight(COMPONENT_Y);
-    samples.resize((size_t)width * height);
-    for (int y = 0; y < height; y++)
-        memcpy(&samples[(size_t)y * width], source + (ptrdiff_t)y * stride, width * sizeof(Pel));
+    memset(plane, 0, sizeof plane);
 }
 
-VrcnnConstPlane VrcnnHmLuma::constPlane(int bitDepth) const
+VrcnnHmPlanes::VrcnnHmPlanes(TComPicYuv &picture, const TComSPS &sps, bool withChroma)
 {
-    const VrcnnConstPlane plane = {&samples[0], (ptrdiff_t)(width * sizeof(Pel)), width, height, bitDepth, (int)sizeof(Pel)};
-    return plane;
+    const int chromaDepth = sps.getBitDepth(CHANNEL_TYPE_CHROMA);
+    const bool hasChroma = withChroma && picture.getChromaFormat() == CHROMA_420 && chromaDepth >= 8 && chromaDepth <= 10;
+    memset(plane, 0, sizeof plane);
+    for (int i = 0; i < (hasChroma ? 3 : 1); i++) {
+        const ComponentID component = ComponentID(i);
+        const VrcnnPlane found = {picture.getAddr(component),
+                                  (ptrdiff_t)(picture.getStride(component) * sizeof(Pel)),
+                                  picture.getWidth(component),
+                                  picture.getHeight(component),
+                                  sps.getBitDepth(toChannelType(component)),
+                                  (int)sizeof(Pel)};
+        plane[i] = found;
+    }
 }
 
-VrcnnPlane vrcnnHmPlane(TComPicYuv &picture, int bitDepth)
+void VrcnnHmPlanes::read(VrcnnConstPlane reading[3]) const
 {
-    const VrcnnPlane plane = {picture.getAddr(COMPONENT_Y),
-                              (ptrdiff_t)(picture.getStride(COMPONENT_Y) * sizeof(Pel)),
-                              picture.getWidth(COMPONENT_Y),
-                              picture.getHeight(COMPONENT_Y),
-                              bitDepth,
-                              (int)sizeof(Pel)};
-    return plane;
+    for (int i = 0; i < 3; i++) {
+        const VrcnnPlane &p = plane[i];
+        const VrcnnConstPlane found = {p.data, p.stride, p.width, p.height, p.bit_depth, p.bytes_per_sample};
+        reading[i] = found;
+    }
 }
 
-VrcnnConstPlane vrcnnHmReading(const VrcnnPlane &plane)
+void VrcnnHmCopy::copy(const VrcnnHmPlanes &planes)
 {
-    const VrcnnConstPlane result = {plane.data, plane.stride, plane.width, plane.height, plane.bit_depth, plane.bytes_per_sample};
-    return result;
+    m_planes = planes;
+    for (int i = 0; i < 3 && planes.plane[i].data; i++) {
+        VrcnnPlane &own = m_planes.plane[i];
+        const char *const source = (const char *)own.data;
+        const ptrdiff_t stride = own.stride;
+        m_samples[i].resize((size_t)own.width * own.height);
+        own.data = &m_samples[i][0];
+        own.stride = (ptrdiff_t)(own.width * sizeof(Pel));
+        for (int y = 0; y < own.height; y++)
+            memcpy((char *)own.data + y * own.stride, source + y * stride, own.width * sizeof(Pel));
+    }
 }
 
 bool vrcnnHmKept(TComPic &picture, std::vector<uint8_t> &kept)
@@ -157,12 +169,14 @@ void VrcnnHmDecoder::fail(VrcnnError error, int poc) const
 {
     const uint8_t *const identity = m_info.identity;
     const int networks = vrcnn_model_networks(vrcnn_receiver_model(m_receiver));
+    char digits[2 * VRCNN_SIDEINFO_ID_SIZE + 1] = "";
+    for (int i = 0; i < (m_info.version == 1 ? VRCNN_SIDEINFO_ID_SIZE : VRCNN_SIDEINFO_SHORT_ID_SIZE); i++)
+        snprintf(digits + 2 * i, 3, "%02x", identity[i]);
     if (error == VRCNN_ERROR_SIDEINFO_MODEL)
-        vrcnnHmFail("the stream needs the model set %02x%02x%02x%02x..., which is not built in; name its file with --VRCNNModel",
-                    identity[0], identity[1], identity[2], identity[3]);
-    for (int i = 0; i < m_info.networks; i++)
-        if (error == VRCNN_ERROR_INDEX && m_info.index[i] >= networks)
-            vrcnnHmFail("POC %d: the side information names network %d, the model set has %d", poc, m_info.index[i], networks);
+        vrcnnHmFail("the stream needs the model set %s..., which is not built in; name its file with --VRCNNModel", digits);
+    for (int i = 0; i < m_info.filters; i++)
+        if (error == VRCNN_ERROR_INDEX && m_info.filter[i].index >= networks)
+            vrcnnHmFail("POC %d: the side information names network %d, the model set has %d", poc, m_info.filter[i].index, networks);
     vrcnnHmFail("POC %d: %s", poc, vrcnn_strerror(error));
 }
 
@@ -179,42 +193,46 @@ void VrcnnHmDecoder::beforeSlice(TComPic *picture)
     const VrcnnSegment segment = {start == 0, (int)slice.getNalUnitType(), slice.getPOC(), start, data, size};
     VrcnnError error = vrcnn_receiver_segment(m_receiver, &segment);
     if (!error && index == 0)
-        error = vrcnn_receiver_picture(m_receiver, data, size, slice.isIRAP(), reconstruction.getWidth(COMPONENT_Y),
-                                       reconstruction.getHeight(COMPONENT_Y), &m_info);
+        error = vrcnn_receiver_picture_planes(m_receiver, data, size, slice.isIRAP(), reconstruction.getWidth(COMPONENT_Y),
+                                              reconstruction.getHeight(COMPONENT_Y), &m_info);
     if (error)
         fail(error, slice.getPOC());
 }
 
-void VrcnnHmDecoder::beforeDeblocking(TComPic *picture)
+VrcnnHmPlanes VrcnnHmDecoder::planes(TComPic &picture) const
 {
-    if (m_info.mode != VRCNN_MODE_OFF && m_info.position == VRCNN_BEFORE_DEBLOCKING)
-        m_source.copy(*picture->getPicYuvRec());
+    return VrcnnHmPlanes(*picture.getPicYuvRec(), *picture.getSlice(0)->getSPS(), m_info.version > 1);
 }
 
-static bool hasLumaSao(TComPic &picture)
+void VrcnnHmDecoder::beforeDeblocking(TComPic *picture)
+{
+    if (filters() && m_info.position == VRCNN_BEFORE_DEBLOCKING)
+        m_source.copy(planes(*picture));
+}
+
+static bool hasSao(TComPic &picture, ChannelType channel)
 {
     for (UInt i = 0; i < picture.getNumAllocatedSlice(); i++)
-        if (picture.getSlice(i)->getSaoEnabledFlag(CHANNEL_TYPE_LUMA) && picture.getSlice(i)->getSPS()->getUseSAO())
+        if (picture.getSlice(i)->getSaoEnabledFlag(channel) && picture.getSlice(i)->getSPS()->getUseSAO())
             return true;
     return false;
 }
 
 void VrcnnHmDecoder::afterSao(TComPic *picture)
 {
-    if (m_info.mode == VRCNN_MODE_OFF)
+    if (!filters())
         return;
     const double start = vrcnnHmSeconds();
-    TComPicYuv &reconstruction = *picture->getPicYuvRec();
-    const TComSlice &slice = *picture->getSlice(0);
-    const int bitDepth = slice.getSPS()->getBitDepth(CHANNEL_TYPE_LUMA);
+    const VrcnnHmPlanes target = planes(*picture);
+    VrcnnConstPlane source[3];
     if (m_info.position == VRCNN_AFTER_SAO)
-        m_source.copy(reconstruction);
-    const VrcnnPlane target = vrcnnHmPlane(reconstruction, bitDepth);
-    const VrcnnConstPlane source = m_source.constPlane(bitDepth);
+        m_source.copy(target);
+    m_source.read(source);
     const uint8_t *const kept = vrcnnHmKept(*picture, m_kept) ? &m_kept[0] : NULL;
-    const VrcnnError error = vrcnn_receiver_filter(m_receiver, hasLumaSao(*picture), kept, &target, &source);
+    const bool lumaSao = hasSao(*picture, CHANNEL_TYPE_LUMA), chromaSao = hasSao(*picture, CHANNEL_TYPE_CHROMA);
+    const VrcnnError error = vrcnn_receiver_filter_planes(m_receiver, lumaSao, chromaSao, kept, target.plane, source);
     if (error)
-        fail(error, slice.getPOC());
+        fail(error, picture->getSlice(0)->getPOC());
     m_pictures++;
     m_seconds += vrcnnHmSeconds() - start;
 }

@@ -17,20 +17,34 @@
 
 class TComPic;
 class TComPicYuv;
+class TComSPS;
 
 /* Prints one line on the standard error and ends the program: the reconstruction would be wrong from here on. */
 void vrcnnHmFail(const char *format, ...);
 
-/* A luma plane of its own. */
-struct VrcnnHmLuma {
-    std::vector<Pel> samples;
-    int width, height;
+/* HM's planes as the library's. With chroma: Cb and Cr too if they are 4:2:0 of 8 to 10 bits; what is not there has no data. */
+struct VrcnnHmPlanes {
+    VrcnnPlane plane[3];
 
-    VrcnnHmLuma() : width(0), height(0)
+    VrcnnHmPlanes();
+    VrcnnHmPlanes(TComPicYuv &picture, const TComSPS &sps, bool withChroma);
+    /* The same for reading. */
+    void read(VrcnnConstPlane reading[3]) const;
+};
+
+/* Planes of its own. */
+class VrcnnHmCopy
+{
+  public:
+    void copy(const VrcnnHmPlanes &planes);
+    void read(VrcnnConstPlane reading[3]) const
     {
+        m_planes.read(reading);
     }
-    void copy(const TComPicYuv &picture);
-    VrcnnConstPlane constPlane(int bitDepth) const;
+
+  private:
+    std::vector<Pel> m_samples[3];
+    VrcnnHmPlanes m_planes;
 };
 
 /* What the options say, for the library: kernels and threads, and the file of the model set, empty if that is built in. */
@@ -39,10 +53,6 @@ std::vector<char> vrcnnHmModelFile(const VrcnnHmOptions &options);
 
 /* Ends the program, after a line that names the option, if opening with these options has failed. */
 void vrcnnHmCheckOpened(VrcnnError error, const VrcnnHmOptions &options);
-
-/* HM's luma plane as the library's, and the same for reading. */
-VrcnnPlane vrcnnHmPlane(TComPicYuv &picture, int bitDepth);
-VrcnnConstPlane vrcnnHmReading(const VrcnnPlane &plane);
 
 /* For each 8x8 block in raster scan whether it keeps its samples: lossless, or PCM with its loop filter disabled. False if none can. */
 bool vrcnnHmKept(TComPic &picture, std::vector<uint8_t> &kept);
@@ -60,21 +70,26 @@ class VrcnnHmDecoder
     void init();
     /* Reads the side information of the picture when its first slice segment begins. */
     void beforeSlice(TComPic *picture);
-    /* Keeps the samples that the network wants. */
+    /* Keeps the samples that the networks want. */
     void beforeDeblocking(TComPic *picture);
     /* Filters. */
     void afterSao(TComPic *picture);
 
   private:
     VrcnnReceiver *m_receiver;
-    VrcnnSideinfo m_info;
+    VrcnnPlaneSideinfo m_info;
     std::vector<uint8_t> m_kept;
-    VrcnnHmLuma m_source;
+    VrcnnHmCopy m_source;
     int m_pictures;
     double m_seconds;
 
     VrcnnHmDecoder(const VrcnnHmDecoder &);
     VrcnnHmDecoder &operator=(const VrcnnHmDecoder &);
+    bool filters() const
+    {
+        return m_info.luma_mode != VRCNN_MODE_OFF || m_info.chroma_mode != VRCNN_MODE_OFF;
+    }
+    VrcnnHmPlanes planes(TComPic &picture) const;
     void fail(VrcnnError error, int poc) const;
 };
 

@@ -46,16 +46,18 @@ void vrcnn_decoder::reset()
     m_error = VRCNN_OK;
     m_broken = false;
     memset(&m_info, 0, sizeof m_info);
+    memset(m_source, 0, sizeof m_source);
 }
 
 de265_error vrcnn_decoder::fail(VrcnnError error, int poc)
 {
     char line[256];
-    const uint8_t *const identity = m_info.identity;
+    char digits[2 * VRCNN_SIDEINFO_ID_SIZE + 1] = "";
+    for (int i = 0; i < (m_info.version == 1 ? VRCNN_SIDEINFO_ID_SIZE : VRCNN_SIDEINFO_SHORT_ID_SIZE); i++)
+        snprintf(digits + 2 * i, 3, "%02x", m_info.identity[i]);
     if (error == VRCNN_ERROR_SIDEINFO_MODEL)
-        snprintf(line, sizeof line,
-                 "the stream needs the model set %02x%02x%02x%02x..., which is not built in; name its file with --vrcnn-model", identity[0],
-                 identity[1], identity[2], identity[3]);
+        snprintf(line, sizeof line, "the stream needs the model set %s..., which is not built in; name its file with --vrcnn-model",
+                 digits);
     else if (poc >= 0)
         snprintf(line, sizeof line, "POC %d: %s", poc, vrcnn_strerror(error));
     else
@@ -130,13 +132,38 @@ de265_error vrcnn_decoder::slice(const slice_segment_header &header, int nal_uni
 
 /* ---- pictures ---- */
 
-void vrcnn_decoder::keep(const de265_image &image)
+/* What there is for networks: luma; chroma too, for those of version 2, if it is 4:2:0 of 8 to 10 bits. What is not there has no data. */
+int vrcnn_decoder::planes_of(VrcnnPlane planes[3], de265_image &image) const
 {
-    const size_t width = (size_t)image.get_width(0) * image.get_bytes_per_pixel(0);
-    const ptrdiff_t stride = (ptrdiff_t)image.get_image_stride(0) * image.get_bytes_per_pixel(0);
-    m_source.resize(width * image.get_height(0));
-    for (int y = 0; y < image.get_height(0); y++)
-        memcpy(&m_source[y * width], image.get_image_plane(0) + y * stride, width);
+    const int chroma_depth = image.get_sps().BitDepth_C;
+    const bool has_chroma = m_info.version > 1 && image.get_chroma_format() == de265_chroma_420 && chroma_depth >= 8 && chroma_depth <= 10;
+    const int count = has_chroma ? 3 : 1;
+    memset(planes, 0, 3 * sizeof *planes);
+    for (int i = 0; i < count; i++) {
+        const int bytes = image.get_bytes_per_pixel(i);
+        const VrcnnPlane plane = {image.get_image_plane(i), (ptrdiff_t)image.get_image_stride(i) * bytes,
+                                  image.get_width(i),       image.get_height(i),
+                                  image.get_bit_depth(i),   bytes};
+        planes[i] = plane;
+    }
+    return count;
+}
+
+void vrcnn_decoder::keep(de265_image &image)
+{
+    VrcnnPlane planes[3];
+    const int count = planes_of(planes, image);
+    memset(m_source, 0, sizeof m_source);
+    for (int i = 0; i < count; i++) {
+        const VrcnnPlane &plane = planes[i];
+        const size_t width = (size_t)plane.width * plane.bytes_per_sample;
+        m_samples[i].resize(width * plane.height);
+        for (int y = 0; y < plane.height; y++)
+            memcpy(&m_samples[i][y * width], (const char *)plane.data + y * plane.stride, width);
+        const VrcnnConstPlane kept = {&m_samples[i][0], (ptrdiff_t)width, plane.width,
+                                      plane.height,     plane.bit_depth,  plane.bytes_per_sample};
+        m_source[i] = kept;
+    }
 }
 
 /* Which blocks of 8x8 are lossless, or PCM without loop filter; NULL if there cannot be any. */
@@ -155,36 +182,36 @@ const uint8_t *vrcnn_decoder::lossless(const de265_image &image)
 
 void vrcnn_decoder::before_deblocking(image_unit &unit)
 {
-    const de265_image &image = *unit.img;
+    de265_image &image = *unit.img;
     const bool irap = is_irap(image.nal_hdr.nal_unit_type);
     const std::vector<uint8_t> &bytes = unit.slice_units[0]->shdr->vrcnn.bytes();
     if (irap)
         m_broken = false;
     memset(&m_info, 0, sizeof m_info);
-    m_error = vrcnn_receiver_picture(m_receiver, bytes.empty() ? NULL : &bytes[0], bytes.size(), irap, image.get_width(0),
-                                     image.get_height(0), &m_info);
-    if (m_error == VRCNN_OK && m_info.mode != VRCNN_MODE_OFF && m_info.position == VRCNN_BEFORE_DEBLOCKING)
+    m_error = vrcnn_receiver_picture_planes(m_receiver, bytes.empty() ? NULL : &bytes[0], bytes.size(), irap, image.get_width(0),
+                                            image.get_height(0), &m_info);
+    if (m_error == VRCNN_OK && filters() && m_info.position == VRCNN_BEFORE_DEBLOCKING)
         keep(image);
 }
 
 VrcnnError vrcnn_decoder::run(image_unit &unit)
 {
     de265_image &image = *unit.img;
-    const int width = image.get_width(0), height = image.get_height(0), depth = image.get_bit_depth(0),
-              bytes = image.get_bytes_per_pixel(0);
-    bool luma_sao = false;
-    for (size_t i = 0; i < unit.slice_units.size() && image.get_sps().sample_adaptive_offset_enabled_flag; i++)
+    VrcnnPlane target[3];
+    bool luma_sao = false, chroma_sao = false;
+    for (size_t i = 0; i < unit.slice_units.size() && image.get_sps().sample_adaptive_offset_enabled_flag; i++) {
         luma_sao = luma_sao || unit.slice_units[i]->shdr->slice_sao_luma_flag;
+        chroma_sao = chroma_sao || unit.slice_units[i]->shdr->slice_sao_chroma_flag;
+    }
     if (m_info.position == VRCNN_AFTER_SAO)
         keep(image);
-    const VrcnnConstPlane source = {&m_source[0], (ptrdiff_t)width * bytes, width, height, depth, bytes};
-    const VrcnnPlane target = {image.get_image_plane(0), (ptrdiff_t)image.get_image_stride(0) * bytes, width, height, depth, bytes};
-    return vrcnn_receiver_filter(m_receiver, luma_sao, lossless(image), &target, &source);
+    planes_of(target, image);
+    return vrcnn_receiver_filter_planes(m_receiver, luma_sao, chroma_sao, lossless(image), target, m_source);
 }
 
 de265_error vrcnn_decoder::after_sao(image_unit &unit)
 {
-    if (m_error == VRCNN_OK && m_info.mode != VRCNN_MODE_OFF) {
+    if (m_error == VRCNN_OK && filters()) {
         const double start = now();
         m_error = run(unit);
         m_seconds += now() - start;

@@ -55,7 +55,7 @@ class vrcnn_decoder
     /* The slice segment of this NAL unit is given up with this error. Returns it, or that of the filter where its picture may need it. */
     de265_error lost(int nal_unit_type, de265_error error, int threads);
 
-    /* In decoding order: reads the side information of a picture and keeps the samples that the network wants. */
+    /* In decoding order: reads the side information of a picture and keeps the samples that the networks want. */
     void before_deblocking(image_unit &unit);
     /* Filters the picture. After any error of it the picture is not output. */
     de265_error after_sao(image_unit &unit);
@@ -74,8 +74,9 @@ class vrcnn_decoder
 
     VrcnnError m_error; /* of the current picture */
     bool m_broken;      /* the error before the current picture is told, and nothing is output before the next IRAP picture */
-    VrcnnSideinfo m_info;
-    std::vector<uint8_t> m_source, m_kept;
+    VrcnnPlaneSideinfo m_info;
+    std::vector<uint8_t> m_samples[3], m_kept;
+    VrcnnConstPlane m_source[3]; /* these samples */
     std::string m_message;
     int m_pictures;
     double m_seconds;
@@ -84,8 +85,13 @@ class vrcnn_decoder
     vrcnn_decoder &operator=(const vrcnn_decoder &);
     de265_error fail(VrcnnError error, int poc);
     VrcnnError open(int threads);
+    bool filters() const
+    {
+        return m_info.luma_mode != VRCNN_MODE_OFF || m_info.chroma_mode != VRCNN_MODE_OFF;
+    }
     VrcnnError run(image_unit &unit);
-    void keep(const de265_image &image);
+    int planes_of(VrcnnPlane planes[3], de265_image &image) const;
+    void keep(de265_image &image);
     const uint8_t *lossless(const de265_image &image);
 };
 
