@@ -127,7 +127,7 @@ LIBDE265 = Codec(
             PROGRAM,
             r'^\s*fprintf\(stderr," +--disable-sao',
             (
-                '    fprintf(stderr,"      --vrcnn-model FILE     model set of the CNN filter: builtin, or a .vrcnn file\\n");',
+                '    fprintf(stderr,"      --vrcnn-model FILE     model set of the CNN filter, if it is not a built-in one\\n");',
                 '    fprintf(stderr,"      --vrcnn-kernel NAME    kernels of the CNN filter: auto, scalar, avx2, ... (the same bits)\\n");',
                 '    fprintf(stderr,"      --vrcnn-threads N      threads of the CNN filter (0 - as many as worker threads)\\n");',
             ),

@@ -25,6 +25,7 @@ class X265Loop(Codec):
     default_variants = ("anchor", "map")
     configurations = tuple(run.CONFIGURATIONS)
     settings = ("codecs",)
+    joint = True
     sao_steers = True  # through the state of the arithmetic coder
 
     @property
@@ -52,7 +53,8 @@ class X265Loop(Codec):
             return ordinary
         position = str(POSITIONS.index(loop.network.position))
         units = () if loop.network.units else ("--no-vrcnn-map",)
-        return ("--vrcnn", "--vrcnn-position", position, *decoder_options(loop.network), *units, *ordinary)
+        size = () if loop.network.size == "best" else ("--vrcnn-size", loop.network.size)
+        return ("--vrcnn", "--vrcnn-position", position, *decoder_options(loop.network), *units, *size, *ordinary)
 
     def arguments(self, request: Request) -> list[str]:
         """The encoder's."""

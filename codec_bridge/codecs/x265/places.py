@@ -8,7 +8,8 @@ HELP = tuple(
     f'        H0("   {option:<31}{text} Default {default});'
     for option, text, default in (
         ("--[no-]vrcnn", "CNN in-loop filter, decided for each picture.", r'%s\n", OPT(param->vrcnn.bEnable)'),
-        ("--vrcnn-model <file>", "Model set of the CNN filter: builtin, or a .vrcnn file.", r'builtin\n"'),
+        ("--vrcnn-model <set>", "Model set of the CNN filter: joint_intra, vrcnn_intra, a file.", r'vrcnn_intra\n"'),
+        ("--vrcnn-size <fast|best>", "Its networks, where the set has joint ones of both sizes.", r'best\n"'),
         ("--vrcnn-position <0|1>", "CNN filter before deblocking (0) or after SAO (1).", r'%d\n", param->vrcnn.position'),
         ("--[no-]vrcnn-map", "CNN filter on or off for units of a picture.", r'%s\n", OPT(param->vrcnn.bMap)'),
         ("--vrcnn-threads <integer>", "Threads of the CNN filter, for each frame thread.", r'%d\n", param->vrcnn.threads'),
@@ -29,8 +30,8 @@ X265 = Codec(
             "source/x265.h",
             r"^\} x265_param;",
             (
-                "    /* CNN in-loop filter. model: empty for the one that is built in; kernel: empty for the fastest. */",
-                "    struct { int bEnable, position, bMap, threads; char kernel[16]; char model[1024]; } vrcnn;",
+                "    /* CNN in-loop filter. model: empty for vrcnn_intra; size: empty for best; kernel: empty for the fastest. */",
+                "    struct { int bEnable, position, bMap, threads; char kernel[16]; char size[8]; char model[1024]; } vrcnn;",
             ),
         ),
         Edit(f"{COMMON}/param.cpp", r'^#include "param\.h"', ('#include "vrcnn_x265.h"',), after=True, first=True),
@@ -50,6 +51,7 @@ X265 = Codec(
                 '    OPT("vrcnn-map") p->vrcnn.bMap = atobool(value);',
                 '    OPT("vrcnn-threads") p->vrcnn.threads = atoi(value);',
                 '    OPT("vrcnn-kernel") bError |= !VrcnnX265::copy(p->vrcnn.kernel, sizeof(p->vrcnn.kernel), value);',
+                '    OPT("vrcnn-size") bError |= !VrcnnX265::copy(p->vrcnn.size, sizeof(p->vrcnn.size), value);',
                 '    OPT("vrcnn-model") bError |= !VrcnnX265::copy(p->vrcnn.model, sizeof(p->vrcnn.model), value);',
             ),
             "x265_param_parse",
@@ -83,6 +85,7 @@ X265 = Codec(
                 '    { "vrcnn-map",            no_argument, NULL, 0 },',
                 '    { "no-vrcnn-map",         no_argument, NULL, 0 },',
                 '    { "vrcnn-model",    required_argument, NULL, 0 },',
+                '    { "vrcnn-size",     required_argument, NULL, 0 },',
                 '    { "vrcnn-position", required_argument, NULL, 0 },',
                 '    { "vrcnn-threads",  required_argument, NULL, 0 },',
                 '    { "vrcnn-kernel",   required_argument, NULL, 0 },',

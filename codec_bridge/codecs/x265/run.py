@@ -29,7 +29,9 @@ CONFIGURATIONS = {
 DEFAULT_FOLDER = Path(__file__).resolve().parents[3] / "build/codecs/bin"
 """Of this checkout: programs of whatever folder somebody stands in are not run."""
 
-_DECIDED = re.compile(r"vrcnn: POC -?\d+ (?P<mode>off|all|map) .*?\[(?P<bytes>\d+) bytes\] \[(?P<seconds>[\d.]+) s\]")
+_DECIDED = re.compile(
+    r"vrcnn: POC -?\d+ (?P<mode>(?:off|all|map)(?:/(?:off|all|map))?) .*?\[(?P<bytes>\d+) bytes\] \[(?P<seconds>[\d.]+) s\]"
+)
 _KERNEL = re.compile(r"vrcnn: .*\(kernels (\w+)")
 _VERSION = re.compile(r"HEVC encoder version (\S+)")
 _FILTERED = re.compile(r"^VRCNN: (\d+) pictures filtered in ([\d.]+) s", re.M)

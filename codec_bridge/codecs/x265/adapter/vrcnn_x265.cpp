@@ -17,20 +17,18 @@
 using namespace X265_NS;
 
 VrcnnX265::VrcnnX265()
-    : m_model(NULL), m_context(NULL), m_decider(NULL), m_param(NULL), m_position(VRCNN_BEFORE_DEBLOCKING), m_width(0), m_height(0),
-      m_finishing(false), m_pictures(0), m_filtered(0), m_seconds(0)
+    : m_sender(NULL), m_param(NULL), m_width(0), m_height(0), m_planes(1), m_finishing(false), m_pictures(0), m_filtered(0), m_seconds(0)
 {
     memset(&m_decision, 0, sizeof m_decision);
 }
 
 VrcnnX265::~VrcnnX265()
 {
+    const VrcnnContext *const context = vrcnn_sender_context(m_sender);
     if (m_pictures)
         x265_log(m_param, X265_LOG_INFO, "vrcnn: %d of %d pictures filtered, %.3f s for filter and decisions (kernels %s, %d threads)\n",
-                 m_filtered, m_pictures, m_seconds, vrcnn_kernel_name(vrcnn_context_kernel(m_context)), vrcnn_context_threads(m_context));
-    vrcnn_decider_close(m_decider);
-    vrcnn_close(m_context);
-    vrcnn_model_free(m_model);
+                 m_filtered, m_pictures, m_seconds, vrcnn_kernel_name(vrcnn_context_kernel(context)), vrcnn_context_threads(context));
+    vrcnn_sender_close(m_sender);
 }
 
 /* ---- opening ---- */
@@ -49,6 +47,8 @@ bool VrcnnX265::refuses(const x265_param *param)
         objection = "the filter works on 8 to 10 bits, not on 12";
     else if (param->vrcnn.position != VRCNN_BEFORE_DEBLOCKING && param->vrcnn.position != VRCNN_AFTER_SAO)
         objection = "--vrcnn-position: there are 0, before deblocking, and 1, after SAO";
+    else if (param->vrcnn.size[0] && strcmp(param->vrcnn.size, "fast") && strcmp(param->vrcnn.size, "best"))
+        objection = "--vrcnn-size: there are fast and best";
     else if (param->vrcnn.threads < 1 || param->vrcnn.threads > VRCNN_MAX_THREADS)
         objection = "--vrcnn-threads: 1 to 64";
     else if (param->maxSlices > 1)
@@ -64,39 +64,35 @@ void VrcnnX265::warn(const x265_param *param)
     x265_log(param, X265_LOG_WARNING, "vrcnn: the stream conforms to no profile: decoders without the filter show pictures that drift\n");
 }
 
-bool VrcnnX265::load()
+/* The bytes of the model set, none for the one that is taken without a name. */
+bool VrcnnX265::load(std::vector<char> &file) const
 {
-    const char *const file = m_param->vrcnn.model;
-    VrcnnError error;
-    if (!file[0] || !strcmp(file, "builtin")) {
-        error = vrcnn_model_builtin(&m_model, m_position);
-        if (error)
-            x265_log(m_param, X265_LOG_ERROR, "--vrcnn-model builtin --vrcnn-position %d: %s\n", (int)m_position, vrcnn_strerror(error));
-        return !error;
+    const char *const name = m_param->vrcnn.model;
+    size_t size;
+    file.clear();
+    if (!name[0] || !strcmp(name, "builtin"))
+        return true;
+    if (const char *const builtin = (const char *)vrcnn_builtin_file(name, &size)) {
+        file.assign(builtin, builtin + size);
+        return true;
     }
-    std::ifstream stream(file, std::ios::binary);
-    const std::vector<char> data((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
-    if (!stream.is_open() || stream.bad() || data.empty()) {
-        x265_log(m_param, X265_LOG_ERROR, "--vrcnn-model: cannot read %s\n", file);
-        return false;
-    }
-    error = vrcnn_model_load(&m_model, &data[0], data.size(), NULL);
-    if (!error && vrcnn_model_index_for_qp(m_model, m_position, 32) < 0)
-        error = VRCNN_ERROR_POSITION;
-    if (error)
-        x265_log(m_param, X265_LOG_ERROR, "--vrcnn-model %s --vrcnn-position %d: %s\n", file, (int)m_position, vrcnn_strerror(error));
-    return !error;
+    std::ifstream stream(name, std::ios::binary);
+    file.assign((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+    if (stream.is_open() && !stream.bad() && !file.empty())
+        return true;
+    x265_log(m_param, X265_LOG_ERROR, "--vrcnn-model: cannot read %s\n", name);
+    return false;
 }
 
 bool VrcnnX265::open(const x265_param *param, int width, int height)
 {
+    std::vector<char> file;
     m_param = param;
     m_width = width;
     m_height = height;
-    m_position = (VrcnnPosition)param->vrcnn.position;
     if (!param->vrcnn.bEnable)
         return true;
-    if (!load())
+    if (!load(file))
         return false;
     VrcnnSettings settings;
     const char *const name = param->vrcnn.kernel[0] ? param->vrcnn.kernel : "auto";
@@ -104,19 +100,23 @@ bool VrcnnX265::open(const x265_param *param, int width, int height)
     vrcnn_default_settings(&settings, sizeof settings);
     settings.kernel = kernel < 0 ? VRCNN_KERNEL_AUTO : (VrcnnKernel)kernel;
     settings.threads = param->vrcnn.threads;
-    VrcnnError error = kernel < 0 ? (VrcnnError)kernel : vrcnn_open(&m_context, m_model, &settings);
-    if (error) {
-        x265_log(param, X265_LOG_ERROR, "--vrcnn-kernel %s --vrcnn-threads %d: %s\n", name, param->vrcnn.threads, vrcnn_strerror(error));
-        return false;
-    }
-    error = vrcnn_decider_open(&m_decider, m_model, width, height);
-    if (error) {
+    const VrcnnError error = kernel < 0 ? (VrcnnError)kernel
+                                        : vrcnn_sender_open(&m_sender, &settings, file.empty() ? NULL : &file[0], file.size(),
+                                                            (VrcnnPosition)param->vrcnn.position, width, height);
+    if (error == VRCNN_ERROR_PLANE)
         x265_log(param, X265_LOG_ERROR, "vrcnn: %dx%d: %s\n", width, height, vrcnn_strerror(error));
+    else if (error == VRCNN_ERROR_THREADS || error == VRCNN_ERROR_KERNEL_UNKNOWN || error == VRCNN_ERROR_KERNEL_UNSUPPORTED ||
+             error == VRCNN_ERROR_KERNEL_REFUSED)
+        x265_log(param, X265_LOG_ERROR, "--vrcnn-kernel %s --vrcnn-threads %d: %s\n", name, param->vrcnn.threads, vrcnn_strerror(error));
+    else if (error)
+        x265_log(param, X265_LOG_ERROR, "--vrcnn-model %s --vrcnn-position %d: %s\n",
+                 param->vrcnn.model[0] ? param->vrcnn.model : "builtin", param->vrcnn.position, vrcnn_strerror(error));
+    if (error)
         return false;
-    }
-    if (m_position == VRCNN_BEFORE_DEBLOCKING) {
-        m_source.resize((size_t)width * height);
-        m_base.resize((size_t)width * height);
+    m_planes = vrcnn_sender_kind(m_sender) == VRCNN_JOINT && param->internalCsp == X265_CSP_I420 ? 3 : 1;
+    for (int plane = 0; plane < m_planes && isBefore(); plane++) {
+        m_source[plane].resize((size_t)this->width(plane) * this->height(plane));
+        m_base[plane].resize(m_source[plane].size());
     }
     return true;
 }
@@ -131,49 +131,60 @@ void VrcnnX265::start(const Entropy &state)
     m_finishing = false;
 }
 
-void VrcnnX265::keep(std::vector<pixel> &plane, const PicYuv &picture, int row, int column) const
+void VrcnnX265::keep(std::vector<pixel> *planes, const PicYuv &picture, int row, int column) const
 {
-    const int size = (int)m_param->maxCUSize, x = column * size, y = row * size;
-    const size_t bytes = (size_t)X265_MIN(size, m_width - x) * sizeof(pixel);
-    for (int line = y; line < X265_MIN(y + size, m_height); line++)
-        memcpy(&plane[(size_t)line * m_width + x], picture.m_picOrg[0] + line * picture.m_stride + x, bytes);
+    for (int plane = 0; plane < m_planes; plane++) {
+        const int size = (int)m_param->maxCUSize >> !!plane, x = column * size, y = row * size;
+        const intptr_t stride = plane ? picture.m_strideC : picture.m_stride;
+        const size_t bytes = (size_t)X265_MIN(size, width(plane) - x) * sizeof(pixel);
+        for (int line = y; line < X265_MIN(y + size, height(plane)); line++)
+            memcpy(&planes[plane][(size_t)line * width(plane) + x], picture.m_picOrg[plane] + line * stride + x, bytes);
+    }
 }
 
 void VrcnnX265::keepSource(const PicYuv &picture, int row, int column)
 {
-    if (on() && m_position == VRCNN_BEFORE_DEBLOCKING)
+    if (on() && isBefore())
         keep(m_source, picture, row, column);
 }
 
 void VrcnnX265::keepDeblocked(const PicYuv &picture, int row, int column)
 {
-    if (on() && m_position == VRCNN_BEFORE_DEBLOCKING)
+    if (on() && isBefore())
         keep(m_base, picture, row, column);
 }
 
-VrcnnConstPlane VrcnnX265::kept(const std::vector<pixel> &plane) const
+VrcnnConstPlane VrcnnX265::kept(const std::vector<pixel> *planes, int plane) const
 {
-    const VrcnnConstPlane result = {&plane[0], (ptrdiff_t)(m_width * sizeof(pixel)), m_width, m_height, X265_DEPTH, (int)sizeof(pixel)};
+    const VrcnnConstPlane result = {&planes[plane][0], (ptrdiff_t)(width(plane) * sizeof(pixel)), width(plane), height(plane), X265_DEPTH,
+                                    (int)sizeof(pixel)};
     return result;
 }
 
-VrcnnConstPlane VrcnnX265::luma(const PicYuv &picture) const
+VrcnnPlane VrcnnX265::place(const PicYuv &picture, int plane) const
 {
-    const VrcnnConstPlane result = {picture.m_picOrg[0], (ptrdiff_t)(picture.m_stride * sizeof(pixel)), m_width, m_height, X265_DEPTH,
-                                    (int)sizeof(pixel)};
+    const intptr_t stride = plane ? picture.m_strideC : picture.m_stride;
+    const VrcnnPlane result = {picture.m_picOrg[plane], (ptrdiff_t)(stride * sizeof(pixel)), width(plane), height(plane), X265_DEPTH,
+                               (int)sizeof(pixel)};
+    return result;
+}
+
+static VrcnnConstPlane reading(const VrcnnPlane &plane)
+{
+    const VrcnnConstPlane result = {plane.data, plane.stride, plane.width, plane.height, plane.bit_depth, plane.bytes_per_sample};
     return result;
 }
 
 /* ---- decision ---- */
 
-/* Bits of the SAO parameters of all CTUs, as the arithmetic coder counts them. */
-double VrcnnX265::saoBits(const Frame &frame, bool luma)
+/* Bits of the SAO parameters of all CTUs, as the arithmetic coder counts them, of a picture that has SAO in luma, in chroma, or in both. */
+double VrcnnX265::saoBits(const Frame &frame, bool luma, bool chroma)
 {
     const FrameData &data = *frame.m_encData;
     const SAOParam &sao = *data.m_saoParam;
     const int columns = (int)data.m_slice->m_sps->numCuInWidth, count = (int)data.m_slice->m_sps->numCUsInFrame;
     Entropy counter;
-    if (!luma && !sao.bSaoFlag[1])
+    if (!luma && !chroma)
         return 0;
     counter.load(m_state);
     counter.zeroFract();
@@ -188,7 +199,7 @@ double VrcnnX265::saoBits(const Frame &frame, bool luma)
             continue;
         if (luma)
             counter.codeSaoOffset(sao.ctuParam[0][address], 0);
-        for (int plane = 1; plane < 3 && sao.bSaoFlag[1]; plane++)
+        for (int plane = 1; plane < 3 && chroma; plane++)
             counter.codeSaoOffset(sao.ctuParam[plane][address], plane);
     }
     return counter.getNumberOfWrittenBits();
@@ -213,17 +224,38 @@ const uint8_t *VrcnnX265::lossless(Frame &frame)
     return &m_kept[0];
 }
 
-static double squaredError(const PicYuv &a, const PicYuv &b, int width, int height)
+double VrcnnX265::squaredError(const PicYuv &a, const PicYuv &b, int plane) const
 {
+    const intptr_t strideA = plane ? a.m_strideC : a.m_stride, strideB = plane ? b.m_strideC : b.m_stride;
     double total = 0;
-    for (int y = 0; y < height; y++) {
-        const pixel *rowA = a.m_picOrg[0] + y * a.m_stride, *rowB = b.m_picOrg[0] + y * b.m_stride;
+    for (int y = 0; y < height(plane); y++) {
+        const pixel *rowA = a.m_picOrg[plane] + y * strideA, *rowB = b.m_picOrg[plane] + y * strideB;
         int64_t sum = 0;
-        for (int x = 0; x < width; x++)
+        for (int x = 0; x < width(plane); x++)
             sum += (int64_t)(rowA[x] - rowB[x]) * (rowA[x] - rowB[x]);
         total += (double)sum;
     }
     return total;
+}
+
+/* Lambda, the weights of chroma and the costs of the ordinary filters. x265 weighs chroma in SAO by the lambda of Cb's QP, for Cr too. */
+void VrcnnX265::weigh(const Frame &frame, VrcnnPlaneDecisionInput &input)
+{
+    const Slice &slice = *frame.m_encData->m_slice;
+    const SAOParam &sao = *frame.m_encData->m_saoParam;
+    const bool hasSao = isBefore() && slice.m_sps->bUseSAO && slice.m_bUseSao, luma = hasSao && sao.bSaoFlag[0],
+               chroma = hasSao && sao.bSaoFlag[1];
+    const int qp = X265_MAX(slice.m_sliceQp, 0);
+    const int offset = slice.m_sliceQp + slice.m_pps->chromaQpOffset[0] + slice.m_chromaQpOffset[0];
+    const int qpCb = x265_clip3(m_param->rc.qpMin, m_param->rc.qpMax, (int)g_chromaScale[x265_clip3(QP_MIN, QP_MAX_MAX, offset)]);
+    const double all = saoBits(frame, luma, chroma);
+    input.lambda = x265_lambda2_tab[qp];
+    input.chroma_weight[0] = input.chroma_weight[1] = input.lambda / x265_lambda2_tab[X265_MAX(qpCb, 0)];
+    input.luma_cost = squaredError(*frame.m_reconPic, *frame.m_fencPic, 0) + input.lambda * (all - saoBits(frame, false, chroma));
+    if (m_planes > 1)
+        input.chroma_cost = input.lambda * (all - saoBits(frame, luma, false));
+    for (int plane = 1; plane < m_planes; plane++)
+        input.chroma_cost += input.chroma_weight[plane - 1] * squaredError(*frame.m_reconPic, *frame.m_fencPic, plane);
 }
 
 void VrcnnX265::decide(FrameFilter &filter)
@@ -233,26 +265,25 @@ void VrcnnX265::decide(FrameFilter &filter)
     FrameData &data = *frame.m_encData;
     const Slice &slice = *data.m_slice;
     PicYuv &picture = *frame.m_reconPic;
-    const bool before = m_position == VRCNN_BEFORE_DEBLOCKING;
-    const bool lumaSao = slice.m_sps->bUseSAO && slice.m_bUseSao && data.m_saoParam->bSaoFlag[0];
+    const bool hasSao = slice.m_sps->bUseSAO && slice.m_bUseSao;
 
-    VrcnnDecisionInput input;
+    VrcnnPlaneDecisionInput input;
+    VrcnnPlane target[3];
     memset(&input, 0, sizeof input);
-    input.original = luma(*frame.m_fencPic);
-    input.source = before ? kept(m_source) : luma(picture);
-    input.base = before && lumaSao ? kept(m_base) : luma(picture);
+    memset(target, 0, sizeof target);
+    for (int plane = 0; plane < m_planes; plane++) {
+        target[plane] = place(picture, plane);
+        input.original[plane] = reading(place(*frame.m_fencPic, plane));
+        input.source[plane] = isBefore() ? kept(m_source, plane) : reading(target[plane]);
+        input.base[plane] = isBefore() && hasSao && data.m_saoParam->bSaoFlag[plane > 0] ? kept(m_base, plane) : reading(target[plane]);
+    }
     input.kept = lossless(frame);
-    input.position = m_position;
+    input.size = strcmp(m_param->vrcnn.size, "fast") ? VRCNN_BEST : VRCNN_FAST;
     input.qp = x265_clip3(-12, 51, slice.m_sliceQp);
     input.is_irap = slice.isIRAP();
     input.map = m_param->vrcnn.bMap;
-    input.lambda = x265_lambda2_tab[X265_MAX(slice.m_sliceQp, 0)];
-    input.ordinary_cost = squaredError(picture, *frame.m_fencPic, m_width, m_height);
-    if (before && lumaSao)
-        input.ordinary_cost += input.lambda * (saoBits(frame, true) - saoBits(frame, false));
-    const VrcnnPlane target = {picture.m_picOrg[0], (ptrdiff_t)(picture.m_stride * sizeof(pixel)), m_width, m_height, X265_DEPTH,
-                               (int)sizeof(pixel)};
-    const VrcnnError error = vrcnn_decide(m_decider, m_context, &input, &target, &m_decision);
+    weigh(frame, input);
+    const VrcnnError error = vrcnn_sender_decide(m_sender, &input, target, &m_decision);
     if (error) {
         /* Not for want of anything that opening did not check. A stream without side information would be a wrong one. */
         x265_log(m_param, X265_LOG_ERROR, "vrcnn: POC %d: %s\n", slice.m_poc, vrcnn_strerror(error));
@@ -260,20 +291,26 @@ void VrcnnX265::decide(FrameFilter &filter)
         m_decision.size = 0;
         return;
     }
-    if (m_decision.info.mode != VRCNN_MODE_OFF) {
-        if (before && lumaSao)
-            data.m_saoParam->bSaoFlag[0] = false;
-        extendPicBorder(picture.m_picOrg[0], picture.m_stride, m_width, m_height, picture.m_lumaMarginX, picture.m_lumaMarginY);
-        m_filtered++;
-    }
+    const VrcnnPlaneSideinfo &info = m_decision.info;
+    const bool isFiltered[2] = {info.luma_mode != VRCNN_MODE_OFF, info.chroma_mode != VRCNN_MODE_OFF};
+    for (int plane = 0; plane < m_planes; plane++)
+        if (isFiltered[plane > 0]) {
+            if (isBefore() && hasSao)
+                data.m_saoParam->bSaoFlag[plane > 0] = false;
+            extendPicBorder(picture.m_picOrg[plane], plane ? picture.m_strideC : picture.m_stride, width(plane), height(plane),
+                            plane ? picture.m_chromaMarginX : picture.m_lumaMarginX,
+                            plane ? picture.m_chromaMarginY : picture.m_lumaMarginY);
+        }
+    m_filtered += isFiltered[0] || isFiltered[1];
     m_pictures++;
     const double seconds = (x265_mdate() - begin) / 1e6;
     m_seconds += seconds;
 
     static const char *const words[] = {"off", "all", "map"};
-    x265_log(m_param, X265_LOG_DEBUG, "vrcnn: POC %d %s networks %d scale %d units %d [%d bytes] [%.3f s]\n", slice.m_poc,
-             words[m_decision.info.mode], m_decision.info.networks, m_decision.info.scale, m_decision.info.unit_size, (int)m_decision.size,
-             seconds);
+    const bool isOld = info.version == 1;
+    x265_log(m_param, X265_LOG_DEBUG, "vrcnn: POC %d %s%s%s filters %d units %d/%d [%d bytes] [%.3f s]\n", slice.m_poc,
+             words[info.luma_mode], isOld ? "" : "/", isOld ? "" : words[info.chroma_mode], info.filters, info.luma_unit_size,
+             info.chroma_unit_size, (int)m_decision.size, seconds);
 }
 
 bool VrcnnX265::defers(FrameFilter &filter, int row)

@@ -35,7 +35,7 @@ class VrcnnX265
     bool open(const x265_param *param, int width, int height);
     bool on() const
     {
-        return m_context != NULL;
+        return m_sender != NULL;
     }
 
     /* A picture begins; the state of the arithmetic coder at its start serves to count bits. */
@@ -51,27 +51,39 @@ class VrcnnX265
     void writeExtension(Bitstream &bitstream) const;
 
   private:
-    VrcnnModel *m_model;
-    VrcnnContext *m_context;
-    VrcnnDecider *m_decider;
+    VrcnnSender *m_sender;
     const x265_param *m_param;
-    VrcnnPosition m_position;
-    int m_width, m_height;
-    std::vector<pixel> m_source, m_base;
+    int m_width, m_height, m_planes; /* planes: 3 if networks filter chroma, too, else 1 */
+    std::vector<pixel> m_source[3], m_base[3];
     std::vector<uint8_t> m_kept;
     Entropy m_state;
     bool m_finishing;
-    VrcnnDecision m_decision;
+    VrcnnPlaneDecision m_decision;
     int m_pictures, m_filtered;
     double m_seconds;
 
     VrcnnX265(const VrcnnX265 &);
     VrcnnX265 &operator=(const VrcnnX265 &);
-    bool load();
-    void keep(std::vector<pixel> &plane, const PicYuv &picture, int row, int column) const;
-    VrcnnConstPlane kept(const std::vector<pixel> &plane) const;
-    VrcnnConstPlane luma(const PicYuv &picture) const;
-    double saoBits(const Frame &frame, bool luma);
+    bool load(std::vector<char> &file) const;
+    bool isBefore() const
+    {
+        return m_param->vrcnn.position == VRCNN_BEFORE_DEBLOCKING;
+    }
+    /* Of luma, or of a plane of chroma. */
+    int width(int plane) const
+    {
+        return plane ? m_width / 2 : m_width;
+    }
+    int height(int plane) const
+    {
+        return plane ? m_height / 2 : m_height;
+    }
+    void keep(std::vector<pixel> *planes, const PicYuv &picture, int row, int column) const;
+    VrcnnConstPlane kept(const std::vector<pixel> *planes, int plane) const;
+    VrcnnPlane place(const PicYuv &picture, int plane) const;
+    double squaredError(const PicYuv &a, const PicYuv &b, int plane) const;
+    double saoBits(const Frame &frame, bool luma, bool chroma);
+    void weigh(const Frame &frame, VrcnnPlaneDecisionInput &input);
     const uint8_t *lossless(Frame &frame);
     void decide(FrameFilter &filter);
 };
