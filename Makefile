@@ -37,7 +37,7 @@ $(VENV)/.dev: $(VENV)/.runtime
 	@touch $@
 
 demo: $(VENV)/.runtime ## code real pictures, filter them, check every bit, print BD-rate (no torch)
-	$(BIN)/codec-bridge bdrate --sequences builtin --check --json build/demo.json --csv build/demo.csv --plot build/demo.png
+	$(BIN)/codec-bridge bdrate --sequences builtin --model joint_intra --check --json build/demo.json --csv build/demo.csv --plot build/demo.png
 
 test: $(VENV)/.dev ## all tests, of the C library and of Python
 	$(MAKE) -C c -j $(PROCESSES) test

@@ -1,7 +1,7 @@
 """Draws docs/before_after.png, the picture in README: python docs/before_after.py
 
 A crop of a photograph of scikit-image, coded by x265 all-intra: without in-loop filters, with deblocking and SAO, and with the network on
-the luma of the first (its chroma stays as it was coded). Luma PSNR and bits are those of the whole picture.
+all planes of the first. PSNR of luma, Cb and Cr and bits are those of the whole picture.
 """
 
 from fractions import Fraction
@@ -16,9 +16,9 @@ from codec_bridge.video.catalogue import resolve
 from codec_bridge.video.frames import frame_from_picture, picture_from_frame
 from codec_bridge.video.picture import Picture
 
-NAME, QP, NETWORK = "astronaut", 37, 3
+NAME, QP, MODEL = "astronaut", 37, "joint_intra"
 TOP, LEFT, SIDE, ENLARGED = 296, 56, 144, 2
-GAP, TITLE = 8, 24
+GAP, LINE, TITLE = 8, 18, 44
 PARAMETERS = f"qp={QP}:keyint=1:ipratio=1:aq-mode=0:cutree=0:info=0:wpp=0:pools=none:frame-threads=1:log-level=none"
 UNFILTERED = ":no-deblock=1:no-sao=1"
 
@@ -45,8 +45,10 @@ def draw(original: Picture, columns: list[tuple[str, Picture, int]]) -> Image.Im
     pitch = SIDE * ENLARGED + GAP
     sheet = Image.new("RGB", (pitch * len(columns) - GAP, TITLE + SIDE * ENLARGED), "white")
     for number, (name, picture, bits) in enumerate(columns):
-        text = f"{name}: {psnr(picture.planes[0], original.planes[0], 8):.2f} dB, {bits / 1000:.1f} kbit"
-        ImageDraw.Draw(sheet).text((number * pitch, 3), text, "black", ImageFont.load_default(14))
+        planes = zip(picture.planes, original.planes, strict=True)
+        levels = " / ".join(f"{psnr(coded_plane, true_plane, 8):.2f}" for coded_plane, true_plane in planes)
+        for line, text in enumerate((name, f"{levels} dB, {bits / 1000:.1f} kbit")):
+            ImageDraw.Draw(sheet).text((number * pitch + 2, 3 + line * LINE), text, "black", ImageFont.load_default(14))
         sheet.paste(crop(picture), (number * pitch, TITLE))
     return sheet
 
@@ -54,8 +56,8 @@ def draw(original: Picture, columns: list[tuple[str, Picture, int]]) -> Image.Im
 def main() -> None:
     ((original,),) = (sequence.open(1) for sequence in resolve(NAME))
     (plain, bits), ordinary = coded(original, UNFILTERED), coded(original)
-    with Filter() as filter_:
-        filtered = plain.with_luma(filter_.filter_plane(plain.planes[0], bit_depth=8, index=NETWORK))
+    with Filter(MODEL) as filter_:
+        filtered = filter_.filter_picture(plain, qp=QP, kind="joint")
     columns = [("no in-loop filter", plain, bits), ("deblocking and SAO", *ordinary), ("this filter", filtered, bits)]
     draw(original, columns).save(Path(__file__).with_name("before_after.png"), optimize=True)
 

@@ -10,6 +10,8 @@ from codec_bridge.codecs import decoder, pyav
 from codec_bridge.figures.metrics import level_text, psnr
 from codec_bridge.filter import Filter
 from codec_bridge.video.catalogue import Sequence as VideoSequence
+from codec_bridge.video.frames import frame_from_picture
+from codec_bridge.video.picture import Picture
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_bytes
 from vrcnn_int.io.drawing import new_figure, png
@@ -21,7 +23,7 @@ CROP = (112, 176)
 AMPLIFIED = 8
 """The residual is shown so many times as strong, on grey."""
 
-COLUMNS = ("original", "no in-loop filter", "deblocking and SAO", "network", f"network's residual, {AMPLIFIED} times")
+COLUMNS = ("original", "no in-loop filter", "deblocking and SAO", "network", f"network's residual in luma, {AMPLIFIED} times")
 
 
 def best_crop(original: NDArray[np.uint8], before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[int, int]:
@@ -36,8 +38,20 @@ def best_crop(original: NDArray[np.uint8], before: NDArray[np.uint8], after: NDA
     return 8 * int(y), 8 * int(x)
 
 
+def colours(picture: Picture) -> NDArray[np.uint8]:
+    """What is seen of a picture: [height, width, 3], or its luma [height, width] if it has no chroma."""
+    shown = picture.planes[0] if picture.chroma_format == "400" else frame_from_picture(picture).to_ndarray(format="rgb24")
+    return shown.astype(np.uint8)
+
+
+def levels(picture: Picture, original: Picture) -> str:
+    """PSNR of the planes, in words."""
+    found = [level_text(psnr(a, b, 8), 2) for a, b in zip(picture.planes, original.planes, strict=True)]
+    return " / ".join([*(level.removesuffix(" dB") for level in found[:-1]), found[-1]])
+
+
 def make(out: Path, sequences: Sequence[VideoSequence], qp: int, model: Path | None = None) -> None:
-    """Code the first picture of each sequence with x265 at a QP, filter luma, and write the sheet as PNG.
+    """Code the first picture of each sequence with x265 at a QP, filter it, and write the sheet as PNG, in colour.
 
     Raises VrcnnError for sequences that cannot be read or coded, and where the file cannot be written.
     """
@@ -53,18 +67,18 @@ def make(out: Path, sequences: Sequence[VideoSequence], qp: int, model: Path | N
             (unfiltered,), (ordinary,) = (
                 decoder.decode(pyav.encode([picture], qp, filters=on).data, cropping=False) for on in (False, True)
             )
-            filtered = filter_.filter_picture(unfiltered, qp=qp, kind=kind).cropped().planes[0]
-            original, before, anchor = (some.planes[0] for some in (picture.cropped(), unfiltered.cropped(), ordinary.cropped()))
+            shown = [some.cropped() for some in (picture, unfiltered, ordinary, filter_.filter_picture(unfiltered, qp=qp, kind=kind))]
+            original, before, _, filtered = (some.planes[0] for some in shown)
             y, x = best_crop(original, before, filtered)
             residual = np.clip(128 + AMPLIFIED * (filtered.astype(np.int64) - before), 0, 255)
-            for column, plane in enumerate((original, before, anchor, filtered, residual)):
+            names = [plain(sequence.name), *(levels(some, shown[0]) for some in shown[1:]), ""]
+            for column, samples in enumerate([*map(colours, shown), residual.astype(np.uint8)]):
                 axes = figure.add_subplot(len(sequences), len(COLUMNS), row * len(COLUMNS) + column + 1)
-                axes.imshow(plane[y : y + CROP[0], x : x + CROP[1]], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+                axes.imshow(samples[y : y + CROP[0], x : x + CROP[1]], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
                 axes.set_axis_off()
                 if row == 0:
                     axes.set_title(COLUMNS[column], fontsize=9)
-                said = plain(sequence.name) if column == 0 else level_text(psnr(plane, original, 8), 2) if column < 4 else ""
-                axes.text(0.5, -0.02, said, ha="center", va="top", fontsize=8, transform=axes.transAxes, parse_math=False)
-        text = f"luma, x265 all-intra at QP {qp}; PSNR of the whole picture; the crop in which the network gains most; model set "
+                axes.text(0.5, -0.02, names[column], ha="center", va="top", fontsize=8, transform=axes.transAxes, parse_math=False)
+        text = f"x265 all-intra at QP {qp}; PSNR of the whole picture's planes; the crop in which luma gains most; model set "
         figure.supxlabel(text + filter_.identity[:16], fontsize=7, color="0.4", parse_math=False)
     write_bytes(out, png(figure, 120))
