@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrcnn_int.integer import Branch, IntegerNetwork, ModelSet, accumulate
-from vrcnn_int.models import builtin_path, float_path, starts_path
-from vrcnn_int.network import INPUTS, KINDS, NETWORKS, Architecture, FloatNetwork, joint, load_float_networks, save_float_networks
+from vrcnn_int.models import builtin_path, float_path
+from vrcnn_int.network import INPUTS, NETWORKS, Architecture, FloatNetwork, joint, save_float_networks
 from vrcnn_int.quantize.bounds import bounds_for
 from vrcnn_int.quantize.plan import to_integer
 from vrcnn_int.requant import rescale
@@ -81,9 +81,9 @@ def joint_set(luma: bool = False, seed: int = 22) -> ModelSet:
 
 
 def trained_joint_set(position: str = "before_deblocking") -> ModelSet:
-    """Joint networks, size fast, for QP 37 and 32 that make coded pictures better: those to go on training from, as integers."""
-    paths = (starts_path(builtin_path().with_name(f"joint_intra{word}.vrcnn")) for word in ("", "_q32"))
-    return ModelSet(tuple(replace(to_integer(load_float_networks(path, KINDS)[0][0]), position=position) for path in paths))
+    """Two of the shipped joint networks, of size fast for the highest QPs: a set that makes coded pictures better and is not built in."""
+    networks = sorted(ModelSet.load(builtin_path("joint_intra")).networks, key=lambda network: -network.qp)
+    return ModelSet(tuple(replace(network, position=position) for network in networks if network.size == "fast")[:2])
 
 
 def float_network(seed: int = 1, architecture: Architecture = NETWORKS["vrcnn"], spread: float = 0.05) -> FloatNetwork:

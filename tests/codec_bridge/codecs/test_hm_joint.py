@@ -31,6 +31,7 @@ from tests.support.hm_streams import BitWriter, with_extension
 from tests.support.memory import other_bytes_each_time
 from tests.support.models import joint_set, trained_joint_set
 from vrcnn_int.integer import ModelSet
+from vrcnn_int.models import builtin_path
 from vrcnn_int.network import POSITIONS
 
 
@@ -194,6 +195,14 @@ def test_what_a_decoder_lacks_is_named(tools: hm.Tools, clip: list[Picture], mod
         hm.decode(tools, other, options=decoding(models[0]))
     with pytest.raises(CodecError, match="VRCNN: POC 0: "):
         hm.decode(tools, with_extension(coded.data, 0, extension + b"\0"), options=decoding(models[0]))
+
+
+def test_a_set_by_its_name(tools: hm.Tools, clip: list[Picture]) -> None:
+    """The decoder finds it by what the stream says."""
+    coded = hm.encode(tools, clip[:1], 40, network=True, options=("--VRCNNModel=joint_intra",))
+    assert filtered(coded)[0].identity == bytes.fromhex(ModelSet.load(builtin_path("joint_intra")).identity[:6])
+    check_closed_loop(tools, coded, clip[0])
+    check_closed_loop(tools, coded, clip[0], "--VRCNNModel=joint_intra")
 
 
 def test_sizes(tools: hm.Tools, clip: list[Picture], tmp_path: Path) -> None:

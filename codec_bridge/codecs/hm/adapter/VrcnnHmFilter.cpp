@@ -121,8 +121,12 @@ VrcnnSettings vrcnnHmSettings(const VrcnnHmOptions &options)
 
 std::vector<char> vrcnnHmModelFile(const VrcnnHmOptions &options)
 {
+    size_t size;
+    const char *const builtin = (const char *)vrcnn_builtin_file(options.model.c_str(), &size);
     if (options.model == "builtin")
         return std::vector<char>();
+    if (builtin)
+        return std::vector<char>(builtin, builtin + size);
     std::ifstream stream(options.model.c_str(), std::ios::binary);
     const std::vector<char> data((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
     if (!stream.is_open() || stream.bad() || data.empty())

@@ -86,7 +86,8 @@ de265_error vrcnn_decoder::set(const char *model, const char *kernel, int thread
     m_receiver = NULL;
     m_file.clear();
     m_threads = threads;
-    if (model && strcmp(model, "builtin")) {
+    size_t size;
+    if (model && strcmp(model, "builtin") && !vrcnn_builtin_file(model, &size)) {
         std::ifstream stream(model, std::ios::binary);
         m_file.assign(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
         if (!stream.is_open() || stream.bad() || m_file.empty()) {
