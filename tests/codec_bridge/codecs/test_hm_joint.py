@@ -24,7 +24,6 @@ from codec_bridge.evaluation.store import Store
 from codec_bridge.video.catalogue import resolve
 from codec_bridge.video.files import write_y4m, write_yuv
 from codec_bridge.video.picture import Picture
-from tests.support import media
 from tests.support.documents import as_json
 from tests.support.hm_runs import BLOCKS, OPTIONS, built_hm, moving_clip, noise
 from tests.support.hm_streams import BitWriter, with_extension
@@ -239,16 +238,25 @@ def test_evaluation_with_offline_replay(tmp_path: Path, clip: list[Picture], bit
 @pytest.mark.parametrize("configuration", ["ai", "ra"])
 @pytest.mark.parametrize("position", [0, 1])
 def test_libde265_decodes_it(
-    tools: hm.Tools, models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, configuration: str, position: int
+    tools: hm.Tools,
+    clip: list[Picture],
+    models: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    configuration: str,
+    position: int,
 ) -> None:
     """Frame threads and wavefronts, too."""
     try:
         others = x265_loop.find_tools()
     except CodecError as error:
         pytest.skip(str(error))
-    moving = media.pictures(20, 136, 104)
+    moving = []
+    for at in range(20):
+        planes = [p[: 88 // s, 2 * at // s : (2 * at + 96) // s] for p, s in zip(clip[0].planes, (1, 2, 2), strict=True)]
+        moving.append(Picture(tuple(map(np.ascontiguousarray, planes)), 8, "420"))
     words = (*options(models[position], position), "--WaveFrontSynchro=1")
-    coded = hm.encode(tools, moving, 40, configuration=configuration, network=True, options=words)
+    coded = hm.encode(tools, moving, 35, configuration=configuration, network=True, options=words)
     assert any(information.chroma_mode != "off" for information in filtered(coded))
     for name, value in other_bytes_each_time(tmp_path).items():
         monkeypatch.setenv(name, value)
