@@ -24,13 +24,13 @@ from codec_bridge.evaluation.store import Store
 from codec_bridge.video.catalogue import resolve
 from codec_bridge.video.files import write_y4m, write_yuv
 from codec_bridge.video.picture import Picture
-from tests.support import media
 from tests.support.documents import as_json
 from tests.support.hm_runs import BLOCKS, OPTIONS, built_hm, moving_clip, noise
 from tests.support.hm_streams import BitWriter, with_extension
 from tests.support.memory import other_bytes_each_time
 from tests.support.models import joint_set, trained_joint_set
 from vrcnn_int.integer import ModelSet
+from vrcnn_int.models import builtin_path
 from vrcnn_int.network import POSITIONS
 
 
@@ -196,6 +196,14 @@ def test_what_a_decoder_lacks_is_named(tools: hm.Tools, clip: list[Picture], mod
         hm.decode(tools, with_extension(coded.data, 0, extension + b"\0"), options=decoding(models[0]))
 
 
+def test_a_set_by_its_name(tools: hm.Tools, clip: list[Picture]) -> None:
+    """The decoder finds it by what the stream says."""
+    coded = hm.encode(tools, clip[:1], 40, network=True, options=("--VRCNNModel=joint_intra",))
+    assert filtered(coded)[0].identity == bytes.fromhex(ModelSet.load(builtin_path("joint_intra")).identity[:6])
+    check_closed_loop(tools, coded, clip[0])
+    check_closed_loop(tools, coded, clip[0], "--VRCNNModel=joint_intra")
+
+
 def test_sizes(tools: hm.Tools, clip: list[Picture], tmp_path: Path) -> None:
     """A set of a trained network, said to be of size best, and a random one of size fast, which helps nobody."""
     random = next(network for network in joint_set().networks if network.size == "fast")
@@ -230,16 +238,25 @@ def test_evaluation_with_offline_replay(tmp_path: Path, clip: list[Picture], bit
 @pytest.mark.parametrize("configuration", ["ai", "ra"])
 @pytest.mark.parametrize("position", [0, 1])
 def test_libde265_decodes_it(
-    tools: hm.Tools, models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, configuration: str, position: int
+    tools: hm.Tools,
+    clip: list[Picture],
+    models: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    configuration: str,
+    position: int,
 ) -> None:
     """Frame threads and wavefronts, too."""
     try:
         others = x265_loop.find_tools()
     except CodecError as error:
         pytest.skip(str(error))
-    moving = media.pictures(20, 136, 104)
+    moving = []
+    for at in range(20):
+        planes = [p[: 88 // s, 2 * at // s : (2 * at + 96) // s] for p, s in zip(clip[0].planes, (1, 2, 2), strict=True)]
+        moving.append(Picture(tuple(map(np.ascontiguousarray, planes)), 8, "420"))
     words = (*options(models[position], position), "--WaveFrontSynchro=1")
-    coded = hm.encode(tools, moving, 40, configuration=configuration, network=True, options=words)
+    coded = hm.encode(tools, moving, 35, configuration=configuration, network=True, options=words)
     assert any(information.chroma_mode != "off" for information in filtered(coded))
     for name, value in other_bytes_each_time(tmp_path).items():
         monkeypatch.setenv(name, value)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from codec_bridge.codecs import decoder, pyav
+from codec_bridge.codecs.hm.codec import Hm
 from codec_bridge.evaluation import cluster, jobs
 from codec_bridge.evaluation.filtering import picture_filters
 from codec_bridge.evaluation.plan import Plan, load
@@ -131,7 +132,6 @@ def test_what_joint_networks_cannot_do_is_refused(tmp_path: Path) -> None:
         (Settings(network_size="small"), "unknown network size 'small'; there are fast and best"),
         (Settings(variants=("anchor", "choice"), kind="joint"), "variant choice is for luma networks"),
         (Settings("hm", variants=("anchor", "choice"), kind="joint"), "variant choice is for luma networks"),
-        (Settings("x265-loop", variants=("anchor", "map"), kind="joint"), "variant map is for luma networks in codec x265-loop"),
     ):
         with pytest.raises(VrcnnError, match=said):
             Plan(resolve(clip), (settings,))
@@ -145,6 +145,15 @@ def test_what_joint_networks_cannot_do_is_refused(tmp_path: Path) -> None:
         check_settings(Settings(variants=("anchor", "choice"), model=tmp_path / "joint.vrcnn"))
     with pytest.raises(VrcnnError, match="no luma network"):
         check_settings(Settings(model=tmp_path / "joint.vrcnn", kind="luma"))
+
+
+def test_codecs_whose_filter_takes_luma_networks_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings("hm", variants=("anchor", "map"), kind="joint")
+    settings.refuse()
+    monkeypatch.setattr(Hm, "joint", False)
+    with pytest.raises(VrcnnError, match="variant map is for luma networks in codec hm: joint ones filter decoded pictures everywhere"):
+        settings.refuse()
+    replace(settings, kind=None, qps=(37,)).refuse_models(joint_set(luma=True))
 
 
 def test_a_plan_names_kind_and_size(tmp_path: Path) -> None:

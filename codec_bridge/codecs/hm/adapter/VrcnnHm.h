@@ -67,7 +67,7 @@ struct VrcnnHmOptions {
     template <class Options> void addDecoder(Options &options)
     {
         options.addOptions()("VRCNNModel", model, std::string("builtin"),
-                             "Model set of the CNN filter: joint_intra, vrcnn_intra (builtin), or a .vrcnn file")(
+                             "Model set of the CNN filter: builtin, joint_intra or another one that is built in, or a .vrcnn file")(
             "VRCNNThreads", threads, 1, "Threads of the CNN filter")(
             "VRCNNKernel", kernel, std::string("auto"), "Kernels of the CNN filter: auto, scalar, avx2, ... (all give the same bits)");
     }

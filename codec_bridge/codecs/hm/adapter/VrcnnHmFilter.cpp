@@ -122,9 +122,10 @@ VrcnnSettings vrcnnHmSettings(const VrcnnHmOptions &options)
 std::vector<char> vrcnnHmModelFile(const VrcnnHmOptions &options)
 {
     size_t size;
+    const char *const builtin = (const char *)vrcnn_builtin_file(options.model.c_str(), &size);
     if (options.model == "builtin")
         return std::vector<char>();
-    if (const char *const builtin = (const char *)vrcnn_builtin_file(options.model.c_str(), &size))
+    if (builtin)
         return std::vector<char>(builtin, builtin + size);
     std::ifstream stream(options.model.c_str(), std::ios::binary);
     const std::vector<char> data((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());

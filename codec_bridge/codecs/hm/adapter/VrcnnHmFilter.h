@@ -47,7 +47,7 @@ class VrcnnHmCopy
     VrcnnHmPlanes m_planes;
 };
 
-/* What the options say, for the library: kernels and threads, and the file of the model set, empty if that is built in. */
+/* What the options say, for the library: kernels and threads, and the file of the model set, empty for the default one. */
 VrcnnSettings vrcnnHmSettings(const VrcnnHmOptions &options);
 std::vector<char> vrcnnHmModelFile(const VrcnnHmOptions &options);
 

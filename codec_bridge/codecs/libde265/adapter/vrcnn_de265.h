@@ -10,8 +10,9 @@
 extern "C" {
 #endif
 
-/* Before the first picture. model: NULL or "builtin" for the sets that are compiled in, else a file; the set is looked for there
- * first. kernel: NULL or "auto", "scalar", ... threads: that work on a picture; 0: as many as the decoder has. */
+/* Before the first picture. model: NULL, "builtin" or a name of a set that is compiled in, of which each is found anyway; else a file,
+ * where the set is looked for first. kernel: NULL or "auto", "scalar", ... threads: that work on a picture; 0: as many as the decoder has.
+ */
 LIBDE265_API de265_error vrcnn_de265_set(de265_decoder_context *decoder, const char *model, const char *kernel, int threads);
 
 /* 1 if the filter is the cause of this error: the pictures from here to the next IRAP picture are not output. */
