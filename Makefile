@@ -49,7 +49,7 @@ sanitize: ## the C library's tests under sanitizers: addresses, undefined behavi
 fuzz: ## fuzz the C library, SECONDS=60 of CPU time for each target, TARGETS=... for some (needs clang)
 	$(MAKE) -C c fuzz
 
-PYTHON_FUZZ_TARGETS := result plan job y4m yuv nal slices pictures sideinfo
+PYTHON_FUZZ_TARGETS := result plan job y4m yuv nal slices pictures h264 sideinfo
 fuzz-python: $(VENV)/.dev ## fuzz what reads bytes in Python, with atheris: SECONDS=, TARGETS= likewise
 	$(PIP) --editable '.[fuzz]'
 	@for target in $(or $(TARGETS),$(PYTHON_FUZZ_TARGETS)); do sh c/fuzz/run.sh $$target tests/fuzz/corpus/$$target \

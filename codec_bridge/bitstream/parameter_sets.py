@@ -89,6 +89,8 @@ class Sps:
     bit_depth: int
     bit_depth_chroma: int
     poc_bits: int
+    dpb: int
+    """Pictures in the decoded picture buffer, of all sub-layers; 16 where it names more than the standard has."""
     ctb: int
     """Side of a coding tree block of luma in samples."""
     ctbs: int
@@ -152,7 +154,8 @@ def parse_sps(rbsp: bytes) -> Sps:
     depth, depth_chroma = 8 + bits.ue(), 8 + bits.ue()
     poc_bits = bits.ue() + 4
     for _ in range(sub_layers + 1 if bits.flag() else 1):
-        bits.ue(), bits.ue(), bits.ue()
+        dpb = bits.ue() + 1
+        bits.ue(), bits.ue()
     log2_ctb = bits.ue() + 3
     log2_ctb += bits.ue()
     for _ in range(4):
@@ -186,6 +189,7 @@ def parse_sps(rbsp: bytes) -> Sps:
         bit_depth=depth,
         bit_depth_chroma=depth_chroma,
         poc_bits=poc_bits,
+        dpb=min(dpb, 16),
         ctb=ctb,
         ctbs=-(-width // ctb) * -(-height // ctb),
         short_term_sets=sets,

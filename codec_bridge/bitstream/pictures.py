@@ -40,7 +40,8 @@ class Unit:
     is lost or its headers cannot be read. shown: whether a decoder puts it out. leading_skipped: a RASL picture without the pictures
     before its IRAP picture, which is no picture for decoders. discards_earlier: pictures that are not out yet never come.
     carries_magic: an IRAP picture with side information. sets: the active parameter sets as NAL units without start codes, those first that
-    others refer to. problems: what is wrong.
+    others refer to. references: picture order counts of what it and later pictures may refer to, its own among them. problems: what is
+    wrong.
     """
 
     nals: list[nal.Nal]
@@ -55,6 +56,7 @@ class Unit:
     discards_earlier: bool = False
     carries_magic: bool = False
     sets: tuple[bytes, ...] = ()
+    references: frozenset[int] = frozenset()
     problems: tuple[str, ...] = ()
 
     @property
@@ -145,6 +147,7 @@ class PictureReader:
             discards_earlier=starts and (first.discards_earlier or kind == CRA),
             carries_magic=first.is_irap and first.first_in_picture and first.extension[:2] == MAGIC,
             sets=tuple(dict.fromkeys(data for segment in segments for data in segment.sets)),
+            references=frozenset(self._references),
             problems=tuple(problems),
         )
 
@@ -208,6 +211,11 @@ def _slice_problems(segments: list[SliceSegment]) -> list[str]:
     addresses = [segment.address for segment in segments]
     if any(one >= other for one, other in pairwise(addresses)):
         return ["its slice segments are out of order: a picture is lost"]
+    # Clause 7.4.7.1: what is the same in all of a picture.
+    headers = [segment.header for segment in segments if segment.header]
+    said = {(header.output, header.poc_lsb, tuple(header.references), header.long_term) for header in headers}
+    if len(said) > 1 or len({(segment.nal_unit_type, segment.discards_earlier, segment.sets) for segment in segments}) > 1:
+        return ["its slice segments are of different pictures: others are lost between them"]
     return []
 
 

@@ -213,5 +213,5 @@ def slurm_cluster(plan: Plan) -> Any:
         options.setdefault("python", shlex.quote(sys.executable))
     try:
         return SLURMCluster(**options)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise EvaluationError(f"the plan's table slurm: {one_line(error)}") from None

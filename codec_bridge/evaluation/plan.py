@@ -57,13 +57,17 @@ from vrcnn_int.text import named
 Texts = tuple[str, ...]
 
 TRANSFERS = ("shared", "upload")
-
+MOST_JOBS = 10000
 
 SLURM_PLAIN = (
     *("jobs", "cores", "memory", "processes", "queue", "account", "project", "walltime", "interface", "name", "job_cpu", "job_mem"),
     *("death_timeout", "protocol", "nanny", "n_workers"),
 )
-"""Arguments of a Slurm cluster that name no command, as long as they are one line."""
+"""Arguments of a Slurm cluster that name no command, as long as they are numbers or a `_WORD`: they become part of a shell script."""
+_WORD = re.compile("[A-Za-z0-9_./][A-Za-z0-9_.:@+=/,-]*")
+"""One that a shell leaves as it is, and that no program takes for an option."""
+_BYTES = re.compile("[0-9.]+ ?[A-Za-z]*")
+"""An amount of memory, which becomes a number."""
 
 
 class PlanError(VrcnnError):
@@ -180,6 +184,9 @@ def load(path: Path, allow_programs: Callable[[str], bool] = lambda _: False) ->
         named = _commands(file, path.parent)
         if named and not allow_programs("; ".join(named)):
             raise PlanError(f"{path} names what is to run here: {'; '.join(named)}; give --allow-programs if you trust it")
+        jobs = file.slurm.get("jobs", 1)
+        if type(jobs) is not int or not 1 <= jobs <= MOST_JOBS:
+            raise PlanError(f"{path}: slurm.jobs: {jobs!r:.60} is not a number of jobs, 1 to {MOST_JOBS}")
         plan = _from_file(file, path)
     except FileNotFoundError as error:
         raise PlanError(f"cannot read the plan {path}: {error.strerror}") from None
@@ -194,9 +201,16 @@ def load(path: Path, allow_programs: Callable[[str], bool] = lambda _: False) ->
 
 def _commands(file: PlanFile, folder: Path) -> list[str]:
     """What of a plan is run, or may be."""
-    plain = {key: value for key, value in file.slurm.items() if key in SLURM_PLAIN and len(str(value).splitlines()) <= 1}
     programs = [f"programs.{key} = {folder / place}" for key, place in file.programs.items()]
-    return programs + [f"slurm.{key} = {str(value)!r:.100}" for key, value in file.slurm.items() if key not in plain]
+    return programs + [f"slurm.{key} = {str(value)!r:.100}" for key, value in file.slurm.items() if not _is_plain(key, value)]
+
+
+def _is_plain(key: str, value: Any) -> bool:
+    """Whether an argument of Slurm is what it looks like, whatever script it becomes part of."""
+    if key not in SLURM_PLAIN:
+        return False
+    # What TOML has as text, numbers, dates and times; the text of tables and lists is no word.
+    return isinstance(value, int | float) or bool((_BYTES if key == "memory" else _WORD).fullmatch(str(value)))
 
 
 def _from_file(file: PlanFile, path: Path) -> Plan:

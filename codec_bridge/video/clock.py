@@ -38,4 +38,14 @@ class Clock:
         if off <= _ROUNDING:
             return []
         gaps = [float(other - one) for one, other in pairwise(times)]
-        return [f"its pictures are not evenly timed ({min(gaps):.3f} to {max(gaps):.3f} s apart), which is lost: one rate is written"]
+        found = [f"its pictures are not evenly timed ({min(gaps):.3f} to {max(gaps):.3f} s apart), which is lost: one rate is written"]
+        usual = sorted(gaps)[len(gaps) // 2]
+        steps = [round(gap / usual) if usual > 2 * _ROUNDING else 0 for gap in gaps]
+        holes = [(float(one), float(other)) for one, other, step in zip(times, times[1:], steps, strict=False) if step > 1]
+        if holes and min(steps) > 0 and all(abs(gap - step * usual) <= _ROUNDING for gap, step in zip(gaps, steps, strict=True)):
+            where = f"{len(holes)} holes, the first" if len(holes) > 1 else "1 hole,"
+            found.append(
+                f"pictures may be missing ({sum(steps) - len(steps)}): they are {usual:.3f} s apart but for {where} "
+                f"from {holes[0][0]:.3f} to {holes[0][1]:.3f} s"
+            )
+        return found

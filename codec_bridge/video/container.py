@@ -19,6 +19,7 @@ import av
 from av.stream import Disposition
 
 from codec_bridge.bitstream import nal
+from codec_bridge.bitstream.avc import FrameNumbers
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.parameter_sets import Sps, Vui
 from codec_bridge.bitstream.pictures import Coding, Unit, read_units
@@ -282,13 +283,22 @@ def _frames(
     stream.codec_context.thread_count = 1
     stream.codec_context.options = {"flags": "+output_corrupt"} if lenient else {"err_detect": "crccheck+explode"}
     count = 0
+    numbers = FrameNumbers(stream.codec_context.extradata or b"") if stream.codec_context.name == "h264" else None
+    first: av.Packet[av.VideoStream] | None = None
     for packet in container.demux(stream):
         problem = "the file ends within it" if packet.is_corrupt else ""
+        first = first or (packet if packet.size else None)
+        if numbers and packet.has_sidedata("new_extradata"):
+            numbers.begin(bytes(packet.get_sidedata("new_extradata")))
+        if numbers and packet.size:
+            problem = problem or numbers.gap(bytes(packet))
         frames: list[av.VideoFrame] = []
         try:
             frames = packet.decode()
         except av.FFmpegError as error:
-            problem = str(error.strerror or error)
+            problem = problem or str(error.strerror or error)
+        if frames and not count and first and _begins_within(first, frames[0]):
+            problem = problem or "the video begins with pictures that refer to others before them, which it does not have"
         for frame in frames:
             problem = problem or ("the decoder says that it is damaged" if frame.is_corrupt else "")
         if problem and not lenient:
@@ -297,6 +307,11 @@ def _frames(
             faults.append(f"picture {count}: {problem}")
         count += len(frames)
         yield from frames
+
+
+def _begins_within(first: "av.Packet[av.VideoStream]", frame: av.VideoFrame) -> bool:
+    """Whether decoding cannot start with the first packet. Not every container says which pictures are key frames; then decoders do."""
+    return not first.is_keyframe and not (frame.key_frame and frame.pts in (None, first.pts))
 
 
 def _check_alike(path: Path, number: int, picture: Picture, like: Picture) -> None:

@@ -1,11 +1,9 @@
 """Decoding of HEVC access units with FFmpeg, and all that can be noticed of damage on the way: nothing comes out unverified unsaid.
 
 FFmpeg verifies MD5 hashes only, puts pictures with lost references out, and takes a slice that is cut off for a whole one. So hashes are
-compared here, what the headers say is checked before (bitstream.pictures), and pictures without hashes are decoded once more with other
-bytes behind every slice: a whole slice never reads them.
+compared here, what the headers say is checked before (bitstream.pictures), and pictures without hashes are decoded twice (second).
 """
 
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -19,14 +17,13 @@ from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.pictures import Unit
 from codec_bridge.video.frames import picture_from_frame
 from codec_bridge.video.picture import Picture, VideoError
+from codec_bridge.video.second import SecondDecoder, context, packet, picture_sum
 
 IN_LOOP = (
     "the stream carries side information of vrcnn-int, networks in the loop: decode it with dec265 of `make codecs`, or with HM with "
     "the filter inside (codec-bridge hm)"
 )
 _ENDS = (nal.END_OF_SEQUENCE, nal.END_OF_BITSTREAM)
-_BEYOND = bytes(1 + 77 * i % 251 for i in range(64))
-"""Behind a slice that is whole, nobody reads these."""
 
 
 @dataclass
@@ -65,8 +62,8 @@ class Decoder:
     def __init__(self, lenient: bool = False, required: bool = False, ignored: bool = False) -> None:
         self.findings = Findings()
         self._lenient, self._required, self._ignored = lenient, required, ignored
-        self._context = _context(lenient)
-        self._second: av.VideoCodecContext | None = None
+        self._context = context(lenient)
+        self._second: SecondDecoder | None = None
         self._waiting: dict[int, Unit] = {}
         self._before: list[nal.Nal] = []
         self._sent: set[bytes] = set()
@@ -81,7 +78,7 @@ class Decoder:
         for unit in units:
             last = unit.number
             yield from self._unit(unit)
-        yield from self._frames(None, last)
+        yield from self._frames(None, [], last)
         self._end_of_sequence()
         for number in sorted(self._waiting):
             if number >= self._discarding:
@@ -100,7 +97,7 @@ class Decoder:
             self._discarding = unit.number
         if unit.shown and unit.sps is not None:
             self._waiting[unit.number] = replace(unit, nals=[])
-        yield from self._frames(self._wanted(unit), unit.number)
+        yield from self._frames(unit, self._wanted(unit), unit.number)
 
     def _wanted(self, unit: Unit) -> list[nal.Nal]:
         """What a decoder needs of a unit: slices, ends of sequences, and, where they are new, the parameter sets that are active."""
@@ -122,18 +119,20 @@ class Decoder:
             if self._required:
                 self._fault(unit.number, "carries no picture hashes instead of one")
             if unit.is_irap and self._second is None:
-                self._second = _context(self._lenient)
+                self._second = SecondDecoder(self._lenient)
         if not unit.leading_skipped:
             self._pocs.append(unit.poc)
 
-    def _frames(self, parts: list[nal.Nal] | None, number: int) -> Iterator[Picture]:
-        """What comes out when these NAL units go in; None: at the end."""
+    def _frames(self, unit: Unit | None, parts: list[nal.Nal], number: int) -> Iterator[Picture]:
+        """What comes out when these NAL units of a unit go in; None: at the end."""
         try:
-            frames = self._context.decode(None if parts is None else _packet(parts, number))
+            frames = self._context.decode(None if unit is None else packet(parts, number))
         except av.FFmpegError as error:
             self._fault(number, f"cannot be decoded: {error.strerror or error}")
             frames = []
-        self._decode_again(parts, number)
+        if self._second:
+            # Before the first decoder's pictures are looked at.
+            self._sums |= {which: total for which, total in self._second.decode(unit, parts, number) if which in self._waiting}
         for frame in frames:
             picture = self._picture(frame)
             if picture is not None:
@@ -154,8 +153,8 @@ class Decoder:
             self._fault(number, "is damaged, as the decoder says")
         if unit.hashes and not self._ignored:
             self._verify(number, unit, picture)
-        elif number in self._sums and self._sums.pop(number) != _sum(picture):
-            self._fault(number, "is cut off or damaged: its slices go on beyond their end")
+        elif number in self._sums and self._sums.pop(number) != picture_sum(picture):
+            self._fault(number, "is incomplete: a slice of it, or of a picture that it refers to, is lost, cut off or damaged")
         return picture
 
     def _verify(self, number: int, unit: Unit, picture: Picture) -> None:
@@ -167,19 +166,6 @@ class Decoder:
         else:
             if wrong:
                 self._fault(number, f"does not match {wrong}")
-
-    def _decode_again(self, parts: list[nal.Nal] | None, number: int) -> None:
-        """With other bytes behind every slice, before the first decoder's pictures are looked at."""
-        if self._second is None:
-            return
-        try:
-            frames = self._second.decode(None if parts is None else _packet(parts, number, _BEYOND))
-        except av.FFmpegError:
-            self._sums[number] = -1  # like no picture
-            return
-        for frame in frames:
-            if frame.pts in self._waiting:
-                self._sums[frame.pts] = _sum(picture_from_frame(frame))
 
     def _end_of_sequence(self) -> None:
         """Picture order counts that are left out between others are noticed: the stream may be whole, and may have lost pictures."""
@@ -200,23 +186,3 @@ class Decoder:
         if number not in self._faulty:
             self.findings.faults.append(message)
         self._faulty.add(number)
-
-
-def _context(lenient: bool) -> av.VideoCodecContext:
-    context = av.CodecContext.create("hevc", "r")
-    if not isinstance(context, av.VideoCodecContext):
-        raise CodecError("FFmpeg has no HEVC decoder")
-    context.thread_count = 1  # frame threads drop damaged pictures without an error
-    context.options = {"apply_cropping": "0", **({"flags": "+output_corrupt"} if lenient else {"err_detect": "explode"})}
-    return context
-
-
-def _packet(parts: list[nal.Nal], number: int, beyond: bytes = b"") -> "av.Packet[av.stream.Stream]":
-    """Numbered by its time stamps, so that a decoded picture finds its access unit whatever the output order is."""
-    packet = av.Packet(b"".join(b"\0\0\0\1" + part.data + (beyond if part.is_slice else b"") for part in parts))
-    packet.pts = packet.dts = number
-    return packet
-
-
-def _sum(picture: Picture) -> int:
-    return reduce(lambda total, plane: zlib.crc32(plane.data, total), picture.planes, 0)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 
 from codec_bridge.bitstream import nal, slices
+from codec_bridge.bitstream.avc import FrameNumbers
 from codec_bridge.bitstream.parameter_sets import parse_pps, parse_sps
 from codec_bridge.bitstream.pictures import read_units
 from codec_bridge.bitstream.sideinfo import ForeignError, SequenceReader
@@ -144,6 +145,14 @@ def pictures(data: bytes) -> None:
     assert all(unit.sps and unit.coding for unit in found if unit.has_picture and not unit.problems)
 
 
+def h264(data: bytes) -> None:
+    """A byte with the size of a decoder configuration record, then that, then packets as it says, or a byte stream: no error is raised."""
+    end = 1 + int.from_bytes(data[:1], "big")
+    numbers = FrameNumbers(data[1:end])
+    for packet in data[end:].split(b"\xff\xff\xff\xff"):
+        assert len(numbers.gap(packet).splitlines()) <= 1
+
+
 def result(data: bytes) -> None:
     """A result document: what is read can be shown, or is refused as contradicting itself, and comes back from its JSON form."""
     with file(data, ".json") as path:
@@ -180,4 +189,4 @@ def job(data: bytes) -> None:
 
 
 TARGETS = {"result": result, "plan": plan, "job": job}
-TARGETS |= {"y4m": y4m, "yuv": yuv, "nal": nal_units, "slices": slice_headers, "pictures": pictures, "sideinfo": sideinfo}
+TARGETS |= {"y4m": y4m, "yuv": yuv, "nal": nal_units, "slices": slice_headers, "pictures": pictures, "h264": h264, "sideinfo": sideinfo}

@@ -15,26 +15,38 @@ INTRA = f"qp=32:keyint=1:{OFF}"
 INTER = "qp=32:bframes=2:b-adapt=0"
 
 
-def frames(count: int, width: int, height: int, pixel_format: str = "yuv420p") -> Iterable[av.VideoFrame]:
+def frames(count: int, width: int, height: int, pixel_format: str = "yuv420p") -> list[av.VideoFrame]:
     """Moving waves with noise."""
     samples = np.random.default_rng(1)
     y, x = np.mgrid[: height * 3 // 2, :width]
+    made = []
     for number in range(count):
         waves = 128 + 60 * np.sin((x + 3 * number) / 9) + 40 * np.cos((y + 2 * number) / 11)
         noisy = (waves + samples.integers(-5, 6, waves.shape)).clip(0, 255).astype(np.uint8)
         frame = av.VideoFrame.from_ndarray(noisy, format="yuv420p").reformat(format=pixel_format)
         frame.pts = number
-        yield frame
+        made.append(frame)
+    return made
 
 
-def hevc(parameters: str = INTRA + ":hash=1", count: int = 4, width: int = 64, height: int = 48, pixel_format: str = "yuv420p") -> bytes:
-    """A stream by PyAV's x265."""
+def hevc(
+    parameters: str = INTRA + ":hash=1",
+    count: int = 4,
+    width: int = 64,
+    height: int = 48,
+    pixel_format: str = "yuv420p",
+    still: bool = False,
+) -> bytes:
+    """A stream by PyAV's x265. still: nothing moves."""
     codec = av.CodecContext.create("libx265", "w")
     assert isinstance(codec, av.VideoCodecContext)
     codec.width, codec.height, codec.pix_fmt = width, height, pixel_format
     codec.time_base, codec.framerate = Fraction(1, 25), Fraction(25)
-    codec.options = {"x265-params": f"{parameters}:log-level=none:pools=none:frame-threads=1"}
-    packets = [packet for frame in frames(count, width, height, pixel_format) for packet in codec.encode(frame)]
+    codec.options = {"x265-params": f"log-level=none:pools=none:frame-threads=1:{parameters}"}
+    packets = []
+    for number, frame in enumerate(frames(1, width, height, pixel_format) * count if still else frames(count, width, height, pixel_format)):
+        frame.pts = number
+        packets += codec.encode(frame)
     return b"".join(map(bytes, [*packets, *codec.encode(None)]))
 
 

@@ -51,6 +51,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DocumentError(f"{path} is not TOML: {one_line(error)}") from None
     _refuse_depth(values, str(path))
+    if place := _nul(values):
+        raise DocumentError(f"{path}: {place} holds a zero byte, which no text, name or path has")
     return values
 
 
@@ -116,6 +118,20 @@ def _refuse_depth(values: Any, name: str) -> None:
         if not level:
             return
     raise DocumentError(f"{name} holds more than {MOST_DEPTH} lists and tables in each other")
+
+
+def _nul(values: Any, place: str = "") -> str:
+    """Where a text, or a key, has a zero byte; "" for nowhere."""
+    if isinstance(values, dict):
+        parts = [(key, f"{place}.{key}".lstrip("."), value) for key, value in values.items()]
+    else:
+        parts = [("", f"{place}[{at}]", value) for at, value in enumerate(values)] if isinstance(values, list) else []
+    for key, where, value in parts:
+        if "\0" in key:
+            return f"a key of {place}" if place else "a key"
+        if found := where if isinstance(value, str) and "\0" in value else _nul(value, where):
+            return found
+    return ""
 
 
 def _said(text: str, values: Any, kind: Any, prefix: str) -> str:

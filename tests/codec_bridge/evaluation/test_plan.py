@@ -119,6 +119,13 @@ def test_defaults(folder: Path) -> None:
         ('sequences = ["clips"]\nkernel = "mmx"', "mmx"),
         ('sequences = ["clips"]\nmodel = "none.vrcnn"', "none.vrcnn"),
         ('sequences = ["clips"]\nmodel = "before.vrcnn"\nposition = "after_sao"', "after_sao"),
+        ('sequences = ["clips"]\nmodel = "a\\u0000b"', "model holds a zero byte"),
+        ('sequences = ["clips", "a\\u0000"]', "sequences[1] holds a zero byte"),
+        ('sequences = ["clips"]\nstream_cache = "\\u0000"', "stream_cache holds a zero byte"),
+        ('sequences = ["clips"]\nsearch_path = ["/a", "\\u0000"]', "search_path[1] holds a zero byte"),
+        ('sequences = ["clips"]\nformat = "yuv420p\\u0000"', "format holds a zero byte"),
+        ('sequences = ["clips"]\n[programs]\nhm = "a\\u0000"', "programs.hm holds a zero byte"),
+        ('sequences = ["clips"]\n[programs]\n"h\\u0000" = "a"', "a key of programs holds a zero byte"),
         ('sequences = ["clips"]\nsize = "16"', "'16' is not a size"),
     ],
 )
@@ -138,14 +145,42 @@ def test_what_a_plan_would_run_is_named_and_asked_for(folder: Path) -> None:
         'sequences = ["clips"]\n[slurm]\njobs = 1\npython = "sh x"': "slurm.python = 'sh x'",
         'sequences = ["clips"]\n[slurm]\njob_script_prologue = ["true"]': """slurm.job_script_prologue = "['true']\"""",
         'sequences = ["clips"]\n[slurm]\nqueue = "a\\ntrue"': "slurm.queue = 'a\\ntrue'",
+        'sequences = ["clips"]\n[slurm]\nmemory = "1GB; true"': "slurm.memory = '1GB; true'",
     }
+    for key in plan.SLURM_PLAIN:
+        for value in (
+            "5; true #",
+            "$(true)",
+            "`true`",
+            "a b",
+            "a&b",
+            "a|b",
+            "a>b",
+            "a*",
+            "~",
+            "-x",
+            "--wrap=true",
+            "a'b",
+            'a\\"b',
+            "a\\n",
+            "",
+            "{a,b}",
+        ):
+            texts[f'sequences = ["clips"]\n[slurm]\n{key} = "{value}"'] = f"slurm.{key} = "
+        texts[f'sequences = ["clips"]\n[slurm]\n{key} = ["true"]'] = f"slurm.{key} = "
     for text, named in texts.items():
         with pytest.raises(VrcnnError) as refused:
             plan.load(written(folder, text))
-        assert f"names what is to run here: {named}; give --allow-programs if you trust it" in str(refused.value)
+        assert f"names what is to run here: {named}" in str(refused.value)
+        assert str(refused.value).endswith("; give --allow-programs if you trust it")
     with pytest.raises(VrcnnError, match="has no built TAppEncoder"):
         plan.load(written(folder, 'sequences = ["clips"]\ncodecs = ["hm"]\n[programs]\nhm = "clips"'), lambda _: True)
-    assert plan.load(written(folder, 'sequences = ["clips"]\n[slurm]\nqueue = "video"\nmemory = "4GB"')).slurm["queue"] == "video"
+    plain = 'queue = "video,long"\nmemory = "4.5 GB"\nwalltime = "1-02:00:00"\ninterface = "eth0.1"\nprotocol = "tls://"\n'
+    plain += 'death_timeout = 60.5\naccount = "a/b@c"\nnanny = false\njobs = 3\ncores = 4'
+    assert plan.load(written(folder, f'sequences = ["clips"]\n[slurm]\n{plain}')).slurm["queue"] == "video,long"
+    for jobs in ("0", "true", "1.5", '"3"', "10001"):
+        with pytest.raises(VrcnnError, match=r"slurm\.jobs: .* is not a number of jobs, 1 to 10000"):
+            plan.load(written(folder, f'sequences = ["clips"]\n[slurm]\njobs = {jobs}'))
 
 
 def test_a_byte_order_mark_is_no_mistake(folder: Path) -> None:

@@ -56,7 +56,7 @@ def test_a_slice_that_is_cut_off_is_noticed_without_hashes(parameters: str) -> N
     stream = streams.hevc(f"{parameters}:hash=0", 5)
     assert len(decode(stream)[0]) == 5
     for cut in (8, 20, 40):
-        with pytest.raises(CodecError, match=r"picture 4(:| is cut off or damaged| cannot be decoded)"):
+        with pytest.raises(CodecError, match=r"picture 4(:| is incomplete| cannot be decoded)"):
             decode(stream[:-cut])
         _, findings = decode(stream[:-cut], lenient=True)
         assert len(findings.faults) == 1
@@ -66,8 +66,44 @@ def test_a_slice_that_is_cut_off_within_the_stream_is_noticed_without_hashes() -
     parts = nal.split(streams.hevc(f"{streams.INTRA}:hash=0"))
     at = [at for at, part in enumerate(parts) if part.is_slice][1]
     parts[at] = nal.Nal(parts[at].data[:-60], 0)
-    with pytest.raises(CodecError, match="picture 1 is cut off"):
+    with pytest.raises(CodecError, match="picture 1 is incomplete"):
         decode(streams.join(parts))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "pixel_format"),
+    [("qp=32:bframes=0", "yuv420p"), ("qp=32:bframes=3:b-pyramid=1", "yuv420p10le"), ("qp=32:keyint=1", "gray"), ("qp=20", "yuv444p")],
+)
+def test_any_lost_slice_is_noticed_without_hashes(parameters: str, pixel_format: str) -> None:
+    """Also where nothing moves, so that what lies in memory looks like what is lost."""
+    for still in (False, True):
+        stream = streams.hevc(f"{parameters}:slices=3:ctu=32:pools=2:hash=0", 6, 96, 96, pixel_format, still=still)
+        assert len(decode(stream)[0]) == 6
+        parts = [part for part in nal.split(stream) if part.is_slice]
+        later = [at for at, part in enumerate(parts) if not part.data[2] & 128]
+        assert len(later) == 12
+        for lost in later:
+            with pytest.raises(CodecError, match=r"picture \d is incomplete: a slice of it"):
+                decode(streams.without(stream, lost))
+        assert 1 <= len(decode(streams.without(stream, later[-1]), lenient=True)[1].faults) <= 6
+
+
+def test_slices_of_two_pictures_are_not_one() -> None:
+    stream = streams.hevc("qp=32:bframes=0:slices=3:ctu=32:pools=2:hash=0", 4, 96, 96)
+    for _ in range(3):  # the last slice of picture 1, and all others of picture 2
+        stream = streams.without(stream, 5)
+    with pytest.raises(CodecError, match="picture 1: its slice segments are of different pictures"):
+        decode(stream)
+
+
+@pytest.mark.parametrize("parameters", ["bframes=8:b-adapt=0:b-pyramid=1:keyint=10:open-gop=1", "ref=8:bframes=0:weightp=2", "ctu=16"])
+def test_memory_changes_no_whole_picture(parameters: str) -> None:
+    """Odd sizes, references far away and outside, sequences that begin again: with and without hashes the same, and no fault."""
+    for pixel_format in ("yuv420p", "yuv422p10le"):
+        hashed = 2 * streams.hevc(f"qp=30:hash=1:{parameters}", 24, 70, 58, pixel_format)
+        pictures, findings = decode(streams.join(part for part in nal.split(hashed) if part.type != nal.SUFFIX_SEI))
+        assert media.equal(pictures, decode(hashed)[0])
+        assert findings.unverified == 48
 
 
 def test_hashes_that_begin_or_end_within_a_stream() -> None:
@@ -77,7 +113,7 @@ def test_hashes_that_begin_or_end_within_a_stream() -> None:
         pictures, findings = decode(stream)
         assert (len(pictures), findings.unverified) == (8, 4)
         assert findings.notes() == ["4 of 8 pictures carry no hash: only damage that a decoder notices is noticed in them"]
-    with pytest.raises(CodecError, match="picture 7 is cut off"):
+    with pytest.raises(CodecError, match="picture 7 is incomplete"):
         decode((hashed + bare)[:-40])
 
 

@@ -289,6 +289,23 @@ def slurm(bench: Bench) -> Outcome:
     return refused(bench.bridge("bdrate", "--plan", "p.toml", "--dry-run", "--slurm"), "--allow-programs", "job_script_prologue")
 
 
+@case("D 2 d", "arguments of a plan's table slurm run commands")
+def slurm_words(bench: Bench) -> Outcome:
+    inputs.noise_y4m(bench.folder / "s.y4m")
+    lines = (
+        'death_timeout = "5; touch ran #"',
+        'interface = "lo; touch ran #"',
+        'protocol = "tcp:// $(touch ran)"',
+        'name = "a`touch ran`"',
+        'queue = "--wrap=x"',
+    )
+    seen = []
+    for line in lines:
+        (bench.folder / "p.toml").write_text(f'sequences = ["s.y4m"]\n[slurm]\njobs = 1\ncores = 1\nmemory = "1GB"\n{line}\n')
+        seen.append(refused(bench.bridge("bdrate", "--plan", "p.toml", "--dry-run", "--slurm"), "--allow-programs", line.split()[0]))
+    return next((found for found in seen if not found.right), seen[0])
+
+
 @case("D 5", "a fixed name in the temporary folder follows planted links")
 def planted(bench: Bench) -> Outcome:
     inputs.noise_y4m(bench.folder / "s.y4m")

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from codec_bridge.bitstream import nal
-from tests.support import streams
+from tests.support import media, streams
 from tests.tools.cases import Bench, Outcome, Ran, case, inputs
 
 OFF = inputs.NOTHING_IN_THE_LOOP
@@ -36,6 +36,10 @@ def whole(done: Ran, found: int, count: int, *words: str) -> Outcome:
     """Right are so many pictures, exit code 0 and these words."""
     said = done.err + done.out
     return Outcome(done.code == 0 and found == count and all(word in said for word in words), f"{found} pictures, {done.last}")
+
+
+SLICES = "qp=32:bframes=0:slices=3:ctu=32:pools=2:hash=0"
+"""Of 96x96 pictures; x265 loses slices itself where it has fewer threads or columns."""
 
 
 # ---- names ----
@@ -118,6 +122,30 @@ def lost_unreferenced(bench: Bench) -> Outcome:
     return whole(done, count, 7, "may be missing")
 
 
+@case("A 6 e", "an H.264 picture that others refer to is lost")
+def lost_h264(bench: Bench) -> Outcome:
+    source = streams.contained(bench.folder / "a.mkv", 10, "bframes=0", "libx264")
+    seen = []
+    for name in ("b.mkv", "b.h264"):
+        streams.remuxed(source, bench.folder / name, lambda number: number != 4)
+        seen.append(filtered(bench, name, None, "--index", "14")[0])
+    return Outcome(all(done.is_refusal and "lost" in done.err for done in seen), seen[0].last)
+
+
+@case("A 6 f", "a hole in the times of pictures is not said to be one")
+def hole(bench: Bench) -> Outcome:
+    source = media.write_container(bench.folder / "a.mkv", media.pictures(8, 96, 64), "libvpx")
+    streams.remuxed(source, bench.folder / "b.mkv", lambda number: number not in (4, 5))
+    return whole(*filtered(bench, "b.mkv", None, "--index", "14"), 6, "pictures may be missing (2)")
+
+
+@case("A 6 g", "a video that begins with pictures that refer to others")
+def begins_within(bench: Bench) -> Outcome:
+    source = media.write_container(bench.folder / "a.mkv", media.pictures(8, 96, 64), "mpeg4")
+    streams.remuxed(source, bench.folder / "b.mkv", lambda number: number > 2)
+    return refusal(filtered(bench, "b.mkv", None, "--index", "14")[0], "begins with pictures that refer to others")
+
+
 @case("A 7", "CRC hashes are not verified")
 def crc(bench: Bench) -> Outcome:
     return refusal(filtered(bench, "crc.hevc", inputs.crc_wrong())[0], "picture 0")
@@ -156,6 +184,32 @@ def check_hashes(bench: Bench) -> Outcome:
         (bench.folder / "s.hevc").write_bytes(inputs.hevc(128, 128, 2, OFF + kind))
         seen.append(bench.bridge("check", "s.hevc", "--qp", "32"))
     return Outcome(all(done.code == 0 for done in seen), "; ".join(done.last for done in seen))
+
+
+@case("A 7 g", "a later slice of a picture without a hash is lost")
+def later_slice(bench: Bench) -> Outcome:
+    stream = streams.hevc(SLICES, 4, 96, 96)
+    seen = {lost: filtered(bench, f"{lost}.hevc", streams.without(stream, lost), "--index", "14")[0] for lost in (1, 4, 5, 11)}
+    right = all(done.is_refusal and f"picture {lost // 3} is incomplete" in done.err for lost, done in seen.items())
+    return Outcome(right, seen[4].last)
+
+
+@case("A 7 h", "the same with --lenient, and for pairs make")
+def later_slice_lenient(bench: Bench) -> Outcome:
+    stream = streams.hevc(SLICES, 4, 96, 96)
+    done, count = filtered(bench, "s.hevc", streams.without(stream, 11), "--index", "14", "--lenient")
+    (bench.folder / "whole.hevc").write_bytes(stream)
+    packed = bench.bridge("pairs", "make", "whole.hevc", "s.hevc", "--out", "p.npz", "--qp", "32", "--trust-options")
+    right = done.code == 3 and count == 4 and "picture 3 is incomplete" in done.err and packed.is_refusal and "picture 3" in packed.err
+    return Outcome(right, f"exit code {done.code}, {count} pictures, {packed.last}")
+
+
+@case("A 7 i", "a picture goes on with the slices of the next one")
+def joined_pictures(bench: Bench) -> Outcome:
+    stream = streams.hevc(SLICES, 4, 96, 96)
+    for _ in range(3):
+        stream = streams.without(stream, 5)
+    return refusal(filtered(bench, "s.hevc", stream, "--index", "14")[0], "picture 1", "of different pictures")
 
 
 @case("E 10", "12 bits are not named, or end at picture 0")
