@@ -3,7 +3,7 @@
 from tests.tools.cases import Bench, Outcome, case
 
 MADE = """
-import copy, pickle, sys, threading
+import copy, pickle, threading, time
 import numpy as np
 from codec_bridge.filter import Filter
 from codec_bridge.library.decider import Decider, PlaneDecider
@@ -48,7 +48,7 @@ def closed(bench: Bench) -> Outcome:
     code = (
         "decider, begun = Decider(320, 256), threading.Event()\ndef use():\n    while True:\n        luma(decider)\n        begun.set()\n"
     )
-    code += "thread = threading.Thread(target=lambda: tried(use))\nthread.start()\nbegun.wait()\ndecider.close()\nthread.join()\n"
+    code += "thread = threading.Thread(target=lambda: tried(use))\nthread.start()\nbegun.wait()\ntime.sleep(0.3)\ndecider.close()\nthread.join()\n"
     return refusals(bench, code + "tried(lambda: luma(decider))")
 
 
