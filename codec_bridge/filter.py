@@ -1,11 +1,9 @@
 """Filter: the C library for numpy arrays. Needs numpy and cffi; neither torch nor anything of video is imported here."""
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NoReturn, Self, SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +12,14 @@ from codec_bridge.library.arrays import (
     bytes_of,
     depth,
     described,
+    filters_of,
     inside,
+    items,
     planes_of,
     read_model,
     samples,
     scale_of,
+    threads_of,
     weights_of,
     whole,
     wholes,
@@ -26,10 +27,10 @@ from codec_bridge.library.arrays import (
 from codec_bridge.library.cuda import LEGACY_STREAM
 from codec_bridge.library.engines import ENGINES
 from codec_bridge.library.engines.base import Engine
-from codec_bridge.library.errors import ErrorCode, FilterError, refuse
+from codec_bridge.library.errors import ErrorCode, FilterError, known, refuse
 from codec_bridge.library.native import (
     MAX_CHOICES,
-    MAX_THREADS,
+    FilterOwner,
     Model,
     NetworkInfo,
     PlaneFilter,
@@ -39,9 +40,9 @@ from codec_bridge.library.native import (
     kernel_number,
     kernels,
 )
-from codec_bridge.library.pictures import AnyPicture, PlanarPicture
+from codec_bridge.library.pictures import AnyPicture, LumaPicture, PlanarPicture
 from vrcnn_int.integer import UNIT_SCALE, ModelSet, Plane
-from vrcnn_int.models import builtin_path, model_path
+from vrcnn_int.models import builtin_path
 from vrcnn_int.network import KINDS, POSITIONS, SIZES
 
 __all__ = ["BACKENDS", "ErrorCode", "Filter", "FilterError", "NetworkInfo", "kernels"]
@@ -49,7 +50,10 @@ __all__ = ["BACKENDS", "ErrorCode", "Filter", "FilterError", "NetworkInfo", "ker
 BACKENDS = tuple(ENGINES)
 
 
-class Filter:
+_UNITS = "indices, map and size of units"
+
+
+class Filter(FilterOwner):
     """A model set ready to filter luma planes, or with joint networks luma and chroma; also a context manager.
 
     model: None (the shipped set vrcnn_intra), the name of a shipped set (joint_intra), a path, the bytes of a model set file, or a
@@ -67,6 +71,8 @@ class Filter:
     FilterError.code says which refusal it is; the methods name the ErrorCodes that they add to ARGUMENT, the code of a closed filter.
     """
 
+    what = "filter"
+
     def __init__(
         self,
         model: str | Path | bytes | ModelSet | None = None,
@@ -74,46 +80,27 @@ class Filter:
         backend: str = "c",
         threads: int = 1,
     ) -> None:
-        if backend not in BACKENDS:
-            raise FilterError(f"backend {backend!r} is not known; use one of {', '.join(BACKENDS)}", ErrorCode.BACKEND)
+        known(backend, BACKENDS, "backend", ErrorCode.BACKEND)
         kernel_number(kernel)
         if model is None and backend != "c":
             model = builtin_path()
-        self._model = Model(*read_model(model_path(model) if isinstance(model, str) else model))
-        threads = whole(threads, "the number of threads", ErrorCode.THREADS)
-        if not 1 <= threads <= MAX_THREADS:
-            refuse(ErrorCode.THREADS, f"{threads} threads")
-        self._lock = threading.Lock()
-        self._engine: Engine | None = ENGINES[backend](self._model, kernel, threads)
+        self._model = Model(*read_model(model))
+        self._engine: Engine = ENGINES[backend](self._model, kernel, threads_of(threads))
+        super().__init__()
         self.kernel, self.threads, self.memory = self._engine.kernel, self._engine.threads, self._engine.memory
         self.identity, self.networks = self._model.identity, self._model.networks
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise FilterError("a filter cannot be pickled or copied; make one in each process", ErrorCode.ARGUMENT)
-
-    def close(self) -> None:
-        """Give the memory back now. Filtering afterwards is refused; closing twice is allowed."""
-        with self._lock:
-            engine, self._engine = self._engine, None
-            if engine is not None:
-                engine.close()
+    def _free(self) -> None:
+        self._engine.close()
 
     def index_for_qp(self, qp: int, position: str = "before_deblocking", kind: str = "luma", size: str = "best") -> int:
         """The network that an encoder uses for a QP (-12..51) by default: the nearest nominal QP, the lowest index on ties.
 
         kind: luma or joint. size: fast or best, of which the other one serves where the set has none. ErrorCodes: QP, POSITION, ARGUMENT.
         """
-        if position not in POSITIONS:
-            raise FilterError(f"position {position!r} is not known; use one of {', '.join(POSITIONS)}", ErrorCode.POSITION)
-        for what, word, known in (("kind", kind, KINDS), ("size", size, SIZES)):
-            if word not in known:
-                raise FilterError(f"{what} {word!r} is not known; use one of {', '.join(known)}", ErrorCode.ARGUMENT)
+        known(position, POSITIONS, "position", ErrorCode.POSITION)
+        known(kind, KINDS, "kind", ErrorCode.ARGUMENT)
+        known(size, SIZES, "size", ErrorCode.ARGUMENT)
         return self._model.find(whole(qp, "the QP", ErrorCode.QP), position, kind, size)
 
     def filter_plane(self, plane: Plane, bit_depth: int, index: int, scale: int = UNIT_SCALE) -> Plane:
@@ -227,6 +214,8 @@ class Filter:
         assert index is not None
         network = self.networks[self._index(index)]
         if network.kind == "luma":
+            if not isinstance(picture, LumaPicture):
+                raise FilterError("a luma network filters pictures that have planes, a bit_depth and with_luma()", ErrorCode.ARGUMENT)
             return picture.with_luma(self.filter_plane(picture.planes[0], picture.bit_depth, index, scale))
         if not isinstance(picture, PlanarPicture):
             raise FilterError("a joint network filters pictures that have a chroma_format and with_planes()", ErrorCode.ARGUMENT)
@@ -302,11 +291,9 @@ class Filter:
         """
         checked, depths = planes_of(planes, bit_depths)
         units = self._plane_units(checked, filters, luma, chroma, unit_size)
-        if background is not None and [described(plane) for plane in background] != [described(plane) for plane in planes]:
+        if background is not None and not _alike(background, planes):
             raise FilterError("the background's planes are like those of the picture", ErrorCode.PLANE)
-        filtered = (
-            [plane.copy() for plane in checked] if background is None else [plane.copy() for plane in planes_of(background, depths)[0]]
-        )
+        filtered = [plane.copy() for plane in (checked if background is None else planes_of(background, depths)[0])]
         with self._lock:
             self._opened().planes_units(filtered, checked, depths, units)
         return _typed(filtered, planes)
@@ -322,14 +309,14 @@ class Filter:
         """As prepare, for planes as filter_planes takes them and arrays like them. units: of luma and of chroma, instead of index."""
         checked, depths = planes_of(planes, bit_depths)
         in_place = all(ours.ctypes.data == theirs.ctypes.data for ours, theirs in zip(checked, planes, strict=True))
-        alike = [described(plane) for plane in out] == [described(plane) for plane in planes]
-        if not in_place or not alike or not all(plane.flags.c_contiguous and plane.flags.writeable for plane in out):
+        if not in_place or not _alike(out, planes) or not all(plane.flags.c_contiguous and plane.flags.writeable for plane in out):
             raise FilterError("planes and out must be C-contiguous arrays of the same shapes and dtypes", ErrorCode.PLANE)
         index = self._index(index)
         choice = None
         if units is not None:
-            filters = [(number, *self._trained(number)) for number in units[0]]
-            choice = self._plane_units(checked, filters, units[1], units[1] if len(checked) > 1 else None, units[2])
+            indices, chosen, size = items(units, 3, _UNITS, ErrorCode.UNITS)
+            filters = [(number, *self._trained(number)) for number in wholes(indices, "a network's index", ErrorCode.INDEX)]
+            choice = self._plane_units(checked, filters, chosen, chosen if len(checked) > 1 else None, size)
         weights = weights_of(*self._trained(index), self.networks[index].heads)
         prepared = self._opened().prepare_planes(out, planes, depths, index, weights, choice)
 
@@ -377,8 +364,7 @@ class Filter:
             return self._opened().layer(checked, depth(bit_depth), index, layer, region)
 
     def _opened(self) -> Engine:
-        if self._engine is None:
-            raise FilterError("the filter is closed; make a new one", ErrorCode.ARGUMENT)
+        self._refuse_closed()
         return self._engine
 
     def _region(self, plane: Plane, checked: Plane, bit_depth: int, index: int, region: Region, scale: int) -> Plane:
@@ -412,12 +398,13 @@ class Filter:
 
     def _units(self, plane: Plane, given: tuple[Sequence[int], NDArray[np.uint8], int]) -> Units:
         """Indices, map and unit size, checked."""
-        indices = [self._index(number) for number in wholes(given[0], "a network's index", ErrorCode.INDEX)]
-        size = whole(given[2], "the size of units", ErrorCode.UNITS)
+        numbers, choice, width = items(given, 3, _UNITS, ErrorCode.UNITS)
+        indices = [self._index(number) for number in wholes(numbers, "a network's index", ErrorCode.INDEX)]
+        size = whole(width, "the size of units", ErrorCode.UNITS)
         if size not in (64, 128, 256, 512) or not 1 <= len(indices) <= MAX_CHOICES:
             refuse(ErrorCode.UNITS, f"units of {size} samples, {len(indices)} networks")
         shape = tuple(-(-length // size) for length in plane.shape)
-        return Units(indices, bytes_of(given[1], shape, len(indices), "the map", ErrorCode.UNITS), size)
+        return Units(indices, bytes_of(choice, shape, len(indices), "the map", ErrorCode.UNITS), size)
 
     def _luma_units(self, plane: Plane, given: tuple[Sequence[int], NDArray[np.uint8], int]) -> Units:
         units = self._units(plane, given)
@@ -432,6 +419,7 @@ class Filter:
         size: int,
     ) -> PlaneUnits:
         """The filters and their maps, checked."""
+        filters = filters_of(filters)
         given = [
             None if choice is None else self._units(planes[0], ([one[0] for one in filters], choice, size)) for choice in (luma, chroma)
         ]
@@ -444,6 +432,11 @@ class Filter:
         weights = [weights_of(one[1], one[2], self.networks[index].heads) for index, one in zip(both.indices, filters, strict=True)]
         maps = [None if units is None else units.choice for units in given]
         return PlaneUnits(both.indices, weights, maps[0], maps[1], both.size)
+
+
+def _alike(planes: object, others: Sequence[Plane]) -> bool:
+    """Whether they are as many arrays, each of the same shape and dtype as the other one."""
+    return isinstance(planes, Sequence) and [described(plane) for plane in planes] == [described(plane) for plane in others]
 
 
 def _typed(filtered: Sequence[Plane], like: Sequence[Plane]) -> tuple[Plane, ...]:

@@ -5,6 +5,7 @@ installation exactly. The places are found by the function or class around them 
 unless every place was found.
 """
 
+import os
 import re
 import shlex
 import subprocess
@@ -142,7 +143,7 @@ def find_library(prefix: Path | None = None) -> Library:
     if prefix is None:
         try:
             values = [
-                subprocess.run(["pkg-config", f"--variable={name}", "vrcnn"], capture_output=True, text=True, check=True).stdout.strip()
+                os.fsdecode(subprocess.run(["pkg-config", f"--variable={name}", "vrcnn"], capture_output=True, check=True).stdout).strip()
                 for name in ("includedir", "libdir")
             ]
         except (OSError, subprocess.CalledProcessError):
@@ -158,7 +159,7 @@ def find_library(prefix: Path | None = None) -> Library:
     if not header.is_file():
         raise InsertionError(f"there is no {header}; {advice}")
     headers = [path for path in (header, header.with_name("vrcnn_codec.h")) if path.is_file()]
-    if not any("vrcnn_receiver_open" in path.read_text(encoding="utf-8") for path in headers):
+    if not any("vrcnn_receiver_open" in _read(path) for path in headers):
         raise InsertionError(f"{header} is of an earlier version, without the decoder's side; {advice}")
     for name, more in (("libvrcnn.a", ()), ("libvrcnn.so", (f"-Wl,-rpath,{folder}",))):
         if (folder / name).is_file():
@@ -247,7 +248,7 @@ def _changes(source: Path, edits: tuple[Edit, ...]) -> Iterator[tuple[str, str, 
 
 def apply(edit: Edit, text: str) -> str:
     """The text with the lines of the edit in it. Raises InsertionError if the place is not there, or not unique."""
-    lines = text.splitlines(keepends=True)
+    lines = _lines(text)
     start, end = 0, len(lines)
     if edit.scope:
         starts = [i for i, line in enumerate(lines) if edit.begins(line)]
@@ -278,8 +279,13 @@ def apply(edit: Edit, text: str) -> str:
     return "".join([*lines[:at], *new, *lines[at:]])
 
 
+def _lines(text: str) -> list[str]:
+    """With their ends, as compilers see them; to Unicode, more than that ends a line."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
 def _without_marked(text: str) -> str:
-    return "".join(line for line in text.splitlines(keepends=True) if not re.search(rf" (?://|#) {MARK}\s*$", line))
+    return "".join(line for line in _lines(text) if not re.search(rf" (?://|#) {MARK}\s*$", line))
 
 
 def _adapter(codec: Codec) -> dict[str, str]:
@@ -289,15 +295,15 @@ def _adapter(codec: Codec) -> dict[str, str]:
 
 
 def _read(path: Path) -> str:
-    """As it is: undoing is exact, whatever the encoding and line endings."""
+    """As it is: undoing is exact, whatever the encoding and line endings. What is no UTF-8 comes as in file names."""
     try:
-        return path.read_bytes().decode("latin-1")
+        return path.read_bytes().decode("utf-8", "surrogateescape")
     except OSError as error:
         raise InsertionError(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def _change(codec: Codec, source: Path, texts: dict[str, str | None]) -> list[Path]:
     """All of them or none; None: the file goes. A new file is like the one that states the version."""
-    files = {source / path: None if text is None else text.encode("latin-1") for path, text in texts.items()}
+    files = {source / path: None if text is None else text.encode("utf-8", "surrogateescape") for path, text in texts.items()}
     together.change(files, source / codec.version[0])
     return list(files)

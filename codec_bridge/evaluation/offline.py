@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +13,6 @@ from codec_bridge.evaluation.streams import Streams, Verified
 from codec_bridge.library.decider import Decider, Decision
 from codec_bridge.video.picture import Picture
 from vrcnn_int.integer import UNIT_SCALE, ModelSet, Plane
-from vrcnn_int.models import builtin_path
 
 SIDE_INFORMATION_BITS = {"luma": 16, "joint": 24}
 """Bits a picture that a stream filtered after decoding pays for side information: its syntax is that of codecs with the filter inside.
@@ -107,8 +105,7 @@ class Offline:
         return Filtered(pictures, [side] * len(pictures), bits, kernel, bits)
 
     def _decider(self, like: Picture) -> Decider:
-        model: Path = self.settings.model or builtin_path()
-        return Decider(like.width, like.height, model.read_bytes())
+        return Decider(like.width, like.height, self.settings.model)
 
     def _decide(self, decider: Decider, truth: Plane, picture: Picture, cost: float, is_irap: bool = False) -> Decision:
         return decider.decide(

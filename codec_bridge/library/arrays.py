@@ -1,16 +1,18 @@
 """What callers may give: numbers, planes and model sets, checked before the C library sees them. Every refusal is a FilterError."""
 
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from operator import index as whole_number
 from pathlib import Path
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge.library.errors import ErrorCode, FilterError, refuse
-from codec_bridge.library.native import MAX_SIZE, Region, Weights
+from codec_bridge.library.native import MAX_SIZE, MAX_THREADS, PlaneFilter, Region, Weights
 from vrcnn_int.integer import ModelSet, Plane
+from vrcnn_int.models import model_path
 
 
 def whole(value: SupportsIndex, what: str, code: ErrorCode) -> int:
@@ -32,11 +34,60 @@ def _shown(value: object) -> str:
 
 def wholes(values: Iterable[SupportsIndex], what: str, code: ErrorCode) -> list[int]:
     """Several of them."""
+    return [whole(value, what, code) for value in _listed(values, f"{what}: give a sequence of whole numbers", code)]
+
+
+def items(values: Iterable[Any], count: int, what: str, code: ErrorCode) -> list[Any]:
+    """What a sequence of so many holds. (cffi takes shorter ones, too, and puts zeros where there is nothing.)"""
+    given = _listed(values, f"{what}: give {count}", code)
+    if len(given) != count:
+        raise FilterError(f"{what}: give {count}, not {len(given)}", code)
+    return given
+
+
+def _listed(values: Iterable[Any], wanted: str, code: ErrorCode) -> list[Any]:
     try:
-        given = list(values)
+        return list(values)
     except TypeError:
-        raise FilterError(f"{what}: give a sequence of whole numbers, not {_shown(values)}", code) from None
-    return [whole(value, what, code) for value in given]
+        raise FilterError(f"{wanted}, not {_shown(values)}", code) from None
+
+
+def real(value: float, what: str, code: ErrorCode) -> float:
+    """A float, or what is a real number to Python, numpy's for example; a truth value is none."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise FilterError(f"{what} is a number, not {_shown(value)}", code)
+    try:
+        return float(value)
+    except OverflowError:
+        raise FilterError(f"{what} is a number, but not one that large", code) from None
+
+
+def reals(values: Iterable[float], count: int, what: str, code: ErrorCode) -> list[float]:
+    """So many of them."""
+    return [real(value, what, code) for value in items(values, count, what, code)]
+
+
+def truth(value: object, what: str, code: ErrorCode) -> bool:
+    """True or False, Python's, numpy's, or as 1 or 0."""
+    if not isinstance(value, bool | np.bool_ | int | np.integer) or value not in (0, 1):
+        raise FilterError(f"{what} is True or False, not {_shown(value)}", code)
+    return bool(value)
+
+
+def picture_size(width: SupportsIndex, height: SupportsIndex) -> tuple[int, int]:
+    """The size of pictures in samples."""
+    size = whole(width, "the width", ErrorCode.PLANE), whole(height, "the height", ErrorCode.PLANE)
+    if not all(1 <= side <= MAX_SIZE for side in size):
+        refuse(ErrorCode.PLANE, f"pictures of {size[0]}x{size[1]} samples")
+    return size
+
+
+def threads_of(threads: SupportsIndex) -> int:
+    """How many threads work on a picture."""
+    number = whole(threads, "the number of threads", ErrorCode.THREADS)
+    if not 1 <= number <= MAX_THREADS:
+        refuse(ErrorCode.THREADS, f"{number} threads")
+    return number
 
 
 def described(array: object) -> str:
@@ -102,6 +153,13 @@ def weights_of(luma: Sequence[int], chroma: Sequence[int], heads: int) -> Weight
     return weights
 
 
+def filters_of(filters: Iterable[PlaneFilter]) -> list[PlaneFilter]:
+    """Networks with their weights, each a triple; what is in it is yet to be checked."""
+    given = _listed(filters, "filters: give a sequence of (index, luma weights, chroma weights)", ErrorCode.UNITS)
+    triples = [items(one, 3, "index, luma weights and chroma weights of a filter", ErrorCode.UNITS) for one in given]
+    return [(index, luma, chroma) for index, luma, chroma in triples]
+
+
 def scale_of(scale: SupportsIndex) -> int:
     """An output scale, 1 to 10."""
     number = whole(scale, "the scale", ErrorCode.SCALE)
@@ -121,18 +179,20 @@ def inside(region: Region, plane: Plane) -> Region:
 
 
 def read_model(model: str | Path | bytes | ModelSet | None) -> tuple[bytes | None, str]:
-    """The bytes of a model set (None: vrcnn_intra, which is built into the library) and what to call it in messages."""
+    """The bytes of a model set (None: vrcnn_intra, in the library) and what to call it in messages. Text: a name or path."""
+    if isinstance(model, str):
+        model = model_path(model)
     if model is None:
         return None, "shipped model set"
     if isinstance(model, ModelSet):
         return model.to_bytes(), "model set"
     if isinstance(model, bytes | bytearray | memoryview):
         return bytes(model), "model"
-    if not isinstance(model, str | Path):
+    if not isinstance(model, Path):
         wanted = "None, a path, the bytes of a model set file or a ModelSet"
         raise FilterError(f"a model is {wanted}, not {type(model).__name__}", ErrorCode.ARGUMENT)
     try:
-        return Path(model).read_bytes(), str(model)
+        return model.read_bytes(), str(model)
     except OSError as error:
         raise FilterError(f"cannot read model {model}: {error.strerror or error}", ErrorCode.FILE) from None
     except ValueError as error:  # a null character in the path

@@ -8,11 +8,11 @@ import os
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from numpy.typing import NDArray
 
+from codec_bridge.library.owner import Owner
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import UNIT_SCALE
 
@@ -201,43 +201,47 @@ class _OnDevice:
         return (_Plane * count)(*described)
 
 
-class Cuda:
+class Cuda(Owner):
     """A model set on a GPU. Use codec_bridge.filter.Filter(backend="cuda"), which checks what it is given; this is what it calls.
 
     data: bytes of a model set file; None: the library's own set. device: number of the GPU. method: auto, simple or fused; all give the
-    same bits. Raises CudaError.
+    same bits. Threads may share it, one call runs at a time. Raises CudaError.
     """
+
+    what = "GPU's model set"
 
     def __init__(self, data: bytes | None = None, device: int = 0, method: str = "auto") -> None:
         self._library = library()
         settings, out = _Settings(), ctypes.c_void_p()
         _check(self._library.vrcnn_cuda_default_settings(settings, ctypes.sizeof(settings)), "settings")
+        if method not in METHODS:
+            raise CudaError(f"method {method!r} is not known; use one of {', '.join(METHODS)}")
         settings.device, settings.method = device, METHODS.index(method)
         _check(self._library.vrcnn_cuda_open(out, data, len(data or b""), settings), f"GPU {device}")
-        self._context: ctypes.c_void_p | None = out
+        self._context = out
+        super().__init__()
         self.device = device
         self.name: str = self._library.vrcnn_cuda_device_name(out).decode("ascii", "replace")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
     def __del__(self) -> None:
-        if getattr(self, "_context", None) is not None:
+        if getattr(self, "_is_open", False):
             self.close()
 
-    def close(self) -> None:
-        """Give the GPU's memory back now; closing twice is allowed."""
-        context, self._context = self._context, None
-        if context is not None:
-            self._library.vrcnn_cuda_close(context)
+    def _misused(self, why: str) -> CudaError:
+        return CudaError(why)
+
+    def _free(self) -> None:
+        self._library.vrcnn_cuda_close(self._context)
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        with self._lock:
+            self._refuse_closed()
+            return function(self._context, *arguments)
 
     @property
     def memory(self) -> int:
         """Bytes held on the GPU."""
-        return int(self._library.vrcnn_cuda_memory(self._context))
+        return int(self._call(self._library.vrcnn_cuda_memory))
 
     def filter_host(
         self, out: Sequence[NDArray[Any]], planes: Sequence[NDArray[Any]], bit_depth: int, index: int, scale: int = UNIT_SCALE
@@ -246,7 +250,7 @@ class Cuda:
         if len(out) != len(planes):
             raise CudaError(f"{len(planes)} planes and {len(out)} arrays for the results")
         described = [_described(arrays, bit_depth) for arrays in (out, planes)]
-        _check(self._library.vrcnn_cuda_filter_host(self._context, index, scale, *described, len(planes)), "the planes")
+        _check(self._call(self._library.vrcnn_cuda_filter_host, index, scale, *described, len(planes)), "the planes")
 
     def filter_planes_host(
         self,
@@ -264,9 +268,9 @@ class Cuda:
         """
         described, given = (_three(out, bit_depths), _three(planes, bit_depths)), _weights(weights)
         if region is None:
-            code = self._library.vrcnn_cuda_filter_planes_host(self._context, index, given, *described, 1)
+            code = self._call(self._library.vrcnn_cuda_filter_planes_host, index, given, *described, 1)
         else:
-            code = self._library.vrcnn_cuda_filter_planes_region_host(self._context, index, given, *described, *region)
+            code = self._call(self._library.vrcnn_cuda_filter_planes_region_host, index, given, *described, *region)
         _check(code, "the planes")
 
     def filter_units_host(
@@ -286,7 +290,7 @@ class Cuda:
         rooms = [None if each is None else each.tobytes() for each in maps]
         units.luma, units.chroma = rooms
         described = _three(out, bit_depths), _three(planes, bit_depths)
-        _check(self._library.vrcnn_cuda_filter_planes_units_host(self._context, units, *described), "the planes")
+        _check(self._call(self._library.vrcnn_cuda_filter_planes_units_host, units, *described), "the planes")
 
     def filter_device(
         self, out: Any, planes: Any, bit_depth: int, index: int, scale: int = UNIT_SCALE, stream: int = LEGACY_STREAM
@@ -312,13 +316,13 @@ class Cuda:
         handle = None if stream == LEGACY_STREAM else stream
 
         def call(_keep: tuple[_OnDevice, _OnDevice] = (to, source)) -> None:
-            _check(self._library.vrcnn_cuda_filter(self._context, index, scale, written, read, len(read), handle), "the planes")
+            _check(self._call(self._library.vrcnn_cuda_filter, index, scale, written, read, len(read), handle), "the planes")
 
         return call
 
     def peak(self, milliseconds: float = 20) -> float:
         """10^9 multiply-accumulates a second of the GPU's int8 matrix products, with nothing else to do."""
-        rate = float(self._library.vrcnn_cuda_peak(self._context, milliseconds))
+        rate = float(self._call(self._library.vrcnn_cuda_peak, milliseconds))
         _check(int(rate) if rate < 0 else 0, "the peak")
         return rate
 

@@ -1,5 +1,6 @@
 """FilterError: what the C library, or what stands before it, refuses. One class; its code says which refusal it is."""
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import NoReturn
 
@@ -101,3 +102,10 @@ def check(code: int, subject: str, detail: str = "") -> int:
     if code < 0:
         refuse(code, subject, detail)
     return code
+
+
+def known(word: object, words: Sequence[str], what: str, code: ErrorCode) -> str:
+    """The word if it is one of these. Raises FilterError."""
+    if not isinstance(word, str) or word not in words:
+        raise FilterError(f"{what} {' '.join(repr(word).split())[:40]} is not known; use one of {', '.join(words)}", code)
+    return word

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge.library._vrcnn import ffi, lib
-from codec_bridge.library.errors import ErrorCode, FilterError, check
+from codec_bridge.library.errors import ErrorCode, FilterError, check, known
+from codec_bridge.library.owner import Owner, Single
 from vrcnn_int.integer import Plane
 from vrcnn_int.network import KINDS, POSITIONS, SIZES
 
@@ -96,10 +97,8 @@ def kernels() -> list[tuple[str, bool]]:
 
 def kernel_number(name: str) -> int:
     """What the C library calls a kernel. Raises FilterError for an unknown one."""
-    names = [known for known, _ in kernels()]
-    if name not in names:
-        raise FilterError(f"kernel {name!r} is not known; use one of {', '.join(names)}", ErrorCode.KERNEL_UNKNOWN)
-    return names.index(name)
+    names = [listed for listed, _ in kernels()]
+    return names.index(known(name, names, "kernel", ErrorCode.KERNEL_UNKNOWN))
 
 
 def instruction(kernel: str) -> str | None:
@@ -113,11 +112,24 @@ def peak(kernel: str, seconds: float) -> float:
     return float(lib.vrcnn_bench_peak(kernel_number(kernel), seconds))
 
 
-class Model:
+class FilterSingle(Single):
+    """Misused, it raises a FilterError."""
+
+    def _misused(self, why: str) -> FilterError:
+        return FilterError(why, ErrorCode.ARGUMENT)
+
+
+class FilterOwner(FilterSingle, Owner):
+    """The same of what is closed."""
+
+
+class Model(FilterSingle):
     """A model set that the C library has read and checked; networks: what it holds, identity: its SHA-256, 64 hex digits.
 
-    data: the bytes of a model set file; None: the set built into the library. source: what messages call it.
+    data: the bytes of a model set file; None: the set built into the library. source: what messages call it. Threads may share it.
     """
+
+    what = "model set"
 
     def __init__(self, data: bytes | None, source: str) -> None:
         self.data, self.source = data, source
@@ -142,11 +154,13 @@ class Model:
         return NetworkInfo(info.nominal_qp, POSITIONS[info.position], channels, info.halo, KINDS[kind], SIZES[size], heads)
 
 
-class Context:
-    """A model set ready to filter. One call at a time; the GIL is released. kernel and threads: those in use; memory: bytes held.
+class Context(FilterOwner):
+    """A model set ready to filter. kernel and threads: those in use; memory: bytes held. The functions that methods return are calls, too.
 
     Arrays are C-contiguous, uint8 or uint16 in the machine's byte order, and of the shapes that the C library expects.
     """
+
+    what = "context"
 
     def __init__(self, model: Model, kernel: str = "auto", threads: int = 1) -> None:
         settings = ffi.new("VrcnnSettings *")
@@ -154,21 +168,27 @@ class Context:
         settings.kernel, settings.threads = kernel_number(kernel), threads
         out = ffi.new("VrcnnContext **")
         check(lib.vrcnn_open(out, model.handle, settings), f"kernel {kernel}, threads {threads}")
-        self.handle = ffi.gc(out[0], lib.vrcnn_close)
-        self.kernel, _ = kernels()[lib.vrcnn_context_kernel(self.handle)]
-        self.threads = int(lib.vrcnn_context_threads(self.handle))
-        self.memory = int(lib.vrcnn_context_memory(self.handle))
+        self._handle = ffi.gc(out[0], lib.vrcnn_close)
+        super().__init__()
+        self.kernel, _ = kernels()[lib.vrcnn_context_kernel(self._handle)]
+        self.threads = int(lib.vrcnn_context_threads(self._handle))
+        self.memory = int(lib.vrcnn_context_memory(self._handle))
 
-    def close(self) -> None:
-        """Give the memory back now, once; no call may follow."""
-        ffi.release(self.handle)
+    def _free(self) -> None:
+        ffi.release(self._handle)
+
+    def call(self, function: Callable[..., int], subject: str, *arguments: Any, before: tuple[Any, ...] = ()) -> None:
+        """Call a function of the C library with what stands ``before`` the context, the context, and arguments. subject: for messages."""
+        with self._lock:
+            self._refuse_closed()
+            check(function(*before, self._handle, *arguments), subject)
 
     def filter_picture(self, out: Plane, plane: Plane, bit_depth: int, index: int, scale: int) -> Callable[[], None]:
         """A function that filters plane into out."""
         dst, src = describe(out, bit_depth), describe_const(plane, bit_depth)
 
         def call(_alive: tuple[Plane, Plane] = (out, plane)) -> None:
-            check(lib.vrcnn_filter_picture(self.handle, index, scale, dst, src), "the plane")
+            self.call(lib.vrcnn_filter_picture, "the plane", index, scale, dst, src)
 
         return call
 
@@ -180,14 +200,14 @@ class Context:
         described = ffi.new("VrcnnUnits *", fields)
 
         def call(_alive: tuple[Plane, Plane, Plane] = (out, plane, choice)) -> None:
-            check(lib.vrcnn_filter_units(self.handle, described, dst, src), "the plane")
+            self.call(lib.vrcnn_filter_units, "the plane", described, dst, src)
 
         return call
 
     def filter_region(self, out: Plane, plane: Plane, bit_depth: int, index: int, scale: int, region: Region) -> None:
         """Filter a region of plane into the same place of out, which is as large as plane."""
         dst, src = describe(out, bit_depth), describe_const(plane, bit_depth)
-        check(lib.vrcnn_filter_region(self.handle, index, scale, dst, src, *region), "the plane")
+        self.call(lib.vrcnn_filter_region, "the plane", index, scale, dst, src, *region)
 
     def filter_planes(
         self, out: Sequence[Plane | None], planes: Sequence[Plane], bit_depths: tuple[int, int], index: int, weights: Weights
@@ -197,7 +217,7 @@ class Context:
         described = ffi.new("VrcnnWeights *", weights)
 
         def call(_alive: tuple[Sequence[Plane | None], Sequence[Plane]] = (out, planes)) -> None:
-            check(lib.vrcnn_filter_planes(self.handle, index, described, dst, src), "the planes")
+            self.call(lib.vrcnn_filter_planes, "the planes", index, described, dst, src)
 
         return call
 
@@ -212,7 +232,7 @@ class Context:
     ) -> None:
         """Filter a region, in luma samples, of planes into the same place of those of out, which are as large as planes."""
         dst, src = _three("VrcnnPlane[3]", out, bit_depths), _three("VrcnnConstPlane[3]", planes, bit_depths)
-        check(lib.vrcnn_filter_planes_region(self.handle, index, ffi.new("VrcnnWeights *", weights), dst, src, *region), "the planes")
+        self.call(lib.vrcnn_filter_planes_region, "the planes", index, ffi.new("VrcnnWeights *", weights), dst, src, *region)
 
     def filter_planes_units(
         self, out: Sequence[Plane | None], planes: Sequence[Plane], bit_depths: tuple[int, int], units: PlaneUnits
@@ -224,7 +244,7 @@ class Context:
         described = ffi.new("VrcnnPlaneUnits *", (units.size, len(units.indices), list(units.indices), list(units.weights), *rooms))
 
         def call(_alive: tuple[object, ...] = (out, planes, maps)) -> None:
-            check(lib.vrcnn_filter_planes_units(self.handle, described, dst, src), "the planes")
+            self.call(lib.vrcnn_filter_planes_units, "the planes", described, dst, src)
 
         return call
 
@@ -233,12 +253,12 @@ class Context:
     ) -> None:
         """Write the outputs of a hidden layer for a region (of sites, if it is joint) into out, uint8 [height, width, channels]."""
         data, src = ffi.from_buffer("uint8_t[]", out), _three("VrcnnConstPlane[3]", planes, bit_depths)
-        check(lib.vrcnn_filter_planes_layer(self.handle, index, layer, data, out.strides[0], src, *region), f"layer {layer}")
+        self.call(lib.vrcnn_filter_planes_layer, f"layer {layer}", index, layer, data, out.strides[0], src, *region)
 
     def filter_layer(self, out: NDArray[np.uint8], plane: Plane, bit_depth: int, index: int, layer: int, region: Region) -> None:
         """Write the outputs of a hidden layer for a region of plane into out, uint8 [height, width, channels]."""
         data, src = ffi.from_buffer("uint8_t[]", out), describe_const(plane, bit_depth)
-        check(lib.vrcnn_filter_layer(self.handle, index, layer, data, out.strides[0], src, *region), f"layer {layer}")
+        self.call(lib.vrcnn_filter_layer, f"layer {layer}", index, layer, data, out.strides[0], src, *region)
 
 
 def describe(array: Plane, bit_depth: int) -> Any:

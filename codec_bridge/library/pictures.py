@@ -6,6 +6,7 @@ from typing import Protocol, Self, TypeVar, runtime_checkable
 from vrcnn_int.integer import Plane
 
 
+@runtime_checkable
 class LumaPicture(Protocol):
     """What luma networks filter."""
 

@@ -117,6 +117,29 @@ def test_refusals(tmp_path: Path) -> None:
     assert "-Wl,-rpath" in " ".join(find_library(make_library(tmp_path / "other", shared=True)).link)
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("name", ["p\xfcx", "\u65e5\u672c", "a b \u20ac", os.fsdecode(b"no utf-8 \xfc")])
+def test_paths_are_written_as_the_system_has_them(tmp_path: Path, name: str, newline: str) -> None:
+    """Beside sources in UTF-8, in Latin-1, and with what ends a line to Unicode but not to compilers."""
+    texts = b"// \xc3\xa9 \xe2\x80\xa8add_subdirectory(x)\n", b"// \xe9 \x85add_subdirectory(x)\n"
+    prefix = make_library(tmp_path / name)
+    (prefix / "include/vrcnn/vrcnn.h").write_bytes(b"/* \xe9 */ int vrcnn_receiver_open(void);\n")
+    for number, text in enumerate(texts):
+        tree = make_tree(tmp_path / f"tree{number}", newline)
+        for file in ("CMakeLists.txt", "src/a.cc"):
+            comment = text.replace(b"//", b"#") if file == "CMakeLists.txt" else text
+            (tree / file).write_bytes(comment + (tree / file).read_bytes() + comment)
+        before, library = snapshot(tree), find_library(prefix)
+        insertion.install(SMALL, tree, library)
+        lines = [line.rstrip(b"\r") for line in (tree / "CMakeLists.txt").read_bytes().split(b"\n")]
+        assert b'include_directories("' + os.fsencode(library.include) + b'") # vrcnn-int' in lines
+        assert insertion.status(SMALL, tree) == insertion.Status("1.0", "cmake", "installed", library.link[0])
+        assert Path(insertion.status(SMALL, tree).library).is_file()
+        assert insertion.install(SMALL, tree, library) == []
+        insertion.uninstall(SMALL, tree)
+        assert snapshot(tree) == before
+
+
 def kinds(folder: Path) -> dict[str, tuple[str | bytes, int]]:
     """Every entry of a tree: a link's target, a file's bytes, and its mode."""
     return {

@@ -1,8 +1,6 @@
 """codec_bridge.filter: what it accepts, what it refuses and how it says so."""
 
-import copy
 import hashlib
-import pickle
 import struct
 import threading
 from collections.abc import Callable
@@ -224,11 +222,16 @@ def test_what_is_no_array(filter_: Filter) -> None:
             filter_.prepare(wrong, plane, 8, 0)
         with refused_as(ErrorCode.PLANE):
             filter_.prepare(plane, wrong, 8, 0)
+        with refused_as(ErrorCode.ARGUMENT, match="pictures that have planes"):
+            filter_.filter_picture(wrong, index=0)
         with refused_as(ErrorCode.UNITS, match=f"not {type(wrong).__name__}"):
             filter_.filter_units(plane, 8, [0], wrong, 64)
         if wrong is not None:
             with refused_as(ErrorCode.PLANE, match=f"like the plane, uint8 .70, 66., not {type(wrong).__name__}"):
                 filter_.filter_units(plane, 8, [0], units, 64, background=wrong)
+    for wrong in (5, ([0], units), ([0], units, 64, 1)):
+        with refused_as(ErrorCode.UNITS, match="indices, map and size of units"):
+            filter_.prepare(plane, plane.copy(), 8, 0, units=wrong)
     for empty in (np.zeros((0, 0), np.uint8), np.zeros((0, 5), np.uint8), np.zeros(0, np.uint8), np.zeros((), np.uint8)):
         with refused_as(ErrorCode.PLANE):
             filter_.filter_plane(empty, 8, 0)
@@ -260,12 +263,6 @@ def test_byte_order_and_bytes(model_set: ModelSet, filter_: Filter) -> None:
             np.testing.assert_array_equal(found, filter_.filter_plane(samples, 10, 0))
     for data in (bytearray(model_set.to_bytes()), memoryview(model_set.to_bytes())):
         assert Filter(data).identity == filter_.identity
-
-
-@pytest.mark.parametrize("use", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_no_copies(filter_: Filter, use: Callable[[Filter], object]) -> None:
-    with refused_as(ErrorCode.ARGUMENT, match="cannot be pickled or copied; make one in each process"):
-        use(filter_)
 
 
 def test_bad_models(model_set: ModelSet, tmp_path: Path) -> None:

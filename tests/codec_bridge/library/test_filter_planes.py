@@ -117,13 +117,37 @@ def test_prepared_planes() -> None:
         expected = filter_.filter_planes_units(given, (8, 8), filters, units, units, 64, filter_.filter_planes(given, (8, 8), FAST))
         for a, b in zip(out, expected, strict=True):
             np.testing.assert_array_equal(a, b)
-        for bad in ([plane[:, ::2] for plane in given], [plane.astype(np.uint16) for plane in given]):
+        bad: Any
+        for bad in ([plane[:, ::2] for plane in given], [plane.astype(np.uint16) for plane in given], None, 5, given[:1]):
             with refused_as(ErrorCode.PLANE):
                 filter_.prepare_planes(given, bad, (8, 8), FAST)
+        for bad in (5, ([FAST], units), "abc", ([FAST], units, None)):
+            with refused_as(ErrorCode.INDEX if bad == "abc" else ErrorCode.UNITS):
+                filter_.prepare_planes(given, out, (8, 8), FAST, bad)
     with refused_as(ErrorCode.ARGUMENT, match="closed"):
         call()
     with Filter(MODELS, backend="oracle") as oracle, refused_as(ErrorCode.ARGUMENT):
         oracle.prepare_planes(given, out, (8, 8), FAST)
+
+
+@pytest.mark.parametrize("backend", ["c", "oracle"])
+def test_filters_and_backgrounds_that_are_none(backend: str) -> None:
+    given, ones, good = planes(), np.ones((2, 3), np.uint8), [(FAST, (8,), (8,))]
+    wrong: Any
+    with Filter(MODELS, backend=backend) as filter_:
+        for wrong in ([1], [(FAST,)], 5, None, [(FAST, (8,), (8,), 1)], [], "a"):
+            with refused_as(ErrorCode.UNITS):
+                filter_.filter_planes_units(given, (8, 8), wrong, ones, ones, 64)
+        for wrong in ([(FAST, (8, 8), (8,))], [(FAST, 8, (8,))]):
+            with refused_as(ErrorCode.SCALE):
+                filter_.filter_planes_units(given, (8, 8), wrong, ones, ones, 64)
+        for wrong in (5, given[:1], [5, 5, 5], given[0], ()):
+            with refused_as(ErrorCode.PLANE):
+                filter_.filter_planes_units(given, (8, 8), good, ones, ones, 64, wrong)
+        for wrong in (5, [[1] * 3] * 2, ones[:1]):
+            for maps in ((wrong, ones), (ones, wrong)):
+                with refused_as(ErrorCode.UNITS):
+                    filter_.filter_planes_units(given, (8, 8), good, *maps, 64)
 
 
 def test_refusals(filter_: Filter) -> None:

@@ -1,6 +1,7 @@
 """An encoder's decision on three planes: its samples are what decoders make of its side information, its cost is theirs."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from codec_bridge.bitstream.sideinfo import Sideinfo, parse_planes
 from codec_bridge.filter import ErrorCode, FilterError, kernels
-from codec_bridge.library.decider import PlaneDecider, PlaneDecision
+from codec_bridge.library.decider import Decider, PlaneDecider, PlaneDecision
 from tests.codec_bridge.library.test_receiver import (
     BEST,
     FAST,
@@ -339,6 +340,17 @@ def test_small_pictures() -> None:
         ({"base": 1}, ErrorCode.PLANE),
         ({"source": 1}, ErrorCode.PLANE),
         ({"kept": np.zeros((2, 2), np.uint8)}, ErrorCode.PLANE),
+        *(({"lam": value}, ErrorCode.ARGUMENT) for value in ("x", None, 1j, 10**400, True)),
+        *(({"costs": value}, ErrorCode.ARGUMENT) for value in ((1.0,), (1, 2, 3), 5.0, None, "ab", (1, "x"))),
+        *(({"chroma_weights": value}, ErrorCode.ARGUMENT) for value in ((1,), [], (1, 1, 1), "ab", 1)),
+        *(({"bit_depths": value}, ErrorCode.BIT_DEPTH) for value in (8, None, (8,), (8, 8, 8), ("8", 8))),
+        *(({"original": value}, ErrorCode.PLANE) for value in ((), None, 5.0, [None], [np.zeros((4, 4), np.uint8)] * 4)),
+        *(({"is_irap": value}, ErrorCode.ARGUMENT) for value in ("yes", None, 2, np.zeros(2))),
+        *(({"units": value}, ErrorCode.ARGUMENT) for value in (None, "no", 0.5)),
+        *(({name: value}, ErrorCode.ARGUMENT) for name in ("kind", "size") for value in (None, [], 5)),
+        ({"qp": 10**9}, ErrorCode.QP),
+        ({"qp": 1.5}, ErrorCode.QP),
+        ({"kept": [[1]]}, ErrorCode.PLANE),
     ],
 )
 def test_refusals(changes: dict[str, Any], code: ErrorCode) -> None:
@@ -351,9 +363,19 @@ def test_refusals(changes: dict[str, Any], code: ErrorCode) -> None:
 
 
 def test_deciders_that_cannot_be() -> None:
-    for size, networks, code in (((0, 8), 1, ErrorCode.PLANE), ((8, 8), 0, ErrorCode.ARGUMENT), ((8, 8), 4, ErrorCode.ARGUMENT)):
-        with refused_as(code):
-            PlaneDecider(*size, DATA, networks)
+    for size in ((0, 8), (8, 16385), ("a", 8), (3.5, 8), (8, None), (2**40, 8), (8, -(2**80)), (True, 8)):
+        for kind in (PlaneDecider, Decider):
+            with refused_as(ErrorCode.PLANE):
+                kind(*size, DATA)  # type: ignore[arg-type]
+    for number in (0, 4, -1, 2**40, True, "x", None):
+        with refused_as(ErrorCode.ARGUMENT, match="networks"):
+            PlaneDecider(8, 8, DATA, number)  # type: ignore[arg-type]
+    for number in (0, 65, -1, 2**40, 2.5, "a", None):
+        with refused_as(ErrorCode.THREADS):
+            PlaneDecider(8, 8, DATA, threads=number)  # type: ignore[arg-type]
+    for kernel in ("foo", None, 5, ["auto"]):
+        with refused_as(ErrorCode.KERNEL_UNKNOWN):
+            PlaneDecider(8, 8, DATA, kernel=kernel)  # type: ignore[arg-type]
     decider = PlaneDecider(8, 8, DATA)
     decider.close()
     decider.close()
@@ -362,6 +384,41 @@ def test_deciders_that_cannot_be() -> None:
         decider.decide(planes, planes, planes, (8, 8), qp=27, lam=1.0, costs=(0, 0))
     with PlaneDecider(16, 8, DATA) as other, refused_as(ErrorCode.PLANE):
         other.decide(planes, planes, planes, (8, 8), qp=27, lam=1.0, costs=(0, 0))
+
+
+@pytest.mark.parametrize("kind", [Decider, PlaneDecider])
+def test_models_as_filters_take_them(kind: type[Decider | PlaneDecider], tmp_path: Path) -> None:
+    path = tmp_path / "set.vrcnn"
+    path.write_bytes(DATA)
+    for model in (None, "joint_intra", path, str(path), DATA, bytearray(DATA), memoryview(DATA), MODELS):
+        kind(8, 8, model).close()  # type: ignore[arg-type]
+    for model, code in (("x", ErrorCode.FILE), (5, ErrorCode.ARGUMENT), (b"", ErrorCode.TRUNCATED), (tmp_path, ErrorCode.FILE)):
+        with refused_as(code):
+            kind(8, 8, model)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        *(({"lam": value}, ErrorCode.ARGUMENT) for value in ("x", None, 1j, 10**400, -1, float("nan"))),
+        *(({"ordinary_cost": value}, ErrorCode.ARGUMENT) for value in ("x", None, 1j, 10**400, float("inf"))),
+        *(({"is_irap": value}, ErrorCode.ARGUMENT) for value in ("yes", None, np.zeros(2))),
+        *(({"units": value}, ErrorCode.ARGUMENT) for value in (None, 7)),
+        *(({"position": value}, ErrorCode.POSITION) for value in (None, [], "middle")),
+        ({"bit_depth": None}, ErrorCode.BIT_DEPTH),
+        ({"original": None}, ErrorCode.PLANE),
+        ({"source": [[1]]}, ErrorCode.PLANE),
+        ({"base": np.zeros((4, 4), np.uint8)}, ErrorCode.PLANE),
+    ],
+)
+def test_refusals_of_decisions_on_luma(changes: dict[str, Any], code: ErrorCode) -> None:
+    plane = np.zeros((8, 8), np.uint8)
+    given: dict[str, Any] = {"original": plane, "source": plane, "base": plane, "bit_depth": 8, "qp": 27, "lam": 1.0, "ordinary_cost": 0}
+    with Decider(8, 8) as decider:
+        decider.decide(**given, is_irap=np.bool_(True), units=0)
+        decider.decide(**given | {"lam": np.float32(1), "ordinary_cost": 1})
+        with refused_as(code):
+            decider.decide(**given | changes)
 
 
 def test_estimates_that_promise_too_much() -> None:

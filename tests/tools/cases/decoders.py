@@ -210,6 +210,33 @@ def library_with_blanks(bench: Bench) -> Outcome:
     return Outcome(done.code == 0 and str(prefix / "lib/libvrcnn.a") in status.out.replace("\n", ""), done.last)
 
 
+def in_unicode(bench: Bench, name: str, header: bytes) -> Outcome:
+    tree, prefix = make_checkout(bench.folder / "tree"), library(bench.folder / name)
+    (prefix / "include/vrcnn/vrcnn.h").write_bytes(header + b" int vrcnn_receiver_open(void), vrcnn_decide(void);\n")
+    before = entries(tree)
+    done = bench.bridge("hm", "install", "--hm", tree, "--vrcnn", prefix)
+    whole = f'include_directories("{prefix}/include")'.encode() in (tree / "CMakeLists.txt").read_bytes()
+    status = bench.bridge("hm", "status", "--hm", tree)
+    back = bench.bridge("hm", "uninstall", "--hm", tree)
+    right = whole and done.code == back.code == 0 and name in status.out and entries(tree) == before
+    return Outcome(right, f"{'its path' if whole else 'another path'}: {done.last}")
+
+
+@case("M 3", "hm install with a library in a folder whose name is not Latin-1: traceback")
+def not_latin(bench: Bench) -> Outcome:
+    return in_unicode(bench, "日本", b"")
+
+
+@case("M 3 b", "hm install with a library in a folder with an umlaut: another path is written")
+def umlaut(bench: Bench) -> Outcome:
+    return in_unicode(bench, "püx", b"")
+
+
+@case("M 3 c", "hm install with a vrcnn.h that is not UTF-8: traceback")
+def latin_header(bench: Bench) -> Outcome:
+    return in_unicode(bench, "usr", b"/* \xe9 */")
+
+
 # ---- arguments ----
 
 DECIDE = """
