@@ -67,6 +67,9 @@ def read(path: Path) -> bytes:
         raise EvaluationError("- is no file: a stream is not read from standard input (but from /dev/stdin)")
     try:
         with open_to_read(path) as file:
-            return file.read()
+            data = file.read()
     except OSError as error:
         raise EvaluationError(f"cannot read {path}: {error.strerror}") from None
+    if not data:
+        raise EvaluationError(f"{path} has no pictures: the file is empty")
+    return data
