@@ -108,6 +108,7 @@ def spawned(path, words, *more):
         timer.start()
         if moment == "0":
             timer.join()
+            time.sleep(0.3)  # until whichever thread takes it has done so
     return child
 if __name__ == "__main__":
     way, moment, masks = int(sys.argv.pop(1)), sys.argv.pop(1), sys.argv.pop(1)
