@@ -43,6 +43,7 @@ from codec_bridge.library.pictures import AnyPicture, PlanarPicture
 from vrcnn_int.integer import UNIT_SCALE, ModelSet, Plane
 from vrcnn_int.models import builtin_path, model_path
 from vrcnn_int.network import KINDS, POSITIONS, SIZES
+from vrcnn_int.text import counted
 
 __all__ = ["BACKENDS", "ErrorCode", "Filter", "FilterError", "NetworkInfo", "kernels"]
 
@@ -82,7 +83,7 @@ class Filter:
         self._model = Model(*read_model(model_path(model) if isinstance(model, str) else model))
         threads = whole(threads, "the number of threads", ErrorCode.THREADS)
         if not 1 <= threads <= MAX_THREADS:
-            refuse(ErrorCode.THREADS, f"{threads} threads")
+            refuse(ErrorCode.THREADS, counted(threads, "thread"))
         self._lock = threading.Lock()
         self._engine: Engine | None = ENGINES[backend](self._model, kernel, threads)
         self.kernel, self.threads, self.memory = self._engine.kernel, self._engine.threads, self._engine.memory
@@ -415,7 +416,7 @@ class Filter:
         indices = [self._index(number) for number in wholes(given[0], "a network's index", ErrorCode.INDEX)]
         size = whole(given[2], "the size of units", ErrorCode.UNITS)
         if size not in (64, 128, 256, 512) or not 1 <= len(indices) <= MAX_CHOICES:
-            refuse(ErrorCode.UNITS, f"units of {size} samples, {len(indices)} networks")
+            refuse(ErrorCode.UNITS, f"units of {size} samples, {counted(len(indices), 'network')}")
         shape = tuple(-(-length // size) for length in plane.shape)
         return Units(indices, bytes_of(given[1], shape, len(indices), "the map", ErrorCode.UNITS), size)
 

@@ -55,7 +55,7 @@ def depth(bit_depth: SupportsIndex) -> int:
 def samples(plane: Plane, bit_depth: SupportsIndex) -> Plane:
     """The plane as a C-contiguous array in the machine's byte order, every sample in range."""
     bits = depth(bit_depth)
-    wanted = f"a {bits}-bit plane must be a {'uint8 or uint16' if bits == 8 else 'uint16'} array [height, width]"
+    wanted = f"a plane of {bits} bits must be a {'uint8 or uint16' if bits == 8 else 'uint16'} array [height, width]"
     if not isinstance(plane, np.ndarray):
         raise FilterError(f"{wanted}, not {described(plane)}", ErrorCode.PLANE)
     if plane.ndim != 2 or plane.dtype.kind != "u" or not (bits + 7) // 8 <= plane.dtype.itemsize <= 2:

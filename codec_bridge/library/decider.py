@@ -13,6 +13,7 @@ from codec_bridge.library.errors import ErrorCode, FilterError, check
 from codec_bridge.library.native import Context, Model, describe, describe_const
 from vrcnn_int.integer import Plane
 from vrcnn_int.network import KINDS, POSITIONS, SIZES
+from vrcnn_int.text import counted
 
 _MODES = ("off", "all", "map")
 
@@ -112,7 +113,7 @@ class PlaneDecider:
         out = ffi.new("VrcnnPlaneDecider **")
         number = whole(networks, "the number of networks", ErrorCode.ARGUMENT)
         opened = lib.vrcnn_plane_decider_open(out, self._model.handle, width, height, number)
-        check(opened, f"deciding on pictures of {width}x{height} samples by {networks} networks")
+        check(opened, f"deciding on pictures of {width}x{height} samples by {counted(networks, 'network')}")
         self._decider = ffi.gc(out[0], lib.vrcnn_plane_decider_close)
 
     def __enter__(self) -> Self:
