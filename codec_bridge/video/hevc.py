@@ -49,7 +49,7 @@ class Findings:
         found = []
         if self.unverified:
             found.append(
-                f"{self.unverified} of {counted(self.pictures, 'picture')} without a hash: only damage that a decoder notices is noticed there"
+                f"{self.unverified} of {counted(self.pictures, 'picture')} without a hash: only damage that a decoder notices is noticed"
             )
         if self.skipped:
             found.append(f"{self.skipped} leading pictures refer to what is before the stream's beginning, and are left out")

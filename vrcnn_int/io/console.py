@@ -7,15 +7,15 @@ import sys
 from collections.abc import Callable, Mapping
 from io import StringIO
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_type_hints
 
-import click
 import typer
 from rich.console import Console, HighlighterType, JustifyMethod, OverflowMethod
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
+from typer.models import ParameterInfo
 
 from vrcnn_int import __version__, process
 from vrcnn_int.errors import VrcnnError
@@ -75,8 +75,17 @@ def command_line(help: str, commands: Mapping[str, Callable[..., None] | typer.T
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:
+            _leave_files_to(command)
             app.command(name, help=_unwrapped(inspect.getdoc(command) or ""))(command)
     return app
+
+
+def _leave_files_to(command: Callable[..., None]) -> None:
+    """What cannot be read is said by who reads it, in one line, and is no mistake of usage."""
+    for hint in get_type_hints(command, include_extras=True).values():
+        for parameter in getattr(hint, "__metadata__", ()):
+            if isinstance(parameter, ParameterInfo):
+                parameter.readable = False
 
 
 def _unwrapped(text: str) -> str:
@@ -150,21 +159,10 @@ def _code_of(app: typer.Typer) -> int:
     return code
 
 
-def _leave_files_to_commands(command: click.Command) -> None:
-    """What cannot be read is said by who reads it, in one line, and is no mistake of usage."""
-    for parameter in command.params:
-        if isinstance(parameter.type, click.Path):
-            parameter.type.readable = False
-    for each in command.commands.values() if isinstance(command, click.Group) else ():
-        _leave_files_to_commands(each)
-
-
 def _code_of_command(app: typer.Typer) -> int:
     """The same, but for signals, which are still to be said."""
-    command = typer.main.get_command(app)
-    _leave_files_to_commands(command)
     try:
-        code: int = command(standalone_mode=False)  # typer returns the code of its own Exit, also of the one it makes of Ctrl-C
+        code: int = app(standalone_mode=False)  # typer returns the code of its own Exit, also of the one it makes of Ctrl-C
     except VrcnnError as error:
         return _fail(str(error))
     except OSError as error:
