@@ -44,6 +44,7 @@ from codec_bridge.library.pictures import AnyPicture, LumaPicture, PlanarPicture
 from vrcnn_int.integer import UNIT_SCALE, ModelSet, Plane
 from vrcnn_int.models import builtin_path
 from vrcnn_int.network import KINDS, POSITIONS, SIZES
+from vrcnn_int.text import counted
 
 __all__ = ["BACKENDS", "ErrorCode", "Filter", "FilterError", "NetworkInfo", "kernels"]
 
@@ -402,7 +403,7 @@ class Filter(FilterOwner):
         indices = [self._index(number) for number in wholes(numbers, "a network's index", ErrorCode.INDEX)]
         size = whole(width, "the size of units", ErrorCode.UNITS)
         if size not in (64, 128, 256, 512) or not 1 <= len(indices) <= MAX_CHOICES:
-            refuse(ErrorCode.UNITS, f"units of {size} samples, {len(indices)} networks")
+            refuse(ErrorCode.UNITS, f"units of {size} samples, {counted(len(indices), 'network')}")
         shape = tuple(-(-length // size) for length in plane.shape)
         return Units(indices, bytes_of(choice, shape, len(indices), "the map", ErrorCode.UNITS), size)
 

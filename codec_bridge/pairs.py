@@ -20,7 +20,7 @@ from codec_bridge.video.picture import Picture, plane_shapes, samples_md5
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.io import pairs
 from vrcnn_int.machine import cores
-from vrcnn_int.text import named
+from vrcnn_int.text import counted, named
 
 
 def pictures_of(
@@ -61,7 +61,7 @@ def make(
         for number, (left, right) in enumerate(zip_longest(*sources)):
             if left is None or right is None:
                 short, long = (original, recon) if left is None else (recon, original)
-                raise VrcnnError(f"{short} ends after {number} pictures, {long} goes on: they are not the same sequence")
+                raise VrcnnError(f"{short} ends after {counted(number, 'picture')}, {long} goes on: they are not the same sequence")
             if left.bit_depth != 8 or right.bit_depth != 8:
                 raise VrcnnError(f"only 8-bit pictures can be packed; {original if left.bit_depth != 8 else recon} has more bits")
             sizes = [f"{picture.width}x{picture.height}" for picture in (left, right)]
@@ -111,7 +111,7 @@ def downscaled(picture: Picture, factor: int) -> Picture:
     """
     width, height = (size // (2 * factor) * 2 for size in (picture.width, picture.height))
     if min(width, height) < 16:
-        raise VrcnnError(f"a {picture.width}x{picture.height} picture is too small to be downscaled by {factor}")
+        raise VrcnnError(f"a picture of {picture.width}x{picture.height} is too small to be downscaled by {factor}")
     planes = []
     for plane, (h, w) in zip(picture.planes, plane_shapes(width, height, picture.chroma_format), strict=True):
         blocks = plane[: h * factor, : w * factor].reshape(h, factor, w, factor)

@@ -9,6 +9,11 @@ def named(path: str | Path) -> str:
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
+def counted(count: int, thing: str) -> str:
+    """'1 picture', '2 pictures'."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
 def plain(text: str) -> str:
     """One line that does nothing to a terminal or a document: control characters, line ends, those that turn the direction of writing,
     and bytes of names that are no Unicode, are shown as escapes such as \\x1b."""

@@ -25,6 +25,7 @@ from codec_bridge.library import native
 from codec_bridge.video.catalogue import resolve
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import UNIT_SCALE
+from vrcnn_int.text import counted
 
 SIZES = ((416, 240), (832, 480), (1920, 1080), (2560, 1600), (3840, 2160))
 THREADS = (1, 2)
@@ -243,7 +244,7 @@ def _open(stack: ExitStack, subject: Subject, kernel: str, threads: int) -> Open
     before = resident()
     filter_ = stack.enter_context(Filter(subject.models, kernel=kernel, threads=threads))
     if filter_.threads != threads:
-        raise VrcnnError(f"{threads} threads were asked for, the library gives {filter_.threads}")
+        raise VrcnnError(f"{counted(threads, 'thread')} asked for, the library gives {filter_.threads}")
     run = filter_.prepare_planes(planes, out, (8, 8), subject.index)
     run()
     after = resident()

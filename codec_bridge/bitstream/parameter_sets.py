@@ -150,7 +150,7 @@ def parse_sps(rbsp: bytes) -> Sps:
         raise CodecError(f"the stream has pictures of {width}x{height} samples; they are read of 1x1 to 16384x16384")
     window = _window(bits, chroma)
     if window[0] + window[2] >= width or window[1] + window[3] >= height:
-        raise CodecError(f"damaged HEVC stream: a {width}x{height} picture with conformance window {window}")
+        raise CodecError(f"damaged HEVC stream: a picture of {width}x{height} with conformance window {window}")
     depth, depth_chroma = 8 + bits.ue(), 8 + bits.ue()
     poc_bits = bits.ue() + 4
     for _ in range(sub_layers + 1 if bits.flag() else 1):

@@ -7,8 +7,17 @@ import typer
 from rich.console import Console
 
 from codec_bridge import codecs as known_codecs
-from codec_bridge.cli.evaluation import evaluate, fail_if_flagged, filtered_planes, kernels_of, results_folder, say_rows_checked
+from codec_bridge.cli.evaluation import (
+    evaluate,
+    fail_if_flagged,
+    filtered_planes,
+    kernels_of,
+    results_folder,
+    say_far_qps,
+    say_rows_checked,
+)
 from codec_bridge.cli.options import (
+    DEFAULT_QPS,
     DEFAULT_VARIANTS,
     Backend,
     CodecName,
@@ -52,7 +61,7 @@ from codec_bridge.report.tables import print_table
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import is_standard_output
 from vrcnn_int.io.console import console, notices
-from vrcnn_int.text import plain
+from vrcnn_int.text import counted, plain
 
 BESIDE_A_PLAN = (
     *("plan_file", "results", "json_file", "csv_file", "html", "markdown", "plot"),
@@ -66,7 +75,7 @@ def bdrate(
     sequences: Sequences = ["builtin"],  # noqa: B006 (typer copies it)
     plan_file: Annotated[Path | None, typer.Option("--plan", help="A plan (TOML) instead of the options that say what is run.")] = None,
     results: Annotated[Path | None, typer.Option(help="Folder that keeps each result; what it holds is not computed again.")] = None,
-    qp: Qps = "22,27,32,37",
+    qp: Qps = DEFAULT_QPS,
     variants: Annotated[
         str | None,
         typer.Option(help=f"Default: {DEFAULT_VARIANTS}. More, by codec: float (torch), choice, picture, after."),
@@ -172,6 +181,7 @@ def run_plan(plan: Plan, folder: Path, keep: bool, place: cluster.Place, outputs
     """
     store = Store(folder)
     store.own(RESULT_FILE)
+    say_far_qps(plan)
     evaluated = evaluate(plan, store, place, json_lines)
     document = document_of(plan, evaluated)
     # Results before pictures of them: a plot that fails must not cost an evaluation.
@@ -214,12 +224,10 @@ def say_results(plan: Plan, evaluated: cluster.Evaluation, document: Document, c
 def say_timing(timing: dict[str, Any], console: Console) -> None:
     """One line on what was computed and what the evaluation itself took of the workers' time."""
     counts = timing["jobs"]
-    text = f"{counts['done']} jobs done, {counts['cached']} done before, {counts['failed']} failed"
+    text = f"{counted(counts['done'], 'job')} done, {counts['cached']} done before, {counts['failed']} failed"
     if timing["overhead_percent"] is not None:
-        text += (
-            f"; {timing['wall_seconds']:.1f} s with {timing['workers']} workers, of whose time {timing['overhead_percent']:.1f} % were not"
-        )
-        text += " spent in encoders, decoders, filters and metrics"
+        text += f"; {timing['wall_seconds']:.1f} s with {counted(timing['workers'], 'worker')}, of whose time"
+        text += f" {timing['overhead_percent']:.1f} % were not spent in encoders, decoders, filters and metrics"
     console.print(text, highlight=False, soft_wrap=True)
 
 
@@ -236,7 +244,11 @@ def list_jobs(plan: Plan, store: Store, place: cluster.Place, json_lines: bool) 
     if json_lines:
         return
     tasks = len(jobs.groups(missing))
-    console.print(f"{len(wanted)} jobs, {len(done)} of them done; {len(missing)} need {tasks} streams", highlight=False)
+    console.print(
+        f"{counted(len(wanted), 'job')}, {len(done)} of them done; "
+        f"{len(missing)} need{'s' if len(missing) == 1 else ''} {counted(tasks, 'stream')}",
+        highlight=False,
+    )
     if place.slurm:
         with slurm_cluster(plan) as slurm:
             for line in slurm.job_script().splitlines():

@@ -23,6 +23,7 @@ from vrcnn_int.io.console import progress_bar
 from vrcnn_int.models import read_files
 from vrcnn_int.network import KINDS
 from vrcnn_int.network import SIZES as NETWORK_SIZES
+from vrcnn_int.text import counted
 
 Show = Callable[[str, float], None]
 
@@ -124,4 +125,4 @@ def show_results(document: dict[str, Any], outputs: Outputs) -> None:
         bench_report.write_plot(outputs.plot, document)
     outputs.say_written()
     if failures := document.get("peers", {}).get("failures"):
-        raise VrcnnError(f"{len(failures)} peers failed: {failures[0]}")
+        raise VrcnnError(f"{counted(len(failures), 'peer')} failed: {failures[0]}")

@@ -1,6 +1,8 @@
 """codec-bridge check: encoder and decoder agree bit for bit, in coded sequences or in given streams."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,9 +17,12 @@ from codec_bridge.cli.evaluation import (
     planes_of,
     results_folder,
     say_checked,
+    say_far,
+    say_far_qps,
     say_rows_checked,
 )
 from codec_bridge.cli.options import (
+    DEFAULT_QPS,
     Backend,
     CodecName,
     CodecsFolder,
@@ -30,7 +35,6 @@ from codec_bridge.cli.options import (
     NetworkSize,
     PixelFormat,
     Position,
-    Qps,
     SearchPath,
     Size,
     TrustOptions,
@@ -43,18 +47,22 @@ from codec_bridge.cli.options import (
 from codec_bridge.cli.options import given as given_options
 from codec_bridge.evaluation import cluster, given
 from codec_bridge.evaluation.plan import Plan
-from codec_bridge.evaluation.settings import Settings, check_settings, load_models
+from codec_bridge.evaluation.settings import Settings, check_settings, far_qps, load_models
 from codec_bridge.evaluation.store import Store
 from codec_bridge.report.summary import flags_of_rows
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.io.console import console
+from vrcnn_int.io.console import console, progress_bar
+from vrcnn_int.text import counted
 
 
 def check(
     context: typer.Context,
     streams: Annotated[list[Path] | None, typer.Argument(help="HEVC streams to check instead of coding sequences.")] = None,
     sequences: Annotated[list[str] | None, typer.Option(help="As for bdrate; default: builtin.")] = None,
-    qp: Qps = "22,27,32,37",
+    qp: Annotated[
+        str | None,
+        typer.Option(help=f"QPs, separated by commas; default: {DEFAULT_QPS}, and of streams auto: each picture's, as the stream says."),
+    ] = None,
     frames: Frames = "auto",
     codec: CodecName = known_codecs.DEFAULT,
     model: ModelFile = None,
@@ -76,16 +84,19 @@ def check(
 
     x265: the encoder's side filters whole pictures; the decoder's side decodes the stream again (picture hashes verified) and filters
     64x64 units, and by maps on three threads; the oracle is plain numpy. Of joint networks luma and 4:2:0 chroma are compared. The first
-    layer, channel and sample that differ are an error. Given streams are checked with the network of each QP, at the position that their
-    own filters mean; --qp or --position that contradict them are refused.
+    layer, channel and sample that differ are an error. Given streams are checked with the network of each picture's QP, at the position
+    that their own filters mean; --qp or --position that contradict them are refused.
 
     hm, x265-loop: the encoder's reconstruction = the decoder's output = the stream's picture hashes, and all-intra = the oracle
     offline, with the side information read from the stream by a parser of its own. Given streams: their picture hashes.
     """
     inside = known_codecs.find(codec).inside
+    automatic = qp in (None, "auto")
+    if qp == "auto" and not streams:
+        raise VrcnnError("--qp auto is for streams: sequences are coded at the QPs that are given")
     settings = Settings(
         codec,
-        parse_numbers(qp),
+        parse_numbers(DEFAULT_QPS if qp is None or automatic else qp),
         ("map",) if inside else ("integer",),
         parse_frames(frames),
         model,
@@ -107,12 +118,13 @@ def check(
     if inside:
         check_streams_in_loop(streams, settings)
     else:
-        options = set() if trust_options else set(given_options(context, ("qp", "position")))
-        check_streams(streams, settings, options, trust_options)
+        of_position = not trust_options and bool(given_options(context, ("position",)))
+        check_streams(streams, settings, None if automatic else settings.qps, of_position, trust_options)
 
 
 def check_plan(plan: Plan, workers: int | None) -> None:
     """Code the sequences of a plan, check them, and say what was compared."""
+    say_far_qps(plan)
     with results_folder(None) as folder:
         rows = evaluate(plan, Store(folder), cluster.Place(workers)).rows
     fail_if_flagged(flags_of_rows(rows))
@@ -123,34 +135,33 @@ def check_streams_in_loop(streams: list[Path], settings: Settings) -> None:
     """Check streams of a codec with the filter inside by their picture hashes; a line for each."""
     for stream in streams:
         pictures, filtered = given.check_inside(stream, settings)
-        console.print(f"{stream}: {pictures} pictures, {filtered} of them filtered, every picture hash OK", highlight=False, soft_wrap=True)
+        text = f"{stream}: {counted(pictures, 'picture')}, {filtered} of them filtered, every picture hash OK"
+        console.print(text, highlight=False, soft_wrap=True)
 
 
-def check_streams(streams: list[Path], settings: Settings, options: set[str], trusted: bool) -> None:
-    """Check streams that are filtered after decoding, with the network of each QP; a line for each.
+def check_streams(streams: list[Path], settings: Settings, qps: Sequence[int] | None, of_position: bool, trusted: bool) -> None:
+    """Check streams that are filtered after decoding, with the network of each of ``qps``, None: of each picture's; a line for each stream.
 
-    options: those of qp and position that the user gave, and that are compared with the streams. trusted: the position is kept.
+    of_position: the user gave the position, which is compared with the streams. trusted: it is kept, and QPs are not compared either.
     """
     models = load_models(settings)
     for stream in streams:
         data = given.read(stream)
         coded = given.coded(stream, data, settings.frames)
-        if "qp" in options:
-            coded.check_qp(settings.qps)
-        if "position" in options:
+        if qps and not trusted:
+            coded.check_qp(qps)
+        if of_position:
             coded.check_position(settings.position)
         own = settings if trusted or not coded.codings else replace(settings, position=coded.position)
         try:
-            results = [given.check_offline(stream, data, number, own, models) for number in settings.qps]
+            with progress_bar() as progress:
+                task = progress.add_task(f"{stream}", total=len(coded.codings))
+                compared = given.check_offline(coded, data, qps, own, models, partial(progress.advance, task))
         except CodecError as error:
             raise CodecError(f"{stream}: {error}") from None
         console.print(f"{stream}:", end=" ", highlight=False, soft_wrap=True)
-        say_checked(
-            sum(pictures for pictures, _, _ in results),
-            sum(samples for _, samples, _ in results),
-            results[0][2],
-            planes_of(own.kind_in(models)),
-        )
+        say_checked(compared.pictures, compared.samples, compared.kernel, planes_of(own.kind_in(models), compared.has_chroma))
         if coded.skipped:
-            text = f"{stream}: {coded.skipped} leading pictures refer to what is before the stream's beginning, and are no pictures of it"
+            text = f"{stream}: {counted(coded.skipped, 'leading picture')} left out: what they refer to is before the stream's beginning"
             console.print(text, highlight=False, soft_wrap=True)
+        say_far(far_qps(compared.qps))

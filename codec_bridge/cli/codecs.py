@@ -13,6 +13,7 @@ from codec_bridge.codecs import insertion
 from codec_bridge.codecs.hm.places import HM
 from codec_bridge.evaluation import given
 from vrcnn_int.io.console import command_line, console
+from vrcnn_int.text import counted
 
 
 def source_tree(
@@ -27,10 +28,11 @@ def source_tree(
         force: Annotated[bool, typer.Option("--force", help="Also for versions that were never tested.")] = False,
     ) -> None:
         """Put the filter in; build the codec afterwards as its manual says. Nothing changes if a place is not recognised."""
+        insertion.version(codec, source)  # a wrong folder is said before a missing library
         changed = insertion.install(codec, source, insertion.find_library(vrcnn), force)
         for path in changed:
             console.print(f"{path}", highlight=False, soft_wrap=True)
-        console.print(f"{len(changed)} files changed; {codec.following}", highlight=False)
+        console.print(f"{counted(len(changed), 'file')} changed; {codec.following}", highlight=False)
         console.print(f"note: {codec.notice}", highlight=False, soft_wrap=True)
 
     def status(source: Annotated[Path, source_option]) -> None:
@@ -44,7 +46,7 @@ def source_tree(
     def uninstall(source: Annotated[Path, source_option]) -> None:
         """Take the filter out again: every file is as it was before."""
         changed = insertion.uninstall(codec, source)
-        console.print(f"{len(changed)} files changed; the {codec.tree} is as it was", highlight=False)
+        console.print(f"{counted(len(changed), 'file')} changed; the {codec.tree} is as it was", highlight=False)
 
     help = f"The filter inside {codec.name}: put it into a {codec.tree}, or out again."
     return command_line(help, {"install": install, "status": status, "uninstall": uninstall, **more})

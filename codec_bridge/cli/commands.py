@@ -26,4 +26,5 @@ app = command_line(
         X265.name: codecs.source_tree(X265),
         LIBDE265.name: codecs.source_tree(LIBDE265),
     },
+    "codec-bridge",
 )

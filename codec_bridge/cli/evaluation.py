@@ -16,6 +16,7 @@ from codec_bridge.figures.row import INSIDE, Row
 from codec_bridge.report.document import Flag
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.io.console import console, notices
+from vrcnn_int.text import counted
 
 
 @contextmanager
@@ -30,7 +31,8 @@ def results_folder(results: Path | None) -> Iterator[Path]:
     except KeyboardInterrupt:
         text = "nothing is kept: with --results FOLDER an evaluation can go on"
         if results:
-            text = f"{len(list(results.glob('jobs/*.json')))} results are kept in {results}; the same command goes on from there"
+            kept = len(list(results.glob("jobs/*.json")))
+            text = f"{counted(kept, 'result')} {'is' if kept == 1 else 'are'} kept in {results}; the same command goes on from there"
         notices.print(text, highlight=False, soft_wrap=True)
         raise
 
@@ -53,19 +55,32 @@ def fail_if_flagged(flags: list[Flag]) -> None:
 
 def filtered_planes(plan: Plan) -> str:
     """What networks filter, in words."""
-    return planes_of(plan.runs[0].kind_in(load_models(plan.runs[0])))
+    has_chroma = any(sequence.chroma_format == "420" for sequence in plan.sequences)
+    return planes_of(plan.runs[0].kind_in(load_models(plan.runs[0])), has_chroma)
 
 
-def planes_of(kind: str) -> str:
-    """What networks of a kind filter, in words."""
-    return "luma and chroma" if kind == "joint" else "luma"
+def planes_of(kind: str, has_chroma: bool) -> str:
+    """What networks of a kind filter, in words. has_chroma: of the format that joint networks filter."""
+    return "luma and chroma" if kind == "joint" and has_chroma else "luma"
+
+
+def say_far_qps(plan: Plan) -> None:
+    """A note where networks of a plan are meant for other QPs than those that they are used at."""
+    for text in dict.fromkeys(settings.far_qps(load_models(settings)) for settings in plan.runs):
+        say_far(text)
+
+
+def say_far(text: str | None) -> None:
+    """A note of what settings.far_qps() says, if it says something."""
+    if text:
+        notices.print(f"note: {text}", highlight=False, soft_wrap=True)
 
 
 def say_checked(pictures: int, samples: int, kernel: str, planes: str, console: Console = console) -> None:
     """One line on what was compared. planes: see planes_of."""
     library = "CUDA library" if kernel == "cuda" else f"C library ({kernel})"
     console.print(
-        f"bit-consistency: {pictures} coded pictures, {samples} {planes} samples: oracle = {library} = "
+        f"bit-consistency: {counted(pictures, 'coded picture')}, {samples} {planes} samples: oracle = {library} = "
         "filtered decoder output, no sample differs; every picture hash verified",
         highlight=False,
         soft_wrap=True,
@@ -76,7 +91,8 @@ def say_checked_in_loop(pictures: int, samples: int, kernel: str, planes: str, r
     """What was compared with a codec that has the filter inside. planes: see planes_of; replayed: all-intra pictures were among them."""
     replay = " = offline replay by the oracle (all-intra)" if replayed else ""
     console.print(
-        f"bit-consistency: {pictures} coded pictures, {samples} {planes} samples: encoder's reconstruction = decoder's output ({kernel})"
+        f"bit-consistency: {counted(pictures, 'coded picture')}, {samples} {planes} samples: "
+        f"encoder's reconstruction = decoder's output ({kernel})"
         f"{replay}, no sample differs; every picture hash verified",
         highlight=False,
         soft_wrap=True,

@@ -1,7 +1,7 @@
 """codec-bridge filter: a decoded video, filtered."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -14,7 +14,7 @@ from rich.console import Console
 from codec_bridge.cli.options import Force, Kernel, Kind, ModelFile, NetworkSize, PixelFormat, Size, TrustOptions, given, parse_qp
 from codec_bridge.evaluation.filtering import filtered, measured, picture_filters
 from codec_bridge.evaluation.plan import parse_size
-from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, load_models, open_filter
+from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, far_qps, load_models, open_filter
 from codec_bridge.figures.metrics import is_identical, level_text
 from codec_bridge.video.coding import Coded
 from codec_bridge.video.files import Video, write_y4m, write_yuv
@@ -27,8 +27,11 @@ from vrcnn_int.integer import ModelSet
 from vrcnn_int.io.console import console_beside, notices
 from vrcnn_int.models import read_files
 from vrcnn_int.network import POSITIONS
+from vrcnn_int.text import counted
 
 WRITTEN = (".yuv", ".y4m")
+BY = {"c": "by the C library", "cuda": "by the GPU", "oracle": "by the oracle", "float": "by the float network, not bit-exact"}
+"""What filtered, by backend, in words."""
 GONE_OVER = 3
 """Exit code where --lenient has gone over faults."""
 FAULTS_SHOWN = 5
@@ -67,14 +70,17 @@ def filter_video(
     pixel_format: PixelFormat = None,
     force: Force = False,
 ) -> None:
-    """Filter a decoded video: luma, with joint networks also chroma of 4:2:0; other chroma passes through. HEVC streams are filtered
-    uncropped, then cropped.
+    """Filter a decoded video: luma, with joint networks also chroma of 4:2:0; other chroma passes through.
+
+    HEVC streams are filtered uncropped, then cropped.
 
     What a stream says of its QP and of the filters in its loop is compared with --qp and --position. The first damaged or lost picture
     ends it, unless --lenient is given.
     """
     if (qp is None) == (index is None):
         raise VrcnnError("give either --qp or --index, to choose the network (--qp auto: as the stream says)")
+    if out.is_dir():
+        raise VrcnnError(f"cannot write {out}: it is a folder; give a file name")
     if out.suffix.lower() not in WRITTEN:
         raise VrcnnError(f"the output is .yuv or .y4m, not {out.name!r}")
     if index is not None and (unfit := given(context, ("kind", "network_size"))):
@@ -85,12 +91,16 @@ def filter_video(
     settings.refuse()
     models = load_models(settings)
     open_filter(settings, models).close()
+    if index is not None and index >= len(models.networks):
+        raise VrcnnError(f"the model set has no network {index}; it has 0 to {len(models.networks) - 1}")
     wanted = parse_qp(qp)
     pictures_a_second = parse_rate(rate)
     said = console_beside(out)
     networks = picture_filters(model, models, scale, backend, kernel, threads)
-    used: set[int] = set()
+    truth = None if original is None else open_any(original, size, pixel_format)
+    used: dict[int, set[int]] = {}
     longer: list[str] = []
+    gains = Gains()
     with open_any(source, size, pixel_format, pictures_a_second, frames, cropping=False, lenient=lenient) as video:
         coded = Coded(source, video.codings())
         if index is not None:
@@ -100,33 +110,45 @@ def filter_video(
                 coded.check_position(position)
             here = replace(settings, position=coded.position if automatic else position)
             choose = networks_of_qp(models, coded, wanted, here, trust_options, said)
-        pictures = filtered(video, networks, lambda picture: seen(used, choose(picture)))
-        if original is not None:
-            more = lambda count: longer.extend([f"{original} goes on after {count} pictures"] if frames is None else [])  # noqa: E731
-            pictures = measured(pictures, video, open_any(original, size, pixel_format), partial(say_psnr, said), more)
+        pictures = filtered(video, networks, partial(chosen, choose, used))
+        if truth is not None:
+            more = lambda count: longer.extend([f"{original} goes on after {counted(count, 'picture')}"] if frames is None else [])  # noqa: E731
+            pictures = measured(pictures, video, truth, partial(say_psnr, said, gains), more)
         count = write(out, (after for _, after in pictures), video.rate, video.metadata)
-    joint = sorted({f"joint, {models.networks[number].size}" for number in used if models.networks[number].kind == "joint"})
-    numbers = f"network{'s' if len(used) > 1 else ''} {', '.join(map(str, sorted(used)))}{f' ({joint[0]})' if joint else ''}"
-    if joint and video.chroma_format in ("422", "444"):
+    if gains.pictures:
+        said.print(gains.text(), soft_wrap=True, highlight=False)
+    if any(models.networks[number].kind == "joint" for number in used) and video.chroma_format in ("422", "444"):
         longer.append(f"chroma of {video.chroma_format} passes through: joint networks filter that of 420")
-    said.print(f"wrote {out}: {count} pictures, {numbers} of set {models.identity[:16]}, {backend}", soft_wrap=True, highlight=False)
+    if index is None and (far := far_qps((qp, models.networks[number].qp) for number, qps in used.items() for qp in qps)):
+        longer.append(far)
+    what = f"{counted(count, 'picture')}, {networks_text(models, sorted(used))} of set {models.identity[:16]}, {BY[backend]}"
+    said.print(f"wrote {out}: {what}", soft_wrap=True, highlight=False)
     say_notes(video, out, longer)
 
 
-def network_of_index(models: ModelSet, coded: Coded, index: int, trusted: bool) -> Callable[[Picture], int]:
-    """That number for every picture. Raises VrcnnError if the set has no such network, or, unless trusted, where the stream has another
-    position."""
-    if index >= len(models.networks):
-        raise VrcnnError(f"the model set has no network {index}; it has 0 to {len(models.networks) - 1}")
+def networks_text(models: ModelSet, numbers: Sequence[int]) -> str:
+    """'networks 0, 3 (QP 22, 37)', 'network 4 (QP 37; joint, best)': of those that filtered."""
+    networks = [models.networks[number] for number in numbers]
+    joint = [f"; joint, {network.size}" for network in networks if network.kind == "joint"][:1]
+    qps = ", ".join(str(network.qp) for network in networks)
+    return f"network{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))} (QP {qps}{''.join(joint)})"
+
+
+def network_of_index(models: ModelSet, coded: Coded, index: int, trusted: bool) -> Callable[[Picture], tuple[int, int]]:
+    """That number for every picture, and its QP. Raises VrcnnError, unless trusted, where the stream has another position."""
     if not trusted:
-        coded.check_position(models.networks[index].position)
-    return lambda picture: index
+        fitting = [number for number, network in enumerate(models.networks) if network.position == coded.position]
+        whole = fitting == list(range(fitting[0], fitting[-1] + 1)) if len(fitting) > 2 else False
+        such = f"{fitting[0]} to {fitting[-1]}" if whole else " or ".join(map(str, fitting))
+        none = f"another --model: this set has no network that is {coded.position}"
+        coded.check_position(models.networks[index].position, f"--index {such}" if fitting else none)
+    return lambda picture: (index, models.networks[index].qp)
 
 
 def networks_of_qp(
     models: ModelSet, coded: Coded, qp: int | None, settings: Settings, trusted: bool, console: Console
-) -> Callable[[Picture], int]:
-    """The number of the network for a picture: for the QP that was given, or (None) for the picture's own.
+) -> Callable[[Picture], tuple[int, int]]:
+    """The number of the network for a picture, and the QP that it is for: the one that was given, or (None) the picture's own.
 
     Raises VrcnnError if the set has no such network, and, unless the options are trusted, where they contradict the stream.
     """
@@ -141,14 +163,20 @@ def networks_of_qp(
         if not trusted:
             coded.check_qp([qp])
         number = settings.network_in(models, qp)
-        return lambda picture: number
+        return lambda picture: (number, qp)
     mean = coded.qp
-    return lambda picture: settings.network_in(models, round(picture.coding.qp if picture.coding else mean))
+
+    def own(picture: Picture) -> tuple[int, int]:
+        rounded = round(picture.coding.qp if picture.coding else mean)
+        return settings.network_in(models, rounded), rounded
+
+    return own
 
 
-def seen(numbers: set[int], number: int) -> int:
-    """The number, which is put among the others."""
-    numbers.add(number)
+def chosen(choose: Callable[[Picture], tuple[int, int]], used: dict[int, set[int]], picture: Picture) -> int:
+    """The number of a picture's network, which is put among those that were used, with the QP."""
+    number, qp = choose(picture)
+    used.setdefault(number, set()).add(qp)
     return number
 
 
@@ -161,9 +189,7 @@ def say_notes(video: Video, out: Path, more: list[str]) -> None:
     faults = video.account.faults
     if faults:
         others = f"; and {len(faults) - FAULTS_SHOWN} more" if len(faults) > FAULTS_SHOWN else ""
-        text = (
-            f"{video.path}: {len(faults)} {'fault' if len(faults) == 1 else 'faults'} gone over: {'; '.join(faults[:FAULTS_SHOWN])}{others}"
-        )
+        text = f"{video.path}: {counted(len(faults), 'fault')} gone over: {'; '.join(faults[:FAULTS_SHOWN])}{others}"
         notices.print(text, soft_wrap=True, highlight=False)
         raise typer.Exit(GONE_OVER)
 
@@ -200,8 +226,31 @@ def write(path: Path, pictures: Iterable[Picture], rate: Fraction | None, metada
     return write_yuv(path, pictures) if path.suffix.lower() == ".yuv" else write_y4m(path, pictures, rate, metadata)
 
 
-def say_psnr(console: Console, number: int, before: tuple[float, ...], after: tuple[float, ...]) -> None:
-    """One line on a picture."""
+class Gains:
+    """What filtering has gained so far, in dB, by planes: of pictures where both levels are PSNRs."""
+
+    def __init__(self) -> None:
+        self.pictures = 0
+        self._of: dict[str, list[float]] = {}
+
+    def add(self, before: tuple[float, ...], after: tuple[float, ...]) -> None:
+        """Those of a picture."""
+        self.pictures += 1
+        for plane, a, b in zip("YUV", before, after, strict=False):
+            self._of.setdefault(plane, []).extend([] if is_identical(a, b) else [b - a])
+
+    def text(self) -> str:
+        """One line: the means, and of how many pictures, where some had no PSNR."""
+        means = []
+        for plane, gains in self._of.items():
+            of = "" if len(gains) == self.pictures else f" (of {len(gains)})"
+            means.append(f"{plane} {sum(gains) / len(gains):+.3f} dB{of}" if gains else f"{plane} none: identical")
+        return f"mean gain over {counted(self.pictures, 'picture')}: {', '.join(means)}"
+
+
+def say_psnr(console: Console, gains: Gains, number: int, before: tuple[float, ...], after: tuple[float, ...]) -> None:
+    """One line on a picture, which counts among the gains."""
+    gains.add(before, after)
     figures = ", ".join(f"{plane} {_levels(a, b)}" for plane, a, b in zip("YUV", before, after, strict=False))
     console.print(f"picture {number}: {figures}", highlight=False, soft_wrap=True)
 

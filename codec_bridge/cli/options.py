@@ -19,6 +19,7 @@ Sequences = Annotated[
     list[str], typer.Option(help="A set (builtin, ctc, ctc:B), a catalogued sequence, a folder or a video file; may be given again.")
 ]
 SearchPath = Annotated[str | None, typer.Option(help="Folders with catalogued sequences; default: environment variable VRCNN_SEQUENCES.")]
+DEFAULT_QPS = "22,27,32,37"
 Qps = Annotated[str, typer.Option(help="QPs, separated by commas.")]
 Frames = Annotated[
     str, typer.Option(help="Pictures a sequence, or auto: 4 under 110 000 samples, 2 under 900 000, else 1; 16 if not all-intra.")

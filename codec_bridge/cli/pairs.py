@@ -11,6 +11,7 @@ import typer
 from codec_bridge import codecs
 from codec_bridge import pairs as coded_pairs
 from codec_bridge.cli.options import (
+    DEFAULT_QPS,
     Force,
     HmFolder,
     PixelFormat,
@@ -30,6 +31,7 @@ from vrcnn_int.files import check_outputs
 from vrcnn_int.io import pairs
 from vrcnn_int.io.console import console, console_beside, progress_bar
 from vrcnn_int.network import POSITIONS
+from vrcnn_int.text import counted
 
 
 def make_pairs(
@@ -54,13 +56,13 @@ def make_pairs(
     check_outputs([out], [original, recon], force)
     given = parse_size(size), pixel_format, frames
     count, coded_at, stands = coded_pairs.make(original, recon, out, parse_qp(qp), where, *given, trusted=trust_options)
-    console_beside(out).print(f"wrote {out}: {count} pictures at QP {coded_at}, {stands}", soft_wrap=True)
+    console_beside(out).print(f"wrote {out}: {counted(count, 'picture')} at QP {coded_at}, {stands}", soft_wrap=True)
 
 
 def code_pairs(
     images: Annotated[Path, typer.Argument(help="Folder of pictures (and videos).")],
     out: Annotated[Path, typer.Option(help="Folder to write pairs.qQP.npz into; what an interrupted run coded there is used.")],
-    qps: Annotated[str, typer.Option("--qp", help="QPs, separated by commas.")] = "22,27,32,37",
+    qps: Annotated[str, typer.Option("--qp", help="QPs, separated by commas.")] = DEFAULT_QPS,
     position: Position = "before_deblocking",
     codec: Annotated[str, typer.Option(help=f"Encoder: {', '.join(codecs.CODECS)}.")] = codecs.DEFAULT,
     downscale: Annotated[int, typer.Option(help="Average so many samples in each direction first.", min=1)] = 1,
@@ -101,4 +103,4 @@ def pack_pairs(
     pictures = pairs.read(source)
     count = pairs.pack(pictures, out, limit, seed)
     size = f", {out.stat().st_size / 1e6:.1f} MB" if out.is_file() else ""
-    console_beside(out).print(f"wrote {out}: {count} of {len(pictures.recon)} pictures{size}", soft_wrap=True)
+    console_beside(out).print(f"wrote {out}: {count} of {counted(len(pictures.recon), 'picture')}{size}", soft_wrap=True)

@@ -11,6 +11,7 @@ from codec_bridge.evaluation import contact_sheet
 from codec_bridge.evaluation.store import own_places
 from codec_bridge.report.document import RESULT_FILE, read, rendering
 from codec_bridge.report.tables import print_table
+from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs
 from vrcnn_int.io.console import console, console_beside
 from vrcnn_int.models import read_files
@@ -42,6 +43,8 @@ def make_report(
     """Make tables, page and plot again from what bdrate found; without options: print the table."""
     outputs = Outputs(None, csv_file, html, markdown, plot)
     path = result / RESULT_FILE if result.is_dir() else result
+    if result.is_dir() and not path.exists():
+        raise VrcnnError(f"the folder {result} has no {RESULT_FILE}: give one that bdrate --results kept, or the file of its --json")
     folder = results or (path.parent if (path.parent / "crops").is_dir() else None)
     outputs.prepare([path], own_places(folder) if folder else ())
     document = read(path)

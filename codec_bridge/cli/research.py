@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from codec_bridge.cli.options import Force, Frames, Qps, SearchPath, parse_frames, parse_numbers, parse_sequences
+from codec_bridge.cli.options import DEFAULT_QPS, Force, Frames, Qps, SearchPath, parse_frames, parse_numbers, parse_sequences
 from codec_bridge.evaluation.settings import MOST_FRAMES, Settings
 from codec_bridge.research import compare
 from codec_bridge.research.super_resolution import make as upscale
@@ -14,13 +14,14 @@ from vrcnn_int.files import check_outputs
 from vrcnn_int.io import pairs
 from vrcnn_int.io.console import console, progress_bar, show_table
 from vrcnn_int.research import comparison
+from vrcnn_int.text import counted
 
 
 def compare_methods(
     folder: Annotated[Path, typer.Argument(help="What `vrcnn-int compare --out` wrote.")],
     validate: Annotated[list[Path], typer.Option(help="Pair file that the C library is compared with the oracle on, of each QP.")],
     sequences: Annotated[list[str] | None, typer.Option(help="Also BD-rate on these: a set, a folder or a video file.")] = None,
-    qp: Qps = "22,27,32,37",
+    qp: Qps = DEFAULT_QPS,
     frames: Frames = "auto",
     search_path: SearchPath = None,
 ) -> None:
@@ -57,4 +58,4 @@ def upscale_pairs(
     """Pack pictures beside themselves made smaller and upscaled, for super-resolution: `vrcnn-int train --set network=vdsr`."""
     check_outputs([out], [source], force)
     count = upscale(source, out, factor, frames)
-    console.print(f"wrote {out}: {count} pictures, factor {factor}", soft_wrap=True)
+    console.print(f"wrote {out}: {counted(count, 'picture')}, factor {factor}", soft_wrap=True)

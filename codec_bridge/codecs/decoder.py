@@ -7,6 +7,7 @@ from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.pictures import read_units
 from codec_bridge.video.hevc import Decoder
 from codec_bridge.video.picture import Picture
+from vrcnn_int.text import counted
 
 
 def decode(data: bytes, *, cropping: bool = False, check_hash: bool = True, pictures: int | None = None) -> Iterator[Picture]:
@@ -21,7 +22,7 @@ def decode(data: bytes, *, cropping: bool = False, check_hash: bool = True, pict
     if pictures is not None:
         found = len(nal.access_units(nal.split(data)))
         if found != pictures:
-            raise CodecError(f"the stream has {found} pictures instead of {pictures}")
+            raise CodecError(f"the stream has {counted(found, 'picture')} instead of {pictures}")
     decoder = Decoder(required=check_hash, ignored=not check_hash)
     for picture in decoder.decode(read_units(nal.scan(data))):
         yield picture.cropped() if cropping else picture

@@ -8,6 +8,7 @@ import numpy as np
 from codec_bridge.bitstream.sideinfo import Sideinfo
 from codec_bridge.video.picture import Picture
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.text import counted
 
 
 class Inconsistency(VrcnnError):
@@ -26,7 +27,7 @@ def compare_sides(encoder_side: Picture, other_side: Picture, name: str, other: 
             y, x = (int(i) for i in unequal[0])
             raise Inconsistency(
                 f"{name}: encoder and {other} differ in plane {plane} at sample ({x}, {y}): "
-                f"{left[y, x]} and {right[y, x]}; {len(unequal)} samples differ"
+                f"{left[y, x]} and {right[y, x]}; {counted(len(unequal), 'sample')} differ{'s' * (len(unequal) == 1)}"
             )
 
 
@@ -36,7 +37,7 @@ def compare_coded(recon: Sequence[Picture], decoded: Sequence[Picture], verdicts
     if wrong:
         raise Inconsistency(f"the decoder finds {len(wrong)} of {len(verdicts)} picture hashes missing or wrong: {', '.join(wrong[:3])}")
     if not len(recon) == len(decoded) == len(verdicts):
-        raise Inconsistency(f"{len(recon)} pictures coded, {len(decoded)} decoded, {len(verdicts)} hashes verified")
+        raise Inconsistency(f"{counted(len(recon), 'picture')} coded, {len(decoded)} decoded, {len(verdicts)} hashes verified")
     for number, (left, right) in enumerate(zip(recon, decoded, strict=True)):
         compare_sides(left, right, f"picture {number}")
     return sum(picture.planes[0].size for picture in recon)

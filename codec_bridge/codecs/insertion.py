@@ -170,6 +170,8 @@ def find_library(prefix: Path | None = None) -> Library:
 def version(codec: Codec, source: Path) -> str:
     """The version that a source tree states. Raises InsertionError if it is something else."""
     file, pattern = codec.version
+    if not source.is_dir():
+        raise InsertionError(f"there is no folder {source}")
     match = re.search(pattern, _read(source / file), re.M) if (source / file).is_file() else None
     if not match:
         raise InsertionError(f"{source} is not a {codec.tree} of {codec.name}: {file} does not state a version")

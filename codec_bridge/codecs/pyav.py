@@ -24,6 +24,7 @@ from codec_bridge.codecs.base import NO_SAO, OFF, ORDINARY, PRESETS, Codec, Code
 from codec_bridge.codecs.programs import Programs, file_hash
 from codec_bridge.video.frames import frame_from_picture
 from codec_bridge.video.picture import Picture
+from vrcnn_int.text import counted
 
 _logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def encode(
                 layout = (picture.width, picture.height, picture.pixel_format)
                 if min(layout[:2]) < MIN_SIZE:
                     size = f"{layout[0]}x{layout[1]}"
-                    raise CodecError(f"x265 cannot code {size} pictures: give at least {MIN_SIZE}x{MIN_SIZE}")
+                    raise CodecError(f"x265 cannot code pictures of {size}: give at least {MIN_SIZE}x{MIN_SIZE}")
                 if picture.bit_depth == 9:
                     raise CodecError("x265 cannot code 9-bit pictures: give 8 or 10 bits")
                 _logger.info("libx265, %sx%s %s, preset %s, %s", *layout, preset, command)
@@ -96,7 +97,7 @@ def encode(
         raise CodecError(f"x265 failed at picture {count} ({layout}, QP {qp}): {error.strerror or error}") from None
     coded = len(nal.access_units(nal.split(bytes(data)))) if data else 0
     if coded != count:
-        raise CodecError(f"x265 failed: it was given {count} pictures and coded {coded}")
+        raise CodecError(f"x265 failed: it was given {counted(count, 'picture')} and coded {coded}")
     return Coded(bytes(data), nal.bits_without_hash(bytes(data)), count, encoder_version(), f"{command} preset={preset}", seconds)
 
 

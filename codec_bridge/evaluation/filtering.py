@@ -10,6 +10,7 @@ from codec_bridge.filter import BACKENDS, Filter
 from codec_bridge.video.files import Video
 from codec_bridge.video.picture import Picture, VideoError
 from vrcnn_int.integer import UNIT_SCALE, ModelSet
+from vrcnn_int.text import counted
 
 Networks = Callable[[int], FilterPicture]
 """A network of a model set by its number, as a function of pictures."""
@@ -31,7 +32,9 @@ def picture_filters(
     if backend == "float":
         if scale != UNIT_SCALE:
             raise EvaluationError("the float network has no output scale")
-        return cache(lambda number: float_filter(model, models, number))
+        networks = cache(lambda number: float_filter(model, models, number))
+        networks(0)  # what is missing is missing for all of them
+        return networks
     filter_ = Filter(model, kernel, backend, threads)
     return lambda number: lambda picture: filter_.filter_picture(picture, index=number, scale=scale)
 
@@ -54,7 +57,7 @@ def measured(
     for number, (before, after) in enumerate(pictures):
         truth = next(truths, None)
         if truth is None:
-            raise VideoError(f"{original.path} ends after {number} pictures, {video.path} goes on")
+            raise VideoError(f"{original.path} ends after {counted(number, 'picture')}, {video.path} goes on")
         layouts = [(some.width, some.height, some.pixel_format) for some in (before, truth)]
         if layouts[0] != layouts[1]:
             one, other = (f"{width}x{height} {pixel_format}" for width, height, pixel_format in layouts)

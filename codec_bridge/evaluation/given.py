@@ -1,5 +1,7 @@
 """Streams that lie in files, checked."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -35,22 +37,50 @@ def coded(path: Path, data: bytes, frames: int | None) -> Coded:
         raise CodecError(f"{path}: {error}") from None
 
 
-def check_offline(path: Path, data: bytes, qp: int, settings: Settings, models: ModelSet) -> tuple[int, int, str]:
-    """Check a file's stream with the network for ``qp`` after decoding; returns pictures and samples compared, and the kernel.
+@dataclass(frozen=True)
+class Compared:
+    """pictures, samples: of the stream; each counts once, by however many networks it was filtered. has_chroma: it was filtered, too.
+    qps: those of pictures, beside those of their networks."""
 
-    Raises CodecError for a damaged stream, gates.Inconsistency if a picture differs.
+    pictures: int
+    samples: int
+    has_chroma: bool
+    kernel: str
+    qps: set[tuple[int, int]]
+
+
+def check_offline(
+    coded: Coded,
+    data: bytes,
+    qps: Sequence[int] | None,
+    settings: Settings,
+    models: ModelSet,
+    progress: Callable[[], None] = lambda: None,
+) -> Compared:
+    """Check a file's stream after decoding, with the network for each of ``qps``; None: for each picture's own QP.
+
+    progress: called after each picture. Raises CodecError for a damaged stream, gates.Inconsistency if a picture differs.
     """
     codec = codecs.find(settings.codec)(settings.folders)
-    index = settings.network_in(models, qp)
     pictures = samples = 0
+    has_chroma = False
+    used: set[tuple[int, int]] = set()
     with open_filter(settings, models) as filter_, open_filter(settings, models, check.THREADS) as other:
         sides = zip(codec.decode_plain(data), codec.decode_plain(data), strict=True)
         for recon, again in islice(sides, settings.frames):
-            filtered = filter_.filter_picture(recon, index=index)
-            name = f"{path}, network {index}, picture {pictures}"
-            samples += check.check_picture((filter_, other), models.networks[index], index, recon, filtered, again, name)
+            own = round(recon.coding.qp if recon.coding else coded.qp)
+            wanted = {settings.network_in(models, qp): qp for qp in qps or (own,)}
+            for index, qp in wanted.items():
+                network = models.networks[index]
+                filtered = filter_.filter_picture(recon, index=index)
+                name = f"{coded.path}, network {index}, picture {pictures}"
+                compared = check.check_picture((filter_, other), network, index, recon, filtered, again, name)
+                used.add((qp, network.qp))
+            samples += compared
+            has_chroma = has_chroma or compared > recon.planes[0].size
             pictures += 1
-        return pictures, samples, filter_.kernel
+            progress()
+        return Compared(pictures, samples, has_chroma, filter_.kernel, used)
 
 
 def inspected(path: Path) -> list[Sideinfo | None]:
@@ -67,6 +97,9 @@ def read(path: Path) -> bytes:
         raise EvaluationError("- is no file: a stream is not read from standard input (but from /dev/stdin)")
     try:
         with open_to_read(path) as file:
-            return file.read()
+            data = file.read()
     except OSError as error:
         raise EvaluationError(f"cannot read {path}: {error.strerror}") from None
+    if not data:
+        raise EvaluationError(f"{path} has no pictures: the file is empty")
+    return data

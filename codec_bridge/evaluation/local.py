@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.process import parent_process
@@ -29,6 +30,7 @@ from codec_bridge.evaluation.sources import KEPT_BYTES, Pictures
 from codec_bridge.evaluation.store import Result
 from codec_bridge.evaluation.worker import Task, run, step_event
 from vrcnn_int.files import one_line
+from vrcnn_int.process import SIGNALS
 
 GRACE = 3.0
 """Seconds that workers have to end their programs and to clean up."""
@@ -140,14 +142,10 @@ class Processes(Crew):
         ours, theirs = context.Pipe()
         number = len(self._all) + 1
         process = context.Process(target=_work, args=(theirs, number, self.folder, KEPT_BYTES // self.most), daemon=True)
-        # Ctrl-C goes to every process of a terminal; what it means here is said by this one alone.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+        with _started_whole(), _born_deaf():
             process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
-        self._all.append(worker := _Worker(number, process, ours))
+            theirs.close()
+            self._all.append(worker := _Worker(number, process, ours))
         return worker
 
     def _bury(self, worker: _Worker) -> str:
@@ -176,6 +174,41 @@ class Processes(Crew):
                 worker.process.kill()
                 worker.process.join()
                 worker.connection.close()
+
+
+@contextmanager
+def _born_deaf() -> Iterator[None]:
+    """Processes that start in the block never see Ctrl-C, which goes to every process of a terminal: this one alone says what it means."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        # The first process starts this tracker before itself, which unblocks SIGINT: it must be there already.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _started_whole() -> Iterator[None]:
+    """Signals that would unwind the block wait for its end: a process that is told but half of what it is to do ends in a traceback.
+
+    A mask would not do, as another thread would take the signal, and the main thread its consequences. In other threads nothing unwinds.
+    """
+    received: list[signal.Signals] = []
+    before: dict[signal.Signals, Any] = {}
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for each in SIGNALS:
+                if callable(handler := signal.getsignal(each)):
+                    before[each] = handler
+                    signal.signal(each, lambda number, _: received.append(signal.Signals(number)))
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        for each in received:
+            signal.raise_signal(each)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from codec_bridge.figures import metrics
 from codec_bridge.video.picture import Picture
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.network import macs_per_sample
+from vrcnn_int.text import counted
 
 
 class Quality(TypedDict):
@@ -30,7 +31,7 @@ def quality(pictures: Sequence[Picture], originals: Sequence[Picture]) -> Qualit
     Raises EvaluationError if there are not as many pictures as originals.
     """
     if len(pictures) != len(originals):
-        raise EvaluationError(f"{len(pictures)} pictures decoded, {len(originals)} coded")
+        raise EvaluationError(f"{counted(len(pictures), 'picture')} decoded, {len(originals)} coded")
     psnrs = list(zip(*(metrics.picture_psnr(*pair) for pair in zip(pictures, originals, strict=True)), strict=True))
     means = [metrics.IDENTICAL if metrics.IDENTICAL in values else float(np.mean(values)) for values in psnrs]
     y, (u, v) = means[0], [*means[1:], None, None][:2]

@@ -1,6 +1,6 @@
 """What an evaluation runs one codec in one configuration with, and what of it can be refused before anything is coded."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,10 @@ MOST_FRAMES = 10**9
 
 INTER_FRAMES = 16
 """Pictures a sequence where the rule by size, meant for all-intra coding, does not apply."""
+
+FAR = 5
+"""A picture whose QP is further than this from its network's nominal one is worth a word. Networks of the shipped sets are 5 apart, so
+that QPs between them are at most 3 from the nearest; QPs beyond the ends of a set, a step away, are ordinary, too."""
 
 FilterPicture = Callable[[Picture], Picture]
 
@@ -81,6 +85,12 @@ class Settings:
     def network_in(self, models: ModelSet, qp: int) -> int:
         """The number of the network for a QP. Raises ModelError if the set has none of the position and kind."""
         return models.index_for_qp(qp, self.position, self.kind_in(models), self.network_size)
+
+    def far_qps(self, models: ModelSet) -> str | None:
+        """What far_qps() says of the QPs, if networks of the set have a part in a variant."""
+        if not set(self.variants) & set(NETWORKS):
+            return None
+        return far_qps((qp, models.networks[self.network_in(models, qp)].qp) for qp in self.qps)
 
     def refuse(self) -> None:
         """Raise VrcnnError for settings that contradict each other or name what there is not; opens nothing."""
@@ -158,6 +168,22 @@ def check_words(kind: str | None, network_size: str | None) -> None:
     for what, word, known in (("kind", kind, KINDS), ("network size", network_size, SIZES)):
         if word is not None and word not in known:
             raise EvaluationError(f"unknown {what} {word!r}; there are {' and '.join(known)}")
+
+
+def far_qps(used: Iterable[tuple[int, int]]) -> str | None:
+    """What is to be known where QPs of pictures are FAR from those of the networks that filter them; None where none is.
+
+    used: pairs of both.
+    """
+    far: dict[int, set[int]] = {}
+    for qp, nominal in sorted(set(used)):
+        if abs(qp - nominal) > FAR:
+            far.setdefault(nominal, set()).add(qp)
+    said = []
+    for nominal, qps in far.items():
+        which = f"QP {min(qps)} is" if len(qps) == 1 else f"QPs {', '.join(map(str, sorted(qps)))} are"
+        said.append(f"{which} filtered by the network for QP {nominal}, the nearest of the set")
+    return "; ".join(said) or None
 
 
 def check_settings(settings: Settings) -> None:

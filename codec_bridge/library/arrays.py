@@ -13,6 +13,7 @@ from codec_bridge.library.errors import ErrorCode, FilterError, refuse
 from codec_bridge.library.native import MAX_SIZE, MAX_THREADS, PlaneFilter, Region, Weights
 from vrcnn_int.integer import ModelSet, Plane
 from vrcnn_int.models import model_path
+from vrcnn_int.text import counted
 
 
 def whole(value: SupportsIndex, what: str, code: ErrorCode) -> int:
@@ -86,7 +87,7 @@ def threads_of(threads: SupportsIndex) -> int:
     """How many threads work on a picture."""
     number = whole(threads, "the number of threads", ErrorCode.THREADS)
     if not 1 <= number <= MAX_THREADS:
-        refuse(ErrorCode.THREADS, f"{number} threads")
+        refuse(ErrorCode.THREADS, counted(number, "thread"))
     return number
 
 
@@ -106,7 +107,7 @@ def depth(bit_depth: SupportsIndex) -> int:
 def samples(plane: Plane, bit_depth: SupportsIndex) -> Plane:
     """The plane as a C-contiguous array in the machine's byte order, every sample in range."""
     bits = depth(bit_depth)
-    wanted = f"a {bits}-bit plane must be a {'uint8 or uint16' if bits == 8 else 'uint16'} array [height, width]"
+    wanted = f"a plane of {bits} bits must be a {'uint8 or uint16' if bits == 8 else 'uint16'} array [height, width]"
     if not isinstance(plane, np.ndarray):
         raise FilterError(f"{wanted}, not {described(plane)}", ErrorCode.PLANE)
     if plane.ndim != 2 or plane.dtype.kind != "u" or not (bits + 7) // 8 <= plane.dtype.itemsize <= 2:

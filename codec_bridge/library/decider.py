@@ -14,6 +14,7 @@ from codec_bridge.library.errors import ErrorCode, FilterError, check, known
 from codec_bridge.library.native import MAX_CHOICES, Context, FilterOwner, Model, describe, describe_const
 from vrcnn_int.integer import ModelSet, Plane
 from vrcnn_int.network import KINDS, POSITIONS, SIZES
+from vrcnn_int.text import counted
 
 _MODES = ("off", "all", "map")
 
@@ -123,7 +124,7 @@ class PlaneDecider(_Decider):
         opened = Model(*read_model(model))
         context, out = Context(opened, kernel, threads_of(threads)), ffi.new("VrcnnPlaneDecider **")
         code = lib.vrcnn_plane_decider_open(out, opened.handle, width, height, number)
-        check(code, f"deciding on pictures of {width}x{height} samples by {number} networks")
+        check(code, f"deciding on pictures of {width}x{height} samples by {counted(number, 'network')}")
         super().__init__(opened, context, ffi.gc(out[0], lib.vrcnn_plane_decider_close))
 
     def decide(

@@ -49,9 +49,13 @@ def _print_group(document: Document, console: "Console", codec: str, configurati
     for name, _, variants in sums:
         class_name, sound = groups[name]
         some = [entry for entry in entries if entry.in_group(class_name, codec, configuration)]
-        for text in dict.fromkeys(_unlike(*population(some, variant, sound)) for variant in variants):
+        unlike: dict[str, list[str]] = {}
+        for variant in variants:
+            unlike.setdefault(_unlike(*population(some, variant, sound)), []).append(variant)
+        for text, which in unlike.items():
+            of = f"{', '.join(which)}: " if len(unlike) > 1 else ""
             if text:
-                console.print(f"{name}: {text}", style="dim", markup=False, highlight=False)
+                console.print(f"{name}: {of}{text}", style="dim", markup=False, highlight=False)
     if apart:
         console.print("The sequences below the mean are not in it, as the plan says.", style="dim", highlight=False)
     _print_gains(means, console)
@@ -90,7 +94,7 @@ def _print_bd_rates(
 
 def _unlike(luma: int, chroma: int) -> str:
     """What a mean over unlike numbers of sequences says of them."""
-    return f"Y over {luma} sequences, U and V over the {chroma} that have them" if 0 < chroma < luma else ""
+    return f"Y over {luma} sequences, U and V over the {chroma} that {'has' if chroma == 1 else 'have'} them" if 0 < chroma < luma else ""
 
 
 def _print_gains(means: Mapping[str, Mean], console: "Console") -> None:

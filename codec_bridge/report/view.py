@@ -7,6 +7,7 @@ from typing import Any
 from codec_bridge.figures.row import VARIANTS, Row
 from codec_bridge.report.document import Comparison, Document, Flag, Mean, population
 from vrcnn_int.io.documents import fields_of
+from vrcnn_int.text import counted
 
 CONFIGURATIONS = {"ai": "all intra", "ra": "random access", "ldb": "low delay B", "ldp": "low delay P"}
 PLANES = {"y": "luma", "u": "U", "v": "V", "yuv": "YUV 6:1:1"}
@@ -67,7 +68,7 @@ def harness(document: Document) -> str:
     if not timing:
         return ""
     jobs = timing["jobs"]
-    text = f"This run: {jobs['done']} jobs done, {jobs['failed']} failed, {jobs['cached']} taken from earlier runs"
+    text = f"This run: {counted(jobs['done'], 'job')} done, {jobs['failed']} failed, {jobs['cached']} taken from earlier runs"
     text += f"; {seconds(timing['wall_seconds'])} s with {timing['workers']} worker{'s' if timing['workers'] != 1 else ''}"
     overhead = timing["overhead_percent"]
     return text + (f"; harness overhead {overhead:.1f} %." if overhead is not None else ".")

@@ -24,6 +24,7 @@ from vrcnn_int.integer import ModelSet
 from vrcnn_int.io import pairs
 from vrcnn_int.io.documents import DocumentError, read_json
 from vrcnn_int.research.comparison import RATES, Row, results, spread
+from vrcnn_int.text import counted
 
 
 def write(path: Path, value: dict[str, Any]) -> None:
@@ -125,7 +126,9 @@ def columns(
     for method, entries in checked.items():
         differing = sorted({name for entry in entries for name in entry["differing"]})
         samples = sum(entry["samples"] for entry in entries)
-        exact[method] = f"NO: {', '.join(differing)}" if differing else f"yes: {len(entries[0]['kernels'])} kernels, {samples} samples"
+        exact[method] = (
+            f"NO: {', '.join(differing)}" if differing else f"yes: {counted(len(entries[0]['kernels']), 'kernel')}, {samples} samples"
+        )
     more = {"exact": exact}
     if sequences:
         settings = settings or Settings()

@@ -41,13 +41,13 @@ class Coded:
             listed = " or ".join(map(str, qps))
             raise VideoError(f"{self.path} was coded at {self.qps()}, not at {listed}: give --qp auto, or --trust-options to keep {listed}")
 
-    def check_position(self, position: str) -> None:
-        """The same for the position."""
+    def check_position(self, position: str, advice: str = "") -> None:
+        """The same for the position. advice: what to give instead, where that is not --position."""
         right = self.position
         if self.codings and position != right:
             raise VideoError(
                 f"{self.path} has {self.filters()} in its loop: its decoded pictures are {right}, not {position}: "
-                f"give --position {right}, or --trust-options to keep {position}"
+                f"give {advice or f'--position {right}'}, or --trust-options to keep {position}"
             )
 
     def filters(self) -> str:

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from errno import EINVAL
 from fractions import Fraction
 from functools import partial
-from io import FileIO
+from io import SEEK_SET, FileIO
 from itertools import islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -46,12 +47,30 @@ _NOT_A_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 class _File(FileIO):
-    """A file that does not tell FFmpeg its name, only the name's ending: streams without a container are recognized by that, too."""
+    """A file that does not tell FFmpeg its name, only the name's ending: streams without a container are recognized by that, too.
+
+    Seeking and reading raise nothing, as PyAV prints what its callbacks raise: FFmpeg asks for impossible places to see what they give,
+    and a file that cannot be read ends there. problem: the system's words for that.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         ending = path.suffix.lower()
         self.name = f"video{ending if re.fullmatch('[.][a-z0-9]+', ending) else ''}"
+        self.problem = ""
+
+    def seek(self, offset: int, whence: int = SEEK_SET, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except OSError as error:
+            return -(error.errno or EINVAL)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        try:
+            return super().read(-1 if size is None else size) or b""
+        except OSError as error:
+            self.problem = self.problem or error.strerror or str(error)
+            return b""
 
 
 def _refuse(address: str, flags: int, options: dict[str, str]) -> NoReturn:
@@ -59,9 +78,21 @@ def _refuse(address: str, flags: int, options: dict[str, str]) -> NoReturn:
 
 
 @contextmanager
+def _reading(path: Path, file: _File) -> Iterator[None]:
+    """Raises VideoError where the system could not read the file, whatever was made of that, such as a file that is truncated."""
+    try:
+        yield
+    except (av.FFmpegError, VideoError, CodecError):
+        if not file.problem:
+            raise
+    if file.problem:
+        raise VideoError(f"cannot read {path}: {file.problem}")
+
+
+@contextmanager
 def _opened(path: Path) -> "Iterator[tuple[av.container.InputContainer, av.VideoStream]]":
     """A container and the stream of it that is meant: the default one, never a cover picture."""
-    with _File(path) as file:
+    with _File(path) as file, _reading(path, file):
         head = file.read(16)
         if head.lstrip(b"\xef\xbb\xbf \r\n").startswith(_PLAYLISTS):
             raise VideoError(f"{path} is a playlist or description of other files, not a video; give the video itself")

@@ -194,8 +194,6 @@ def open_yuv(path: Path, size: tuple[int, int] | None, pixel_format: str | None)
     if rest:
         expected = f"{count + 1} picture{'s' if count else ''} would be {(count + 1) * picture_bytes}"
         raise VideoError(f"{path} is truncated or not {what}: it has {total} bytes, {expected}")
-    if not count:
-        raise VideoError(f"{path} has no pictures: the file is empty")
 
     def read() -> Iterator[Picture]:
         with path.open("rb") as file:

@@ -18,6 +18,7 @@ from codec_bridge.bitstream.pictures import Unit
 from codec_bridge.video.frames import picture_from_frame
 from codec_bridge.video.picture import Picture, VideoError
 from codec_bridge.video.second import SecondDecoder, context, packet, picture_sum
+from vrcnn_int.text import counted
 
 IN_LOOP = (
     "the stream carries side information of vrcnn-int, networks in the loop: decode it with dec265 of `make codecs`, or with HM with "
@@ -45,7 +46,7 @@ class Findings:
         found = []
         if self.unverified:
             found.append(
-                f"{self.unverified} of {self.pictures} pictures carry no hash: only damage that a decoder notices is noticed in them"
+                f"{self.unverified} of {counted(self.pictures, 'picture')} without a hash: only damage that a decoder notices is noticed"
             )
         if self.skipped:
             found.append(f"{self.skipped} leading pictures refer to what is before the stream's beginning, and are left out")

@@ -74,13 +74,16 @@ def check_file(path: Path) -> None:
     if str(path) == "-" and not os.path.lexists(path):
         raise VideoError("- is no file: a video is read more than once, so not from standard input: save it to a file first")
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
     except FileNotFoundError:
         raise VideoError(f"there is no video file {path}") from None
     except (OSError, ValueError) as error:
         raise VideoError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+    mode = status.st_mode
     if stat.S_ISDIR(mode):
         raise VideoError(f"{path} is a folder, not a video file")
     if not stat.S_ISREG(mode):
         kind = next((word for test, word in _KINDS if test(mode)), "no file")
         raise VideoError(f"{path} is {kind}; a video is read more than once: save it to a file first")
+    if not status.st_size:
+        raise VideoError(f"{path} has no pictures: the file is empty")

@@ -8,6 +8,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from codec_bridge.video.files import Video
 from codec_bridge.video.picture import VideoError, picture_from_rgb
+from vrcnn_int.text import counted
 
 _GRAY = ("1", "L", "LA")
 _CLOSE = 4
@@ -43,7 +44,7 @@ def _problem(image: Image.Image, as_stored: bool) -> str:
     """Why the picture cannot be read, as the end of a sentence; empty if it can."""
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":  # of an MPO's pictures the first is meant, others are previews
-        return f"has {frames} pictures in it; give one file for each"
+        return f"has {counted(frames, 'picture')} in it; give one file for each"
     if image.mode.startswith(("I", "F")) or any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
         return "has more than 8 bits a sample; convert it to 8 bits first"
     if image.mode not in (*_GRAY, "P", "PA", "RGB", "RGBA", "RGBX"):

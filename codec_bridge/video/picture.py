@@ -44,12 +44,12 @@ class Picture:
             raise VideoError(f"planes of shapes {found} are not a {self.chroma_format} picture")
         dtype = sample_type(self.bit_depth)
         if any(plane.dtype != dtype or not plane.flags.c_contiguous for plane in self.planes):
-            raise VideoError(f"planes of a {self.bit_depth}-bit picture must be C-contiguous {dtype}")
+            raise VideoError(f"planes of {self.bit_depth}-bit pictures must be C-contiguous {dtype}")
         left, top, right, bottom = self.crop
         x, y = _STEPS[self.chroma_format]
         outside = min(self.crop) < 0 or left + right >= self.width or top + bottom >= self.height
         if outside or left % x or right % x or top % y or bottom % y:
-            raise VideoError(f"crop {self.crop} does not fit a {self.width}x{self.height} {self.chroma_format} picture")
+            raise VideoError(f"crop {self.crop} does not fit a {self.chroma_format} picture of {self.width}x{self.height}")
 
     @property
     def width(self) -> int:
@@ -117,7 +117,7 @@ def plane_shapes(width: int, height: int, chroma_format: str) -> list[tuple[int,
         raise VideoError(f"a picture of {width}x{height} samples is not possible")
     x, y = _STEPS[chroma_format]
     if width % x or height % y:
-        raise VideoError(f"a {width}x{height} picture cannot have chroma format {chroma_format}: odd sizes are not supported")
+        raise VideoError(f"a picture of {width}x{height} cannot have chroma format {chroma_format}: odd sizes are not supported")
     return [(height, width)] + ([] if chroma_format == "400" else 2 * [(height // y, width // x)])
 
 

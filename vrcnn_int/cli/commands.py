@@ -25,4 +25,5 @@ app = command_line(
             {"train": research.classify_train, "evaluate": research.classify_evaluate},
         ),
     },
+    "vrcnn-int",
 )

@@ -8,6 +8,7 @@ import typer
 from vrcnn_int.conformance import Suite
 from vrcnn_int.conformance.verify import Oracle, Program, show_results, verify
 from vrcnn_int.io.console import console, progress_bar
+from vrcnn_int.text import counted
 
 
 def make_suite(folder: Annotated[Path, typer.Argument(help="Folder to make.")]) -> None:
@@ -15,7 +16,7 @@ def make_suite(folder: Annotated[Path, typer.Argument(help="Folder to make.")]) 
     from vrcnn_int.conformance.make import make
 
     suite = make(folder)
-    console.print(f"wrote {folder}: {suite.vectors} vectors", soft_wrap=True, highlight=False)
+    console.print(f"wrote {folder}: {counted(suite.vectors, 'vector')}", soft_wrap=True, highlight=False)
 
 
 def verify_implementation(

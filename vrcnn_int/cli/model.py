@@ -16,6 +16,7 @@ from vrcnn_int.io.console import console, console_beside, show_table
 from vrcnn_int.models import builtin_path, float_path, starts_path
 from vrcnn_int.network import INPUTS, macs_per_sample, save_float_networks
 from vrcnn_int.proofs import prove
+from vrcnn_int.text import counted
 from vrcnn_int.training.runs import load_start, read_run, records
 
 
@@ -30,6 +31,8 @@ def quantize(
     """Turn trained networks into one integer model set, proven free of overflow."""
     from vrcnn_int.quantize.plan import to_integer
 
+    if out.is_dir():
+        raise VrcnnError(f"cannot write {out}: it is a folder; give a file name")
     if out.suffix != ".vrcnn":
         raise VrcnnError(f"a model set's name ends in .vrcnn, not {out.name!r}")
     written = [out, out.with_suffix(".json"), float_path(out), *([starts_path(out)] if start else [])]
@@ -45,7 +48,7 @@ def quantize(
     save_float_networks(float_path(out), [network for _, plain in read for network in plain], {"set": models.identity})
     write_text(out.with_suffix(".json"), json.dumps(record, indent=1) + "\n")
     models.save(out)
-    console.print(f"wrote {out}: {len(models.networks)} networks, identity {models.identity}", soft_wrap=True)
+    console.print(f"wrote {out}: {counted(len(models.networks), 'network')}, identity {models.identity}", soft_wrap=True)
 
 
 def export(
@@ -80,23 +83,23 @@ def inspect(
     """Show identity, networks, layers and overflow proofs of a model set; by default of vrcnn_intra."""
     path = model or builtin_path()
     models = ModelSet.load(path)
-    console.print(f"{path.name}: {len(models.networks)} networks, {len(models.to_bytes())} bytes", highlight=False)
+    console.print(f"{path.name}: {counted(len(models.networks), 'network')}, {len(models.to_bytes())} bytes", highlight=False)
     console.print(f"identity {models.identity}", soft_wrap=True, highlight=False)
-    for network in models.networks:
-        show_table(describe(network))
+    for number, network in enumerate(models.networks):
+        show_table(describe(number, network))
 
 
-def describe(network: IntegerNetwork) -> Table:
-    """Layers, requantization and proofs of a network as a table."""
-    title = f"QP {network.qp}, {network.position}, {macs_per_sample(network.architecture) / 1000:.1f} kMAC a sample"
+def describe(number: int, network: IntegerNetwork) -> Table:
+    """Layers, requantization and proofs of a network of a set as a table."""
+    title = f"network {number}: QP {network.qp}, {network.position}, {macs_per_sample(network.architecture) / 1000:.1f} kMAC a sample"
     if network.kind == "joint":
         title += f", joint, {network.size}, {network.heads} head{'s' * (network.heads > 1)}"
     names = ("layer", "convolution", "s1", "m", "lowest sum", "highest sum", "pair sum", "exact in float32")
     table = Table(*names, title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
     inputs = INPUTS[network.kind]
     proofs = iter(prove(network))
-    for number, (layer, back) in enumerate(zip(network.layers, network.added, strict=True)):
-        adds = f" + layer {number + 1 - back}" if back else ""
+    for above, (layer, back) in enumerate(zip(network.layers, network.added, strict=True)):
+        adds = f" + layer {above + 1 - back}" if back else ""
         for branch in layer:
             proof = next(proofs)
             k, outputs = branch.kernel, len(branch.bias)

@@ -12,6 +12,7 @@ from rich.table import Table
 from vrcnn_int.cli.options import Threads, need_torch, parse_settings
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.io.console import console, progress_bar, show_table
+from vrcnn_int.text import counted
 
 
 def ablate(
@@ -137,7 +138,9 @@ def classify_evaluate(
 
     network = classify.classifier(run / "model.vrcnn")
     pictures = classify.read(folder, network.meta["size"], network.channels, network.meta["names"])
-    table = Table("network", "top-1, %", "top-5, %", title=f"{len(pictures.labels)} pictures", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(
+        "network", "top-1, %", "top-5, %", title=f"{counted(len(pictures.labels), 'picture')}", title_justify="left", box=box.SIMPLE_HEAD
+    )
     for name, values in (("float32", float_scores(run, pictures)), ("integer", classify.sums(network, pictures))):
         shares = classify.accuracy(values, pictures.labels)
         table.add_row(name, f"{100 * shares.top1:.2f}", f"{100 * shares.top5:.2f}")
@@ -161,4 +164,6 @@ def print_trained(out: Path, row: dict[str, Any], *tables: int) -> None:
         show_table(table)
         console.print(differences, soft_wrap=True)
     dead = sum(len(channels) for channels in row["dead_channels"].values())
-    console.print(f"{dead} dead channels pruned; wrote {out / 'model.vrcnn'}: {row['bytes']} bytes of parameters", soft_wrap=True)
+    console.print(
+        f"{counted(dead, 'dead channel')} pruned; wrote {out / 'model.vrcnn'}: {row['bytes']} bytes of parameters", soft_wrap=True
+    )

@@ -33,6 +33,7 @@ from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import IntegerNetwork, ModelError, ModelSet, filter_plane, filter_planes, joint_layer_outputs, layer_outputs
 from vrcnn_int.io.console import console, show_table
 from vrcnn_int.proofs import ProofError, prove
+from vrcnn_int.text import counted
 
 JOINT_PLACES = ("model", "network", "width", "height", "format", "depths", "depth", "chroma_depth")
 PLACES = {
@@ -196,7 +197,7 @@ class Program:
                 raise Failure("no output was written")
             data = output.read_bytes()
             if len(data) != size:
-                raise Failure(f"the output has {len(data)} bytes, {size} are expected")
+                raise Failure(f"the output has {counted(len(data), 'byte')}, {size} are expected")
             return data
 
     def _succeed(self, words: list[str], **places: object) -> "subprocess.CompletedProcess[bytes]":

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.network import INPUTS, KINDS, POSITIONS, SIZES, Architecture, Convolution
+from vrcnn_int.text import counted
 
 MOST_ADDED = 4
 """A layer may add the output of one so many layers before it, or nearer."""
@@ -65,8 +66,8 @@ def check_limits(network: IntegerNetwork, name: str) -> None:
     _need(network.position in POSITIONS, name, f"unknown position {network.position!r}")
     _need(kind in KINDS, name, f"unknown kind {kind!r}")
     _need(network.size in SIZES, name, f"unknown size {network.size!r}")
-    _need(1 <= network.heads <= (2 if kind == "joint" else 1), name, f"{network.heads} heads in a network of the kind {kind}")
-    _need(2 <= count <= 32, name, f"{count} layers; 2 to 32 are allowed")
+    _need(1 <= network.heads <= (2 if kind == "joint" else 1), name, f"{counted(network.heads, 'head')} in a network of the kind {kind}")
+    _need(2 <= count <= 32, name, f"{counted(count, 'layer')}; 2 to 32 are allowed")
     _need(len(network.added) == count, name, f"additions are given for {len(network.added)} of {count} layers")
     inputs = INPUTS[kind]
     outputs: list[int] = []

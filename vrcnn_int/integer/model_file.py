@@ -10,6 +10,7 @@ import numpy as np
 from vrcnn_int.files import write_bytes
 from vrcnn_int.integer.model import Branch, IntegerNetwork, ModelError, check_limits
 from vrcnn_int.network import INPUTS, KINDS, POSITIONS, SIZES
+from vrcnn_int.text import counted
 
 SIGNATURE = b"VRCNNINT"
 VERSIONS = (1, 2)
@@ -70,7 +71,7 @@ class ModelSet:
         if data[:8] != SIGNATURE[: len(data)]:
             raise ModelError(f"{name} is not a vrcnn-int model set")
         if len(data) < 16:
-            raise ModelError(f"{name} is truncated: {len(data)} bytes")
+            raise ModelError(f"{name} is truncated: {counted(len(data), 'byte')}")
         version, count, size = struct.unpack_from("<HHI", data, 8)
         if version not in VERSIONS:
             raise ModelError(f"{name} has model format version {version}; this program reads versions 1 and 2")
@@ -81,7 +82,7 @@ class ModelSet:
         reader = Reader(data[:-32], 16, name)
         models = ModelSet(tuple(_read_network(reader, version) for _ in range(count)))
         if reader.offset != len(reader.data):
-            raise ModelError(f"{name} has {len(reader.data) - reader.offset} bytes after its last network")
+            raise ModelError(f"{name} has {counted(len(reader.data) - reader.offset, 'byte')} after its last network")
         if models.version != version:
             raise ModelError(f"{name} is not canonical: it has version {version}, but its networks are those of version {models.version}")
         return models

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vrcnn_int.integer.model import Branch, IntegerNetwork, ModelError
 from vrcnn_int.requant import LEVELS, pre_shift, rescale
 from vrcnn_int.sites import luma_of, to_sites
+from vrcnn_int.text import counted
 
 Plane = NDArray[Any]
 """Samples of a plane, [height, width]: uint8 at bit depth 8, uint16 at 9 and 10."""
@@ -77,7 +78,7 @@ def input_values(plane: NDArray[np.integer], bit_depth: int) -> NDArray[np.int64
     if plane.ndim != 2 or 0 in plane.shape or plane.dtype.kind not in "iu":
         raise ModelError(f"a plane is a non-empty two-dimensional integer array, not {plane.dtype} {plane.shape}")
     if np.iinfo(plane.dtype).max < (1 << bit_depth) - 1:
-        raise ModelError(f"a {bit_depth}-bit plane does not fit {plane.dtype}")
+        raise ModelError(f"a plane of {bit_depth} bits does not fit {plane.dtype}")
     samples: NDArray[np.int64] = plane.astype(np.int64)[None]
     if samples.min() < 0 or samples.max() >= 1 << bit_depth:
         raise ModelError(f"samples up to {samples.max()} do not fit {bit_depth} bits")
@@ -91,7 +92,7 @@ def reads_chroma(planes: Sequence[Plane], bit_depths: tuple[int, int], chroma_fo
     if chroma_format not in ("400", "420", "422", "444"):
         raise ModelError(f"unknown chroma format {chroma_format!r}")
     if len(planes) != (1 if chroma_format == "400" else 3):
-        raise ModelError(f"a {chroma_format} picture of {len(planes)} planes")
+        raise ModelError(f"a {chroma_format} picture of {counted(len(planes), 'plane')}")
     if chroma_format != "420" or not 8 <= bit_depths[1] <= 10:
         return False
     shape = tuple((side + 1) // 2 for side in planes[0].shape)

@@ -1,11 +1,13 @@
 """What every command line here has in common: errors are one line, interruptions are said, exit codes are non-zero."""
 
+import inspect
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
 from io import StringIO
 from pathlib import Path
+from typing import Annotated, get_type_hints
 
 import typer
 from rich.console import Console, HighlighterType, JustifyMethod, OverflowMethod
@@ -13,8 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
+from typer.models import ParameterInfo
 
-from vrcnn_int import process
+from vrcnn_int import __version__, process
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import is_standard_output
 from vrcnn_int.text import plain
@@ -63,15 +66,47 @@ def show_table(table: Table, to: Console = console) -> None:
     to.print(table, crop=False)
 
 
-def command_line(help: str, commands: Mapping[str, Callable[..., None] | typer.Typer]) -> typer.Typer:
-    """Commands and groups of commands under one name, in the order of their help."""
+def command_line(help: str, commands: Mapping[str, Callable[..., None] | typer.Typer], program: str = "") -> typer.Typer:
+    """Commands and groups of commands under one name, in the order of their help. program: what --version names; none: no such option."""
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=help)
+    if program:
+        app.callback()(_version_option(program))
     for name, command in commands.items():
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:
-            app.command(name)(command)
+            _leave_files_to(command)
+            app.command(name, help=_unwrapped(inspect.getdoc(command) or ""))(command)
     return app
+
+
+def _leave_files_to(command: Callable[..., None]) -> None:
+    """What cannot be read is said by who reads it, in one line, and is no mistake of usage."""
+    for hint in get_type_hints(command, include_extras=True).values():
+        for parameter in getattr(hint, "__metadata__", ()):
+            if isinstance(parameter, ParameterInfo):
+                parameter.readable = False
+
+
+def _unwrapped(text: str) -> str:
+    """Paragraphs in a line each, which whoever shows them wraps: their lines in the source are no lines of a terminal."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
+def _version_option(program: str) -> Callable[..., None]:
+    """The option of a whole program."""
+
+    def show(wanted: bool) -> None:
+        if wanted:
+            console.print(f"{program} {__version__}")
+            raise typer.Exit
+
+    def options(
+        version: Annotated[bool, typer.Option("--version", help="Say which version this is.", callback=show, is_eager=True)] = False,
+    ) -> None:
+        pass
+
+    return options
 
 
 class Description(TextColumn):

@@ -69,7 +69,7 @@ def parse_json(data: bytes, name: str) -> Any:
     except RecursionError:
         raise DocumentError(f"{name} holds more than {MOST_DEPTH} lists and tables in each other") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise DocumentError(f"{name} is not JSON: {one_line(error)}") from None
+        raise DocumentError(f"{name} is not JSON: {one_line(error).removeprefix('JSON is malformed: ')}") from None
     _refuse_depth(values, name)
     return values
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import one_line, replacing
 from vrcnn_int.io.documents import checked, parse_json
+from vrcnn_int.text import counted
 
 FORMATS = ("vrcnn-int pairs 1", "vrcnn-int pairs 2")
 PACKED = ("vrcnn-int packed pairs 1", "vrcnn-int packed pairs 2")
@@ -275,7 +276,7 @@ def read(path: str | Path) -> PairFile:
             if shapes.dtype != np.int32 or shapes.ndim != 2 or shapes.shape[1] != 2 or not len(shapes) or shapes.min() < 1:
                 raise VrcnnError(f"{path} is damaged: it does not say the sizes of its pictures")
             if known.coding_errors is not None and len(known.coding_errors) != len(shapes):
-                raise VrcnnError(f"{path}: coding_errors: {len(known.coding_errors)} for {len(shapes)} pictures")
+                raise VrcnnError(f"{path}: coding_errors: {len(known.coding_errors)} for {counted(len(shapes), 'picture')}")
             luma = meta["format"] in (FORMATS[0], PACKED[0])
             found = (_read_packed if meta["format"] in PACKED else _read_plain)(arrays, shapes, luma, str(path))
             recon, original = ([planes[0] for planes in side] for side in found)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.research.extended import ExtendedNetwork, Values
+from vrcnn_int.text import counted
 
 KIND = "classifier"
 
@@ -58,7 +59,9 @@ def read(folder: Path, size: int, channels: int | None = None, names: Sequence[s
                 raise VrcnnError(f"{path} is not a readable picture ({error}); a label's folder holds nothing else") from None
             labels.append(known.index(name))
     if not pictures or len(known) < 2:
-        raise VrcnnError(f"{folder} has {len(pictures)} pictures of {len(known)} labels; two labels and a picture are the least")
+        raise VrcnnError(
+            f"{folder} has {counted(len(pictures), 'picture')} of {counted(len(known), 'label')}; two labels and a picture are the least"
+        )
     channels = channels or (1 if all(image.mode in ("1", "L") for image in pictures) else 3)
     mode = "L" if channels == 1 else "RGB"
     planes = [np.asarray(image.convert(mode).resize((size, size), Image.Resampling.BICUBIC), np.uint8) for image in pictures]

@@ -19,6 +19,7 @@ from codec_bridge.codecs.base import Coded, Decoded, Format
 from codec_bridge.video.files import write_yuv
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture
+from vrcnn_int.text import counted
 
 CONFIGURATIONS = {
     "ai": "encoder_intra_main",
@@ -164,7 +165,9 @@ def encode(
         output = list(open_video(recon, (first.width, first.height), first.pixel_format))
     log = parse_encoder_log(ran.out)
     if len(log) != len(pictures) or len(output) != len(pictures):
-        raise CodecError(f"HM's encoder was given {len(pictures)} pictures, its log has {len(log)} and its reconstruction {len(output)}")
+        raise CodecError(
+            f"HM's encoder was given {counted(len(pictures), 'picture')}, its log has {len(log)} and its reconstruction {len(output)}"
+        )
     total, kernel = _TOTAL.search(ran.out), _KERNEL.search(ran.out)
     return Coded(
         data,

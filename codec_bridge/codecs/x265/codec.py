@@ -13,6 +13,7 @@ from codec_bridge.codecs.pyav import lagrangian
 from codec_bridge.codecs.x265 import run
 from codec_bridge.video.picture import Picture
 from vrcnn_int.network import POSITIONS
+from vrcnn_int.text import counted
 
 
 class X265Loop(Codec):
@@ -89,7 +90,9 @@ class X265Loop(Codec):
         decoded = run.decode(self.tools, data, options=decoder_options(network))
         filtered = sum(information is not None and information.filters for information in side)
         if decoded.filtered != filtered:
-            raise gates.Inconsistency(f"the stream says that {filtered} pictures are filtered, the decoder filtered {decoded.filtered}")
+            raise gates.Inconsistency(
+                f"by the stream, {counted(filtered, 'picture')} should be filtered; the decoder filtered {decoded.filtered}"
+            )
         return len(decoded.verdicts), filtered
 
 

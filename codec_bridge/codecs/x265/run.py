@@ -18,6 +18,7 @@ from codec_bridge.codecs.base import Coded, Decoded, Format
 from codec_bridge.video.files import write_yuv
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture
+from vrcnn_int.text import counted
 
 CONFIGURATIONS = {
     "ai": ("--keyint", "1", "--bframes", "0", "--ipratio", "1"),
@@ -113,7 +114,7 @@ def encode(
         data = stream.read_bytes()
         output = list(open_video(recon, (first.width, first.height), first.pixel_format))
     if len(output) != len(pictures):
-        raise CodecError(f"x265 was given {len(pictures)} pictures, its reconstruction has {len(output)}")
+        raise CodecError(f"x265 was given {counted(len(pictures), 'picture')}, its reconstruction has {len(output)}")
     decided = [(match["mode"], float(match["seconds"])) for match in _DECIDED.finditer(ran.log)]
     version, kernel = _VERSION.search(ran.log), _KERNEL.search(ran.log)
     return Coded(

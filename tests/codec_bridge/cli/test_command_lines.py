@@ -160,10 +160,13 @@ def test_check_agrees_on_streams_and_sizes(clip: Path) -> None:
     assert "2 coded pictures, 13312 luma samples" in result.stdout  # 104x64: uncropped
 
 
-def test_check_reads_streams_and_catches_a_flipped_bit(stream: Path, tmp_path: Path) -> None:
-    result = bridge("check", stream, "--qp", "22,32")
-    assert result.returncode == 0, result.stderr
-    assert "4 coded pictures, 26624 luma samples" in result.stdout
+def test_check_reads_streams_and_catches_a_flipped_bit(stream: Path, clip: Path, tmp_path: Path) -> None:
+    for options in ((), ("--qp", "auto"), ("--qp", "32"), ("--qp", "32,22")):
+        result = bridge("check", stream, *options)
+        assert result.returncode == 0, result.stderr
+        assert "2 coded pictures, 13312 luma samples" in result.stdout
+    refused(bridge("check", stream, "--qp", "22"), "--qp auto")
+    refused(bridge("check", "--sequences", clip, "--qp", "auto"), "--qp auto is for streams")
     data = stream.read_bytes()
     coded = [part for part in nal.split(data) if part.type < 32 or part.type == nal.SUFFIX_SEI]
     assert len(coded) == 4

@@ -48,10 +48,10 @@ def filtered(folder: Path, index: int) -> bool:
 @pytest.mark.parametrize(
     ("model", "options", "index", "said"),
     [
-        ("joint", [], 2, "network 1 (joint, best) of set"),
-        ("joint", ["--network-size", "fast"], 1, "network 0 (joint, fast) of set"),
-        ("both", ["--kind", "joint", "--network-size", "fast"], 1, "network 1 (joint, fast) of set"),
-        ("both", ["--kind", "luma"], 0, "network 0 of set"),
+        ("joint", [], 2, "network 1 (QP 27; joint, best) of set"),
+        ("joint", ["--network-size", "fast"], 1, "network 0 (QP 27; joint, fast) of set"),
+        ("both", ["--kind", "joint", "--network-size", "fast"], 1, "network 1 (QP 27; joint, fast) of set"),
+        ("both", ["--kind", "luma"], 0, "network 0 (QP 32) of set"),
         ("both", [], 0, "the set has luma and joint networks: luma ones filter; --kind chooses"),
     ],
 )
@@ -67,7 +67,7 @@ def test_filter(folder: Path, model: str, options: list[str], index: int, said: 
 
 def test_a_network_by_its_index(folder: Path) -> None:
     arguments = [folder / "cat.y4m", folder / "out.y4m", "--model", folder / "both.vrcnn", "--index", 4, "--force"]
-    assert "network 4 (joint, best) of set" in bridge("filter", *arguments)
+    assert "network 4 (QP 37; joint, best) of set" in bridge("filter", *arguments)
     assert filtered(folder, 4)
     for option in (["--kind", "joint"], ["--network-size", "fast"]):
         with pytest.raises(VrcnnError, match=f"{option[0]} is for --qp: --index names the network itself"):

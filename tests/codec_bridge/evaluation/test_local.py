@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,7 +17,7 @@ from codec_bridge.evaluation import cluster, local
 from codec_bridge.evaluation.cluster import Place
 from codec_bridge.evaluation.store import Store
 from codec_bridge.video.files import write_y4m
-from tests.codec_bridge.evaluation.test_jobs import events_until, figures, moving, plan_of, start
+from tests.codec_bridge.evaluation.test_jobs import ROOT, events_until, figures, moving, plan_of, start
 from tests.support import stubs as stub_tools
 from tests.support.documents import as_json
 from vrcnn_int.errors import VrcnnError
@@ -90,6 +92,89 @@ def test_an_evaluation_that_is_ended_takes_its_processes_along(tmp_path: Path, w
     gone, alive = psutil.wait_procs(children, timeout=10)
     assert len(gone) >= 2
     assert not alive
+
+
+ENDED_AT_THE_START = """
+import os, signal, sys, threading, time
+from multiprocessing import util
+def end():
+    os.kill(os.getpid() if way == signal.SIGKILL else 0, way)
+def spawned(path, words, *more):
+    child = spawn(path, words, *more)
+    if "--multiprocessing-fork" in words:
+        with open(masks, "a") as file, open(f"/proc/{child}/status") as status:
+            print(next(line.split()[1] for line in status if line.startswith("SigBlk")), file=file)
+        timer = threading.Timer(float(moment), end)
+        timer.start()
+        if moment == "0":
+            timer.join()
+            time.sleep(0.3)  # until whichever thread takes it has done so
+    return child
+if __name__ == "__main__":
+    way, moment, masks = int(sys.argv.pop(1)), sys.argv.pop(1), sys.argv.pop(1)
+    spawn, util.spawnv_passfds = util.spawnv_passfds, spawned
+    # A thread with no mask: the system gives it what the main thread does not want.
+    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    from codec_bridge.cli.app import main
+    main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("way", "moment", "said"),
+    [
+        # 0: while the process that starts a worker is about to tell it what to do.
+        *((signal.SIGINT, moment, "interrupted") for moment in (0, 0.1, 1)),
+        *((signal.SIGTERM, moment, "terminated") for moment in (0, 0.1)),
+        *((signal.SIGKILL, moment, "") for moment in (0.1, 1)),
+    ],
+)
+def test_processes_that_are_being_started_end_without_a_word(tmp_path: Path, way: signal.Signals, moment: float, said: str) -> None:
+    """Signals to all of a terminal's processes, or the death of the first: only the command itself says something, if it can."""
+    clip = tmp_path / "clip.y4m"
+    write_y4m(clip, moving(4, 320, 192), 25)
+    (tmp_path / "program.py").write_text(ENDED_AT_THE_START)
+    masks = tmp_path / "masks"
+    words = ["program.py", way.value, moment, masks, "bdrate", "--sequences", clip, "--workers", 2]
+    process = subprocess.Popen(
+        [sys.executable, *map(str, words)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    _, errors = process.communicate(timeout=60)  # until the last of them has closed it
+    assert process.returncode == (-way if way == signal.SIGKILL else 128 + way), errors
+    assert [line for line in errors.splitlines() if "nothing is kept" not in line] == [said] * bool(said)
+    found = masks.read_text().split()
+    assert found
+    assert all(int(mask, 16) >> (signal.SIGINT - 1) & 1 for mask in found), found
+
+
+def test_starting_a_process_leaves_signals_as_they_were(tmp_path: Path) -> None:
+    def as_they_are() -> Any:
+        return [signal.getsignal(each) for each in signal.Signals], signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    before = as_they_are()
+    with local.processes(1, False, lambda event: None) as crew:
+        worker = crew._start()
+        assert as_they_are() == before
+        status = Path(f"/proc/{worker.process.pid}/status").read_text()
+        (mask,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigBlk"))
+        assert int(mask, 16) == 1 << (signal.SIGINT - 1)
+    done = []
+
+    def interrupted() -> None:
+        with local._started_whole():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+            done.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert done
 
 
 def test_a_process_that_does_not_start_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,11 @@
 """Containers, HEVC streams and picture files."""
 
+import errno
 import hashlib
+import os
 import re
 from fractions import Fraction
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 from skimage import io
 
 from codec_bridge.codecs import decoder, pyav
+from codec_bridge.video import container
 from codec_bridge.video.frames import frame_from_picture, picture_from_frame
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import VideoError, picture_from_rgb
@@ -46,12 +50,46 @@ def test_truncated_container(tmp_path: Path, suffix: str, options: dict[str, str
 
 def test_containers_that_are_none(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
-    for data in (b"", b"hello", bytes(10_000)):
+    for data in (b"hello", bytes(10_000)):
         path.write_bytes(data)
         with pytest.raises(VideoError, match="cannot read"):
             open_video(path)
     media.write_container(path, media.pictures(2, 32, 32, 10), "libx264", pix_fmt="yuv420p10le")
     assert open_video(path).bit_depth == 10
+
+
+def test_impossible_seeks_are_not_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg asks for places that there are not; it gets the system's error, and PyAV has nothing to print."""
+    with (tmp_path / "a.h264").open("wb"), container._File(tmp_path / "a.h264") as file:
+        assert file.seek(-1, os.SEEK_END) == -errno.EINVAL
+        assert file.seek(3) == file.tell() == 3
+    monkeypatch.setattr("codec_bridge.video.open.check_file", lambda path: None)
+    with pytest.raises(VideoError, match=r"a\.h264"):
+        open_video(tmp_path / "a.h264")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("good", [0, 2, 9])
+def test_a_file_that_cannot_be_read_on_is_an_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, good: int
+) -> None:
+    """What the system cannot read is said once, and is not taken for the file's end. good: reads that succeed."""
+    path = media.write_container(tmp_path / "a.mkv", media.pictures(8, 320, 192), "libx264", qp="0")
+    reads = iter([True] * good)
+
+    class Failing(FileIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if not next(reads, False):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return super().read(size) or b""
+
+    class Broken(container._File, Failing):
+        pass
+
+    monkeypatch.setattr(container, "_File", Broken)
+    with pytest.raises(VideoError, match=r"cannot read .*a\.mkv: Input/output error"):
+        list(open_video(path))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_unsupported_container_formats_are_named(tmp_path: Path) -> None:

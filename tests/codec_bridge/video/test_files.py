@@ -92,13 +92,14 @@ def test_samples_beyond_the_bit_depth_are_refused(tmp_path: Path) -> None:
 
 
 def test_missing_file_folder_empty_file_and_useless_options(tmp_path: Path) -> None:
-    (tmp_path / "empty.yuv").touch()
     with pytest.raises(VideoError, match=r"no video file .*nowhere\.mkv"):
         open_video(tmp_path / "nowhere.mkv")
     with pytest.raises(VideoError, match="is a folder"):
         open_video(tmp_path)
-    with pytest.raises(VideoError, match="no pictures"):
-        open_video(tmp_path / "empty.yuv", (16, 16), "yuv420p")
+    for name in ("empty.yuv", "empty.y4m", "empty.mkv", "empty.mp4", "empty.hevc", "empty.png"):
+        (tmp_path / name).touch()
+        with pytest.raises(VideoError, match=f"{name} has no pictures: the file is empty"):
+            open_video(tmp_path / name)
     write_y4m(tmp_path / "a.y4m", media.pictures(1, 16, 16), None)
     with pytest.raises(VideoError, match=r"for \.yuv files only"):
         open_video(tmp_path / "a.y4m", size=(16, 16))
@@ -150,7 +151,7 @@ def test_truncated_y4m_names_the_byte(tmp_path: Path, left: int) -> None:
      (b"YUV4MPEG2 W16 H8 F25:1\n", "no pictures"),
      (b"YUV4MPEG2 W16 H8 F25:1\nFRUME\n" + bytes(192), "does not begin with FRAME"),
      (b"RIFF", "not a Y4M file"),
-     (b"", "not a Y4M file")],
+     (b"\n", "not a Y4M file")],
 )  # fmt: skip
 def test_wrong_y4m(tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / "a.y4m").write_bytes(data)
