@@ -217,7 +217,19 @@ class Document:
         if not values["rows"]:
             raise DocumentError(f"{name} has no rows")
         rows = [Row.from_json(row, name, f"rows[{number}].") for number, row in enumerate(values["rows"])]
+        _refuse_doubled(rows, name)
         return cls(values["provenance"], values["plan"], rows, _summary(values, name))
+
+
+def _refuse_doubled(rows: list[Row], name: str) -> None:
+    """Raises DocumentError where two rows are of the same sequence, codec, configuration, variant and QP."""
+    first: dict[tuple[object, ...], int] = {}
+    for number, row in enumerate(rows):
+        which = row.sequence, row.codec, row.configuration, row.variant, row.qp
+        if which in first:
+            said = f"{row.sequence[:60]}, {row.codec} {row.configuration}, {row.variant}, QP {row.qp}"
+            raise DocumentError(f"{name}: rows[{first[which]}] and rows[{number}] are both of {said}")
+        first[which] = number
 
 
 def _summary(values: Mapping[str, Any], name: str) -> Summary:
@@ -296,7 +308,8 @@ def rendering(path: Path) -> Iterator[None]:
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        what = f"{type(error).__name__}: {one_line(error)}"
+        missing = isinstance(error, KeyError) and error.args
+        what = f"it refers to {error.args[0]!r:.60}, which it does not have" if missing else one_line(error)[:200]
         raise VrcnnError(f"{path} is damaged or was edited ({what}); let bdrate write it again") from error
 
 

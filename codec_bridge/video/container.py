@@ -158,6 +158,8 @@ def _read_header(path: Path, cropping: bool, lenient: bool) -> _Header:
         is_hevc = context.name == "hevc"
         if not is_hevc and (not context.pix_fmt or not context.width):
             raise VideoError(f"{path} has no decodable video: it is truncated, damaged or of an unknown codec")
+        if {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode", "0") != "0":
+            raise VideoError(f"{path} has an alpha plane (transparency) beside its pictures, which is not supported")
         size, pixel_format = (context.width, context.height), context.pix_fmt or ""
         frame = _first_frame(container, stream)
         metadata = _metadata(container, stream, frame)

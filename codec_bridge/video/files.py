@@ -210,6 +210,24 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def _y4m_values(path: Path, fields: list[str]) -> dict[str, str]:
+    """Of the fields of a Y4M file's first line, but comments (X). Raises VideoError for what is said twice, XCOLORRANGE too."""
+    values: dict[str, str] = {}
+    for field in fields:
+        name, value = (field[0], field[1:]) if field[0] != "X" else field.partition("=")[::2]
+        if name in values and (name == "XCOLORRANGE" or name[0] != "X"):
+            raise VideoError(f"{path}: the Y4M header gives {name} twice: {values[name]:.40} and {value:.40}")
+        values[name] = value
+    return values
+
+
+def _refuse_frame(path: Path, number: int, line: bytes) -> None:
+    """Raises VideoError for a FRAME line that says of two fields: Ixyz, x how the picture is shown, y how it was sampled."""
+    for field in line.decode("ascii", "replace").split()[1:]:
+        if re.match("I([tTbB]|.i)", field):
+            raise VideoError(f"{path}: picture {number} is interlaced ({field:.40}); give its fields as pictures of their own")
+
+
 def open_y4m(path: Path) -> Video:
     """Open Y4M. Raises VideoError for what is not progressive, not supported or not whole."""
     with path.open("rb") as file:
@@ -217,7 +235,7 @@ def open_y4m(path: Path) -> Video:
         fields = header.decode("ascii", "replace").split()
         if not fields or fields[0] != "YUV4MPEG2" or not header.endswith(b"\n"):
             raise VideoError(f"{path} is not a Y4M file: it does not begin with a YUV4MPEG2 line")
-        values = {field[0]: field[1:] for field in reversed(fields[1:]) if field[0] != "X"}
+        values = _y4m_values(path, fields[1:])
         if values.get("I", "p") not in ("p", "?"):
             raise VideoError(f"{path} is interlaced (I{values['I']}); give its fields as pictures of their own")
         try:
@@ -242,6 +260,7 @@ def open_y4m(path: Path) -> Video:
             complete = line.endswith(b"\n")
             if (complete or len(line) >= 5) and line.split()[:1] != [b"FRAME"]:
                 raise VideoError(f"{path}: picture {len(starts)} does not begin with FRAME at byte {begin - len(line)}")
+            _refuse_frame(path, len(starts), line)
             if not complete or begin + picture_bytes > total:
                 needed = begin + picture_bytes + (0 if complete else len(b"FRAME\n") - len(line))
                 raise VideoError(f"{path} is truncated: picture {len(starts)} ends at byte {needed}, the file has {total} bytes")

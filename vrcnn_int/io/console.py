@@ -1,5 +1,6 @@
 """What every command line here has in common: errors are one line, interruptions are said, exit codes are non-zero."""
 
+import gc
 import inspect
 import os
 import signal
@@ -142,6 +143,8 @@ def run(app: typer.Typer) -> None:
         code = READER_GONE
     except OSError as error:  # of the last line
         code = _fail(f"{error.filename}: {error.strerror}")
+    if process.unwinding:
+        gc.freeze()  # what a signal left is not collected once more on the way out, which took seconds
     sys.exit(code)
 
 

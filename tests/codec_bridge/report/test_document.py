@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from codec_bridge.report.document import Document, read, write_json
+from codec_bridge.report.document import Document, read, rendering, write_json
 from codec_bridge.report.page import render
 from codec_bridge.report.summary import summarise
 from tests.codec_bridge.report.curves import document_of, rows_of
@@ -73,3 +73,28 @@ def test_what_a_document_leaves_out_is_shown_as_nothing() -> None:
     document = Document.from_json(values)
     assert render(document).count("<table") == render(read(EARLIER)).count("<table")
     assert all(comparison["error"] is None for some in document.to_json()["sequences"] for comparison in some["variants"].values())
+
+
+def test_doubled_rows_are_refused(tmp_path: Path) -> None:
+    values = document_of(rows_of("a" * 100000, "anchor") + rows_of("a" * 100000, "none"))
+    values["rows"].append(values["rows"][1])
+    write_json(tmp_path / "a.json", values)
+    with pytest.raises(VrcnnError, match=r"a\.json: rows\[1\] and rows\[8\] are both of a{60}, x265 ai, anchor, QP 27$"):
+        read(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyError("b" * 100000), rf"it refers to '{'b' * 59}, which it does not have"),
+        (KeyError(("a", 22)), r"it refers to \('a', 22\), which it does not have"),
+        (ValueError("c" * 100000), "c{200}"),
+        (IndexError("list index out of range"), "list index out of range"),
+    ],
+)
+def test_what_contradicts_itself_is_said_in_words(error: Exception, said: str) -> None:
+    with (
+        pytest.raises(VrcnnError, match=rf"^a\.json is damaged or was edited \({said}\); let bdrate write it again$"),
+        rendering(Path("a.json")),
+    ):
+        raise error

@@ -8,6 +8,7 @@ from fractions import Fraction
 from io import FileIO
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from skimage import io
@@ -206,3 +207,19 @@ def test_picture_files(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="cannot decode") as error:
         open_video(tmp_path / "no.jpg")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+def test_transparency_beside_the_pictures_is_refused(codec: str, tmp_path: Path) -> None:
+    """As that within them is: VP8 and VP9 have it in packets of its own, and the container says so."""
+    with av.open(str(tmp_path / "a.webm"), "w") as output:
+        stream = output.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.metadata["alpha_mode"] = "1"
+        frame = av.VideoFrame(64, 48, "yuv420p")
+        frame.pts = 0
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    for lenient in (False, True):
+        with pytest.raises(VideoError, match=r"a\.webm has an alpha plane \(transparency\)"):
+            open_video(tmp_path / "a.webm", lenient=lenient)

@@ -176,6 +176,36 @@ def test_writing_crops(tmp_path: Path) -> None:
     assert media.equal(open_video(tmp_path / "a.yuv", (24, 12), "yuv420p"), [marked.cropped()])
 
 
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("W16 H16 F25:1 W32 Cmono", "gives W twice: 16 and 32"),
+        ("W16 H16 F25:1 Cmono C420", "gives C twice: mono and 420"),
+        ("W16 H16 F25:1 F25:1 Cmono", "gives F twice: 25:1 and 25:1"),
+        ("W16 H16 A1:1 A2:1 Cmono", "gives A twice"),
+        ("W16 H16 Cmono XCOLORRANGE=FULL XCOLORRANGE=LIMITED", "gives XCOLORRANGE twice: FULL and LIMITED"),
+    ],
+)
+def test_y4m_that_says_a_thing_twice_is_refused(header: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.y4m"
+    path.write_bytes(f"YUV4MPEG2 {header}\nFRAME\n".encode() + bytes(256))
+    with pytest.raises(VideoError, match=f"a.y4m: the Y4M header {said}"):
+        open_video(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "refused"), [("It", 1), ("Ib", 1), ("ITip", 1), ("I1i", 1), ("I1p", 0), ("I2pp", 0), ("XIt", 0), ("", 0)]
+)
+def test_y4m_pictures_of_two_fields_are_refused(field: str, refused: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.y4m"
+    path.write_bytes(b"YUV4MPEG2 W16 H16 Ip Cmono XA=1 XA=2\nFRAME\n" + bytes(256) + f"FRAME {field}\n".encode() + bytes(256))
+    if refused:
+        with pytest.raises(VideoError, match=rf"a\.y4m: picture 1 is interlaced \({field}\)"):
+            open_video(path)
+    else:
+        assert open_video(path).pictures == 2
+
+
 def test_interlaced_y4m_is_refused(tmp_path: Path) -> None:
     (tmp_path / "i.y4m").write_bytes(b"YUV4MPEG2 W16 H16 F25:1 It A1:1 C420\nFRAME\n" + bytes(16 * 16 * 3 // 2))
     with pytest.raises(VideoError, match="interlaced"):
