@@ -25,6 +25,7 @@ from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.parameter_sets import Sps, Vui
 from codec_bridge.bitstream.pictures import Coding, Unit, read_units
 from codec_bridge.video.clock import Clock
+from codec_bridge.video.cropped import states_cropping
 from codec_bridge.video.files import Account, Video
 from codec_bridge.video.frames import picture_from_frame
 from codec_bridge.video.hevc import IN_LOOP, Decoder
@@ -162,7 +163,7 @@ def _read_header(path: Path, cropping: bool, lenient: bool) -> _Header:
             raise VideoError(f"{path} has an alpha plane (transparency) beside its pictures, which is not supported")
         size, pixel_format = (context.width, context.height), context.pix_fmt or ""
         frame = _first_frame(container, stream)
-        metadata = _metadata(container, stream, frame)
+        metadata = replace(_metadata(container, stream, frame), cropped=states_cropping(path))
     if is_hevc:
         sps = _first_sps(path, raw, lenient)
         left, top, right, bottom = sps.window if cropping else (0, 0, 0, 0)

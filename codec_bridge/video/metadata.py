@@ -17,7 +17,7 @@ class Metadata:
 
     aspect: of a sample, width by height. full_range: samples use all values. siting: one of SITINGS. interlaced: pictures are frames
     of two fields; fields: each picture is a field. rotation: in degrees. colours: primaries, transfer or matrix are
-    stated. further: other streams of the file, in words.
+    stated. cropped: the container says that only a part of them is to be shown. further: other streams of the file, in words.
     """
 
     aspect: Fraction | None = None
@@ -27,6 +27,7 @@ class Metadata:
     fields: bool = False
     rotation: int = 0
     colours: bool = False
+    cropped: bool = False
     further: tuple[str, ...] = ()
 
     def lost(self, kind: str, chroma_format: str, bit_depth: int) -> list[str]:
@@ -43,6 +44,8 @@ class Metadata:
             found.append("its colour description")
         if self.rotation:
             found.append(f"the rotation by {self.rotation} degrees")
+        if self.cropped:
+            found.append("the cropping that its container states (its pictures are written whole)")
         if self.interlaced:
             found.append("that its pictures are interlaced")
         if self.fields:

@@ -58,8 +58,8 @@ def _elements(file: BinaryIO, total: int) -> Iterator[int]:
     at = 0
     while at < total:
         file.seek(at)
-        name, name_bytes = _number(file, keep=True)
-        size, size_bytes = _number(file)
+        name, name_bytes = read_number(file, keep=True)
+        size, size_bytes = read_number(file)
         if not name_bytes or not size_bytes or size == (1 << 7 * size_bytes) - 1:
             return
         at += name_bytes + size_bytes + size
@@ -68,7 +68,7 @@ def _elements(file: BinaryIO, total: int) -> Iterator[int]:
             return
 
 
-def _number(file: BinaryIO, keep: bool = False) -> tuple[int, int]:
+def read_number(file: BinaryIO, keep: bool = False) -> tuple[int, int]:
     """A number of EBML and its bytes, 0 if there is none. keep: with the bit that tells its length, as names have it."""
     first = file.read(1)
     if not first or not first[0]:

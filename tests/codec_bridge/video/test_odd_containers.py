@@ -7,6 +7,7 @@ import pytest
 
 from codec_bridge.bitstream import nal
 from codec_bridge.video.catalogue import resolve
+from codec_bridge.video.cropped import states_cropping
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import VideoError
 from tests.support import media, streams
@@ -209,3 +210,56 @@ def test_what_is_no_ordinary_file_is_said(tmp_path: Path) -> None:
             open_video(tmp_path / name)
     with pytest.raises(VideoError, match="is a device"):
         open_video("/dev/null")
+
+
+def box(name: bytes, *parts: bytes) -> bytes:
+    data = b"".join(parts)
+    return (8 + len(data)).to_bytes(4, "big") + name + data
+
+
+def element(name: str, *parts: bytes) -> bytes:
+    data = b"".join(parts)
+    return bytes.fromhex(name) + (1 << 28 | len(data)).to_bytes(4, "big") + data
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ((64, 1, 48, 1, 0, 1, 0, 1), False),
+        ((128, 2, 96, 2, 0, 1, 0, 1), False),
+        ((32, 1, 48, 1, 0, 1, 0, 1), True),
+        ((64, 1, 48, 1, 1, 2, 0, 1), True),
+    ],
+)
+def test_a_clean_aperture_is_known(numbers: tuple[int, ...], said: bool, after: bool, tmp_path: Path) -> None:
+    clap = box(b"clap", *(number.to_bytes(4, "big") for number in numbers))
+    fields = bytes(24) + (64).to_bytes(2, "big") + (48).to_bytes(2, "big") + bytes(50)
+    moov = bytes(8) + box(b"hvc1", fields, box(b"hvcC", bytes(9)), clap)
+    for name in (b"stsd", b"stbl", b"minf", b"mdia", b"trak", b"moov"):
+        moov = box(name, moov)
+    parts = [moov, box(b"mdat", bytes(100))]
+    path = streams.write(tmp_path / "a.mp4", box(b"ftyp", b"isom") + b"".join(reversed(parts) if after else parts))
+    assert states_cropping(path) is said
+    for cut in range(0, path.stat().st_size, 7):
+        states_cropping(streams.write(tmp_path / "b.mp4", path.read_bytes()[:cut]))
+
+
+@pytest.mark.parametrize("which", ["54aa", "54bb", "54cc", "54dd"])
+def test_a_pixel_crop_is_known(which: str, tmp_path: Path) -> None:
+    for value in (0, 8):
+        video = element("e0", element("b0", b"\x40"), element(which, bytes([0, value])))
+        tracks = element("1654ae6b", element("ae", element("d7", b"\1")), element("ae", element("d7", b"\2"), video))
+        data = element("1a45dfa3", element("4282", b"webm")) + element(
+            "18538067", element("ec", bytes(9)), tracks, element("1f43b675", bytes(9))
+        )
+        path = streams.write(tmp_path / "a.mkv", data)
+        assert states_cropping(path) is (value > 0)
+        for cut in range(0, len(data), 5):
+            states_cropping(streams.write(tmp_path / "b.mkv", data[:cut]))
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_ordinary_containers_crop_nothing(suffix: str, tmp_path: Path) -> None:
+    path = streams.remuxed(streams.contained(tmp_path / "a.mkv", 2), tmp_path / f"b.{suffix}")
+    assert open_video(path).metadata.lost(".y4m", "420", 8) == []

@@ -405,6 +405,27 @@ def lost_metadata(bench: Bench) -> Outcome:
     return whole(done, count, 4, "rotation by 90", "not evenly timed")
 
 
+@case("A 16 f", "transparency beside VP9's pictures is dropped without a word")
+def transparent(bench: Bench) -> Outcome:
+    with av.open(str(bench.folder / "a.webm"), "w") as output:
+        stream = output.add_stream("libvpx-vp9", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.metadata["alpha_mode"] = "1"
+        for frame in streams.frames(2, 64, 48):
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return refusal(filtered(bench, "a.webm", None, "--index", "2")[0], "alpha")
+
+
+@case("A 16 g", "a Y4M file that says a thing twice, or has interlaced pictures in a progressive file")
+def odd_y4m(bench: Bench) -> Outcome:
+    seen = []
+    for header, frame in (("W16 H16 Cmono C420", ""), ("W16 W8 H16 Cmono", ""), ("W16 H16 Ip Cmono", " It")):
+        seen.append(filtered(bench, "a.y4m", f"YUV4MPEG2 {header}\nFRAME{frame}\n".encode() + bytes(256))[0])
+    words = ("C twice", "W twice", "picture 0 is interlaced")
+    return Outcome(all(done.is_refusal and word in done.err for done, word in zip(seen, words, strict=True)), seen[-1].last)
+
+
 @case("A 16 e", "further video streams are not mentioned")
 def further(bench: Bench) -> Outcome:
     plain = streams.write(bench.folder / "a.hevc", inputs.hevc(64, 64, 4, OFF + "1"))
