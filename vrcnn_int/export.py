@@ -1,5 +1,6 @@
 """Export of a model set: C header and binary model. The same set gives the same bytes on any platform. No torch here."""
 
+import re
 from pathlib import Path
 
 from vrcnn_int.errors import VrcnnError
@@ -10,15 +11,34 @@ from vrcnn_int.proofs import prove
 
 BYTES_A_LINE = 32
 
+KEYWORDS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t char8_t class co_await co_return
+        co_yield compl concept const const_cast consteval constexpr constinit continue contract_assert decltype default delete do double
+        dynamic_cast else enum explicit export extern false float for friend goto if inline int long mutable namespace new noexcept not
+        not_eq nullptr operator or or_eq private protected public register reinterpret_cast requires restrict return short signed sizeof
+        static static_assert static_cast struct switch template this thread_local throw true try typedef typeid typename typeof
+        typeof_unqual union unsigned using virtual void volatile wchar_t while xor xor_eq
+        far huge i386 linux main near unix
+        """,
+    )
+)
+"""Of C23 (ISO/IEC 9899:2024, 6.4.1) and C++26 ([lex.key], [lex.digraph]), then main and what compilers for some systems define by
+themselves. Names that begin with an underscore and another one or a capital are reserved, too (7.1.3)."""
+
 
 def c_header(models: ModelSet, name: str) -> str:
     """C source text that defines ``static const unsigned char NAME[]``: the binary model, for vrcnn_model_load().
 
     Comments say the identity, and for every branch what its bytes are, so that a header can be read and compared.
-    Raises VrcnnError if ``name`` is no C identifier; ProofError if a network could overflow.
+    Raises VrcnnError if ``name`` is no identifier that C and C++ leave to programs; ProofError if a network could overflow.
     """
     if not name.isascii() or not name.isidentifier():
         raise VrcnnError(f"{name!r} is not a C identifier; give another --name")
+    if name in KEYWORDS or re.match("_[A-Z_]", name):
+        raise VrcnnError(f"{name!r} is a word of C or C++ itself; give another --name")
     data = models.to_bytes()
     guard = f"VRCNN_GENERATED_{name.upper()}_H"
     lines = [

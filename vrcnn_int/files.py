@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.process import ReaderGone
@@ -296,16 +295,6 @@ def _write_through(place: _Place, temporary: Path) -> None:
         raise place.error("whoever reads it has gone") from None
     except OSError as error:
         raise place.error(error.strerror or str(error)) from None
-
-
-@contextmanager
-def open_to_read(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a file, a pipe or a device. Raises OSError, also for a pipe that nobody writes into, where reading would wait for ever."""
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-        os.set_blocking(file.fileno(), True)
-        if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode) and not file.peek(1):
-            raise OSError(errno.EPIPE, "nobody writes into this pipe", os.fspath(path))
-        yield file
 
 
 def one_line(error: BaseException) -> str:

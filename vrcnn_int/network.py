@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import one_line, replacing
+from vrcnn_int.inputs import MOST_MODEL_BYTES, open_archive
 
 FLOAT_FORMATS = ("vrcnn-int float 1", "vrcnn-int float 2")
 """Of files of float networks; the second has networks of other kinds and sizes than luma and best, and additions."""
@@ -243,7 +244,7 @@ def load_float_networks(path: str | Path, kinds: Sequence[str] = ("luma",)) -> t
     another kind than ``kinds``.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open_archive(path, MOST_MODEL_BYTES) as file, np.load(file, allow_pickle=False) as arrays:
             head = json.loads(str(arrays["head"]))
             if not isinstance(head, dict) or head.get("format") not in FLOAT_FORMATS:
                 raise VrcnnError(f"{path} is not a float network file of this version ({FLOAT_FORMATS[-1]})")

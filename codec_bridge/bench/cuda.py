@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from codec_bridge.bench.input import OURS, PeerError, fill, float_network, network_for
 from codec_bridge.library import cuda
+from vrcnn_int.inputs import MOST_MODEL_BYTES, read_bytes
 from vrcnn_int.integer import IntegerNetwork, ModelSet
 from vrcnn_int.models import builtin_path
 from vrcnn_int.network import FloatNetwork, macs_per_sample
@@ -140,7 +141,7 @@ def bench(
     In rows: path (device or host), pictures (that were timed together), pictures_per_second; ms, ms_minimum: of a picture; memory: of the
     GPU. threads and units are None.
     """
-    data = (model or builtin_path()).read_bytes()
+    data = read_bytes(model or builtin_path(), MOST_MODEL_BYTES)
     models = ModelSet.from_bytes(data, str(model or builtin_path()))
     index = network_for(models)
     macs = macs_per_sample(models.networks[index].architecture)
@@ -242,7 +243,7 @@ def compare(photo: NDArray[np.uint8], rows: Sequence[dict[str, Any]], model: Pat
     bits = []
     if found.get("filtered") is not None:
         result = np.zeros_like(plane)
-        with cuda.Cuda(path.read_bytes()) as context:
+        with cuda.Cuda(read_bytes(path, MOST_MODEL_BYTES)) as context:
             context.filter_host([result], [plane], 8, index)
         changed = int(np.count_nonzero(result != found["filtered"]))
         bits.append({"contender": "torch int8 (_int_mm)", "samples": plane.size, "changed": changed})

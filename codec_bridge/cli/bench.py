@@ -20,6 +20,7 @@ from codec_bridge.provenance import provenance
 from codec_bridge.report.document import write_json
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.io.console import progress_bar
+from vrcnn_int.io.options import finite
 from vrcnn_int.models import read_files
 from vrcnn_int.network import KINDS
 from vrcnn_int.network import SIZES as NETWORK_SIZES
@@ -38,7 +39,10 @@ def run_bench(
     kernels: Annotated[str | None, typer.Option(help="Kernels, separated by commas; default: all that this machine supports.")] = None,
     repeats: Annotated[int, typer.Option(help="Measured pictures a row, at least.", min=1)] = bench.REPEATS,
     budget: Annotated[
-        float, typer.Option(help="Leave out rows that would take longer, in seconds (scalar ones of large pictures). 0: none.", min=0)
+        float,
+        typer.Option(
+            help="Leave out rows that would take longer, in seconds (scalar ones of large pictures). 0: none.", min=0, callback=finite
+        ),
     ] = bench.BUDGET,
     peers: Annotated[bool, typer.Option("--peers", help="Compare with other engines too: those of the bench extra.")] = False,
     backend: Annotated[str, typer.Option(help="c (the C library) or cuda (a GPU; --peers is torch there).")] = "c",

@@ -1,6 +1,5 @@
 """codec-bridge pairs: pictures beside their originals, for training."""
 
-import math
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -30,6 +29,7 @@ from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs
 from vrcnn_int.io import pairs
 from vrcnn_int.io.console import console, console_beside, progress_bar
+from vrcnn_int.io.options import finite
 from vrcnn_int.network import POSITIONS
 from vrcnn_int.text import counted
 
@@ -90,13 +90,14 @@ def pack_pairs(
     source: Annotated[Path, typer.Argument(help="Pair file.")],
     out: Annotated[Path, typer.Option(help="Packed pair file to write (.npz); training reads it like any other.")],
     megabytes: Annotated[
-        float | None, typer.Option(help="At most so many (million bytes): pictures are drawn until it is full.", min=0, max=1e9)
+        float | None,
+        typer.Option(help="At most so many (million bytes): pictures are drawn until it is full.", min=0, max=1e9, callback=finite),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the drawing.", min=0)] = 1,
     force: Force = False,
 ) -> None:
     """Compress a pair file without loss, for machines that it must be carried to."""
-    limit = None if megabytes is None else round(megabytes * 1e6) if math.isfinite(megabytes) else 0
+    limit = None if megabytes is None else round(megabytes * 1e6)
     if limit == 0:
         raise VrcnnError(f"--megabytes {megabytes:g}: nothing fits into that; leave it out for no limit")
     check_outputs([out], [source], force)

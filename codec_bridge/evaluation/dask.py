@@ -28,6 +28,7 @@ from codec_bridge.evaluation.store import LOCK, Result, Store
 from codec_bridge.evaluation.worker import Task, run, step_event
 from codec_bridge.video.picture import Picture
 from vrcnn_int.files import one_line
+from vrcnn_int.inputs import MOST_MODEL_BYTES, read_bytes
 from vrcnn_int.models import builtin_path
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Cluster(Crew):
             if md5 not in self._sources:
                 pictures = self.pictures.read(first.source.sequence, first.source.pictures)[0]
                 self._sources[md5] = self.client.submit(_same, pictures, key=f"pictures-{md5}")
-            originals, model = self._sources[md5], (first.settings.model or builtin_path()).read_bytes()
+            originals, model = self._sources[md5], read_bytes(first.settings.model or builtin_path(), MOST_MODEL_BYTES)
         else:
             folder = self.store.folder.resolve()
         task = Task(tuple(jobs), self.plan.keep_streams, model)

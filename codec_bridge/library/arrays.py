@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from codec_bridge.library.errors import ErrorCode, FilterError, refuse
 from codec_bridge.library.native import MAX_SIZE, MAX_THREADS, PlaneFilter, Region, Weights
+from vrcnn_int.inputs import MOST_MODEL_BYTES, read_bytes
 from vrcnn_int.integer import ModelSet, Plane
 from vrcnn_int.models import model_path
-from vrcnn_int.text import counted
+from vrcnn_int.text import counted, plain
 
 
 def whole(value: SupportsIndex, what: str, code: ErrorCode) -> int:
@@ -193,8 +194,6 @@ def read_model(model: str | Path | bytes | ModelSet | None) -> tuple[bytes | Non
         wanted = "None, a path, the bytes of a model set file or a ModelSet"
         raise FilterError(f"a model is {wanted}, not {type(model).__name__}", ErrorCode.ARGUMENT)
     try:
-        return model.read_bytes(), str(model)
+        return read_bytes(model, MOST_MODEL_BYTES), str(model)
     except OSError as error:
-        raise FilterError(f"cannot read model {model}: {error.strerror or error}", ErrorCode.FILE) from None
-    except ValueError as error:  # a null character in the path
-        raise FilterError(f"cannot read model {str(model)!r}: {error}", ErrorCode.FILE) from None
+        raise FilterError(f"cannot read model {plain(str(model))}: {error.strerror or error}", ErrorCode.FILE) from None

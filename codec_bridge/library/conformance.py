@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from codec_bridge.library._vrcnn import ffi, lib
+from codec_bridge.library.arrays import read_model
 from codec_bridge.library.engines.c import CEngine
 from codec_bridge.library.errors import FilterError
 from codec_bridge.library.native import Model, Region, Weights
@@ -32,7 +33,7 @@ class CLibrary:
     def _open(self, suite: Suite, model: str) -> CEngine:
         """The vectors of a model follow each other."""
         if self._model != model:
-            data = suite.path(model).read_bytes()
+            data, _ = read_model(suite.path(model))
             self._model, self._engine = model, CEngine(Model(data, model), self.kernel, self.threads)
         return self._engine
 

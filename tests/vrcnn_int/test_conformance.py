@@ -187,6 +187,9 @@ def is_running(process: str) -> bool:
 
 def test_a_program_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
     start = time.monotonic()
+    for wrong in (float("inf"), float("nan"), 1e300, 0, -1):
+        with pytest.raises(VrcnnError, match="seconds for one run"):
+            Program("true", timeout=wrong)
     program = Program(f"sh -c 'sleep 100 & echo $! >> {tmp_path / 'children'}; sleep 100'", timeout=0.5)
     result = verify(SMALL, program)["extreme"]
     assert all("no result within 0.5 seconds" in problem for problem in result.problems)

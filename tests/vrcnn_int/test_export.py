@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.models import random_network
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.export import c_header, write_c_header
+from vrcnn_int.export import KEYWORDS, c_header, write_c_header
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.models import builtin_path, float_path
 from vrcnn_int.network import load_float_networks
@@ -31,6 +31,11 @@ def test_bad_names_are_refused(tmp_path: Path) -> None:
     models = ModelSet((random_network(np.random.default_rng(1)),))
     with pytest.raises(VrcnnError, match="C identifier"):
         c_header(models, "no-name")
+    for name in (*KEYWORDS, "_Bool", "_Generic", "__x", "_X"):
+        with pytest.raises(VrcnnError, match=f"'{name}' is a word of C or C.. itself; give another --name"):
+            c_header(models, name)
+    for name in ("int_", "Int", "_x", "a__b", "x1", "integer"):
+        assert f"unsigned char {name}[" in c_header(models, name)
     with pytest.raises(VrcnnError, match="cannot write"):
         write_c_header(models, "name", tmp_path / "missing" / "name.h")
     assert list(tmp_path.iterdir()) == []

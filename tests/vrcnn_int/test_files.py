@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import append_text, check_outputs, is_standard_output, open_to_read, replacing, write_bytes, write_text
+from vrcnn_int.files import append_text, check_outputs, is_standard_output, replacing, write_bytes, write_text
 
 
 def left(folder: Path) -> list[str]:
@@ -190,19 +190,6 @@ def test_errors_of_writing_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="not of the output"), replacing(tmp_path / "a"):
         raise OSError(errno.EIO, "not of the output", "input")
     assert left(tmp_path) == []
-
-
-def test_a_pipe_that_nobody_writes_into_is_no_reason_to_wait(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    with pytest.raises(OSError, match="nobody writes"), open_to_read(pipe):
-        pass
-    written, file = os.pipe()
-    os.write(file, b"said")
-    os.close(file)
-    with open_to_read(f"/dev/fd/{written}") as read:
-        assert read.read() == b"said"
-    os.close(written)
 
 
 def test_lines_are_added_whole(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from vrcnn_int.conformance import Suite
-from vrcnn_int.conformance.verify import Oracle, Program, show_results, verify
+from vrcnn_int.conformance.verify import MOST_SECONDS, Oracle, Program, show_results, verify
 from vrcnn_int.io.console import console, progress_bar
+from vrcnn_int.io.options import finite
 from vrcnn_int.text import counted
 
 
@@ -42,7 +43,7 @@ def verify_implementation(
         str | None, typer.Option(help="One that writes the values of a hidden layer of planes: with {layer} instead of {weights}.")
     ] = None,
     largest: Annotated[int | None, typer.Option(help="Leave out pictures of more samples.", min=1)] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds for one run of a program.", min=0.01)] = 600,
+    timeout: Annotated[float, typer.Option(help="Seconds for one run of a program.", min=0.01, max=MOST_SECONDS, callback=finite)] = 600,
 ) -> None:
     """Compare any implementation with the suite, bit for bit; without a command: the oracle of this installation.
 

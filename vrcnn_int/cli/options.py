@@ -1,5 +1,6 @@
 """Options and settings that several commands have."""
 
+import math
 from dataclasses import fields, replace
 from typing import Annotated, Any
 
@@ -36,6 +37,8 @@ def parse_settings(pairs: list[str], settings: Any) -> Any:
                 changes[name] = int(text)
             else:
                 changes[name] = None if text == "none" else float(text)
+                if text != "none" and not math.isfinite(changes[name]):
+                    raise ValueError
         except (ValueError, KeyError):
             raise VrcnnError(f"{text!r} is not a value for {name} ({kind})") from None
     return replace(settings, **changes)

@@ -10,6 +10,7 @@ from vrcnn_int.cli.options import Force, Threads, need_torch, parse_settings
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs
 from vrcnn_int.io.console import console, progress_bar
+from vrcnn_int.io.options import finite
 from vrcnn_int.models import float_path, starts_path
 from vrcnn_int.training.runs import load_start, read_log
 
@@ -58,7 +59,9 @@ def teach(
     source: Annotated[Path, typer.Argument(help="Pair file, from `codec-bridge pairs make`.")],
     teacher: Annotated[list[Path], typer.Option(help="Float network (float.npz); several: the mean of their outputs.")],
     out: Annotated[Path, typer.Option(help="Pair file to write, with what the teachers make of each picture in its original's place.")],
-    share: Annotated[float, typer.Option(help="Share of the teachers in it; the rest is the original's.", min=0, max=1)] = 1.0,
+    share: Annotated[
+        float, typer.Option(help="Share of the teachers in it; the rest is the original's.", min=0, max=1, callback=finite)
+    ] = 1.0,
     orientations: Annotated[
         int, typer.Option(help="Mirrored and transposed views that each teacher's output is the mean of.", min=1, max=8)
     ] = 8,
@@ -92,7 +95,7 @@ def reproduce(
     training: Annotated[list[Path], typer.Argument(help="The pair files that the network was trained from, in the same order.")],
     steps: Annotated[int, typer.Option(help="Steps to run again.", min=1)] = 200,
     tolerance: Annotated[
-        float, typer.Option(help="Allowed relative difference of a loss; a GPU's losses differ by rounding.", min=0)
+        float, typer.Option(help="Allowed relative difference of a loss; a GPU's losses differ by rounding.", min=0, callback=finite)
     ] = 0.0,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: as recorded.", min=1)] = None,
     start: Annotated[Path | None, typer.Option(help="File of the float network that it began with; default: beside the record.")] = None,

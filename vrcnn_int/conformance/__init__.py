@@ -206,18 +206,19 @@ class Suite:
 
     def plane(self, vector: FilterVector) -> NDArray[np.integer]:
         """The picture of a vector, uint8 or uint16 [height, width]. Raises SuiteError."""
-        data = self.path(vector.picture).read_bytes()
-        if len(data) != vector.samples * vector.bytes_per_sample:
-            raise SuiteError(f"{self.folder / vector.picture} has {len(data)} bytes, not those of its picture; make the suite again")
+        data = self._picture(vector.picture, vector.samples * vector.bytes_per_sample)
         dtype = "<u2" if vector.bytes_per_sample == 2 else "u1"
         return np.frombuffer(data, dtype).astype(dtype[-2:]).reshape(vector.height, vector.width)
 
     def planes(self, vector: JointVector) -> tuple[NDArray[Any], ...]:
         """The planes of a vector, uint8 or uint16 [height, width]. Raises SuiteError."""
-        data = self.path(vector.picture).read_bytes()
-        if len(data) != vector.size:
-            raise SuiteError(f"{self.folder / vector.picture} has {len(data)} bytes, not those of its picture; make the suite again")
-        return vector.split(data)
+        return vector.split(self._picture(vector.picture, vector.size))
+
+    def _picture(self, name: str, size: int) -> bytes:
+        path = self.path(name)
+        if (found := path.stat().st_size) != size:
+            raise SuiteError(f"{path} has {found} bytes, not those of its picture; make the suite again")
+        return path.read_bytes()
 
 
 def plane_shapes(width: int, height: int, chroma_format: int) -> list[tuple[int, int]]:

@@ -125,6 +125,9 @@ def _picture(suite: Suite, vector: JointVector) -> tuple[tuple[NDArray[Any], ...
     return suite.planes(vector), (vector.bit_depths[0], vector.bit_depths[1]), str(vector.chroma_format)
 
 
+MOST_SECONDS = 10**6
+
+
 class Program:
     """Any program, run once for each result. Commands are words as in a shell, with PLACES in braces; no shell runs them."""
 
@@ -138,7 +141,9 @@ class Program:
         *,
         timeout: float = 600,
     ) -> None:
-        """timeout: seconds for one run. Raises VrcnnError for a command that cannot be understood."""
+        """timeout: seconds for one run, at most MOST_SECONDS. Raises VrcnnError, also for a command that cannot be understood."""
+        if not 0 < timeout <= MOST_SECONDS:
+            raise VrcnnError(f"a program has 0 to {MOST_SECONDS} seconds for one run, not {timeout}")
         self.command = _words("command", command)
         self.layer_command = _words("layer_command", layer_command)
         self.sideinfo_command = _words("sideinfo_command", sideinfo_command)
@@ -195,10 +200,9 @@ class Program:
             self._succeed(words, network=vector.network, width=vector.width, height=vector.height, **files, **more)
             if not output.is_file():
                 raise Failure("no output was written")
-            data = output.read_bytes()
-            if len(data) != size:
-                raise Failure(f"the output has {counted(len(data), 'byte')}, {size} are expected")
-            return data
+            if (found := output.stat().st_size) != size:
+                raise Failure(f"the output has {counted(found, 'byte')}, {size} are expected")
+            return output.read_bytes()
 
     def _succeed(self, words: list[str], **places: object) -> "subprocess.CompletedProcess[bytes]":
         """Run; an exit code other than 0 is a Failure too."""

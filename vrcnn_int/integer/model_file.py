@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vrcnn_int.files import write_bytes
+from vrcnn_int.inputs import MOST_MODEL_BYTES, read_bytes
 from vrcnn_int.integer.model import Branch, IntegerNetwork, ModelError, check_limits
 from vrcnn_int.network import INPUTS, KINDS, POSITIONS, SIZES
 from vrcnn_int.text import counted
@@ -91,9 +92,9 @@ class ModelSet:
     def load(path: str | Path) -> "ModelSet":
         """Read a binary model file; raises ModelError."""
         try:
-            data = Path(path).read_bytes()
+            data = read_bytes(path, MOST_MODEL_BYTES)
         except OSError as error:
-            raise ModelError(f"cannot read model {path}: {error.strerror}") from None
+            raise ModelError(f"cannot read model {path}: {error.strerror or error}") from None
         return ModelSet.from_bytes(data, str(path))
 
     def save(self, path: str | Path) -> None:

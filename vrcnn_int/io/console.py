@@ -172,6 +172,8 @@ def _code_of_command(app: typer.Typer) -> int:
         # A file where a folder should be, no memory: the system's own words say it.
         place = f"{error.filename}: " if error.filename else ""
         return _fail(f"{place}{error.strerror or error}")
+    except MemoryError as error:
+        return _fail(f"out of memory{f' ({error})' if str(error) else ''}")
     except (KeyboardInterrupt, typer.Abort):
         code = 128 + signal.SIGINT
     except SystemExit as ended:

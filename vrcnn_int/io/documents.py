@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import one_line, open_to_read
+from vrcnn_int.files import one_line
+from vrcnn_int.inputs import read_bytes
 
 MOST_BYTES = 256 << 20
 """Of a JSON document: rows of thousands of sequences are a tenth of it."""
@@ -90,19 +91,12 @@ def fields_of(value: Any) -> dict[str, Any]:
 
 
 def _content(path: Path, most: int) -> bytes:
-    data = bytearray()
     try:
-        with open_to_read(path) as file:
-            # Not at once: what a pipe or a device holds is not known, and a buffer of the limit's size would be taken first.
-            while len(data) <= most and (part := file.read(1 << 20)):
-                data += part
+        return read_bytes(path, most)
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as error:
-        raise DocumentError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
-    if len(data) > most:
-        raise DocumentError(f"{path} is larger than {most >> 20} MiB, which no document is")
-    return bytes(data)
+    except OSError as error:
+        raise DocumentError(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def _text(data: bytes) -> str:

@@ -13,6 +13,7 @@ format x 6), ``shapes`` and ``meta``; with a size limit it is a seeded subset, w
 import hashlib
 import json
 import lzma
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import one_line, replacing
+from vrcnn_int.inputs import MOST_RATIO, SMALL, open_archive
 from vrcnn_int.io.documents import checked, parse_json
 from vrcnn_int.text import counted
 
@@ -267,7 +269,7 @@ def _samples(arrays: Any, name: str, shapes: Sequence[Sequence[int]], path: str)
 def read(path: str | Path) -> PairFile:
     """Read a pair file, packed or not. Raises VrcnnError if it is missing, damaged or something else."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open_archive(path) as file, np.load(file, allow_pickle=False) as arrays:
             meta = parse_json(str(_array(arrays, "meta", MOST_TEXT)).encode(), str(path))
             if not isinstance(meta, dict) or meta.get("format") not in FORMATS + PACKED:
                 raise VrcnnError(f"{path} is not a pair file of this version ({FORMATS[-1]})")
@@ -278,6 +280,9 @@ def read(path: str | Path) -> PairFile:
             if known.coding_errors is not None and len(known.coding_errors) != len(shapes):
                 raise VrcnnError(f"{path}: coding_errors: {len(known.coding_errors)} for {counted(len(shapes), 'picture')}")
             luma = meta["format"] in (FORMATS[0], PACKED[0])
+            samples, size = sum(2 * height * width for height, width in shapes.tolist()), os.fstat(file.fileno()).st_size
+            if samples > MOST_RATIO * size + SMALL:
+                raise VrcnnError(f"{path} is damaged: {size} bytes do not hold pictures of {samples} samples")
             found = (_read_packed if meta["format"] in PACKED else _read_plain)(arrays, shapes, luma, str(path))
             recon, original = ([planes[0] for planes in side] for side in found)
             chroma = ([] if luma else [(planes[1], planes[2]) for planes in side] for side in found)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_bytes
+from vrcnn_int.inputs import MOST_MODEL_BYTES, read_bytes
 from vrcnn_int.integer import SIGNATURE, IntegerNetwork, ModelError, Reader, input_values
 from vrcnn_int.io.documents import DocumentError, checked, parse_json
 
@@ -286,9 +287,9 @@ class ExtendedNetwork:
     def load(path: str | Path) -> "ExtendedNetwork":
         """Read a file; raises ModelError."""
         try:
-            return ExtendedNetwork.from_bytes(Path(path).read_bytes(), str(path))
+            return ExtendedNetwork.from_bytes(read_bytes(path, MOST_MODEL_BYTES), str(path))
         except OSError as error:
-            raise ModelError(f"cannot read model {path}: {error.strerror}") from None
+            raise ModelError(f"cannot read model {path}: {error.strerror or error}") from None
 
     def save(self, path: str | Path) -> None:
         """Write the file, whole or not at all."""

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import one_line, write_bytes
+from vrcnn_int.inputs import open_archive
 from vrcnn_int.io.documents import DocumentError, checked
 from vrcnn_int.training.stepping import Stepper
 
@@ -64,7 +65,10 @@ def load_checkpoint(path: Path, device: str, kind: type[Struct]) -> dict[str, An
     if not path.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        with open_archive(path) as file:
+            state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
+    except VrcnnError:
+        raise
     except Exception as error:
         raise VrcnnError(f"{path} is damaged ({type(error).__name__}); delete it to start this run again") from None
     try:

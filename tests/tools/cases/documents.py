@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -423,3 +424,73 @@ def records(bench: Bench) -> Outcome:
         (bench.folder / "r.json").write_text(text)
         found.append(refused(bench.model("reproduce", "r.json", "p.npz"), "r.json"))
     return Outcome(all(one.right for one in found), f"{sum(one.right for one in found)} of {len(found)}: {found[0].seen}")
+
+
+def unread(bench: Bench, path: Path | str) -> list[Outcome]:
+    """What becomes of such a file as a model set, float networks and pairs, by a program that may have 3 GiB."""
+    ways: list[list[object]] = [["vrcnn-int", "inspect", path], ["vrcnn-int", "quantize", path, "--out", "q.vrcnn"]]
+    ways += [["codec-bridge", "pairs", "pack", path, "--out", "q.npz"]]
+    limited = 'ulimit -v 3145728; exec "$0" "$@"'
+    return [
+        refused(bench.run("bash", "-c", limited, bench.programs / str(program), *words, timeout=30), str(path)) for program, *words in ways
+    ]
+
+
+def all_refused(found: list[Outcome]) -> Outcome:
+    wrong = [one.seen for one in found if not one.right]
+    return Outcome(not wrong, "; ".join(text[:70] for text in wrong) or f"{len(found)} refused: {found[0].seen}")
+
+
+@case("M 4", "a pipe that nobody writes into as model set, float network or pair file: waits for ever")
+def pipes(bench: Bench) -> Outcome:
+    os.mkfifo(bench.folder / "pipe")
+    return all_refused(unread(bench, "pipe"))
+
+
+@case("M 4 b", "/dev/zero, or a sparse file of 20 GB: all memory is taken")
+def endless(bench: Bench) -> Outcome:
+    (bench.folder / "sparse").touch()
+    os.truncate(bench.folder / "sparse", 20 << 30)
+    return all_refused([*unread(bench, "/dev/zero"), *unread(bench, "sparse")])
+
+
+@case("M 4 c", "a float network of 2 MB that becomes 2 GB")
+def bomb(bench: Bench) -> Outcome:
+    with zipfile.ZipFile(bench.folder / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive, archive.open("head.npy", "w") as file:
+        for _ in range(2000):
+            file.write(bytes(1 << 20))
+    return all_refused(unread(bench, "bomb.npz")[1:])
+
+
+@case("M 4 d", "a model set from <(cat set.vrcnn)")
+def from_a_pipe(bench: Bench) -> Outcome:
+    where = bench.python("from vrcnn_int.models import builtin_path; print(builtin_path())").out.strip()
+    ran = bench.run("bash", "-c", '"$0" inspect <(cat "$1")', bench.programs / "vrcnn-int", where)
+    return Outcome(ran.code == 0 and "identity" in ran.out, f"exit code {ran.code}: {ran.out[:40] or ran.last}")
+
+
+@case("L 2", "conformance verify --timeout inf: traceback")
+def no_numbers(bench: Bench) -> Outcome:
+    found = []
+    for value in ("inf", "nan", "1e300"):
+        ran = bench.model("conformance", "verify", "--command", "true", "--timeout", value, "--largest", 4096)
+        found.append(refused(ran, "--timeout"))
+    return all_refused(found)
+
+
+@case("L 2 b", "other numbers that are inf or nan")
+def no_numbers_elsewhere(bench: Bench) -> Outcome:
+    ways = ("codec-bridge", "bench", "--budget"), ("codec-bridge", "pairs", "pack", "p.npz", "--out", "q.npz", "--megabytes")
+    found = [
+        refused(bench.run(bench.programs / program, *words, value, timeout=20), words[-1])
+        for program, *words in ways
+        for value in ("inf", "nan", "-inf")
+    ]
+    found += [refused(trained(bench, '{"qp": 32, "position": "after_sao"}', "--set", f"rate={value}"), "rate") for value in ("nan", "inf")]
+    return all_refused(found)
+
+
+@case("L 3", "export --header --name int: a C header that no compiler takes")
+def keywords(bench: Bench) -> Outcome:
+    names = ("int", "class", "_Bool", "restrict", "constexpr", "and", "__x", "asm")
+    return all_refused([refused(bench.model("export", "vrcnn_intra", "--header", "h.h", "--name", name), name) for name in names])

@@ -48,7 +48,8 @@ def closed(bench: Bench) -> Outcome:
     code = (
         "decider, begun = Decider(320, 256), threading.Event()\ndef use():\n    while True:\n        luma(decider)\n        begun.set()\n"
     )
-    code += "thread = threading.Thread(target=lambda: tried(use))\nthread.start()\nbegun.wait()\ntime.sleep(0.3)\ndecider.close()\nthread.join()\n"
+    code += "thread = threading.Thread(target=lambda: tried(use))\nthread.start()\nbegun.wait()\ntime.sleep(0.3)\n"
+    code += "decider.close()\nthread.join()\n"
     return refusals(bench, code + "tried(lambda: luma(decider))")
 
 

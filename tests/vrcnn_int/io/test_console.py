@@ -83,6 +83,14 @@ def test_what_a_signal_leaves_is_not_collected_on_the_way_out() -> None:
         assert subprocess.run(program(work), capture_output=True, text=True).stdout.strip() == frozen
 
 
+@pytest.mark.parametrize(
+    ("error", "line"), [("", "out of memory"), ("'Unable to allocate 9 GiB'", "out of memory (Unable to allocate 9 GiB)")]
+)
+def test_no_memory_is_a_line(error: str, line: str) -> None:
+    done = subprocess.run(program(f"raise MemoryError({error})"), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, f"error: {line}\n")
+
+
 @pytest.mark.parametrize(("name", "line"), [("SIGINT", "interrupted"), ("SIGTERM", "terminated")])
 @pytest.mark.parametrize("error", ["ImportError('a library')", "SystemError('another')", "RuntimeError"])
 def test_a_signal_that_a_library_makes_an_error_of(name: str, line: str, error: str) -> None:
