@@ -204,7 +204,7 @@ def test_wrong_pictures_and_weights_are_refused() -> None:
     network, two = joint(5), joint(6, heads=2)
     luma = random_network(np.random.default_rng(3))
     for planes, depths, chroma_format, message in (
-        (PLANES[:1], (8, 8), "420", "420 picture of 1 planes"),
+        (PLANES[:1], (8, 8), "420", "420 picture of 1 plane"),
         (PLANES, (8, 8), "400", "400 picture of 3 planes"),
         (PLANES, (8, 8), "411", "411"),
         ([PLANES[0], PLANES[0], PLANES[0]], (8, 8), "420", "chroma planes of shapes"),
