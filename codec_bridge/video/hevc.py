@@ -46,7 +46,8 @@ class Findings:
         found = []
         if self.unverified:
             found.append(
-                f"{self.unverified} of {counted(self.pictures, 'picture')} without a hash: only damage that a decoder notices is noticed"
+                f"{self.unverified} of {counted(self.pictures, 'picture')} carr{'ies' if self.unverified == 1 else 'y'} no hash: "
+                "only damage that a decoder notices is noticed in them"
             )
         if self.skipped:
             found.append(f"{self.skipped} leading pictures refer to what is before the stream's beginning, and are left out")

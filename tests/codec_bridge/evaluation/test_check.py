@@ -120,7 +120,7 @@ def test_sides_that_differ_are_named() -> None:
     chroma = picture.planes[2].copy()
     chroma[3, 7] ^= 1
     other = Picture((PLANE, picture.planes[1], chroma), 8, "420")
-    with pytest.raises(gates.Inconsistency, match=r"plane V at sample \(7, 3\).*1 samples differ"):
+    with pytest.raises(gates.Inconsistency, match=r"plane V at sample \(7, 3\).*1 sample differs"):
         gates.compare_sides(picture, other, "clip")
 
 
