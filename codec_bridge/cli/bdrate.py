@@ -1,6 +1,7 @@
 """codec-bridge bdrate: an evaluation, run or gone on with, and what came of it."""
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
@@ -21,11 +22,10 @@ from codec_bridge.cli.options import (
     DEFAULT_VARIANTS,
     Backend,
     CodecName,
-    CodecsFolder,
     Configuration,
     CsvFile,
+    Folders,
     Frames,
-    HmFolder,
     HtmlFile,
     Kernel,
     Kind,
@@ -44,7 +44,7 @@ from codec_bridge.cli.options import (
     parse_frames,
     parse_numbers,
     parse_sequences,
-    program_folders,
+    takes_folders,
 )
 from codec_bridge.cli.outputs import Outputs
 from codec_bridge.evaluation import cluster, jobs
@@ -70,6 +70,7 @@ BESIDE_A_PLAN = (
 """Parameters of bdrate that say nothing about what is run: a plan file leaves them to the command line."""
 
 
+@takes_folders(anchors=True)
 def bdrate(
     context: typer.Context,
     sequences: Sequences = ["builtin"],  # noqa: B006 (typer copies it)
@@ -89,11 +90,7 @@ def bdrate(
     position: Position = "before_deblocking",
     method: Annotated[str, typer.Option(help="Interpolation of the curves: pchip, cubic or akima.")] = "pchip",
     configuration: Configuration = "ai",
-    hm: HmFolder = None,
-    anchor_hm: Annotated[
-        Path | None, typer.Option("--anchor-hm", help="Folder of an HM without adapter for the anchor; default: the same HM, filter off.")
-    ] = None,
-    codecs: CodecsFolder = None,
+    folders: Folders = MappingProxyType({}),
     check: Annotated[bool, typer.Option("--check", help="Also compare every filtered picture with the oracle and the decoder.")] = False,
     backend: Backend = "c",
     keep_streams: Annotated[bool, typer.Option("--keep-streams", help="Keep the streams in the results folder.")] = False,
@@ -135,7 +132,7 @@ def bdrate(
             position,
             check=check,
             configuration=configuration,
-            folders=program_folders(hm=hm, anchor_hm=anchor_hm, codecs=codecs),
+            folders=folders,
             stream_cache=stream_cache,
             backend=backend,
             kind=kind,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
@@ -25,10 +26,9 @@ from codec_bridge.cli.options import (
     DEFAULT_QPS,
     Backend,
     CodecName,
-    CodecsFolder,
     Configuration,
+    Folders,
     Frames,
-    HmFolder,
     Kernel,
     Kind,
     ModelFile,
@@ -42,7 +42,7 @@ from codec_bridge.cli.options import (
     parse_frames,
     parse_numbers,
     parse_sequences,
-    program_folders,
+    takes_folders,
 )
 from codec_bridge.cli.options import given as given_options
 from codec_bridge.evaluation import cluster, given
@@ -55,6 +55,7 @@ from vrcnn_int.io.console import console, progress_bar
 from vrcnn_int.text import counted
 
 
+@takes_folders(anchors=False)
 def check(
     context: typer.Context,
     streams: Annotated[list[Path] | None, typer.Argument(help="HEVC streams to check instead of coding sequences.")] = None,
@@ -72,8 +73,7 @@ def check(
     position: Position = "before_deblocking",
     trust_options: TrustOptions = False,
     configuration: Configuration = "ai",
-    hm: HmFolder = None,
-    codecs: CodecsFolder = None,
+    folders: Folders = MappingProxyType({}),
     backend: Backend = "c",
     workers: Workers = None,
     search_path: SearchPath = None,
@@ -104,7 +104,7 @@ def check(
         position,
         check=True,
         configuration=configuration,
-        folders=program_folders(hm=hm, codecs=codecs),
+        folders=folders,
         backend=backend,
         kind=kind,
         network_size=network_size,

@@ -1,10 +1,8 @@
 """codec-bridge: filter coded video, evaluate BD-rate, and check that encoder and decoder agree bit for bit."""
 
-from codec_bridge.cli import bdrate, bench, check, codecs, conformance, pairs, report, research
+from codec_bridge import codecs
+from codec_bridge.cli import bdrate, bench, check, conformance, pairs, report, research, source_tree
 from codec_bridge.cli import filter as filtering
-from codec_bridge.codecs.hm.places import HM
-from codec_bridge.codecs.libde265.places import LIBDE265
-from codec_bridge.codecs.x265.places import X265
 from vrcnn_int.io.console import command_line
 
 app = command_line(
@@ -22,9 +20,7 @@ app = command_line(
             "Training pairs for `vrcnn-int train`.",
             {"make": pairs.make_pairs, "code": pairs.code_pairs, "upscale": research.upscale_pairs, "pack": pairs.pack_pairs},
         ),
-        HM.name.lower(): codecs.source_tree(HM, "--hm", {"inspect": codecs.hm_inspect}),
-        X265.name: codecs.source_tree(X265),
-        LIBDE265.name: codecs.source_tree(LIBDE265),
+        **{word: source_tree.commands(codec) for word, codec in codecs.trees().items()},
     },
     "codec-bridge",
 )

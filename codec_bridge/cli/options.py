@@ -1,9 +1,10 @@
 """Options that several commands have, and what their texts mean."""
 
+import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,13 +29,11 @@ _OFFLINE, _INSIDE = (", ".join(f"{codec.name} ({codec.origin})" for codec in cod
 _BY_CODEC = "; ".join(f"{codec.name}: {', '.join(codec.configurations)}" for codec in codecs.every())
 DEFAULT_VARIANTS = "; ".join(f"{codec.name} {','.join(codec.default_variants)}" for codec in codecs.every())
 
+Folders = Mapping[str, Path]
+"""Of the codecs' programs, by name; see takes_folders."""
+
 CodecName = Annotated[str, typer.Option(help=f"{_OFFLINE}, filtered after decoding; with the filter inside {_INSIDE}.")]
 Configuration = Annotated[str, typer.Option(help=f"{_BY_CODEC}.")]
-CodecsFolder = Annotated[
-    Path | None,
-    typer.Option("--codecs", help="x265-loop's programs; default: VRCNN_CODECS, or build/codecs/bin of the project's checkout."),
-]
-HmFolder = Annotated[Path | None, typer.Option("--hm", help="HM's folder; default: environment variables HM_ROOT, HM_ENCODER, HM_DECODER.")]
 ModelFile = Annotated[
     Path | None,
     typer.Option(
@@ -69,9 +68,36 @@ def given(context: typer.Context, names: Iterable[str]) -> list[str]:
     return [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
 
 
-def program_folders(**folders: Path | None) -> dict[str, Path]:
-    """Those of the codecs' folders that were given, by their names in plans."""
-    return {name: path for name, path in folders.items() if path}
+def takes_folders(anchors: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator for commands: their parameter ``folders``, those of the codecs that were given, becomes an option for each of them.
+
+    anchors: also for the folders that only anchors have.
+    """
+    wanted = [pair for codec in codecs.every() for pair in list(codec.settings.items())[: None if anchors else 1]]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        def run(**arguments: Any) -> None:
+            folders = {name: path for name, _ in wanted if (path := arguments.pop(name)) is not None}
+            command(folders=folders, **arguments)
+
+        signature = inspect.signature(command)
+        parameters = []
+        for parameter in signature.parameters.values():
+            if parameter.name == "folders":
+                parameters += [_folder(name, text) for name, text in wanted]
+            else:
+                parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        run.__doc__, run.__name__ = command.__doc__, command.__name__
+        return run
+
+    return decorate
+
+
+def _folder(name: str, text: str) -> inspect.Parameter:
+    annotation = Annotated[Path | None, typer.Option("--" + name.replace("_", "-"), help=text)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def parse_numbers(text: str) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 import re
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
@@ -11,8 +12,8 @@ from codec_bridge import codecs
 from codec_bridge import pairs as coded_pairs
 from codec_bridge.cli.options import (
     DEFAULT_QPS,
+    Folders,
     Force,
-    HmFolder,
     PixelFormat,
     Position,
     Size,
@@ -20,7 +21,7 @@ from codec_bridge.cli.options import (
     Workers,
     check_position,
     parse_qp,
-    program_folders,
+    takes_folders,
 )
 from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.evaluation.settings import MOST_FRAMES
@@ -59,6 +60,7 @@ def make_pairs(
     console_beside(out).print(f"wrote {out}: {counted(count, 'picture')} at QP {coded_at}, {stands}", soft_wrap=True)
 
 
+@takes_folders(anchors=False)
 def code_pairs(
     images: Annotated[Path, typer.Argument(help="Folder of pictures (and videos).")],
     out: Annotated[Path, typer.Option(help="Folder to write pairs.qQP.npz into; what an interrupted run coded there is used.")],
@@ -67,7 +69,7 @@ def code_pairs(
     codec: Annotated[str, typer.Option(help=f"Encoder: {', '.join(codecs.CODECS)}.")] = codecs.DEFAULT,
     downscale: Annotated[int, typer.Option(help="Average so many samples in each direction first.", min=1)] = 1,
     workers: Workers = None,
-    hm: HmFolder = None,
+    folders: Folders = MappingProxyType({}),
     force: Force = False,
 ) -> None:
     """Code pictures all-intra and pack them as pair files, one a QP."""
@@ -76,7 +78,6 @@ def code_pairs(
     if not all(re.fullmatch("[0-9]{1,2}", part) and int(part) <= 51 for part in parts):
         raise VrcnnError(f"{qps!r:.60} is not a list of QPs from 0 to 51 such as 22,27,32,37")
     wanted = [int(part) for part in parts]
-    folders = program_folders(hm=hm)
     read = [images, *codecs.find(codec)(folders).files()]
     check_outputs((coded_pairs.coded_file(out, qp) for qp in wanted), read, force, make_folders=True)
     with progress_bar() as progress:

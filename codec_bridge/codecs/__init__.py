@@ -1,8 +1,10 @@
-"""Codecs: how each is run, and where the filter goes into it. A new codec is a class (base.Codec) and a line in CODECS."""
+"""Codecs: how each is run, and where the filter goes into it. A new codec is a class (base.Codec) and a line in CODECS; what its
+adapter goes into, a line in TREES."""
 
 from importlib import import_module
 
 from codec_bridge.bitstream.errors import CodecError
+from codec_bridge.codecs import insertion
 from codec_bridge.codecs.base import Codec
 
 CODECS: dict[str, str | type[Codec]] = {
@@ -14,6 +16,13 @@ CODECS: dict[str, str | type[Codec]] = {
 
 DEFAULT = "x265"
 
+TREES = {
+    "hm": "codec_bridge.codecs.hm.places:HM",
+    "x265": "codec_bridge.codecs.x265.places:X265",
+    "libde265": "codec_bridge.codecs.libde265.places:LIBDE265",
+}
+"""Programs that an adapter goes into, by the words of their commands: module and name."""
+
 
 def find(name: str) -> type[Codec]:
     """The class of a codec. Raises CodecError, listing the known names, if there is none."""
@@ -24,6 +33,12 @@ def find(name: str) -> type[Codec]:
         codec: type[Codec] = import_module(entry).CODEC
         return codec
     return entry
+
+
+def trees() -> dict[str, insertion.Codec]:
+    """Programs that an adapter goes into, by the words of their commands."""
+    found = ((word, place.split(":")) for word, place in TREES.items())
+    return {word: getattr(import_module(module), name) for word, (module, name) in found}
 
 
 def every() -> list[type[Codec]]:

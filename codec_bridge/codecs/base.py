@@ -132,8 +132,9 @@ class Codec(ABC):
     variants: ClassVar[tuple[str, ...]]
     default_variants: ClassVar[tuple[str, ...]]
     configurations: ClassVar[tuple[str, ...]]
-    settings: ClassVar[tuple[str, ...]] = ()
-    """Names of the folders that it wants: options of the command line, keys of a plan's table programs."""
+    settings: ClassVar[Mapping[str, str]] = {}
+    """The folders that it wants, in words, by name: options of the command line, keys of a plan's table programs. The first is of the codec
+    with the filter, others of the anchor's."""
     cost: ClassVar[float] = 1.0
     """Seconds a picture, in proportion to the others'."""
     cropped: ClassVar[bool] = True

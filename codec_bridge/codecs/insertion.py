@@ -102,8 +102,8 @@ class Codec:
 
     version: file and pattern (with one group) that tell which it is. tested: versions that were built and run with the adapter.
     package: where the adapter's files are, in its folder ``adapter``; adapter: their names, and the folders where they go. builds: the ways
-    of building, of which the first that a tree has counts. tree: what its source is called. following, notice: for the user after
-    installation.
+    of building, of which the first that a tree has counts. tree: what its source is called; option: how its folder is given. following,
+    notice: for the user after installation.
     """
 
     name: str
@@ -116,6 +116,7 @@ class Codec:
     following: str
     notice: str
     tree: str = "source tree"
+    option: str = "--source"
 
     def build(self, source: Path) -> Build:
         """How a source tree is built. Raises InsertionError if that is not known."""

@@ -22,7 +22,10 @@ class Hm(Codec):
     variants = ("anchor", "none", "integer", "float", "choice", "picture", "map")
     default_variants = ("anchor", "map")
     configurations = tuple(run.CONFIGURATIONS)
-    settings = ("hm", "anchor_hm")
+    settings = {  # noqa: RUF012 (nobody changes it)
+        "hm": "HM's folder; default: environment variables HM_ROOT, HM_ENCODER, HM_DECODER.",
+        "anchor_hm": "Folder of an HM without adapter for the anchor; default: the same HM, filter off.",
+    }
     joint = True
     cost = 10.0
 

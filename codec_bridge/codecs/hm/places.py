@@ -116,5 +116,6 @@ HM = Codec(
     notice="streams coded with --VRCNN=1 do not conform to Main, Main 10 or any other profile: other decoders parse them, "
     "but their pictures drift",
     tree="checkout",
+    option="--hm",
 )
 """Changes that the adapter needs."""

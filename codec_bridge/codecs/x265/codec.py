@@ -25,7 +25,9 @@ class X265Loop(Codec):
     variants = ("anchor", "none", "picture", "map", "after")
     default_variants = ("anchor", "map")
     configurations = tuple(run.CONFIGURATIONS)
-    settings = ("codecs",)
+    settings = {  # noqa: RUF012 (nobody changes it)
+        "codecs": "x265-loop's programs; default: VRCNN_CODECS, or build/codecs/bin of the project's checkout."
+    }
     joint = True
     sao_steers = True  # through the state of the arithmetic coder
 

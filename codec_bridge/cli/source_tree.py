@@ -1,8 +1,7 @@
 """codec-bridge hm, x265, libde265: the filter inside a codec's source tree."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated
 
 import numpy as np
@@ -10,17 +9,14 @@ import typer
 
 from codec_bridge.bitstream.sideinfo import Sideinfo
 from codec_bridge.codecs import insertion
-from codec_bridge.codecs.hm.places import HM
 from codec_bridge.evaluation import given
 from vrcnn_int.io.console import command_line, console
 from vrcnn_int.text import counted
 
 
-def source_tree(
-    codec: insertion.Codec, option: str = "--source", more: Mapping[str, Callable[..., None]] = MappingProxyType({})
-) -> typer.Typer:
-    """Commands install, status and uninstall for a codec's source tree, and ``more``. option: how the tree's folder is given."""
-    source_option = typer.Option(option, help=f"Folder of the {codec.name} {codec.tree}.")
+def commands(codec: insertion.Codec) -> typer.Typer:
+    """Commands install, status and uninstall for a codec's source tree, and inspect for its streams."""
+    source_option = typer.Option(codec.option, help=f"Folder of the {codec.name} {codec.tree}.")
 
     def install(
         source: Annotated[Path, source_option],
@@ -48,8 +44,14 @@ def source_tree(
         changed = insertion.uninstall(codec, source)
         console.print(f"{counted(len(changed), 'file')} changed; the {codec.tree} is as it was", highlight=False)
 
+    def inspect(stream: Annotated[Path, typer.Argument(help="HEVC stream.")]) -> None:
+        """List the side information of a stream's pictures, in decoding order."""
+        for number, side in enumerate(given.inspected(stream)):
+            console.print(f"picture {number}: {_told(side)}", highlight=False, soft_wrap=True)
+        console.print(f"note: {codec.notice}", highlight=False, soft_wrap=True)
+
     help = f"The filter inside {codec.name}: put it into a {codec.tree}, or out again."
-    return command_line(help, {"install": install, "status": status, "uninstall": uninstall, **more})
+    return command_line(help, {"install": install, "status": status, "uninstall": uninstall, "inspect": inspect})
 
 
 def _weights(side: Sideinfo) -> Iterator[str]:
@@ -60,21 +62,17 @@ def _weights(side: Sideinfo) -> Iterator[str]:
         )
 
 
-def hm_inspect(stream: Annotated[Path, typer.Argument(help="HEVC stream.")]) -> None:
-    """List the side information of a stream's pictures, in decoding order."""
-    for number, side in enumerate(given.inspected(stream)):
-        if side is None:
-            console.print(f"picture {number}: none", highlight=False)
-            continue
-        words = [side.mode] if side.version == 1 else [f"luma {side.mode}", f"chroma {side.chroma_mode}"]
-        if side.filters:
-            words += [side.position, f"networks {','.join(map(str, side.indices))}"]
-            words += [f"scale {side.scale}"] if side.version == 1 else [f"weights {' '.join(_weights(side))}"]
-        for units, size in ((side.units, side.unit_size), (None if side.shares_map else side.chroma_units, side.chroma_unit_size)):
-            if units is not None:
-                counts = np.bincount(units.ravel(), minlength=len(side.indices) + 1)
-                words.append(f"units of {size}: {counts[0]} without network, {', '.join(map(str, counts[1:]))} with each")
-        words += ["chroma as luma"] if side.shares_map else []
-        identity = f" (model set {side.identity.hex()})" if side.identity else ""
-        console.print(f"picture {number}: {', '.join(words)}{identity}", highlight=False, soft_wrap=True)
-    console.print(f"note: {HM.notice}", highlight=False, soft_wrap=True)
+def _told(side: Sideinfo | None) -> str:
+    """Side information in words."""
+    if side is None:
+        return "none"
+    words = [side.mode] if side.version == 1 else [f"luma {side.mode}", f"chroma {side.chroma_mode}"]
+    if side.filters:
+        words += [side.position, f"networks {','.join(map(str, side.indices))}"]
+        words += [f"scale {side.scale}"] if side.version == 1 else [f"weights {' '.join(_weights(side))}"]
+    for units, size in ((side.units, side.unit_size), (None if side.shares_map else side.chroma_units, side.chroma_unit_size)):
+        if units is not None:
+            counts = np.bincount(units.ravel(), minlength=len(side.indices) + 1)
+            words.append(f"units of {size}: {counts[0]} without network, {', '.join(map(str, counts[1:]))} with each")
+    words += ["chroma as luma"] if side.shares_map else []
+    return ", ".join(words) + (f" (model set {side.identity.hex()})" if side.identity else "")
