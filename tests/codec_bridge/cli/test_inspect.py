@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from codec_bridge.bitstream.sideinfo import Sideinfo
-from codec_bridge.cli import codecs
+from codec_bridge.cli import source_tree
 from codec_bridge.cli.commands import app
 from codec_bridge.codecs import gates
 from vrcnn_int.network import POSITIONS
@@ -35,13 +35,14 @@ picture 6: luma off, chroma map, before_deblocking, networks 3,4, weights -/4 -/
 """
 
 
-def test_every_kind_of_side_information_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("codec", ["hm", "x265", "libde265"])
+def test_every_kind_of_side_information_is_shown(monkeypatch: pytest.MonkeyPatch, codec: str) -> None:
     def inspected(path: Path) -> list[Sideinfo | None]:
         assert path == Path("stream.hevc")
         return SIDE
 
-    monkeypatch.setattr(codecs.given, "inspected", inspected)
-    done = CliRunner().invoke(app, ["hm", "inspect", "stream.hevc"])
+    monkeypatch.setattr(source_tree.given, "inspected", inspected)
+    done = CliRunner().invoke(app, [codec, "inspect", "stream.hevc"])
     assert done.exit_code == 0
     assert done.output.startswith(SHOWN)
 
