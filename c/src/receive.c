@@ -200,7 +200,7 @@ static VrcnnError check_filter(const VrcnnModel *model, const VrcnnPlaneSideinfo
 static VrcnnError open_networks(VrcnnReceiver *receiver, const VrcnnPlaneSideinfo *info)
 {
     VrcnnError error = info->has_identity ? open_set(receiver, info) : VRCNN_OK;
-    for (int i = 0; i < info->filters && !error; i++)
+    for (int i = 0; i < VRCNN_MAX_CHOICES && i < info->filters && !error; i++)
         error = check_filter(receiver->model, info, info->filter + i);
     return error;
 }

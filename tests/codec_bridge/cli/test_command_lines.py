@@ -271,7 +271,7 @@ def test_pairs_are_the_coded_and_original_luma(clip: Path, stream: Path, tmp_pat
     wrong = bridge(
         "pairs", "make", clip, tmp_path / "one.yuv", "--out", tmp_path / "q.npz", "--qp", 32, "--size", "100x60", "--format", "yuv420p"
     )
-    refused(wrong, "ends after 1 pictures")
+    refused(wrong, "ends after 1 picture,")
     assert not (tmp_path / "q.npz").exists()
 
 
