@@ -17,7 +17,7 @@ class Metadata:
 
     aspect: of a sample, width by height. full_range: samples use all values. siting: one of SITINGS. interlaced: pictures are frames
     of two fields; fields: each picture is a field. rotation: in degrees. colours: primaries, transfer or matrix are
-    stated. cropped: the container says that only a part of them is to be shown. further: other streams of the file, in words.
+    stated. further: other streams of the file, in words. cropped: the container says that only a part of its pictures is to be shown.
     """
 
     aspect: Fraction | None = None
@@ -27,8 +27,8 @@ class Metadata:
     fields: bool = False
     rotation: int = 0
     colours: bool = False
-    cropped: bool = False
     further: tuple[str, ...] = ()
+    cropped: bool = False
 
     def lost(self, kind: str, chroma_format: str, bit_depth: int) -> list[str]:
         """What a .yuv or .y4m file (kind) of such pictures cannot carry, in words."""
