@@ -101,7 +101,7 @@ def test_smooth_pictures_shrink(tmp_path: Path) -> None:
         ({"qp": 32, "position": "foo"}, "position: "),
         ({"qp": "32", "position": "after_sao"}, "qp: '32' is not a whole number"),
         ({"qp": 52, "position": "after_sao"}, "qp: 52 is not a whole number <= 51"),
-        ({"qp": 32, "position": "after_sao", "coding_errors": [1.0, 2.0]}, "coding_errors: 2 for 1 pictures"),
+        ({"qp": 32, "position": "after_sao", "coding_errors": [1.0, 2.0]}, "coding_errors: 2 for 1 picture"),
         ({"qp": 32, "position": "after_sao", "coding_errors": [-1.0]}, "coding_errors[0]: -1.0 is not"),
     ],
 )
