@@ -2,6 +2,7 @@
 model sets in it."""
 
 import sysconfig
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ def kernel_flags() -> dict[str, list[str]]:
 def sets_source(folder: Path) -> str:
     """A folder's model sets as the C source that c/src/builtin.c includes, the same text that c/Makefile writes."""
     files = sorted(folder.glob("*.vrcnn"))
-    arrays = "".join(f"static const unsigned char {file.stem}[] = {{\n{model_source(file.read_bytes())}}};\n" for file in files)
-    table = "".join(f'    {{"{file.stem}", {file.stem}, sizeof {file.stem}}},\n' for file in files)
-    return f"{arrays}static const Builtin builtin_sets[] = {{\n{table}}};\n"
+    offsets = accumulate((file.stat().st_size for file in files), initial=0)
+    table = "".join(f'    {{"{file.stem}", {offset}, {file.stat().st_size}}},\n' for file, offset in zip(files, offsets, strict=False))
+    numbers = "".join(model_source(file.read_bytes()) for file in files)
+    return f"static const unsigned char builtin_bytes[] = {{\n{numbers}}};\nstatic const Builtin builtin_sets[] = {{\n{table}}};\n"
 
 
 def model_source(data: bytes) -> str:

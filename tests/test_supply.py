@@ -87,10 +87,13 @@ def project_setup(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_both_builds_compile_in_exactly_the_model_files(project_setup: ModuleType, tmp_path: Path) -> None:
     subprocess.run(["make", "-s", "-C", str(ROOT / "c"), f"BUILD={tmp_path}", str(tmp_path / "builtin_sets.inc")], check=True)
     text = (tmp_path / "builtin_sets.inc").read_text()
-    arrays = dict(re.findall(r"unsigned char (\w+)\[\] = \{([^}]*)\}", text))
-    assert tuple(arrays) == set_names()
-    for name, numbers in arrays.items():
-        assert bytes(int(number) for number in numbers.replace("\n", "").rstrip(",").split(",")) == builtin_path(name).read_bytes()
+    numbers = text.split("{", 1)[1].split("}", 1)[0].replace("\n", "").rstrip(",").split(",")
+    compiled_in = bytes(map(int, numbers))
+    table = re.findall(r'\{"(\w+)", (\d+), (\d+)\}', text)
+    assert tuple(name for name, *_ in table) == set_names()
+    for name, offset, size in table:
+        assert compiled_in[int(offset) :][: int(size)] == builtin_path(name).read_bytes()
+    assert len(compiled_in) == sum(int(size) for *_, size in table)
     assert project_setup.sets_source(project_setup.MODELS) == text
 
 

@@ -4,10 +4,10 @@
 
 #include "model.h"
 
+/* No pointers: the table needs no relocation, so it is constant in a position-independent library, too. */
 typedef struct Builtin {
-    const char *name;
-    const unsigned char *file;
-    size_t size;
+    char name[32];
+    size_t offset, size; /* in builtin_bytes */
 } Builtin;
 
 #include "builtin_sets.inc"
@@ -24,7 +24,7 @@ const void *vrcnn_builtin_file(const char *name, size_t *size)
     for (int i = 0; name && size && i < SETS; i++)
         if (!strcmp(name, builtin_sets[i].name)) {
             *size = builtin_sets[i].size;
-            return builtin_sets[i].file;
+            return builtin_bytes + builtin_sets[i].offset;
         }
     return NULL;
 }
@@ -36,7 +36,7 @@ VrcnnError vrcnn_model_builtin(VrcnnModel **out, VrcnnPosition position)
     *out = NULL;
     if (position != VRCNN_BEFORE_DEBLOCKING && position != VRCNN_AFTER_SAO)
         return VRCNN_ERROR_POSITION;
-    size_t size;
+    size_t size = 0;
     const void *const file = vrcnn_builtin_file("vrcnn_intra", &size);
     return vrcnn_model_load(out, file, size, NULL);
 }

@@ -122,7 +122,7 @@ static VrcnnError find_set(VrcnnReceiver *receiver, VrcnnModel **model, const Vr
     if (is_named(*model, info))
         return VRCNN_OK;
     for (int i = 0; vrcnn_builtin_name(i); i++) {
-        size_t size;
+        size_t size = 0;
         const void *const file = vrcnn_builtin_file(vrcnn_builtin_name(i), &size);
         const VrcnnError error = vrcnn_model_load(model, file, size, NULL);
         if (!error && is_named(*model, info))
