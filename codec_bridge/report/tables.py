@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -63,7 +64,7 @@ def _print_group(document: Document, console: "Console", codec: str, configurati
     overlaps = [(overlap, name, variant) for name, variant, overlap in compared if overlap is not None]
     if overlaps:
         least, name, variant = min(overlaps)
-        console.print(f"luma curves overlap by at least {least:.0f} % ({name}, {variant})", markup=False, highlight=False)
+        console.print(f"luma curves overlap by at least {math.floor(least)} % ({name}, {variant})", markup=False, highlight=False)
 
 
 def _print_bd_rates(

@@ -298,7 +298,7 @@ def test_bdrate_on_a_gpu_gives_the_same_figures(gpu: Filter, clip: Path, tmp_pat
 def test_check_and_filter_on_a_gpu(gpu: Filter, clip: Path, tmp_path: Path) -> None:
     result = bridge("check", "--sequences", clip, "--qp", 32, "--backend", "cuda")
     assert result.returncode == 0, result.stderr
-    assert "1 coded pictures, 3456 luma samples: oracle = CUDA library = filtered decoder output" in result.stdout
+    assert "1 coded picture, 3456 luma samples: oracle = CUDA library = filtered decoder output" in result.stdout
     for backend in BACKENDS:
         result = bridge("filter", clip, tmp_path / f"{backend}.yuv", "--qp", 32, "--backend", backend)
         assert result.returncode == 0, result.stderr

@@ -60,7 +60,7 @@ def test_regions_are_the_whole_picture_s(context: Context, width: int, height: i
             w, h = w + (w % 2 and x + w < width), h + (h % 2 and y + h < height)
             got = [np.full_like(plane, UNTOUCHED) for plane in given]
             src, dst = three("VrcnnConstPlane[3]", list(given)), three("VrcnnPlane[3]", list(got))
-            assert lib.vrcnn_filter_planes_region(context.handle, index, weights_of(index), dst, src, x, y, w, h) == 0
+            assert lib.vrcnn_filter_planes_region(context._handle, index, weights_of(index), dst, src, x, y, w, h) == 0
             for plane, (a, b) in enumerate(zip(got, expected, strict=True)):
                 half = 2 if plane else 1
                 wanted = np.full_like(b, UNTOUCHED)
@@ -87,7 +87,7 @@ def test_maps_of_luma_and_chroma(context: Context) -> None:
             units.chroma = ffi.from_buffer("uint8_t[]", chroma)
         got = [np.full_like(plane, UNTOUCHED) for plane in given]
         src, dst = three("VrcnnConstPlane[3]", list(given)), three("VrcnnPlane[3]", list(got))
-        assert lib.vrcnn_filter_planes_units(context.handle, units, dst, src) == 0
+        assert lib.vrcnn_filter_planes_units(context._handle, units, dst, src) == 0
         for plane, a in enumerate(got):
             choice = luma if plane == 0 else chroma
             wanted = np.full_like(a, UNTOUCHED)
@@ -105,7 +105,7 @@ def test_planes_that_are_absent_are_not_written(context: Context) -> None:
     for wanted in ((0,), (1,), (2,), (0, 2), (1, 2)):
         got = [np.full_like(plane, UNTOUCHED) if number in wanted else None for number, plane in enumerate(given)]
         dst = three("VrcnnPlane[3]", list(got))
-        assert lib.vrcnn_filter_planes(context.handle, 0, weights_of(0), dst, three("VrcnnConstPlane[3]", list(given))) == 0
+        assert lib.vrcnn_filter_planes(context._handle, 0, weights_of(0), dst, three("VrcnnConstPlane[3]", list(given))) == 0
         for number in wanted:
             np.testing.assert_array_equal(got[number], expected[number])
 
@@ -120,8 +120,8 @@ def test_refusals(context: Context) -> None:
         read = three("VrcnnConstPlane[3]", src if src is not None else list(given))
         chosen = weights_of(index) if weights is None else weights
         if region is None:
-            return int(lib.vrcnn_filter_planes(context.handle, index, chosen, to, read))
-        return int(lib.vrcnn_filter_planes_region(context.handle, index, chosen, to, read, *region))
+            return int(lib.vrcnn_filter_planes(context._handle, index, chosen, to, read))
+        return int(lib.vrcnn_filter_planes_region(context._handle, index, chosen, to, read, *region))
 
     low, high = ffi.new("VrcnnWeights *"), ffi.new("VrcnnWeights *")
     low.luma, low.chroma = [8, 8], [0, 8]

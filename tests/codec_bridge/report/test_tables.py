@@ -33,7 +33,7 @@ def test_the_least_overlap_is_printed() -> None:
     document = document_of(rows)
     least = document["sequences"][0]["variants"]["integer"]["overlap_y"]
     assert least < 100
-    assert f"overlap by at least {least:.0f} % (a, integer)" in shown(document)
+    assert f"overlap by at least {int(least)} % (a, integer)" in shown(document)
 
 
 def test_rows_as_csv(tmp_path: Path) -> None:
