@@ -500,7 +500,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memset(spans, 0, sizeof spans);
     }
     for (int i = 0; i < 2 * PLANES + 1; i++) {
-        const Place *p = i < PLANES ? c.src + i : i < 2 * PLANES ? c.dst + i - PLANES : &c.values;
+        const Place *p = i < PLANES ? c.src + i : i < 2 * PLANES ? c.dst + (i - PLANES) : &c.values;
         const int64_t row = i < 2 * PLANES ? p->width * p->bytes : spans[i] ? c.width * network[c.index].layer[c.layer].outputs : 0;
         blocks[i] = take_block(&in, spans[i], p->stride, row);
         const VrcnnPlane plane = {blocks[i].data, (ptrdiff_t)p->stride, (int)p->width, (int)p->height, (int)p->bit_depth, (int)p->bytes};
