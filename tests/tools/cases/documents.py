@@ -367,7 +367,7 @@ def unlike(bench: Bench) -> Outcome:
     colour = b"YUV4MPEG2 W64 H64 F25:1 C420jpeg\nFRAME\n" + bytes(range(256)) * 24
     (bench.folder / "c.y4m").write_bytes(colour)
     ran = bench.bridge("bdrate", "--sequences", "s.y4m", "--sequences", "c.y4m", *FEW[:-1], COLUMNS="160")
-    return Outcome("U and V over the 1 that have them" in ran.out, "said" if "over the 1" in ran.out else "not said")
+    return Outcome("U and V over the 1 that has them" in ran.out, "said" if "over the 1" in ran.out else "not said")
 
 
 @case("E 9 b", "encode times of single pictures are shown as ratios")
