@@ -11,6 +11,7 @@ from types import FrameType
 
 TYPE_CHECKING = False  # as in typing, which takes longer to load than everything here
 if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
     from typing import TextIO
 
 SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
@@ -18,6 +19,10 @@ SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SI
 
 GRACE = 0.5
 """Seconds that are left to clean up after a second signal."""
+
+
+LATER = 0.005
+"""Seconds until a signal is raised again that interrupted what nothing can be raised in."""
 
 
 class ReaderGone(BaseException):
@@ -89,6 +94,7 @@ def begin() -> None:
 
 def run_until_signals() -> None:
     """While a command runs, a signal unwinds it, so that no temporary file stays; another one leaves it GRACE seconds for that."""
+    sys.unraisablehook = _raise_later
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _unwind)
@@ -102,6 +108,35 @@ def leave_at_once(yes: bool) -> None:
             signal.signal(number, then)
 
 
+def unwind_at(*numbers: signal.Signals) -> None:
+    """For a worker's process: each of these signals unwinds it, without a word."""
+    sys.unraisablehook = _raise_later
+    for number in numbers:
+        signal.signal(number, _exit)
+
+
+def _raise_later(swallowed: "UnraisableHookArgs") -> None:
+    """What interrupts a destructor or a callback of a weak reference, Python prints and drops; the signal's is raised again instead."""
+    import threading
+
+    value = swallowed.exc_value
+    here = threading.current_thread() is threading.main_thread()  # which alone hears signals
+    if not here or not isinstance(value, (KeyboardInterrupt, SystemExit, ReaderGone)):
+        sys.__unraisablehook__(swallowed)
+        return
+    again: BaseException = value  # without what its traceback holds
+
+    def alarm(_number: int, _frame: FrameType | None) -> None:
+        raise again.with_traceback(None)
+
+    signal.signal(signal.SIGALRM, alarm)
+    signal.setitimer(signal.ITIMER_REAL, LATER)
+
+
+def _exit(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
 unwinding: list[int] = []
 """The signal that a command ends by, whatever what it interrupted has made of that."""
 
@@ -113,7 +148,7 @@ def _unwind(number: int, _frame: FrameType | None) -> None:
             signal.signal(other, _leave_soon)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
-    sys.exit(128 + number)
+    _exit(number, None)
 
 
 def _leave_soon(number: int, _frame: FrameType | None) -> None:

@@ -6,7 +6,6 @@ A worker that dies costs what it was working on: flagged rows that say so. The o
 import multiprocessing
 import os
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -30,7 +29,7 @@ from codec_bridge.evaluation.sources import KEPT_BYTES, Pictures
 from codec_bridge.evaluation.store import Result
 from codec_bridge.evaluation.worker import Task, run, step_event
 from vrcnn_int.files import one_line
-from vrcnn_int.process import SIGNALS
+from vrcnn_int.process import SIGNALS, unwind_at
 
 GRACE = 3.0
 """Seconds that workers have to end their programs and to clean up."""
@@ -223,8 +222,7 @@ def processes(most: int, keep_streams: bool, listen: Listener) -> Iterator[Proce
 
 def _work(connection: Connection, number: int, folder: Path, kept_bytes: int) -> None:
     """In a process of its own: do tasks as they come, until told to end or the evaluation is gone."""
-    for each in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, lambda received, _: sys.exit(128 + received))
+    unwind_at(signal.SIGTERM, signal.SIGHUP)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     tempfile.tempdir = str(folder)
     pictures = Pictures(kept_bytes)

@@ -99,6 +99,56 @@ def test_a_signal_that_a_library_makes_an_error_of(name: str, line: str, error: 
     assert (done.returncode, done.stderr) == (128 + signal.Signals[name], f"{line}\n")
 
 
+SWALLOWED = """
+import os, signal, weakref
+class Target:
+    pass
+def dropped(_reference=None):
+    {event}
+def provoke():
+    target = Target()
+    reference = weakref.ref(target, dropped)
+    del target
+{begin}
+provoke()
+import time
+time.sleep(20)
+print("went on")
+"""
+
+
+@pytest.mark.parametrize(
+    ("event", "code", "line"),
+    [
+        ("os.kill(os.getpid(), signal.SIGINT)", 130, "interrupted\n"),
+        ("os.kill(os.getpid(), signal.SIGTERM)", 143, "terminated\n"),
+        ("print('x' * 100_000, flush=True)", 141, ""),
+    ],
+)
+def test_a_signal_within_what_nothing_can_be_raised_in(event: str, code: int, line: str) -> None:
+    """Python prints what a destructor or a callback of a weak reference raises, and goes on."""
+    work = SWALLOWED.format(event=event, begin="")
+    with subprocess.Popen(program(work), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        errors = process.stderr.read() if process.stderr else ""
+    assert (process.returncode, errors) == (code, line)
+
+
+def test_a_worker_ends_by_a_signal_within_what_nothing_can_be_raised_in() -> None:
+    begin = "from vrcnn_int.process import unwind_at; unwind_at(signal.SIGTERM)"
+    script = SWALLOWED.format(event="os.kill(os.getpid(), signal.SIGTERM)", begin=begin)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=15)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "")
+
+
+def test_other_errors_of_destructors_are_still_printed() -> None:
+    work = SWALLOWED.format(event="raise ValueError('known')", begin="").replace("time.sleep(20)", "")
+    done = subprocess.run(program(work), capture_output=True, text=True, timeout=15)
+    assert (done.returncode, done.stdout) == (0, "went on\n")
+    assert "ValueError: known" in done.stderr
+
+
 @pytest.mark.parametrize("words", [["ablate", "f.npz", "--validate", "p.npz"], ["train", "p.npz", "--validate", "p.npz", "--out", "run"]])
 def test_ctrl_c_while_torch_loads(tmp_path: Path, words: list[str]) -> None:
     # It takes the signal for its own error, or goes on.
