@@ -1,9 +1,13 @@
 """Bounded ReLU (Zhao et al. 2020, Eq. 5 with l = 0) and its quantized form, as functions, autograd Function and Module."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+Rectangle = tuple[int, slice, slice]
+"""Number of a picture in a batch, rows, columns."""
 
 
 def brelu_forward(x: Tensor, bound: float) -> Tensor:
@@ -35,6 +39,28 @@ class BReLUFunction(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (x,) = ctx.saved_tensors
         return brelu_backward(x, gradients[0], ctx.bound), None, None
+
+
+class InPlaceBReLU(torch.autograd.Function):
+    """BReLU that takes its input's memory, and makes 0 of rectangles [n, rows, columns]; what is 0 or the bound has no gradient.
+
+    For a training step in float, half of whose time goes into passes over memory: a tenth less of it than with BReLU and a mask.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, bound: float, blank: Sequence[Rectangle]) -> Tensor:
+        x.clamp_(0.0, bound)
+        for n, rows, columns in blank:
+            x[n, :, rows, columns] = 0
+        ctx.mark_dirty(x)
+        ctx.save_for_backward(x)
+        ctx.bound = float(torch.tensor(bound, dtype=x.dtype))  # as it stands in x
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (y,) = ctx.saved_tensors
+        return torch.ops.aten.hardtanh_backward(gradients[0], y, 0.0, ctx.bound), None, None
 
 
 class BReLU(nn.Module):

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, hardtanh, pad
+from torch.nn.functional import conv2d, pad
 
 from vrcnn_int.quantize.plan import Plan
+from vrcnn_int.training.brelu import InPlaceBReLU, Rectangle
 from vrcnn_int.training.module import Network, middle
 from vrcnn_int.training.sampling import Patches
 from vrcnn_int.training.settings import STAGES, TrainSettings
@@ -33,7 +34,10 @@ def rate_at(step: int, steps: int, peak: float, schedule: str, warm_up: float) -
 def training_output(module: Network, x: Tensor, dtype: torch.dtype, valid: bool = True, inside: Tensor | None = None) -> Tensor:
     """``module(x, valid, inside)`` in ``dtype``, faster: a layer's branches are one convolution, smaller kernels padded with zeros."""
     values: Tensor = x.to(dtype)
-    mask = None if inside is None else inside.to(dtype)
+    # Rectangles are less work than a mask, but CUDA's graph has one form for all patches, and quantized activations know no rectangles.
+    masked = inside is not None and (inside.is_cuda or bool(module.activations[0].levels))
+    mask = inside.to(dtype) if inside is not None and masked else None
+    beyond = outside(inside) if inside is not None and not masked else []
     outputs: list[Tensor] = []
     for i, layer in enumerate(module.convolutions()):
         reach = max(conv.kernel for conv in layer) // 2
@@ -44,10 +48,30 @@ def training_output(module: Network, x: Tensor, dtype: torch.dtype, valid: bool 
             if back := module.architecture.added[i]:
                 values = values + middle(outputs[i - back], values.shape[2:])
             activation = module.activations[i]
-            values = activation(values) if activation.levels else hardtanh(values, 0.0, activation.bound)  # type: ignore[arg-type]
+            margin = (x.shape[2] - values.shape[2]) // 2
+            blank = [(n, shifted(rows, margin), shifted(columns, margin)) for n, rows, columns in beyond]
+            values = activation(values) if activation.levels else InPlaceBReLU.apply(values, activation.bound, blank)  # type: ignore[no-untyped-call]
             values = values if mask is None else values * middle(mask, values.shape[2:])
             outputs.append(values)
     return module.by_heads([values])
+
+
+def outside(inside: Tensor) -> list[Rectangle]:
+    """Where ``inside`` [N, 1, H, W] is 0: what of a patch lies beyond one edge or another of its picture."""
+    found: list[Rectangle] = []
+    everything = slice(None)
+    for axis in (0, 1):
+        lines = inside.amax(3 - axis)[:, 0].bool().numpy()  # [N, H] or [N, W]
+        for n, line in enumerate(lines):
+            first, after = int(line.argmax()), len(line) - int(line[::-1].argmax())
+            sides = [slice(0, first)] * (first > 0) + [slice(after, len(line))] * (after < len(line))
+            found += [(n, everything, side) if axis else (n, side, everything) for side in sides]
+    return found
+
+
+def shifted(part: slice, margin: int) -> slice:
+    """The same rows or columns where ``margin`` of them are cut off before the first."""
+    return part if part.stop is None else slice(max(0, part.start - margin), max(0, part.stop - margin))
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:
