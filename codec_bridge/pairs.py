@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge import codecs
-from codec_bridge.codecs.base import OFF, ORDINARY, Request
+from codec_bridge.codecs.base import OFF, ORDINARY, Codec, Loop, Request
+from codec_bridge.codecs.dump import dump
 from codec_bridge.provenance import provenance
 from codec_bridge.video.catalogue import Sequence as VideoSequence
 from codec_bridge.video.catalogue import resolve
@@ -186,3 +187,99 @@ def code(
         files.append(coded_file(out, qp))
         pairs.write(files[-1], (planes for pair in found for planes in pair.planes()), meta)
     return files
+
+
+SLICE_TYPES = "IPB"
+
+
+def loop_file(out: Path, slice_type: str, band: int) -> Path:
+    """Where ``loop`` writes the pairs of a slice type and QP band."""
+    return out / f"pairs.{slice_type}.q{band}.npz"
+
+
+def loop(
+    clips: Path,
+    requests: Sequence[tuple[int, Loop]],
+    out: Path,
+    position: str,
+    coder: Codec,
+    decoder: Path,
+    configuration: str,
+    frames: int,
+    bands: Sequence[int],
+    workers: int | None = None,
+    progress: Callable[[], None] = lambda: None,
+) -> list[tuple[Path, int]]:
+    """Code 8-bit clips with filters in the loop and pack what networks of a position read there; the files and their pictures.
+
+    clips: a video, or a folder of videos. requests: QPs of streams, and what stands in their loops: every clip is coded by each.
+    decoder: dec265 with the filter, which decodes the streams of all codecs. frames: at most so many pictures of a clip.
+    bands: a picture goes into the file of its slice type and of the band nearest to its own QP, the lower of two. Clips that were coded
+    are kept in ``out``/parts, so a run that was interrupted, or was given more clips, codes what is missing.
+    ``progress()`` is called after each stream. Raises VrcnnError for clips that cannot be coded.
+    """
+    coder.check(configuration)
+    if not requests or not bands:
+        raise VrcnnError("at least one QP and one band are needed")
+
+    def code_clip(sequence: VideoSequence) -> list[Path]:
+        with sequence.open(frames=frames) as video:
+            originals = [picture.cropped() for picture in video]
+        if any(original.bit_depth != 8 for original in originals):
+            raise VrcnnError(f"{sequence.name}: only 8-bit pictures can be packed, this has {originals[0].bit_depth} bits")
+        found = []
+        for qp, filters in requests:
+            network = filters.network
+            name = f"{coder.name}-{configuration}-{position}-{network.identity[:16] + network.position if network else 'ordinary'}"
+            part = out / "parts" / name / f"{samples_md5(originals)}.q{qp}.npz"
+            found.append(part)
+            if not part.exists():
+                part.parent.mkdir(parents=True, exist_ok=True)
+                request = Request(qp, originals[0], len(originals), configuration, loop=filters)
+                options = ("--vrcnn-model", str(network.model)) if network and network.model else ()
+                dumped = dump(decoder, coder.code(request, originals).data, position, options)
+                if len(dumped) != len(originals):
+                    raise VrcnnError(f"{sequence.name}: {counted(len(originals), 'picture')} coded, {len(dumped)} decoded")
+                told = [[each.slice_type, each.qp, each.temporal_id] for each in dumped]
+                meta = {"qp": qp, "position": position, "pictures": told}
+                planes = ((packed(within(each.picture, like)), packed(like)) for each, like in zip(dumped, originals, strict=True))
+                pairs.write(part, planes, meta)
+            progress()
+        return found
+
+    pool = ThreadPoolExecutor(workers or cores())
+    try:
+        parts = list(chain.from_iterable(pool.map(code_clip, resolve(clips))))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    groups: dict[tuple[str, int], list[tuple[tuple[NDArray[np.uint8], ...], tuple[NDArray[np.uint8], ...]]]] = {}
+    for part in dict.fromkeys(parts):
+        file = pairs.read(part)
+        for (slice_type, qp, _), pair in zip(file.meta["pictures"], file.planes(), strict=True):
+            groups.setdefault((slice_type, nearest(bands, qp)), []).append(pair)
+    common = {
+        "position": position,
+        "clips": named(clips.name),
+        "codec": coder.name,
+        "configuration": configuration,
+        "model": next((filters.network.identity for _, filters in requests if filters.network), None),
+        "provenance": provenance(),
+    }
+    written = []
+    for (slice_type, band), group in sorted(groups.items()):
+        path = loop_file(out, slice_type, band)
+        written.append((path, pairs.write(path, group, {**common, "qp": band, "slice_type": slice_type})))
+    return written
+
+
+def nearest(bands: Sequence[int], qp: int) -> int:
+    """The band of a picture's QP."""
+    return min(bands, key=lambda band: (abs(band - qp), band))
+
+
+def within(picture: Picture, like: Picture) -> Picture:
+    """The upper left part of a coded picture, as large as its original. Raises VrcnnError where it is smaller."""
+    right, bottom = picture.width - like.width, picture.height - like.height
+    if min(right, bottom) < 0 or picture.chroma_format != like.chroma_format:
+        raise VrcnnError(f"a picture of {picture.width}x{picture.height} was decoded, {like.width}x{like.height} was coded")
+    return Picture(picture.planes, picture.bit_depth, picture.chroma_format, (0, 0, right, bottom)).cropped()

@@ -18,7 +18,13 @@ app = command_line(
         "compare": research.compare_methods,
         "pairs": command_line(
             "Training pairs for `vrcnn-int train`.",
-            {"make": pairs.make_pairs, "code": pairs.code_pairs, "upscale": research.upscale_pairs, "pack": pairs.pack_pairs},
+            {
+                "make": pairs.make_pairs,
+                "code": pairs.code_pairs,
+                "loop": pairs.loop_pairs,
+                "upscale": research.upscale_pairs,
+                "pack": pairs.pack_pairs,
+            },
         ),
         **{word: source_tree.commands(codec) for word, codec in codecs.trees().items()},
     },

@@ -12,8 +12,11 @@ from codec_bridge import codecs
 from codec_bridge import pairs as coded_pairs
 from codec_bridge.cli.options import (
     DEFAULT_QPS,
+    Configuration,
     Folders,
     Force,
+    ModelFile,
+    NetworkSize,
     PixelFormat,
     Position,
     Size,
@@ -23,8 +26,10 @@ from codec_bridge.cli.options import (
     parse_qp,
     takes_folders,
 )
+from codec_bridge.codecs.base import ORDINARY
+from codec_bridge.codecs.dump import find_decoder
 from codec_bridge.evaluation.plan import parse_size
-from codec_bridge.evaluation.settings import MOST_FRAMES
+from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, load_models
 from codec_bridge.video.catalogue import resolve
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs
@@ -33,6 +38,9 @@ from vrcnn_int.io.console import console, console_beside, progress_bar
 from vrcnn_int.io.options import finite
 from vrcnn_int.network import POSITIONS
 from vrcnn_int.text import counted
+
+INSIDE = sorted((codec for codec in codecs.every() if codec.inside), key=lambda codec: codec.cost)
+"""Those with the filter in their loops, the quickest first."""
 
 
 def make_pairs(
@@ -74,10 +82,7 @@ def code_pairs(
 ) -> None:
     """Code pictures all-intra and pack them as pair files, one a QP."""
     check_position(position)
-    parts = [part.strip() for part in qps.split(",")]
-    if not all(re.fullmatch("[0-9]{1,2}", part) and int(part) <= 51 for part in parts):
-        raise VrcnnError(f"{qps!r:.60} is not a list of QPs from 0 to 51 such as 22,27,32,37")
-    wanted = [int(part) for part in parts]
+    wanted = parse_qps(qps)
     read = [images, *codecs.find(codec)(folders).files()]
     check_outputs((coded_pairs.coded_file(out, qp) for qp in wanted), read, force, make_folders=True)
     with progress_bar() as progress:
@@ -85,6 +90,67 @@ def code_pairs(
         files = coded_pairs.code(images, wanted, out, position, codec, downscale, workers, lambda: progress.advance(task), folders)
     for file in files:
         console.print(f"wrote {file}", soft_wrap=True)
+
+
+@takes_folders(anchors=False)
+def loop_pairs(
+    clips: Annotated[Path, typer.Argument(help="A video, or a folder of videos.")],
+    out: Annotated[Path, typer.Option(help="Folder to write pairs.TYPE.qBAND.npz into; what an interrupted run coded there is used.")],
+    model: ModelFile = None,
+    ordinary: Annotated[bool, typer.Option("--ordinary", help="Code with deblocking and SAO instead, without networks.")] = False,
+    qps: Annotated[str, typer.Option("--qp", help="QPs of the streams, separated by commas.")] = DEFAULT_QPS,
+    bands: Annotated[
+        str, typer.Option(help="QPs that pictures are sorted by: each goes into the file of the nearest to its own.")
+    ] = "22,27,32,37,42",
+    position: Position = "before_deblocking",
+    codec: Annotated[str, typer.Option(help=f"Encoder: {', '.join(each.name for each in INSIDE)}.")] = INSIDE[0].name,
+    configuration: Configuration = "ra",
+    network_size: NetworkSize = "best",
+    frames: Annotated[int, typer.Option(help="At most so many pictures of a clip.", min=1, max=MOST_FRAMES)] = 16,
+    workers: Workers = None,
+    folders: Folders = MappingProxyType({}),
+    force: Force = False,
+) -> None:
+    """Code clips with networks in the loop, and pack what networks read there, by slice type and QP.
+
+    Needs the programs of `make codecs` for every codec: dec265 decodes, and writes what the filter reads.
+    """
+    check_position(position)
+    wanted, sorted_by = parse_qps(qps), parse_qps(bands)
+    coder = codecs.find(codec)(folders)
+    if not coder.inside or configuration not in coder.configurations:
+        offered = "; ".join(f"{each.name}: {', '.join(each.configurations)}" for each in INSIDE)
+        raise VrcnnError(f"{codec} has no filter in a loop of configuration {configuration!r:.30}; there are {offered}")
+    settings = Settings(codec, wanted, model=model, position=position, network_size=network_size, configuration=configuration)
+    decoder = find_decoder(folders)
+    kinds = [coded_pairs.loop_file(out, kind, band) for kind in coded_pairs.SLICE_TYPES for band in sorted_by]
+    check_outputs(kinds, [clips, *coder.files(), decoder, *([model] if model else [])], force, make_folders=True)
+    filters = ORDINARY if ordinary else settings.loop("map", load_models(settings).identity)
+    with progress_bar() as progress:
+        task = progress.add_task("streams", total=len(resolve(clips)) * len(wanted))
+        files = coded_pairs.loop(
+            clips,
+            [(qp, filters) for qp in wanted],
+            out,
+            position,
+            coder,
+            decoder,
+            configuration,
+            frames,
+            sorted_by,
+            workers,
+            lambda: progress.advance(task),
+        )
+    for file, count in files:
+        console.print(f"wrote {file}: {counted(count, 'picture')}", soft_wrap=True)
+
+
+def parse_qps(text: str) -> tuple[int, ...]:
+    """QPs from 0 to 51, separated by commas. Raises VrcnnError."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch("[0-9]{1,2}", part) and int(part) <= 51 for part in parts):
+        raise VrcnnError(f"{text!r:.60} is not a list of QPs from 0 to 51 such as 22,27,32,37")
+    return tuple(dict.fromkeys(map(int, parts)))
 
 
 def pack_pairs(

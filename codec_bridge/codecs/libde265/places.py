@@ -101,7 +101,7 @@ LIBDE265 = Codec(
         Edit(
             PROGRAM,
             r"^int disable_sao\b",
-            ("const char *vrcnn_model=NULL, *vrcnn_kernel=NULL;", "int vrcnn_threads=0;"),
+            ("const char *vrcnn_model=NULL, *vrcnn_kernel=NULL, *vrcnn_dump=NULL;", "int vrcnn_threads=0, vrcnn_dump_position=0;"),
             after=True,
         ),
         Edit(
@@ -109,7 +109,7 @@ LIBDE265 = Codec(
             r'^\s*\{"disable-sao"',
             tuple(
                 f'  {{"vrcnn-{word}", required_argument, 0, {code} }},'
-                for word, code in (("model", 1001), ("kernel", 1002), ("threads", 1003))
+                for word, code in (("model", 1001), ("kernel", 1002), ("threads", 1003), ("dump", 1004), ("dump-position", 1005))
             ),
             after=True,
         ),
@@ -120,6 +120,8 @@ LIBDE265 = Codec(
                 "    case 1001: vrcnn_model=optarg; break;",
                 "    case 1002: vrcnn_kernel=optarg; break;",
                 "    case 1003: vrcnn_threads=atoi(optarg); break;",
+                "    case 1004: vrcnn_dump=optarg; break;",
+                "    case 1005: vrcnn_dump_position=atoi(optarg); break;",
             ),
             after=True,
         ),
@@ -130,6 +132,8 @@ LIBDE265 = Codec(
                 '    fprintf(stderr,"      --vrcnn-model FILE     model set of the CNN filter, if it is not a built-in one\\n");',
                 '    fprintf(stderr,"      --vrcnn-kernel NAME    kernels of the CNN filter: auto, scalar, avx2, ... (the same bits)\\n");',
                 '    fprintf(stderr,"      --vrcnn-threads N      threads of the CNN filter (0 - as many as worker threads)\\n");',
+                '    fprintf(stderr,"      --vrcnn-dump FILE      write what the CNN filter reads of every picture, for training\\n");',
+                '    fprintf(stderr,"      --vrcnn-dump-position N  0 (default): before deblocking, 1: after SAO\\n");',
             ),
             after=True,
         ),
@@ -137,8 +141,9 @@ LIBDE265 = Codec(
             PROGRAM,
             r"^\s*de265_set_limit_TID\s*\(\s*ctx",
             (
-                "  if ((vrcnn_model || vrcnn_kernel || vrcnn_threads) &&",
-                "      vrcnn_de265_set(ctx, vrcnn_model, vrcnn_kernel, vrcnn_threads) != DE265_OK) {",
+                "  if (((vrcnn_model || vrcnn_kernel || vrcnn_threads) &&",
+                "       vrcnn_de265_set(ctx, vrcnn_model, vrcnn_kernel, vrcnn_threads) != DE265_OK) ||",
+                "      (vrcnn_dump && vrcnn_de265_dump(ctx, vrcnn_dump, vrcnn_dump_position) != DE265_OK)) {",
                 '    fprintf(stderr,"VRCNN: %s\\n", vrcnn_de265_message(ctx));',
                 "    exit(10);",
                 "  }",

@@ -15,6 +15,13 @@ extern "C" {
  */
 LIBDE265_API de265_error vrcnn_de265_set(de265_decoder_context *decoder, const char *model, const char *kernel, int threads);
 
+/* Before the first picture: every picture that is output is written to the file in decoding order, as networks of the position (0 or
+ * 1, VrcnnPosition) would read it, whether the stream has side information or not. For each a line of text,
+ *     picture POC NAL-UNIT-TYPE TEMPORAL-ID SLICE-TYPE QP WIDTH HEIGHT CHROMA-FORMAT LUMA-BITS CHROMA-BITS
+ * (slice type I, P or B: the one that allows most; QP: of the first slice; chroma format 0 to 3), then all samples of Y, Cb and Cr, row by
+ * row, in one byte each, or two, the lower first, where the plane has more than 8 bits. */
+LIBDE265_API de265_error vrcnn_de265_dump(de265_decoder_context *decoder, const char *file, int position);
+
 /* 1 if the filter is the cause of this error: the pictures from here to the next IRAP picture are not output. */
 LIBDE265_API int vrcnn_de265_is_error(de265_error error);
 

@@ -10,7 +10,7 @@
 #include "decctx.h"
 
 /* libde265's errors end below 600 and its warnings begin at 1000. The library's error -n is FIRST + n. */
-enum { FIRST = 600, NO_FILE = 680 };
+enum { FIRST = 600, NO_FILE = 680, NO_DUMP = 681 };
 
 static bool is_irap(int nal_unit_type)
 {
@@ -27,16 +27,21 @@ const char *vrcnn_decoder::text(int error)
 {
     if (error == NO_FILE)
         return "cannot read the file of the model set";
+    if (error == NO_DUMP)
+        return "cannot write the dump of pictures";
     return error > FIRST && error < NO_FILE ? vrcnn_strerror(FIRST - error) : NULL;
 }
 
-vrcnn_decoder::vrcnn_decoder() : m_receiver(NULL), m_kernel(VRCNN_KERNEL_AUTO), m_threads(0), m_pictures(0), m_seconds(0)
+vrcnn_decoder::vrcnn_decoder()
+    : m_receiver(NULL), m_kernel(VRCNN_KERNEL_AUTO), m_threads(0), m_dump(NULL), m_dump_position(0), m_pictures(0), m_seconds(0)
 {
     reset();
 }
 
 vrcnn_decoder::~vrcnn_decoder()
 {
+    if (m_dump)
+        fclose(m_dump);
     vrcnn_receiver_close(m_receiver);
 }
 
@@ -104,6 +109,44 @@ de265_error vrcnn_decoder::set(const char *model, const char *kernel, int thread
     vrcnn_receiver_close(m_receiver);
     m_receiver = NULL;
     return error ? fail(error, -1) : DE265_OK;
+}
+
+/* ---- dump ---- */
+
+de265_error vrcnn_decoder::dump_to(const char *file, int position)
+{
+    if (m_dump)
+        fclose(m_dump);
+    m_dump_position = position;
+    m_dump = position == VRCNN_BEFORE_DEBLOCKING || position == VRCNN_AFTER_SAO ? fopen(file, "wb") : NULL;
+    if (m_dump)
+        return DE265_OK;
+    m_message = text(NO_DUMP);
+    return (de265_error)NO_DUMP;
+}
+
+/* An error stays in the file's state, where after_sao finds it. */
+void vrcnn_decoder::dump(const image_unit &unit)
+{
+    const de265_image &image = *unit.img;
+    const slice_segment_header &first = *unit.slice_units[0]->shdr;
+    if (!image.PicOutputFlag)
+        return;
+    int type = first.slice_type; /* B is 0, P 1, I 2 */
+    for (size_t i = 1; i < unit.slice_units.size(); i++)
+        if (unit.slice_units[i]->shdr->slice_type < type)
+            type = unit.slice_units[i]->shdr->slice_type;
+    const int format = image.get_chroma_format(), planes = format == de265_chroma_mono ? 1 : 3;
+    fprintf(m_dump, "picture %d %d %d %c %d %d %d %d %d %d\n", image.PicOrderCntVal, image.nal_hdr.nal_unit_type,
+            image.nal_hdr.nuh_temporal_id, "BPI"[type], first.SliceQPY, image.get_width(0), image.get_height(0), format,
+            image.get_sps().BitDepth_Y, image.get_sps().BitDepth_C);
+    for (int i = 0; i < planes; i++) {
+        const int bytes = image.get_bytes_per_pixel(i);
+        const uint8_t *row = image.get_image_plane(i);
+        for (int y = 0; y < image.get_height(i); y++, row += (ptrdiff_t)image.get_image_stride(i) * bytes)
+            fwrite(row, bytes, image.get_width(i), m_dump);
+    }
+    fflush(m_dump);
 }
 
 /* ---- order of slice segments ---- */
@@ -194,6 +237,8 @@ void vrcnn_decoder::before_deblocking(image_unit &unit)
                                             image.get_height(0), &m_info);
     if (m_error == VRCNN_OK && filters() && m_info.position == VRCNN_BEFORE_DEBLOCKING)
         keep(image);
+    if (m_dump && m_dump_position == VRCNN_BEFORE_DEBLOCKING)
+        dump(unit);
 }
 
 VrcnnError vrcnn_decoder::run(image_unit &unit)
@@ -213,6 +258,12 @@ VrcnnError vrcnn_decoder::run(image_unit &unit)
 
 de265_error vrcnn_decoder::after_sao(image_unit &unit)
 {
+    if (m_dump && m_dump_position == VRCNN_AFTER_SAO)
+        dump(unit);
+    if (m_dump && ferror(m_dump)) {
+        m_message = text(NO_DUMP);
+        return (de265_error)NO_DUMP;
+    }
     if (m_error == VRCNN_OK && filters()) {
         const double start = now();
         m_error = run(unit);
@@ -239,6 +290,11 @@ const char *vrcnn_decoder::statistics(int *pictures, double *seconds) const
 de265_error vrcnn_de265_set(de265_decoder_context *decoder, const char *model, const char *kernel, int threads)
 {
     return ((decoder_context *)decoder)->vrcnn.set(model, kernel, threads);
+}
+
+de265_error vrcnn_de265_dump(de265_decoder_context *decoder, const char *file, int position)
+{
+    return ((decoder_context *)decoder)->vrcnn.dump_to(file, position);
 }
 
 int vrcnn_de265_is_error(de265_error error)

@@ -4,6 +4,7 @@
 #ifndef VRCNN_FILTER_H
 #define VRCNN_FILTER_H
 
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,7 @@ class vrcnn_decoder
     static const char *text(int error);
 
     de265_error set(const char *model, const char *kernel, int threads);
+    de265_error dump_to(const char *file, int position);
     /* Forgets the stream. */
     void reset();
 
@@ -78,6 +80,8 @@ class vrcnn_decoder
     std::vector<uint8_t> m_samples[3], m_kept;
     VrcnnConstPlane m_source[3]; /* these samples */
     std::string m_message;
+    FILE *m_dump; /* NULL: there is none */
+    int m_dump_position;
     int m_pictures;
     double m_seconds;
 
@@ -92,6 +96,7 @@ class vrcnn_decoder
     VrcnnError run(image_unit &unit);
     int planes_of(VrcnnPlane planes[3], de265_image &image) const;
     void keep(de265_image &image);
+    void dump(const image_unit &unit);
     const uint8_t *lossless(const de265_image &image);
 };
 
