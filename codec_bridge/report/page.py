@@ -7,6 +7,7 @@ comes from a document is text to it. What Python lays out here are tables; html/
 import base64
 import hashlib
 import math
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,35 +59,17 @@ def render(document: Document, folder: Path | None = None) -> str:
 
     Raises VrcnnError for a crop that is no PNG file inside the folder.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=PackageLoader("codec_bridge.report", "html"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # variants have an order
-    filters = (view.signed, view.percent, view.share, view.number, view.seconds, look, tone, breakable)
-    environment.filters |= {function.__name__: function for function in filters}
-    files = resources.files("codec_bridge.report") / "html"
-    scripts = [(files / name).read_text("utf-8") for name in ("chart.js", "viewer.js", "page.js")]
-    script = '"use strict";\n' + "\n".join(scripts)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     groups = [view.tables(document, *key) for key in view.groups_of(document)]
     pictures, images, picture_note = _pictures(document, folder)
     shown = [variant for variant in VARIANTS if any(row.variant == variant for row in document.rows)]
     comparisons = [line for group in groups for entry in group["sequences"] for line in entry["lines"]]
     flags = [{**fields_of(flag), "where": view.where(flag)} for flag in document.summary.flags]
-    return environment.get_template("page.html.j2").render(
+    return from_template(
+        "page.html.j2",
+        ("theme.js", "chart.js", "viewer.js", "page.js"),
         title=view.title(document),
         subtitle=view.subtitle(document),
         sections=SECTIONS.items(),
-        style=Markup((files / "page.css").read_text("utf-8")),
-        script=Markup(script),
-        script_hash=f"sha256-{digest}",
         method=document.plan["method"],
         errors=sum(flag["severity"] == "error" for flag in flags),
         warnings=sum(flag["severity"] == "warning" for flag in flags),
@@ -108,6 +91,28 @@ def render(document: Document, folder: Path | None = None) -> str:
             "images": images,
         },
     )
+
+
+def from_template(name: str, scripts: Sequence[str], **values: Any) -> str:
+    """A page's text: a template of html/ with the style and these scripts of that folder in it."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("codec_bridge.report", "html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # variants have an order
+    filters = (view.signed, view.percent, view.share, view.number, view.seconds, look, tone, breakable)
+    environment.filters |= {function.__name__: function for function in filters}
+    files = resources.files("codec_bridge.report") / "html"
+    script = '"use strict";\n' + "\n".join((files / name).read_text("utf-8") for name in scripts)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    style = Markup((files / "page.css").read_text("utf-8"))
+    return environment.get_template(name).render(style=style, script=Markup(script), script_hash=f"sha256-{digest}", **values)
 
 
 def look(variant: str) -> str:
@@ -159,18 +164,27 @@ def gain(anchor: list[dict[str, Any]], test: list[dict[str, Any]], plane: str) -
 
     anchor, test: points with "kbps" and the plane's PSNR in dB or None, in order of their rates.
     """
+    curves = [[(point["kbps"], point[plane]) for point in points] for points in (anchor, test)]
+    return [] if any(level is None for curve in curves for _, level in curve) else gain_at_equal_rate(*curves)
+
+
+def gain_at_equal_rate(anchor: Sequence[tuple[float, float]], test: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """(rate, difference in quality at that rate) along the rates that two curves share, by PCHIP over log rate; [] if there is none.
+
+    anchor, test: (rate, quality) in order of their rates, which are positive.
+    """
     from scipy.interpolate import PchipInterpolator
 
-    curves = [[(math.log(point["kbps"]), point[plane]) for point in points] for points in (anchor, test)]
+    curves = [[(math.log(rate), level) for rate, level in points] for points in (anchor, test)]
     rates = [[rate for rate, _ in curve] for curve in curves]
-    if any(level is None for curve in curves for _, level in curve) or any(len(set(some)) < max(len(some), 2) for some in rates):
+    if any(len(set(some)) < max(len(some), 2) for some in rates):
         return []
     low, high = max(some[0] for some in rates), min(some[-1] for some in rates)
     if low >= high:
         return []
     shared = np.linspace(low, high, GAIN_POINTS)
     base, other = (PchipInterpolator(*zip(*curve, strict=True))(shared) for curve in curves)
-    return [(float(f"{math.exp(rate):.6g}"), round(float(level), 4)) for rate, level in zip(shared, other - base, strict=True)]
+    return [(float(f"{math.exp(rate):.6g}"), round(float(level), 6)) for rate, level in zip(shared, other - base, strict=True)]
 
 
 def _level(psnr: float | None) -> float | None:

@@ -133,11 +133,11 @@ def write_csv(path: str | Path, rows: Iterable[Row]) -> None:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, [key for key in KEYS if key != "crop"], extrasaction="ignore")
     writer.writeheader()
-    writer.writerows({key: _cell(value) for key, value in row.to_json().items()} for row in rows)
+    writer.writerows({key: safe_cell(value) for key, value in row.to_json().items()} for row in rows)
     write_text(path, text.getvalue())
 
 
-def _cell(value: object) -> object:
+def safe_cell(value: object) -> object:
     """Text without control characters, and with an apostrophe before what a spreadsheet would take for a formula."""
     if not isinstance(value, str):
         return value

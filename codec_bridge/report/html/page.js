@@ -1,20 +1,6 @@
 // Wires the page's controls to the chart and the viewer. What they show is the JSON in the page.
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const root = document.documentElement;
-
-function pressed(button, value) {
-  if (value !== undefined) button.setAttribute("aria-pressed", String(value));
-  return button.getAttribute("aria-pressed") === "true";
-}
-
-const theme = document.getElementById("theme");
-const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
-pressed(theme, isDark());
-theme.addEventListener("click", () => {
-  root.dataset.theme = isDark() ? "light" : "dark";
-  pressed(theme, isDark());
-});
 
 function curves() {
   const section = document.getElementById("curves");
