@@ -23,7 +23,7 @@ def render(document: Document) -> str:
     blocks = [
         f"# {escaped(view.title(document))}",
         escaped(view.subtitle(document)),
-        f"BD-rate against the anchor (deblocking and SAO) of the same codec and configuration, in percent of the rate at equal PSNR; "
+        f"BD-rate against {escaped(view.reference(document))}, in percent of the rate at equal PSNR; "
         f"negative is better. Interpolation of the curves: {escaped(document.plan['method'])}.",
     ]
     groups = [view.tables(document, *key) for key in view.groups_of(document)]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from codec_bridge.figures.metrics import is_identical
-from codec_bridge.figures.row import VARIANTS, Crop, Units
+from codec_bridge.figures.row import VARIANTS, Crop, Row, Units
 from codec_bridge.report import view
 from codec_bridge.report.document import Document
 from vrcnn_int.errors import VrcnnError
@@ -71,6 +71,7 @@ def render(document: Document, folder: Path | None = None) -> str:
         subtitle=view.subtitle(document),
         sections=SECTIONS.items(),
         method=document.plan["method"],
+        reference=view.reference(document),
         errors=sum(flag["severity"] == "error" for flag in flags),
         warnings=sum(flag["severity"] == "warning" for flag in flags),
         flags=flags,
@@ -85,7 +86,8 @@ def render(document: Document, folder: Path | None = None) -> str:
         commands=view.commands(document),
         picture_note=picture_note,
         data={
-            "looks": {variant: {"look": look(variant), "marker": MARKERS[VARIANTS.index(variant)]} for variant in shown},
+            "looks": _looks(document, shown),
+            "reference": view.reference_curve(document),
             "curves": _curves(document),
             "pictures": pictures,
             "images": images,
@@ -135,28 +137,40 @@ def breakable(name: str) -> "Markup":
 def _curves(document: Document) -> list[dict[str, Any]]:
     """What chart.js draws: for each sequence, codec and configuration the points of its variants, rows without figures left out."""
     several = len(view.groups_of(document)) > 1
+    reference = view.reference_curve(document)
     curves = []
     for entry in document.summary.sequences:
         key = entry.sequence, entry.codec, entry.configuration
         rows = [row for row in document.rows if (row.sequence, row.codec, row.configuration) == key and row.flag is None]
-        drawn = [(row, row.figures) for row in rows if row.figures]
-        points: dict[str, list[dict[str, Any]]] = {}
-        for row, figures in sorted(drawn, key=lambda both: both[1].kbps):
-            levels = {plane: _level(figures.psnr(plane)) for plane in view.PLANES}
-            points.setdefault(row.variant, []).append({"qp": row.qp, "kbps": figures.kbps, **levels})
+        points = _points(rows)
         if not points:
             continue
+        if other := view.against(document):
+            other_key = entry.sequence, other, entry.configuration
+            others = [row for row in document.rows if (row.sequence, row.codec, row.configuration) == other_key and row.flag is None]
+            own = {variant: some for variant, some in points.items() if (entry.codec, variant) != (other, "anchor")}
+            points = {reference: _points(others).get("anchor", []), **own}
         sound = {variant: comparison.bd_rate_y for variant, comparison in entry.variants.items() if comparison.error is None}
         rates = [f"{variant} {view.signed(rate)} %" for variant, rate in sound.items() if rate is not None]
         curves.append(
             {
                 "label": entry.sequence + (f" ({view.label(*key[1:])})" if several else ""),
                 "variants": points,
-                "gains": {variant: {plane: gain(points["anchor"], points[variant], plane) for plane in view.PLANES} for variant in sound},
+                "gains": {variant: {plane: gain(points[reference], points[variant], plane) for plane in view.PLANES} for variant in sound},
                 "figures": f"Luma BD-rate: {', '.join(rates)}" if rates else "No luma BD-rate: see the flagged rows.",
             }
         )
     return curves
+
+
+def _points(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
+    """Of each variant, by rising rate."""
+    drawn = [(row, row.figures) for row in rows if row.figures]
+    points: dict[str, list[dict[str, Any]]] = {}
+    for row, figures in sorted(drawn, key=lambda both: both[1].kbps):
+        levels = {plane: _level(figures.psnr(plane)) for plane in view.PLANES}
+        points.setdefault(row.variant, []).append({"qp": row.qp, "kbps": figures.kbps, **levels})
+    return points
 
 
 def gain(anchor: list[dict[str, Any]], test: list[dict[str, Any]], plane: str) -> list[tuple[float, float]]:
@@ -185,6 +199,13 @@ def gain_at_equal_rate(anchor: Sequence[tuple[float, float]], test: Sequence[tup
     shared = np.linspace(low, high, GAIN_POINTS)
     base, other = (PchipInterpolator(*zip(*curve, strict=True))(shared) for curve in curves)
     return [(float(f"{math.exp(rate):.6g}"), round(float(level), 6)) for rate, level in zip(shared, other - base, strict=True)]
+
+
+def _looks(document: Document, variants: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Colour and marker of each curve; another codec's anchor has those of the variant none, which no codec of others has."""
+    looks = {variant: {"look": look(variant), "marker": MARKERS[VARIANTS.index(variant)]} for variant in variants}
+    other = {view.reference_curve(document): looks.get("none", {"look": look("none"), "marker": MARKERS[1]})}
+    return {**(other if view.against(document) else {}), **looks}
 
 
 def _level(psnr: float | None) -> float | None:

@@ -44,7 +44,8 @@ def _print_group(document: Document, console: "Console", codec: str, configurati
     unflagged = {variant: mean.unflagged or BdFigures() for variant, mean in means.items()}
     if any(unflagged[variant] != mean.of_all() for variant, mean in means.items()):
         sums.append(("mean, unflagged", "", unflagged))
-    _print_bd_rates(f"BD-rate (%), {codec} {configuration}, negative is better", lines, sums, apart, list(means), console)
+    other = f" against {document.plan['against']}" if document.plan.get("against") else ""
+    _print_bd_rates(f"BD-rate (%), {codec} {configuration}{other}, negative is better", lines, sums, apart, list(means), console)
     groups: dict[str, tuple[str | None, bool]] = {"mean": (None, False), "mean, unflagged": (None, True)}
     groups |= {f"class {entry.class_name}": (entry.class_name, False) for entry in classes}
     for name, _, variants in sums:

@@ -42,8 +42,30 @@ def where(flag: Flag) -> str:
     return f"{label(flag.codec, flag.configuration)}, {flag.variant}, {qp}"
 
 
+def against(document: Document) -> str:
+    """The codec whose anchor all are compared with; "" for each its own."""
+    return str(document.plan.get("against") or "")
+
+
+def reference(document: Document) -> str:
+    """What BD-rates are against, in words."""
+    other = against(document)
+    return (
+        f"the anchor of {other} in the same configuration"
+        if other
+        else "the anchor (deblocking and SAO) of the same codec and configuration"
+    )
+
+
+def reference_curve(document: Document) -> str:
+    """The name of the curve that others are compared with, beside the names of variants."""
+    return f"anchor of {against(document)}" if against(document) else "anchor"
+
+
 def title(document: Document) -> str:
     """The heading of a report."""
+    if against(document):
+        return f"BD-rate against {against(document)}"
     model = document.provenance.get("model")
     return f"BD-rate of model set {model[:16]}" if model else "BD-rate"
 

@@ -23,7 +23,7 @@ function curves() {
 
   // The gain at equal rate; the anchor's own is zero.
   function gains(entry, variant, key, anchor) {
-    const zero = anchor && variant === "anchor" ? [anchor[0], anchor.at(-1)].map((point) => [point.kbps, 0]) : [];
+    const zero = anchor && variant === data.reference ? [anchor[0], anchor.at(-1)].map((point) => [point.kbps, 0]) : [];
     const line = (x, y) => [variant, `${signed(y, 3)} dB at ${number(x, 1)} kbit/s`];
     return (entry.gains[variant]?.[key] ?? zero).map(([x, y]) => ({ x, y, lines: line(x, y) }));
   }
@@ -32,7 +32,7 @@ function curves() {
     const entry = data.curves[Number(sequence.value)];
     const key = plane.value;
     const name = plane.selectedOptions[0].textContent;
-    const anchor = entry.variants.anchor;
+    const anchor = entry.variants[data.reference];
     const shown = [];
     body.replaceChildren();
     for (const button of variants) {
