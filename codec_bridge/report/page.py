@@ -17,7 +17,7 @@ import numpy as np
 from codec_bridge.figures.metrics import is_identical
 from codec_bridge.figures.row import VARIANTS, Crop, Row, Units
 from codec_bridge.report import view
-from codec_bridge.report.document import Document
+from codec_bridge.report.document import Compared, Document
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_text
 from vrcnn_int.io.documents import fields_of
@@ -25,8 +25,8 @@ from vrcnn_int.io.documents import fields_of
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-CROP_BYTES = 5_000_000
-"""Crops that a page takes, in bytes of its text: it should stay easy to send."""
+CROP_BYTES = 1_500_000
+"""Crops that a page takes, in bytes of its text: with tables, curves and script it should stay under 2 MB, easy to send."""
 
 UNIT_COLOURS = 8
 """Of networks, in page.css."""
@@ -77,6 +77,7 @@ def render(document: Document, folder: Path | None = None) -> str:
         flags=flags,
         no_flags=view.NO_FLAGS,
         groups=groups,
+        compared=[group for group in groups if group["cards"] or not view.against(document)],
         methods=list(dict.fromkeys(name for line in comparisons for name in line["methods"])),
         planes=view.PLANES.items(),
         time_columns=view.TIMES.items(),
@@ -157,10 +158,15 @@ def _curves(document: Document) -> list[dict[str, Any]]:
                 "label": entry.sequence + (f" ({view.label(*key[1:])})" if several else ""),
                 "variants": points,
                 "gains": {variant: {plane: gain(points[reference], points[variant], plane) for plane in view.PLANES} for variant in sound},
-                "figures": f"Luma BD-rate: {', '.join(rates)}" if rates else "No luma BD-rate: see the flagged rows.",
+                "figures": f"Luma BD-rate: {', '.join(rates)}" if rates else _without_rates(entry),
             }
         )
     return curves
+
+
+def _without_rates(entry: Compared) -> str:
+    """What is said of curves without a BD-rate."""
+    return "No luma BD-rate: see the flagged rows." if entry.variants else "The others are compared with this curve."
 
 
 def _points(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:

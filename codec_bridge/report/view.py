@@ -77,11 +77,21 @@ def subtitle(document: Document) -> str:
     return " · ".join(
         [
             "; ".join(label(*key) for key in groups_of(document)),
-            f"QP {', '.join(map(str, plan['qps']))}",
+            _qps(document),
             f"{count} sequence{'s' if count != 1 else ''}",
             *([document.provenance["time"]] if document.provenance.get("time") else []),
         ]
     )
+
+
+def _qps(document: Document) -> str:
+    """'QP 22, 27, 32, 37', and those of codecs that have others."""
+    by_codec: dict[str, set[int]] = {}
+    for row in document.rows:
+        by_codec.setdefault(row.codec, set()).add(row.qp)
+    usual = sorted(document.plan["qps"])
+    others = [f"{codec} {', '.join(map(str, sorted(qps)))}" for codec, qps in by_codec.items() if sorted(qps) != usual]
+    return "; ".join([f"QP {', '.join(map(str, document.plan['qps']))}", *others])
 
 
 def harness(document: Document) -> str:

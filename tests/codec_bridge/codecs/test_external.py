@@ -81,6 +81,9 @@ def test_a_plan_s_own_codecs_are_evaluated_and_compared(folder: Path) -> None:
     assert [mean["codec"] for mean in document["means"]] == ["coarse"]
     page = (folder / "page.html").read_text()
     assert "BD-rate against fine" in page
+    assert "QP 22, 27, 32, 37; coarse 24, 29, 34, 40" in page
+    assert 'aria-label="BD-rate by class, coarse, all intra"' in page
+    assert 'aria-label="BD-rate by class, fine, all intra"' not in page, "nothing of it is compared"
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])  # type: ignore[index]
     assert data["reference"] == "anchor of fine"
     (curve,) = [curve for curve in data["curves"] if "coarse" in curve["label"]]
