@@ -205,14 +205,15 @@ def document_of(plan: Plan, evaluated: cluster.Evaluation) -> Document:
         programs=jobs.programs_of(evaluated.jobs),
         timing=evaluated.timing,
     )
-    return Document(origin, jobs.facts(plan, evaluated.jobs), rows, summarise(rows, plan.method, plan.apart))
+    return Document(origin, jobs.facts(plan, evaluated.jobs), rows, summarise(rows, plan.method, plan.apart, plan.against))
 
 
 def say_results(plan: Plan, evaluated: cluster.Evaluation, document: Document, console: Console) -> None:
     """The table, what was used, how long it took and what was checked."""
     print_table(document, console)
     encoders = ", ".join(dict.fromkeys(row.figures.encoder for row in evaluated.rows if row.figures))
-    console.print(f"model set {document.provenance['model'][:16]}, {encoders}", highlight=False)
+    used = any(row.figures and row.figures.model for row in evaluated.rows)
+    console.print(f"model set {document.provenance['model'][:16]}, {encoders}" if used else encoders, highlight=False)
     say_timing(evaluated.timing, console)
     if any(settings.check for settings in plan.runs):
         say_rows_checked(evaluated.rows, filtered_planes(plan), console)

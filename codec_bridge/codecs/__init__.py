@@ -6,6 +6,8 @@ from importlib import import_module
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.codecs import insertion
 from codec_bridge.codecs.base import Codec
+from codec_bridge.codecs.external.codec import codec_of
+from codec_bridge.codecs.external.commands import Commands
 
 CODECS: dict[str, str | type[Codec]] = {
     "x265": "codec_bridge.codecs.pyav",
@@ -24,8 +26,10 @@ TREES = {
 """Programs that an adapter goes into, by the words of their commands: module and name."""
 
 
-def find(name: str) -> type[Codec]:
-    """The class of a codec. Raises CodecError, listing the known names, if there is none."""
+def find(name: str, commands: Commands | None = None) -> type[Codec]:
+    """The class of a codec: of a plan's own where there are ``commands``. Raises CodecError, listing the known names, if there is none."""
+    if commands is not None:
+        return codec_of(commands)
     if name not in CODECS:
         raise CodecError(f"unknown codec {name!r}; known: {', '.join(CODECS)}")
     entry = CODECS[name]

@@ -135,10 +135,14 @@ class Codec(ABC):
     settings: ClassVar[Mapping[str, str]] = {}
     """The folders that it wants, in words, by name: options of the command line, keys of a plan's table programs. The first is of the codec
     with the filter, others of the anchor's."""
+    qps: ClassVar[range] = range(52)
+    """That it can be asked for."""
     cost: ClassVar[float] = 1.0
     """Seconds a picture, in proportion to the others'."""
     cropped: ClassVar[bool] = True
     """Whether its decoder puts out what is inside the conformance window only."""
+    suffix: ClassVar[str] = ".hevc"
+    """Of files that keep its streams."""
     joint: ClassVar[bool] = False
     """Whether the filter inside takes joint networks, which it prefers where a set has them for the position."""
     sao_steers: ClassVar[bool] = False
@@ -182,6 +186,10 @@ class Codec(ABC):
     def decode_plain(self, data: bytes, pictures: int | None = None) -> Iterator[Picture]:
         """Decode a stream without networks, uncropped, every picture verified. pictures: how many there must be."""
         return decoder.decode(data, pictures=pictures)
+
+    def decode_kept(self, request: Request, coded: Coded) -> Iterator[Picture]:
+        """Decode a stream without networks that passed ``decode`` when it was coded, uncropped unless only the program could decode it."""
+        return self.decode_plain(coded.data, request.pictures)
 
     def check_stream(self, data: bytes, network: Network) -> tuple[int, int]:
         """Decode any stream, every picture hash verified; how many pictures it has, and how many of them networks filter."""

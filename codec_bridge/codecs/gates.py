@@ -38,9 +38,16 @@ def compare_coded(recon: Sequence[Picture], decoded: Sequence[Picture], verdicts
         raise Inconsistency(f"the decoder finds {len(wrong)} of {len(verdicts)} picture hashes missing or wrong: {', '.join(wrong[:3])}")
     if not len(recon) == len(decoded) == len(verdicts):
         raise Inconsistency(f"{counted(len(recon), 'picture')} coded, {len(decoded)} decoded, {len(verdicts)} hashes verified")
+    compare_pictures(recon, decoded)
+    return sum(picture.planes[0].size for picture in recon)
+
+
+def compare_pictures(recon: Sequence[Picture], decoded: Sequence[Picture]) -> None:
+    """Raise Inconsistency unless the decoder's output is the encoder's, picture by picture."""
+    if len(recon) != len(decoded):
+        raise Inconsistency(f"{counted(len(recon), 'picture')} coded, {len(decoded)} decoded")
     for number, (left, right) in enumerate(zip(recon, decoded, strict=True)):
         compare_sides(left, right, f"picture {number}")
-    return sum(picture.planes[0].size for picture in recon)
 
 
 def compare_decisions(decided: Sequence[str | None], side: Sequence[Sideinfo | None]) -> None:

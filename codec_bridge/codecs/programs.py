@@ -20,6 +20,9 @@ STALLED = 300.0
 
 _logger = logging.getLogger(__name__)  # command lines and what the programs print
 
+_CODING = "vrcnn|x26[45]|de265|SvtAv1|aom|dav1d|rav1e|vpx|vvenc|vvdec|kvazaar|openh264|theora|xvidcore|avcodec"
+"""Libraries that code and decode, by what their names begin with."""
+
 _REFUSAL = re.compile(r"^VRCNN: (?!\d)", re.M)
 _TELLING = re.compile(r"x265 \[error\]|VRCNN: (?!\d)")
 
@@ -154,9 +157,9 @@ def _version(version: Callable[[Path], str], encoder: Path, _hash: str) -> str:
 
 @cache
 def _linked(program: Path, _hash: str) -> list[Path]:
-    """The codec's and our own libraries that a program is linked with."""
+    """The codecs' and our own libraries that a program is linked with."""
     listed = subprocess.run(["ldd", str(program)], capture_output=True, text=True).stdout
-    return [Path(path) for path in re.findall(r"=> (.*/lib(?:vrcnn|x265|de265)[^/]*) \(0x", listed)]
+    return [Path(path) for path in re.findall(rf"=> (.*/lib(?:{_CODING})[^/]*) \(0x", listed)]
 
 
 def file_hash(path: Path) -> str:

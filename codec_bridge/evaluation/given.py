@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from codec_bridge import codecs
 from codec_bridge.bitstream import nal
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.pictures import read_units
@@ -23,7 +22,7 @@ def check_inside(path: Path, settings: Settings) -> tuple[int, int]:
 
     Raises CodecError for a damaged stream, SideinfoError for such side information, gates.Inconsistency for a wrong hash.
     """
-    codec = codecs.find(settings.codec)(settings.folders)
+    codec = settings.coder(settings.folders)
     return codec.check_stream(read(path), Network(settings.position, True, settings.kernel, settings.model))
 
 
@@ -61,7 +60,7 @@ def check_offline(
 
     progress: called after each picture. Raises CodecError for a damaged stream, gates.Inconsistency if a picture differs.
     """
-    codec = codecs.find(settings.codec)(settings.folders)
+    codec = settings.coder(settings.folders)
     pictures = samples = 0
     has_chroma = False
     used: set[tuple[int, int]] = set()

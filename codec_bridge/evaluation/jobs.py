@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from codec_bridge import codecs
 from codec_bridge.evaluation.keys import inputs_of
 from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.settings import Settings, frames_of, load_models
@@ -43,7 +42,7 @@ class Job:
     def stream(self) -> str:
         """Equal for jobs that share a stream. Choices, and checks in the loop, need several: then all share."""
         names = ["sequence", "codec", "configuration", "qp", "programs"]
-        shares_all = "choice" in self.settings.variants or (self.settings.check and codecs.find(self.settings.codec).inside)
+        shares_all = "choice" in self.settings.variants or (self.settings.check and self.settings.coder.inside)
         if not shares_all:
             names.append("command")
         return digest({name: self.inputs[name] for name in names})
@@ -52,7 +51,7 @@ class Job:
     def cost(self) -> float:
         """About in proportion to the time that it takes."""
         samples = self.source.sequence.width * self.source.sequence.height * self.source.pictures
-        return float(samples * codecs.find(self.settings.codec).cost * 2 ** ((37 - self.qp) / 15))
+        return float(samples * self.settings.coder.cost * 2 ** ((37 - self.qp) / 15))
 
     @property
     def names(self) -> dict[str, Any]:
@@ -177,6 +176,7 @@ def facts(plan: Plan, jobs: Sequence[Job]) -> dict[str, Any]:
         "method": plan.method,
         "check": first.check,
         "apart": list(plan.apart),
+        **({"against": plan.against} if plan.against else {}),
         **({"kind": kind, "network_size": first.network_size} if (kind, first.network_size) != ("luma", "best") else {}),
     }
 

@@ -7,7 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from codec_bridge import codecs
 from codec_bridge.codecs.base import Request
 from codec_bridge.codecs.programs import file_hash
 from codec_bridge.evaluation.settings import BY_BACKEND, NETWORKS, Settings
@@ -28,7 +27,7 @@ def inputs_of(sequence: Sequence, pictures: int, md5: str | None, qp: int, varia
 
     Raises CodecError if the codec is not there.
     """
-    codec = codecs.find(settings.codec)(settings.folders)
+    codec = settings.coder(settings.folders)
     rate = sequence.rate or Fraction(25)
 
     def request(variant: str) -> Request:

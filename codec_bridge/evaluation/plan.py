@@ -4,7 +4,8 @@ A plan file; everything but ``sequences`` has the default that is shown::
 
     sequences = ["ctc:D", "clips"]      # sets, names, folders, files; folders and files relative to the plan's folder
     qps = [22, 27, 32, 37]
-    codecs = ["x265"]                   # of codecs.CODECS
+    codecs = ["x265"]                   # of codecs.CODECS, and names of tables [[codec]]; default where there are such: these
+    against = "hm"                      # codec whose anchor all others are compared with, in equal configurations; default: each its own
     configurations = ["ai"]             # ai, ra, ldb, ldp; a table gives each codec its own: { x265 = ["ai"], hm = ["ai", "ra"] }
     variants = ["anchor", "none", "integer"]    # or such a table; each codec has a default of its own
     frames = "auto"                     # or so many pictures of each sequence
@@ -30,6 +31,17 @@ A plan file; everything but ``sequences`` has the default that is shown::
     anchor_hm = "HM-unchanged"
     codecs = "build/codecs/bin"
 
+    [[codec]]                           # programs of others, as often as wanted; with --allow-programs only
+    name = "x264"
+    encode = "x264 --qp {qp} --tune psnr --fps {fps_num}/{fps_den} --input-res {width}x{height} --dump-yuv {recon} -o {output} {input}"
+    decode = "ffmpeg -v error -i {input} -f rawvideo -pix_fmt {format} {output}"
+    configuration = "ra"                # what these command lines code; default: ai
+    qps = [20, 26, 32, 38]              # default: the plan's
+    input = "yuv"                       # or y4m: what the encoder reads
+    suffix = ".264"                     # of the stream's file; default: .bin
+    version = "x264 --version"          # its first line names the encoder; default: the name
+    log = "PSNR Mean Y:(?P<psnr_y>[0-9.]+)"     # in what the encoder prints: pictures and psnr_y; needed where it writes no {recon}
+
     [slurm]                             # arguments of dask_jobqueue.SLURMCluster, and how many jobs of that kind; others than those
                                         # of SLURM_PLAIN, which may name commands, with --allow-programs only
     jobs = 8
@@ -46,6 +58,7 @@ from typing import Any
 from msgspec import Struct
 
 from codec_bridge import codecs
+from codec_bridge.codecs.external.commands import Commands
 from codec_bridge.evaluation.settings import BY_BACKEND, MOST_FRAMES, Settings, check_settings
 from codec_bridge.figures.bd_rate import METHODS, MIN_POINTS
 from codec_bridge.video.catalogue import Sequence, resolve
@@ -77,7 +90,10 @@ class PlanError(VrcnnError):
 @dataclass(frozen=True)
 class Plan:
     """Sequences, and one Settings for each codec and configuration. apart: names of sequences that are in no mean. file: the plan file's
-    name, "" without one. What contradicts itself is refused at once, what is not there by ``check``."""
+    name, "" without one. against: codec whose anchor all are compared with, "" for each its own.
+
+    What contradicts itself is refused at once, what is not there by ``check``.
+    """
 
     sequences: tuple[Sequence, ...]
     runs: tuple[Settings, ...]
@@ -87,6 +103,7 @@ class Plan:
     slurm: Mapping[str, Any] = field(default_factory=dict)
     file: str = ""
     apart: tuple[str, ...] = ()
+    against: str = ""
 
     def __post_init__(self) -> None:
         if not self.sequences:
@@ -105,6 +122,7 @@ class Plan:
                 raise PlanError(f"{settings.codec} {settings.configuration} is given twice")
         if not self.runs:
             raise PlanError("no codec, or no configuration, to evaluate")
+        self._refuse_against()
         if self.method not in METHODS:
             raise PlanError(f"unknown method {self.method!r}; there are {', '.join(METHODS)}")
         if self.transfer == "upload" and any(settings.stream_cache for settings in self.runs):
@@ -114,11 +132,24 @@ class Plan:
         for settings in self.runs:
             settings.refuse()
 
+    def _refuse_against(self) -> None:
+        """Raises PlanError where a codec has nothing to be compared with."""
+        if not self.against:
+            return
+        there = {settings.configuration for settings in self.runs if settings.codec == self.against and "anchor" in settings.variants}
+        if self.against not in {settings.codec for settings in self.runs}:
+            raise PlanError(f"against: {self.against!r:.60} is not among the plan's codecs")
+        for settings in self.runs:
+            if settings.configuration not in there:
+                raise PlanError(
+                    f"against: {self.against} has no anchor in configuration {settings.configuration}, which {settings.codec} has"
+                )
+
     @property
     def inputs(self) -> list[Path]:
         """Files that are read: the sequences', the model sets' and the codecs', programs too. Raises CodecError for what is not there."""
         models = [path for settings in self.runs for path in read_files(settings.model)]
-        programs = [path for settings in self.runs for path in codecs.find(settings.codec)(settings.folders).files()]
+        programs = [path for settings in self.runs for path in settings.coder(settings.folders).files()]
         return [*(sequence.path for sequence in self.sequences), *models, *programs]
 
     def check(self) -> None:
@@ -145,12 +176,44 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
+class CodecFile(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A table ``codec``, as it is described above."""
+
+    name: str
+    encode: str
+    decode: str
+    configuration: str = "ai"
+    qps: tuple[int, ...] | None = None
+    input: str = "yuv"
+    suffix: str = ".bin"
+    version: str | None = None
+    log: str | None = None
+
+    def commands(self, folder: Path) -> Commands:
+        """Raises CodecError for what cannot be one. folder: of the plan."""
+        if self.name in codecs.CODECS:
+            raise PlanError(f"codec {self.name}: there is such a codec already; give yours another name")
+        return Commands(
+            self.name,
+            self.encode,
+            self.decode,
+            folder,
+            self.configuration,
+            log=self.log,
+            version=self.version,
+            input=self.input,
+            suffix=self.suffix,
+        )
+
+
 class PlanFile(Struct, forbid_unknown_fields=True, kw_only=True):
     """A plan file's keys, as they are described above."""
 
     sequences: tuple[str, ...] = ()
     qps: tuple[int, ...] = (22, 27, 32, 37)
-    codecs: tuple[str, ...] = (codecs.DEFAULT,)
+    codecs: tuple[str, ...] | None = None
+    codec: tuple[CodecFile, ...] = ()
+    against: str = ""
     configurations: tuple[str, ...] | dict[str, tuple[str, ...]] = ("ai",)
     variants: tuple[str, ...] | dict[str, tuple[str, ...]] | None = None
     frames: str | int = "auto"
@@ -172,6 +235,11 @@ class PlanFile(Struct, forbid_unknown_fields=True, kw_only=True):
     format: str | None = None
     programs: dict[str, str] = {}
     slurm: dict[str, Any] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the codecs."""
+        return self.codecs if self.codecs is not None else tuple(own.name for own in self.codec) or (codecs.DEFAULT,)
 
 
 def load(path: Path, allow_programs: Callable[[str], bool] = lambda _: False) -> Plan:
@@ -202,6 +270,8 @@ def load(path: Path, allow_programs: Callable[[str], bool] = lambda _: False) ->
 def _commands(file: PlanFile, folder: Path) -> list[str]:
     """What of a plan is run, or may be."""
     programs = [f"programs.{key} = {folder / place}" for key, place in file.programs.items()]
+    lines = [(own.name, key, getattr(own, key)) for own in file.codec for key in ("encode", "decode", "version")]
+    programs += [f"codec {name}: {key} = {line!r:.300}" for name, key, line in lines if line is not None]
     return programs + [f"slurm.{key} = {str(value)!r:.100}" for key, value in file.slurm.items() if not _is_plain(key, value)]
 
 
@@ -225,6 +295,7 @@ def _from_file(file: PlanFile, path: Path) -> Plan:
             file.slurm,
             named(path.name),
             file.apart,
+            file.against,
         )
     except VrcnnError as error:
         raise PlanError(f"{path}: {error}") from None
@@ -241,20 +312,26 @@ def _sequences(file: PlanFile, folder: Path) -> list[Sequence]:
 
 def runs_of(file: PlanFile, folder: Path) -> list[Settings]:
     """The settings of its codecs and configurations. Raises VrcnnError for what there is not; opens nothing."""
-    for codec in file.codecs:
-        if codec not in codecs.CODECS:
-            raise PlanError(f"codecs: there is no {codec!r}; there are {', '.join(codecs.CODECS)}")
-    configurations = _by_codec("configurations", file.configurations, file.codecs, lambda _: ("ai",))
-    variants = _by_codec("variants", file.variants or {}, file.codecs, lambda codec: codecs.find(codec).default_variants)
+    own = {table.name: (table, table.commands(folder.resolve())) for table in file.codec}
+    if len(own) < len(file.codec):
+        raise PlanError("codec: two tables have one name")
+    for codec in file.names:
+        if codec not in codecs.CODECS and codec not in own:
+            raise PlanError(f"codecs: there is no {codec!r}; there are {', '.join([*codecs.CODECS, *own])}")
+    ours = tuple(codec for codec in file.names if codec not in own)
+    configurations = _by_codec("configurations", file.configurations, ours, lambda _: ("ai",))
+    variants = _by_codec("variants", file.variants or {}, ours, lambda codec: codecs.find(codec).default_variants)
+    for name, (table, commands) in own.items():
+        configurations[name], variants[name] = (table.configuration,), codecs.find(name, commands).default_variants
     _refuse_unknown("programs", file.programs, [key for codec in codecs.every() for key in codec.settings])
     if file.frames != "auto" and (not isinstance(file.frames, int) or not 1 <= file.frames <= MOST_FRAMES):
         raise PlanError(f'frames: {file.frames!r:.60} is neither "auto" nor a number of pictures')
     # Codecs without such variants have no use for the backend; if none has, the first run's refusal says so.
-    served = [codec for codec in file.codecs if set(variants[codec]) & set(BY_BACKEND)] or file.codecs
+    served = [codec for codec in file.names if set(variants[codec]) & set(BY_BACKEND)] or file.names
     return [
         Settings(
             codec,
-            file.qps,
+            (own[codec][0].qps or file.qps) if codec in own else file.qps,
             variants[codec],
             file.frames if isinstance(file.frames, int) else None,
             folder / model_path(file.model) if file.model is not None else None,
@@ -268,8 +345,9 @@ def runs_of(file: PlanFile, folder: Path) -> list[Settings]:
             file.backend if codec in served else "c",
             file.kind,
             file.network_size,
+            own[codec][1] if codec in own else None,
         )
-        for codec in file.codecs
+        for codec in file.names
         for configuration in configurations[codec]
     ]
 

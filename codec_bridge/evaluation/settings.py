@@ -6,6 +6,7 @@ from pathlib import Path
 
 from codec_bridge import codecs
 from codec_bridge.codecs.base import OFF, ORDINARY, PRESETS, Codec, Loop, Network
+from codec_bridge.codecs.external.commands import Commands
 from codec_bridge.figures.row import AFTER_DECODING, ALL_INTRA, INSIDE
 from codec_bridge.filter import Filter
 from codec_bridge.library.engines import ENGINES
@@ -52,6 +53,7 @@ class Settings:
     ``configuration``: one of the codec's. ``folders``: where the codecs' programs are, by the names that the codecs give them.
     ``stream_cache``: folder that keeps the streams without a network, and gives them again. ``backend``: one of BACKENDS, for the
     variants BY_BACKEND. ``kind``, ``network_size``: of the networks that filter; kind None: what the set has, luma if it has both.
+    ``commands``: of a codec that a plan describes.
     """
 
     codec: str = codecs.DEFAULT
@@ -69,6 +71,12 @@ class Settings:
     backend: str = "c"
     kind: str | None = None
     network_size: str = "best"
+    commands: Commands | None = None
+
+    @property
+    def coder(self) -> type[Codec]:
+        """The class of the codec. Raises CodecError if there is none."""
+        return codecs.find(self.codec, self.commands)
 
     def loop(self, variant: str, identity: str = "") -> Loop:
         """The filters in the loop of a variant's stream; variants of equal loops share it. identity: of the model set."""
@@ -94,9 +102,9 @@ class Settings:
 
     def refuse(self) -> None:
         """Raise VrcnnError for settings that contradict each other or name what there is not; opens nothing."""
-        codec = codecs.find(self.codec)
+        codec = self.coder
         self._refuse_variants(codec)
-        self._refuse_numbers()
+        self._refuse_numbers(codec)
         if self.position not in POSITIONS:
             raise EvaluationError(f"unknown position {self.position!r}; there are {' and '.join(POSITIONS)}")
         if self.preset not in PRESETS:
@@ -111,10 +119,10 @@ class Settings:
             if variant not in codec.variants:
                 raise EvaluationError(f"unknown variant {variant!r}; {self.codec} has {', '.join(codec.variants)}")
 
-    def _refuse_numbers(self) -> None:
+    def _refuse_numbers(self, codec: type[Codec]) -> None:
         for qp in self.qps:
-            if not 0 <= qp <= 51:
-                raise EvaluationError(f"QP {qp} is not in 0..51")
+            if qp not in codec.qps:
+                raise EvaluationError(f"QP {qp} is not in {codec.qps[0]}..{codec.qps[-1]}")
         if len(set(self.qps)) != len(self.qps) or len(set(self.variants)) != len(self.variants):
             raise EvaluationError("a QP or a variant is given twice")
         if not self.qps or not self.variants:
@@ -133,7 +141,7 @@ class Settings:
 
     def refuse_kind(self, kind: str | None) -> None:
         """Raise EvaluationError where a variant has no use for networks of this kind."""
-        inside = () if codecs.find(self.codec).joint else INSIDE
+        inside = () if self.coder.joint else INSIDE
         unfit = [variant for variant in self.variants if variant in (*BY_LUMA, *inside)]
         if kind == "joint" and unfit:
             where = f" in codec {self.codec}" if unfit[0] in inside else ""
@@ -149,7 +157,7 @@ class Settings:
             self.network_in(models, qp)
         inside = [variant for variant in self.variants if variant in INSIDE]
         joint = any(network.kind == "joint" and network.position == self.position for network in models.networks)
-        if inside and kind == "luma" and joint and codecs.find(self.codec).joint:
+        if inside and kind == "luma" and joint and self.coder.joint:
             raise EvaluationError(
                 f"variant {inside[0]} takes the joint networks of a set that has them: kind joint, or a set of luma networks alone"
             )
@@ -189,7 +197,7 @@ def far_qps(used: Iterable[tuple[int, int]]) -> str | None:
 def check_settings(settings: Settings) -> None:
     """Raise VrcnnError for settings that no evaluation can run with here: looks for programs, opens model set, library and networks."""
     settings.refuse()
-    codecs.find(settings.codec)(settings.folders).check(settings.configuration)
+    settings.coder(settings.folders).check(settings.configuration)
     models = load_models(settings)
     if set(settings.variants) & set(NETWORKS):
         settings.refuse_models(models)

@@ -3,7 +3,7 @@
 jobs/KEY.json      what determined the result (its hash is KEY), the row, and a checksum
 logs/KEY.log       command lines, what the programs printed, the failure; also of jobs that failed
 crops/*.png        for the report
-streams/KEY.hevc   if the plan keeps them
+streams/KEY.hevc   if the plan keeps them; other codecs' by their own endings
 """
 
 import fcntl

@@ -101,6 +101,7 @@ class Streams:
         if coded is None:
             return None
         start = time.perf_counter()
-        pictures = self.decode_plain(coded.data)
+        with self.steps.step("decode"):
+            pictures = list(self.codec.decode_kept(self.request, coded))
         seconds = time.perf_counter() - start
         return Verified(coded, Decoded([picture.cropped() for picture in pictures] if self.codec.cropped else pictures, seconds))

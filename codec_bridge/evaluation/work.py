@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from codec_bridge import codecs
 from codec_bridge.bitstream.sideinfo import Sideinfo
 from codec_bridge.codecs.base import Loop, Request
 from codec_bridge.evaluation.measure import complexity, quality
@@ -49,7 +48,7 @@ class Work:
         determined: Mapping[str, Any],
     ) -> None:
         self.originals, self.rate, self.settings, self.models, self.steps = originals, rate, settings, models, steps
-        codec = codecs.find(settings.codec)(settings.folders)
+        codec = settings.coder(settings.folders)
         request = Request(qp, originals[0], len(originals), settings.configuration, settings.preset, rate)
         cache = StreamCache(settings.stream_cache) if settings.stream_cache else None
         self.streams = Streams(codec, request, originals, steps, cache, determined)

@@ -65,7 +65,7 @@ def run(
                 files, crop = crops_of(job, measured, work.originals)
                 row = job.row(measured.figures, crop, git_revision())
                 if task.keep_streams:
-                    files[f"streams/{job.key}.hevc"] = measured.stream
+                    files[f"streams/{job.key}{settings.coder.suffix}"] = measured.stream
             except (VrcnnError, OSError) as error:
                 row = job.flagged(str(error))
             except Exception as error:

@@ -38,6 +38,22 @@ class DoubtfulError(BdRateError):
 
 
 @dataclass(frozen=True)
+class Quality:
+    """What curves have over the rate, in messages. digits: of its figures behind the point."""
+
+    name: str = "PSNR"
+    unit: str = " dB"
+    digits: int = 2
+
+    def text(self, value: float, more: int = 0) -> str:
+        """'38.12 dB'. more: digits."""
+        return f"{value:.{self.digits + more}f}{self.unit}"
+
+
+PSNR = Quality()
+
+
+@dataclass(frozen=True)
 class BdResult:
     """Two curves compared.
 
@@ -56,10 +72,11 @@ Curve = tuple[tuple[float, ...], tuple[float, ...]]
 """Rates, rising, and the PSNR at each."""
 
 
-def bd_rate(anchor: Sequence[Point], test: Sequence[Point], method: str = "pchip") -> BdResult:
+def bd_rate(anchor: Sequence[Point], test: Sequence[Point], method: str = "pchip", quality: Quality = PSNR) -> BdResult:
     """Compare two rate-distortion curves.
 
     anchor, test: at least four (rate, PSNR in dB) points each, in any order, also as array [n, 2]; rates in any unit, the same for both.
+    quality: what messages call it, where it is another one than PSNR; more of it must be better.
     method: pchip (piecewise cubic, as in the JCT-VC common test conditions), cubic (one third-order polynomial,
     VCEG-M33) or akima.
     Raises BdRateError for an unknown method, fewer than four points, values that are not finite, rates that are not
@@ -69,16 +86,17 @@ def bd_rate(anchor: Sequence[Point], test: Sequence[Point], method: str = "pchip
     if method not in METHODS:
         raise BdRateError(f"unknown BD-rate method {method!r}; known: {', '.join(METHODS)}")
     found: list[str] = []
-    anchor_curve, test_curve = (_curve(name, points, method, found) for name, points in (("anchor", anchor), ("test", test)))
+    anchor_curve, test_curve = (_curve(name, points, method, found, quality) for name, points in (("anchor", anchor), ("test", test)))
     (anchor_rates, anchor_qualities), (test_rates, test_qualities) = anchor_curve, test_curve
     common = _overlap(anchor_qualities, test_qualities)
     if common <= 0:
         raise BdRateError(
-            f"the curves have no PSNR in common: the anchor has {min(anchor_qualities):.2f} to {max(anchor_qualities):.2f} dB, "
-            f"the test {min(test_qualities):.2f} to {max(test_qualities):.2f} dB; choose QPs that overlap"
+            f"the curves have no {quality.name} in common: the anchor has {min(anchor_qualities):.{quality.digits}f} to "
+            f"{quality.text(max(anchor_qualities))}, the test {min(test_qualities):.{quality.digits}f} to "
+            f"{quality.text(max(test_qualities))}; choose QPs that overlap"
         )
     if common < MIN_OVERLAP:
-        found.append(f"the curves share only {common:.0f} % of their PSNR range")
+        found.append(f"the curves share only {common:.0f} % of their {quality.name} range")
     psnr: float | None = None
     with python_warnings.catch_warnings():
         python_warnings.simplefilter("ignore")  # numpy's on cubic fits; the overlap is reported above
@@ -86,34 +104,34 @@ def bd_rate(anchor: Sequence[Point], test: Sequence[Point], method: str = "pchip
         if method != "pchip":
             _refuse_disagreement(rate, _rate(anchor_curve, test_curve, "pchip"), method)
         if _overlap(anchor_rates, test_rates) <= 0:
-            found.append("the curves have no rate in common, so there is no BD-PSNR")
+            found.append(f"the curves have no rate in common, so there is no BD-{quality.name}")
         else:
             try:
                 psnr = _psnr(anchor_curve, test_curve, method)
             except DoubtfulError as error:
-                found.append(f"there is no BD-PSNR: {error}")
+                found.append(f"there is no BD-{quality.name}: {error}")
     return BdResult(rate, psnr, common, tuple(found))
 
 
-def _curve(name: str, given: Sequence[Point], method: str, found: list[str]) -> Curve:
+def _curve(name: str, given: Sequence[Point], method: str, found: list[str], quality: Quality) -> Curve:
     """Points in the order of their rates. found: gets what is only doubtful."""
     try:
-        points = sorted((float(rate), float(quality)) for rate, quality in given)
+        points = sorted((float(rate), float(level)) for rate, level in given)
     except (TypeError, ValueError):
-        raise BdRateError(f"the {name}'s points must be pairs of numbers, (rate, PSNR)") from None
+        raise BdRateError(f"the {name}'s points must be pairs of numbers, (rate, {quality.name})") from None
     if len(points) < MIN_POINTS:
         raise BdRateError(f"BD-rate needs at least {MIN_POINTS} points (QPs) a curve; the {name} has {len(points)}")
     if not all(math.isfinite(value) for point in points for value in point):
-        raise BdRateError(f"the {name} has points that are not finite numbers: {_listed(points)}")
+        raise BdRateError(f"the {name} has points that are not finite numbers: {_listed(points, quality)}")
     rates, qualities = zip(*points, strict=True)
     if rates[0] <= 0:
         raise BdRateError(f"the {name} has a rate that is not positive: {rates[0]}")
     if len(set(rates)) < len(rates) or len(set(qualities)) < len(qualities):
-        raise BdRateError(f"the {name} has two points of equal rate or PSNR: {_listed(points)}")
+        raise BdRateError(f"the {name} has two points of equal rate or {quality.name}: {_listed(points, quality)}")
     if list(qualities) != sorted(qualities):
-        text = f"the {name}'s PSNR falls while its rate rises"
+        text = f"the {name}'s {quality.name} falls while its rate rises"
         if method != "cubic":
-            raise BdRateError(f"{text}: {_listed(points)}")
+            raise BdRateError(f"{text}: {_listed(points, quality)}")
         found.append(text)
     return rates, qualities
 
@@ -160,9 +178,9 @@ def _refuse_disagreement(rate: float, reference: float, method: str) -> None:
         raise DoubtfulError(f"the interpolations disagree wildly: {method} {rate:+.2f} %, pchip {reference:+.2f} %")
 
 
-def _listed(points: Sequence[Point]) -> str:
+def _listed(points: Sequence[Point], quality: Quality) -> str:
     """Points as a message says them."""
-    return ", ".join(f"{rate:.6g} at {quality:.3f} dB" for rate, quality in points)
+    return ", ".join(f"{rate:.6g} at {quality.text(level, 1)}" for rate, level in points)
 
 
 def _overlap(a: Sequence[float], b: Sequence[float]) -> float:

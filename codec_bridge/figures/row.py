@@ -125,7 +125,8 @@ class Row:
     height: Size
     bit_depth: Annotated[int, Meta(ge=1, le=16)]
     pictures: Count
-    qp: Annotated[int, Meta(ge=0, le=51)]
+    qp: Annotated[int, Meta(ge=0, le=255)]
+    """0 to 51 of HEVC, more of codecs with another scale."""
     variant: str
     """One of VARIANTS."""
     codec: str

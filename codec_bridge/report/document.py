@@ -76,7 +76,8 @@ class Comparison(BdFigures):
 
 @dataclass
 class Compared:
-    """All variants of a sequence but the anchor. apart: the plan leaves it out of classes and means."""
+    """All variants of a sequence but the anchor, and this, too, where it is compared with another codec's. apart: the plan leaves it out
+    of classes and means."""
 
     sequence: str
     class_name: str
@@ -196,7 +197,7 @@ class Document:
     """{"sequences": [{"name", "class", "width", "height", "bit_depth", "rate" ("30000/1001"), "pictures", "md5" (of the coded samples;
     None if they could not be read)}], "runs": [{"codec", "configuration", "variants"}], "qps", "frames" (None: by size), "model",
     "kernel", "position", "preset", "method", "check", "apart": names of sequences that are in no mean; but for luma networks of the
-    size best also "kind" and "network_size"}."""
+    size best also "kind" and "network_size"; "against" where all codecs are compared with the anchor of one}."""
     rows: list[Row]
     """One for each sequence, codec, configuration, variant and QP of the plan, in this order."""
     summary: Summary

@@ -23,12 +23,13 @@ def render(document: Document) -> str:
     blocks = [
         f"# {escaped(view.title(document))}",
         escaped(view.subtitle(document)),
-        f"BD-rate against the anchor (deblocking and SAO) of the same codec and configuration, in percent of the rate at equal PSNR; "
+        f"BD-rate against {escaped(view.reference(document))}, in percent of the rate at equal PSNR; "
         f"negative is better. Interpolation of the curves: {escaped(document.plan['method'])}.",
     ]
     groups = [view.tables(document, *key) for key in view.groups_of(document)]
     planes = ("y", "u", "v", "yuv")
-    for group in groups:
+    compared = [group for group in groups if group["cards"] or not view.against(document)]
+    for group in compared:
         heads = ["class", "variant", "sequences", "Y", "U", "V", "6:1:1"]
         lines = [
             [line["label"], card["variant"], count, *(view.signed(mean.bd_rate(plane)) for plane in planes)]
@@ -37,7 +38,7 @@ def render(document: Document) -> str:
             if mean
         ]
         blocks += [f"## BD-rate (%) by class, {escaped(group['label'])}", _table(heads, lines, texts=(0, 1))]
-    for group in groups:
+    for group in compared:
         heads = [
             "sequence",
             "class, pictures",

@@ -7,6 +7,7 @@ comes from a document is text to it. What Python lays out here are tables; html/
 import base64
 import hashlib
 import math
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from codec_bridge.figures.metrics import is_identical
-from codec_bridge.figures.row import VARIANTS, Crop, Units
+from codec_bridge.figures.row import VARIANTS, Crop, Row, Units
 from codec_bridge.report import view
-from codec_bridge.report.document import Document
+from codec_bridge.report.document import Compared, Document
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_text
 from vrcnn_int.io.documents import fields_of
@@ -24,8 +25,8 @@ from vrcnn_int.io.documents import fields_of
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-CROP_BYTES = 5_000_000
-"""Crops that a page takes, in bytes of its text: it should stay easy to send."""
+CROP_BYTES = 1_500_000
+"""Crops that a page takes, in bytes of its text: with tables, curves and script it should stay under 2 MB, easy to send."""
 
 UNIT_COLOURS = 8
 """Of networks, in page.css."""
@@ -58,6 +59,45 @@ def render(document: Document, folder: Path | None = None) -> str:
 
     Raises VrcnnError for a crop that is no PNG file inside the folder.
     """
+    groups = [view.tables(document, *key) for key in view.groups_of(document)]
+    pictures, images, picture_note = _pictures(document, folder)
+    shown = [variant for variant in VARIANTS if any(row.variant == variant for row in document.rows)]
+    comparisons = [line for group in groups for entry in group["sequences"] for line in entry["lines"]]
+    flags = [{**fields_of(flag), "where": view.where(flag)} for flag in document.summary.flags]
+    return from_template(
+        "page.html.j2",
+        ("theme.js", "chart.js", "viewer.js", "page.js"),
+        title=view.title(document),
+        subtitle=view.subtitle(document),
+        sections=SECTIONS.items(),
+        method=document.plan["method"],
+        reference=view.reference(document),
+        errors=sum(flag["severity"] == "error" for flag in flags),
+        warnings=sum(flag["severity"] == "warning" for flag in flags),
+        flags=flags,
+        no_flags=view.NO_FLAGS,
+        groups=groups,
+        compared=[group for group in groups if group["cards"] or not view.against(document)],
+        methods=list(dict.fromkeys(name for line in comparisons for name in line["methods"])),
+        planes=view.PLANES.items(),
+        time_columns=view.TIMES.items(),
+        harness=view.harness(document),
+        provenance=view.provenance_lines(document),
+        originals=document.plan["sequences"],
+        commands=view.commands(document),
+        picture_note=picture_note,
+        data={
+            "looks": _looks(document, shown),
+            "reference": view.reference_curve(document),
+            "curves": _curves(document),
+            "pictures": pictures,
+            "images": images,
+        },
+    )
+
+
+def from_template(name: str, scripts: Sequence[str], **values: Any) -> str:
+    """A page's text: a template of html/ with the style and these scripts of that folder in it."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -72,42 +112,10 @@ def render(document: Document, folder: Path | None = None) -> str:
     filters = (view.signed, view.percent, view.share, view.number, view.seconds, look, tone, breakable)
     environment.filters |= {function.__name__: function for function in filters}
     files = resources.files("codec_bridge.report") / "html"
-    scripts = [(files / name).read_text("utf-8") for name in ("chart.js", "viewer.js", "page.js")]
-    script = '"use strict";\n' + "\n".join(scripts)
+    script = '"use strict";\n' + "\n".join((files / name).read_text("utf-8") for name in scripts)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    groups = [view.tables(document, *key) for key in view.groups_of(document)]
-    pictures, images, picture_note = _pictures(document, folder)
-    shown = [variant for variant in VARIANTS if any(row.variant == variant for row in document.rows)]
-    comparisons = [line for group in groups for entry in group["sequences"] for line in entry["lines"]]
-    flags = [{**fields_of(flag), "where": view.where(flag)} for flag in document.summary.flags]
-    return environment.get_template("page.html.j2").render(
-        title=view.title(document),
-        subtitle=view.subtitle(document),
-        sections=SECTIONS.items(),
-        style=Markup((files / "page.css").read_text("utf-8")),
-        script=Markup(script),
-        script_hash=f"sha256-{digest}",
-        method=document.plan["method"],
-        errors=sum(flag["severity"] == "error" for flag in flags),
-        warnings=sum(flag["severity"] == "warning" for flag in flags),
-        flags=flags,
-        no_flags=view.NO_FLAGS,
-        groups=groups,
-        methods=list(dict.fromkeys(name for line in comparisons for name in line["methods"])),
-        planes=view.PLANES.items(),
-        time_columns=view.TIMES.items(),
-        harness=view.harness(document),
-        provenance=view.provenance_lines(document),
-        originals=document.plan["sequences"],
-        commands=view.commands(document),
-        picture_note=picture_note,
-        data={
-            "looks": {variant: {"look": look(variant), "marker": MARKERS[VARIANTS.index(variant)]} for variant in shown},
-            "curves": _curves(document),
-            "pictures": pictures,
-            "images": images,
-        },
-    )
+    style = Markup((files / "page.css").read_text("utf-8"))
+    return environment.get_template(name).render(style=style, script=Markup(script), script_hash=f"sha256-{digest}", **values)
 
 
 def look(variant: str) -> str:
@@ -130,28 +138,45 @@ def breakable(name: str) -> "Markup":
 def _curves(document: Document) -> list[dict[str, Any]]:
     """What chart.js draws: for each sequence, codec and configuration the points of its variants, rows without figures left out."""
     several = len(view.groups_of(document)) > 1
+    reference = view.reference_curve(document)
     curves = []
     for entry in document.summary.sequences:
         key = entry.sequence, entry.codec, entry.configuration
         rows = [row for row in document.rows if (row.sequence, row.codec, row.configuration) == key and row.flag is None]
-        drawn = [(row, row.figures) for row in rows if row.figures]
-        points: dict[str, list[dict[str, Any]]] = {}
-        for row, figures in sorted(drawn, key=lambda both: both[1].kbps):
-            levels = {plane: _level(figures.psnr(plane)) for plane in view.PLANES}
-            points.setdefault(row.variant, []).append({"qp": row.qp, "kbps": figures.kbps, **levels})
+        points = _points(rows)
         if not points:
             continue
+        if other := view.against(document):
+            other_key = entry.sequence, other, entry.configuration
+            others = [row for row in document.rows if (row.sequence, row.codec, row.configuration) == other_key and row.flag is None]
+            own = {variant: some for variant, some in points.items() if (entry.codec, variant) != (other, "anchor")}
+            points = {reference: _points(others).get("anchor", []), **own}
         sound = {variant: comparison.bd_rate_y for variant, comparison in entry.variants.items() if comparison.error is None}
         rates = [f"{variant} {view.signed(rate)} %" for variant, rate in sound.items() if rate is not None]
         curves.append(
             {
                 "label": entry.sequence + (f" ({view.label(*key[1:])})" if several else ""),
                 "variants": points,
-                "gains": {variant: {plane: gain(points["anchor"], points[variant], plane) for plane in view.PLANES} for variant in sound},
-                "figures": f"Luma BD-rate: {', '.join(rates)}" if rates else "No luma BD-rate: see the flagged rows.",
+                "gains": {variant: {plane: gain(points[reference], points[variant], plane) for plane in view.PLANES} for variant in sound},
+                "figures": f"Luma BD-rate: {', '.join(rates)}" if rates else _without_rates(entry),
             }
         )
     return curves
+
+
+def _without_rates(entry: Compared) -> str:
+    """What is said of curves without a BD-rate."""
+    return "No luma BD-rate: see the flagged rows." if entry.variants else "The others are compared with this curve."
+
+
+def _points(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
+    """Of each variant, by rising rate."""
+    drawn = [(row, row.figures) for row in rows if row.figures]
+    points: dict[str, list[dict[str, Any]]] = {}
+    for row, figures in sorted(drawn, key=lambda both: both[1].kbps):
+        levels = {plane: _level(figures.psnr(plane)) for plane in view.PLANES}
+        points.setdefault(row.variant, []).append({"qp": row.qp, "kbps": figures.kbps, **levels})
+    return points
 
 
 def gain(anchor: list[dict[str, Any]], test: list[dict[str, Any]], plane: str) -> list[tuple[float, float]]:
@@ -159,18 +184,34 @@ def gain(anchor: list[dict[str, Any]], test: list[dict[str, Any]], plane: str) -
 
     anchor, test: points with "kbps" and the plane's PSNR in dB or None, in order of their rates.
     """
+    curves = [[(point["kbps"], point[plane]) for point in points] for points in (anchor, test)]
+    return [] if any(level is None for curve in curves for _, level in curve) else gain_at_equal_rate(*curves)
+
+
+def gain_at_equal_rate(anchor: Sequence[tuple[float, float]], test: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """(rate, difference in quality at that rate) along the rates that two curves share, by PCHIP over log rate; [] if there is none.
+
+    anchor, test: (rate, quality) in order of their rates, which are positive.
+    """
     from scipy.interpolate import PchipInterpolator
 
-    curves = [[(math.log(point["kbps"]), point[plane]) for point in points] for points in (anchor, test)]
+    curves = [[(math.log(rate), level) for rate, level in points] for points in (anchor, test)]
     rates = [[rate for rate, _ in curve] for curve in curves]
-    if any(level is None for curve in curves for _, level in curve) or any(len(set(some)) < max(len(some), 2) for some in rates):
+    if any(len(set(some)) < max(len(some), 2) for some in rates):
         return []
     low, high = max(some[0] for some in rates), min(some[-1] for some in rates)
     if low >= high:
         return []
     shared = np.linspace(low, high, GAIN_POINTS)
     base, other = (PchipInterpolator(*zip(*curve, strict=True))(shared) for curve in curves)
-    return [(float(f"{math.exp(rate):.6g}"), round(float(level), 4)) for rate, level in zip(shared, other - base, strict=True)]
+    return [(float(f"{math.exp(rate):.6g}"), round(float(level), 6)) for rate, level in zip(shared, other - base, strict=True)]
+
+
+def _looks(document: Document, variants: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Colour and marker of each curve; another codec's anchor has those of the variant none, which no codec of others has."""
+    looks = {variant: {"look": look(variant), "marker": MARKERS[VARIANTS.index(variant)]} for variant in variants}
+    other = {view.reference_curve(document): looks.get("none", {"look": look("none"), "marker": MARKERS[1]})}
+    return {**(other if view.against(document) else {}), **looks}
 
 
 def _level(psnr: float | None) -> float | None:

@@ -25,13 +25,14 @@ Curve = dict[int, Figures]
 """By QP."""
 
 
-def summarise(rows: Sequence[Row], method: str = "pchip", apart: Collection[str] = ()) -> Summary:
-    """What rows say; sequences ``apart`` are in no mean.
+def summarise(rows: Sequence[Row], method: str = "pchip", apart: Collection[str] = (), against: str = "") -> Summary:
+    """What rows say; sequences ``apart`` are in no mean. against: the codec whose anchor all are compared with, in equal configurations; ""
+    for each codec's own.
 
     Raises VrcnnError for a sequence without anchor and for two rows of the same sequence, codec, configuration, QP and variant.
     """
     groups = grouped(rows, lambda row: (row.sequence, row.codec, row.configuration)).values()
-    sequences = [_compared(some, method, some[0].sequence in apart) for some in groups]
+    sequences = [_compared(some, method, some[0].sequence in apart, _others(rows, some[0], against)) for some in groups]
     judged = [entry for entry in sequences if not entry.apart]
     alike = grouped(judged, lambda entry: (entry.codec, entry.configuration))
     for entries in alike.values():
@@ -39,6 +40,8 @@ def summarise(rows: Sequence[Row], method: str = "pchip", apart: Collection[str]
     by_class = grouped(judged, lambda entry: (entry.class_name, entry.codec, entry.configuration))
     classes = [Means(*key, _means(entries)) for key, entries in by_class.items()]
     means = [Means(None, *key, _means(entries)) for key, entries in alike.items()]
+    if against:  # it may have nothing that is compared
+        classes, means = ([some for some in all_of_them if some.variants] for all_of_them in (classes, means))
     return Summary(sequences, classes, means, _flags(rows, sequences))
 
 
@@ -50,10 +53,19 @@ def grouped(entries: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
     return groups
 
 
-def _compared(rows: Sequence[Row], method: str, apart: bool) -> Compared:
+def _others(rows: Sequence[Row], like: Row, against: str) -> list[Row] | None:
+    """The anchor's rows of the codec that a row is compared with, where that is another one."""
+    if against in ("", like.codec):
+        return None
+    key = like.sequence, against, like.configuration, "anchor"
+    return [row for row in rows if (row.sequence, row.codec, row.configuration, row.variant) == key]
+
+
+def _compared(rows: Sequence[Row], method: str, apart: bool, others: Sequence[Row] | None) -> Compared:
+    """others: the anchor of another codec, with which the own is compared, too."""
     name = rows[0].sequence
     curves = {variant: _curve(rows, name, variant) for variant in VARIANTS}
-    anchor = curves.pop("anchor")
+    anchor = curves.pop("anchor") if others is None else others
     if not anchor:
         raise VrcnnError(f"{name} has no anchor to compare with: run the variant anchor too")
     variants = {variant: _compare(anchor, curve, method) for variant, curve in curves.items() if curve}
@@ -74,6 +86,8 @@ def _compare(anchor: Sequence[Row], test: Sequence[Row], method: str) -> Compari
         return Comparison(methods={name: BdFigures() for name in METHODS}, error=error)
     base, curve = ({row.qp: row.figures for row in rows if row.figures} for rows in (anchor, test))
     compared = _compare_curves(base, curve, test[0].variant in AFTER_DECODING, method)
+    if anchor[0].codec != test[0].codec:  # equal QPs of two codecs are nothing alike
+        compared = replace(compared, gains_y=[])
     # One picture is coded too quickly for its time to say anything.
     return replace(compared, encode_time=None, decode_time=None) if test[0].pictures == 1 else compared
 
@@ -101,7 +115,11 @@ def _compare_curves(anchor: Curve, test: Curve, offline: bool, method: str) -> C
     return Comparison(
         **vars(methods[method]),
         methods=methods,
-        gains_y=[(qp, test[qp].psnr_y - anchor[qp].psnr_y) for qp in sorted(test) if not is_identical(test[qp].psnr_y, anchor[qp].psnr_y)],
+        gains_y=[
+            (qp, test[qp].psnr_y - anchor[qp].psnr_y)
+            for qp in sorted(test.keys() & anchor.keys())
+            if not is_identical(test[qp].psnr_y, anchor[qp].psnr_y)
+        ],
         overlap_y=luma.overlap if luma else None,
         has_chroma=has_chroma,
         encode_time=_ratio(anchor, test, lambda figures: figures.encode_seconds),

@@ -44,7 +44,8 @@ def _print_group(document: Document, console: "Console", codec: str, configurati
     unflagged = {variant: mean.unflagged or BdFigures() for variant, mean in means.items()}
     if any(unflagged[variant] != mean.of_all() for variant, mean in means.items()):
         sums.append(("mean, unflagged", "", unflagged))
-    _print_bd_rates(f"BD-rate (%), {codec} {configuration}, negative is better", lines, sums, apart, list(means), console)
+    other = f" against {document.plan['against']}" if document.plan.get("against") else ""
+    _print_bd_rates(f"BD-rate (%), {codec} {configuration}{other}, negative is better", lines, sums, apart, list(means), console)
     groups: dict[str, tuple[str | None, bool]] = {"mean": (None, False), "mean, unflagged": (None, True)}
     groups |= {f"class {entry.class_name}": (entry.class_name, False) for entry in classes}
     for name, _, variants in sums:
@@ -133,11 +134,11 @@ def write_csv(path: str | Path, rows: Iterable[Row]) -> None:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, [key for key in KEYS if key != "crop"], extrasaction="ignore")
     writer.writeheader()
-    writer.writerows({key: _cell(value) for key, value in row.to_json().items()} for row in rows)
+    writer.writerows({key: safe_cell(value) for key, value in row.to_json().items()} for row in rows)
     write_text(path, text.getvalue())
 
 
-def _cell(value: object) -> object:
+def safe_cell(value: object) -> object:
     """Text without control characters, and with an apostrophe before what a spreadsheet would take for a formula."""
     if not isinstance(value, str):
         return value

@@ -42,8 +42,30 @@ def where(flag: Flag) -> str:
     return f"{label(flag.codec, flag.configuration)}, {flag.variant}, {qp}"
 
 
+def against(document: Document) -> str:
+    """The codec whose anchor all are compared with; "" for each its own."""
+    return str(document.plan.get("against") or "")
+
+
+def reference(document: Document) -> str:
+    """What BD-rates are against, in words."""
+    other = against(document)
+    return (
+        f"the anchor of {other} in the same configuration"
+        if other
+        else "the anchor (deblocking and SAO) of the same codec and configuration"
+    )
+
+
+def reference_curve(document: Document) -> str:
+    """The name of the curve that others are compared with, beside the names of variants."""
+    return f"anchor of {against(document)}" if against(document) else "anchor"
+
+
 def title(document: Document) -> str:
     """The heading of a report."""
+    if against(document):
+        return f"BD-rate against {against(document)}"
     model = document.provenance.get("model")
     return f"BD-rate of model set {model[:16]}" if model else "BD-rate"
 
@@ -55,11 +77,21 @@ def subtitle(document: Document) -> str:
     return " · ".join(
         [
             "; ".join(label(*key) for key in groups_of(document)),
-            f"QP {', '.join(map(str, plan['qps']))}",
+            _qps(document),
             f"{count} sequence{'s' if count != 1 else ''}",
             *([document.provenance["time"]] if document.provenance.get("time") else []),
         ]
     )
+
+
+def _qps(document: Document) -> str:
+    """'QP 22, 27, 32, 37', and those of codecs that have others."""
+    by_codec: dict[str, set[int]] = {}
+    for row in document.rows:
+        by_codec.setdefault(row.codec, set()).add(row.qp)
+    usual = sorted(document.plan["qps"])
+    others = [f"{codec} {', '.join(map(str, sorted(qps)))}" for codec, qps in by_codec.items() if sorted(qps) != usual]
+    return "; ".join([f"QP {', '.join(map(str, document.plan['qps']))}", *others])
 
 
 def harness(document: Document) -> str:

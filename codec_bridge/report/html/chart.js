@@ -30,10 +30,13 @@ function logTicks(low, high, count) {
   return inside.length > 2 ? inside : linearTicks(low, high, count);
 }
 
+let charts = 0;
+
 class Chart {
   constructor(svg, tip) {
     this.svg = svg;
     this.tip = tip;
+    this.clip = `plot-area-${charts++}`;
     this.series = [];
     this.log = false;
     this.view = null;
@@ -210,9 +213,9 @@ class Chart {
       fromY: (pixel) => y0 + ((bottom - pixel) / (bottom - top)) * (y1 - y0),
     };
     this.axes(left, right, top, bottom);
-    const clip = this.add(this.add(this.svg, "defs", {}), "clipPath", { id: "plot-area" });
+    const clip = this.add(this.add(this.svg, "defs", {}), "clipPath", { id: this.clip });
     this.add(clip, "rect", { x: left, y: top - 6, width: right - left + 6, height: bottom - top + 12 });
-    const area = this.add(this.svg, "g", { "clip-path": "url(#plot-area)" });
+    const area = this.add(this.svg, "g", { "clip-path": `url(#${this.clip})` });
     for (const curve of this.series) {
       const group = this.add(area, "g", { class: `curve ${curve.look}` });
       const points = curve.points.map((point) => ({ ...point, x: this.scale.x(point.x), y: this.scale.y(point.y) }));

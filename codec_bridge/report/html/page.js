@@ -1,20 +1,6 @@
 // Wires the page's controls to the chart and the viewer. What they show is the JSON in the page.
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const root = document.documentElement;
-
-function pressed(button, value) {
-  if (value !== undefined) button.setAttribute("aria-pressed", String(value));
-  return button.getAttribute("aria-pressed") === "true";
-}
-
-const theme = document.getElementById("theme");
-const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
-pressed(theme, isDark());
-theme.addEventListener("click", () => {
-  root.dataset.theme = isDark() ? "light" : "dark";
-  pressed(theme, isDark());
-});
 
 function curves() {
   const section = document.getElementById("curves");
@@ -37,7 +23,7 @@ function curves() {
 
   // The gain at equal rate; the anchor's own is zero.
   function gains(entry, variant, key, anchor) {
-    const zero = anchor && variant === "anchor" ? [anchor[0], anchor.at(-1)].map((point) => [point.kbps, 0]) : [];
+    const zero = anchor && variant === data.reference ? [anchor[0], anchor.at(-1)].map((point) => [point.kbps, 0]) : [];
     const line = (x, y) => [variant, `${signed(y, 3)} dB at ${number(x, 1)} kbit/s`];
     return (entry.gains[variant]?.[key] ?? zero).map(([x, y]) => ({ x, y, lines: line(x, y) }));
   }
@@ -46,7 +32,7 @@ function curves() {
     const entry = data.curves[Number(sequence.value)];
     const key = plane.value;
     const name = plane.selectedOptions[0].textContent;
-    const anchor = entry.variants.anchor;
+    const anchor = entry.variants[data.reference];
     const shown = [];
     body.replaceChildren();
     for (const button of variants) {

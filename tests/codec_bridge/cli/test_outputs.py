@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from codec_bridge.cli.commands import app
-from codec_bridge.report.tables import _cell
+from codec_bridge.report.tables import safe_cell
 from vrcnn_int.cli.commands import app as model_app
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.models import builtin_path
@@ -167,11 +167,11 @@ def test_an_export_asks_before_it_replaces(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@a", "\t=1", "\r=1", "\uff1d1"])
 def test_cells_are_no_formulas(text: str) -> None:
-    cell = str(_cell(text))
+    cell = str(safe_cell(text))
     assert cell.startswith("'")
     assert not any(letter in cell for letter in "\t\r")
 
 
 def test_cells_are_what_they_were() -> None:
-    assert [_cell(value) for value in (-1, -1.5, None, "a-b", "")] == [-1, -1.5, None, "a-b", ""]
-    assert _cell("a\x1b[31m\nb") == r"a\x1b[31m\nb"
+    assert [safe_cell(value) for value in (-1, -1.5, None, "a-b", "")] == [-1, -1.5, None, "a-b", ""]
+    assert safe_cell("a\x1b[31m\nb") == r"a\x1b[31m\nb"

@@ -41,7 +41,7 @@ def test_what_is_no_row_is_refused_and_what_is_more_is_left_out() -> None:
     for key, value, said in (
         ("pictures", 0, "figures of 0 pictures"),
         ("pictures", True, "pictures: True is not a whole number"),
-        ("qp", 52, "qp: 52 is not a whole number <= 51"),
+        ("qp", 256, "qp: 256 is not a whole number <= 255"),
         ("psnr_y", None, "psnr_y: None is not a number"),
         ("psnr_y", "40", "psnr_y: '40' is not a number"),
         ("encode_seconds", -1.0, "encode_seconds: -1.0 is not a number >= 0"),

@@ -1,0 +1,1 @@
+"""Encoders and decoders that a plan describes by the command lines of their programs."""

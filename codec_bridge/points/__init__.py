@@ -1,0 +1,1 @@
+"""RD points from anybody's files, and Bjøntegaard deltas of them."""

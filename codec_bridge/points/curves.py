@@ -1,0 +1,129 @@
+"""Files as rate-distortion curves: which there are, and which of them was meant."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from codec_bridge.points.formats import FORMATS
+from codec_bridge.points.record import Columns, PointsError, Record
+from vrcnn_int.inputs import read_bytes
+
+MOST_BYTES = 256 << 20
+HEAD = 1 << 14
+"""Bytes by which a format knows its files: HM's logs begin with a page of settings."""
+
+READ = (".log", ".txt", ".csv", ".tsv", ".json", ".xlsx", ".xlsm")
+"""Of a folder."""
+
+ANCHORS = ("anchor", "reference")
+"""What the curve of an anchor is called in files that have several; JVET's sheets say more after it."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Curves of one label: the points of each configuration and sequence, in the order of the file."""
+
+    label: str
+    points: dict[tuple[str, str], list[Record]]
+
+    @property
+    def classes(self) -> dict[tuple[str, str], str]:
+        """By configuration and sequence."""
+        return {key: next((record.class_name for record in some if record.class_name), "") for key, some in self.points.items()}
+
+
+def read(argument: str, columns: Columns) -> list[Curves]:
+    """The curves that an argument names: a file, a folder of files, or FILE#LABEL for one of the curves in it.
+
+    Raises PointsError for what is not there, is of no known format, or has no such label.
+    """
+    path, label = _split(argument)
+    files = _files(path)
+    records = [record for file in files for record in _records(file, columns)]
+    by_label: dict[str, dict[tuple[str, str], list[Record]]] = {}
+    for record in records:
+        by_label.setdefault(record.label, {}).setdefault((record.configuration, record.sequence), []).append(record)
+    curves = [Curves(name or (path.name if path.is_dir() else path.stem), points) for name, points in by_label.items()]
+    return curves if label is None else [_chosen(curves, label, str(path))]
+
+
+def anchor_of(argument: str, curves: Sequence[Curves]) -> Curves:
+    """The anchor of an argument's curves: the only one, or the one that is called so. Raises PointsError."""
+    if len(curves) == 1:
+        return curves[0]
+    called = [curve for curve in curves if curve.label.casefold().startswith(ANCHORS)]
+    if len(called) != 1:
+        raise PointsError(f"{argument} has several curves; say which is the anchor: {_offers(argument, curves)}")
+    return called[0]
+
+
+def chosen(anchor: str, tests: Sequence[str], columns: Columns) -> tuple[Curves, list[Curves]]:
+    """The anchor of an argument, and the tests of others; without others, all that the anchor's file has beside it.
+
+    Tests of equal names are called after their files. Raises PointsError as ``read`` does, and where nothing is left to be compared.
+    """
+    offered = read(anchor, columns)
+    base = anchor_of(anchor, offered)
+    if not tests:
+        rest = [curve for curve in read(str(_split(anchor)[0]), columns) if curve.label != base.label]
+        if not rest:
+            raise PointsError(f"{anchor} has one curve; give a test to compare with it")
+        return base, rest
+    found = []
+    for argument in tests:
+        curves = read(argument, columns)
+        same_file = _split(argument)[0] == _split(anchor)[0]
+        found += [(argument, curve) for curve in curves if len(curves) == 1 or not (same_file and curve.label == base.label)]
+    labels = [curve.label for _, curve in found]
+    return base, [curve if labels.count(curve.label) == 1 else replace(curve, label=_full(argument, curve)) for argument, curve in found]
+
+
+def _full(argument: str, curve: Curves) -> str:
+    """A label with the file that it is of."""
+    name = str(_split(argument)[0])
+    return name if curve.label in (Path(name).name, Path(name).stem) else f"{name}#{curve.label}"
+
+
+def _offers(argument: str, curves: Iterable[Curves]) -> str:
+    return ", ".join(f"{argument}#{curve.label}" for curve in curves)
+
+
+def _chosen(curves: Sequence[Curves], label: str, name: str) -> Curves:
+    """The one whose label it is, or the only one that it is part of."""
+    exact = [curve for curve in curves if curve.label.casefold() == label.casefold()]
+    near = exact or [curve for curve in curves if label.casefold() in curve.label.casefold()]
+    if len(near) != 1:
+        raise PointsError(f"{name} has {'no' if not near else 'more than one'} curve {label!r:.60}; it has {_offers(name, curves)}")
+    return near[0]
+
+
+def _split(argument: str) -> tuple[Path, str | None]:
+    if Path(argument).exists() or "#" not in argument:
+        return Path(argument), None
+    name, _, label = argument.rpartition("#")
+    return Path(name), label
+
+
+def files_of(argument: str) -> list[Path]:
+    """The files that an argument reads."""
+    return _files(_split(argument)[0])
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in READ and not file.name.startswith("."))
+    if not files:
+        raise PointsError(f"folder {path} has no files that end with {', '.join(READ)}")
+    return files
+
+
+def _records(path: Path, columns: Columns) -> list[Record]:
+    try:
+        content = read_bytes(path, MOST_BYTES)
+    except OSError as error:
+        raise PointsError(f"cannot read {path}: {error.strerror or error}") from None
+    kind = next((kind for kind in FORMATS if kind.claims(path, content[:HEAD])), None)
+    if kind is None:
+        raise PointsError(f"{path} is of no known format; known are: {'; '.join(kind.name for kind in FORMATS)}")
+    return kind.read(path, content, columns)

@@ -1,0 +1,52 @@
+"""Result documents of `codec-bridge bdrate`, --json or --csv: each variant of a codec and configuration is a curve."""
+
+import csv
+import io
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from codec_bridge.figures.metrics import is_identical
+from codec_bridge.figures.row import KEYS
+from codec_bridge.points.record import Columns, Format, PointsError, Record
+from codec_bridge.report.document import Document
+from vrcnn_int.io.documents import parse_json
+
+_QUALITIES = {"psnr_y": "psnr_y", "psnr_u": "psnr_u", "psnr_v": "psnr_v", "psnr_yuv": "psnr_yuv", "ssim_y": "ssim"}
+_HEAD = ",".join(key for key in KEYS if key != "crop").encode()
+
+
+def _claims(path: Path, head: bytes) -> bool:
+    return head.startswith(_HEAD) or bool(re.match(rb'\s*{\s*"schema"', head))
+
+
+def _read(path: Path, content: bytes, columns: Columns) -> list[Record]:
+    if content.startswith(_HEAD):
+        rows: list[Mapping[str, Any]] = list(csv.DictReader(io.StringIO(content.decode(errors="replace"), newline="")))
+    else:
+        rows = [row.to_json() for row in Document.from_json(parse_json(content, str(path)), str(path)).rows]
+    flagged = next((row for row in rows if row["flag"]), None)
+    if flagged:
+        raise PointsError(f"{path}: {flagged['sequence']}, {flagged['variant']}, QP {flagged['qp']} is flagged: {flagged['flag']}")
+    try:
+        return [_record(row) for row in rows]
+    except (ValueError, TypeError, KeyError) as error:
+        raise PointsError(f"{path} is damaged or was edited: {error}") from None
+
+
+def _record(row: Mapping[str, Any]) -> Record:
+    levels = {metric: float(row[key]) for key, metric in _QUALITIES.items() if row[key] not in (None, "")}
+    return Record(
+        float(row["kbps"]),
+        {metric: float("inf") if metric.startswith("psnr") and is_identical(level) else level for metric, level in levels.items()},
+        "kbit/s",
+        row["sequence"],
+        row["class"],
+        f"{row['codec']} {row['configuration']}",
+        row["variant"],
+        float(row["qp"]),
+    )
+
+
+FORMAT = Format("result of codec-bridge bdrate", _claims, _read)

@@ -1,0 +1,86 @@
+"""One measured point, as every format gives it, and what may be asked of the columns of a table."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vrcnn_int.errors import VrcnnError
+
+METRICS = {
+    "psnr_y": "PSNR Y (dB)",
+    "psnr_u": "PSNR U (dB)",
+    "psnr_v": "PSNR V (dB)",
+    "psnr_yuv": "PSNR YUV (dB)",
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM",
+    "ssim_db": "SSIM (dB)",
+    "ms_ssim": "MS-SSIM",
+    "ms_ssim_db": "MS-SSIM (dB)",
+    "vmaf": "VMAF",
+    "vmaf_neg": "VMAF NEG",
+}
+"""Qualities that are known by name, in the order of tables, and what tables call them."""
+
+TIMES = ("bit/s", "kbit/s", "Mbit/s")
+SIZES = ("bits", "bytes")
+SCALES = {"bit/s": 1e-3, "kbit/s": 1.0, "Mbit/s": 1e3, "bits": 1.0, "bytes": 8.0}
+"""Of units of rates: to kbit/s, and of sizes to bits."""
+
+_QP = re.compile(r"(?:^|[-_. ])qp?[-_ ]?\d+(?=$|[-_. ])", re.I)
+
+
+class PointsError(VrcnnError):
+    """A file has no RD points, or points that no curve can be made of; the message names it."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A point. rate: in ``unit`` (kbit/s or bits; "" where the file does not say). qualities: by metric, higher is better.
+
+    sequence, class_name, configuration: "" where the file does not say. label: of the curve, where one file has several.
+    """
+
+    rate: float
+    qualities: Mapping[str, float]
+    unit: str = ""
+    sequence: str = ""
+    class_name: str = ""
+    configuration: str = ""
+    label: str = ""
+    qp: float | None = None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Titles of a table's columns that the user named, by rate, sequence, class, configuration, label, qp or a metric.
+
+    sheet: of a workbook; None: all that have points.
+    """
+
+    named: Mapping[str, str] = field(default_factory=dict)
+    sheet: str | None = None
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file. name: in words. claims: whether a file is of it, told its name and what it begins with.
+
+    read: its points. Raises PointsError for what claims to be of the format and is not.
+    """
+
+    name: str
+    claims: Callable[[Path, bytes], bool]
+    read: Callable[[Path, bytes, Columns], list[Record]]
+
+
+def kilobits(rate: float, unit: str) -> tuple[float, str]:
+    """A rate in kbit/s or a size in bits, and which; a rate of no unit as it is."""
+    return (rate * SCALES[unit], "kbit/s" if unit in TIMES else "bits") if unit else (rate, "")
+
+
+def sequence_of(path: str) -> str:
+    """What a file's name says of the sequence in it: 'BasketballPass' of 'anchor/BasketballPass_416x240_50_QP32.log'."""
+    name = re.split(r"[\\/]", path)[-1].rpartition(".")[0] or re.split(r"[\\/]", path)[-1]
+    name = _QP.sub("", name).strip("-_. ")
+    return re.sub(r"_\d+x\d+(_\d+(fps|hz|p)?)?(_\d+bit|_10b)?(_420)?$", "", name, flags=re.I)

@@ -1,0 +1,416 @@
+"""`codec-bridge bd` on files of other programs: each figure is what the bjontegaard package says of the numbers in the file."""
+
+import csv
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import bjontegaard
+import pytest
+from typer.testing import CliRunner
+
+from codec_bridge.cli.commands import app
+from codec_bridge.figures.bd_rate import METHODS
+from tests.codec_bridge.figures.test_bd_rate import ANCHOR, ANCHOR_2, JCTVC_E137, TEST, TEST_2
+from vrcnn_int.errors import VrcnnError
+
+DATA = Path(__file__).parent / "data"
+"""hm_*.log: HM-18.0, two pictures at four QPs, with and without deblocking and SAO; x265_*.csv: x265 3.5 with --psnr --ssim --csv;
+ffmpeg_*.log: FFmpeg 5.1 with libx264, -psnr -ssim 1. All of BasketballPass."""
+
+RESULT = Path(__file__).parents[1] / "report" / "result.json"
+
+Points = Sequence[tuple[float, float]]
+
+
+def bd(*words: object, folder: Path) -> list[dict[str, str]]:
+    """The lines of the CSV file that the command writes."""
+    done = CliRunner().invoke(app, ["bd", *map(str, words), "--csv", str(folder / "bd.csv")])
+    assert done.exit_code == 0, done.output + repr(done.exception)
+    with (folder / "bd.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def refusal(*words: object) -> str:
+    done = CliRunner().invoke(app, ["bd", *map(str, words)])
+    assert isinstance(done.exception, VrcnnError), done.output + repr(done.exception)
+    assert "\n" not in str(done.exception)
+    return str(done.exception)
+
+
+def by_hand(anchor: Points, test: Points, method: str) -> float:
+    """The package's own figure."""
+    (anchor_rates, anchor_levels), (test_rates, test_levels) = (zip(*sorted(points), strict=True) for points in (anchor, test))
+    return float(
+        bjontegaard.bd_rate(
+            anchor_rates, anchor_levels, test_rates, test_levels, method=method, require_matching_points=False, min_overlap=0
+        )
+    )
+
+
+def agrees(line: dict[str, str], anchor: Points, test: Points) -> None:
+    for method in METHODS:
+        assert math.isclose(float(line[f"bd_rate_{method}_percent"]), by_hand(anchor, test, method), abs_tol=1e-9), method
+
+
+def line_of(lines: list[dict[str, str]], **wanted: str) -> dict[str, str]:
+    (found,) = [line for line in lines if wanted.items() <= line.items()]
+    return found
+
+
+def table(path: Path, points: Points, titles: str = "kbps,psnr") -> Path:
+    path.write_text("\n".join([titles, *(f"{rate},{level}" for rate, level in points)]) + "\n")
+    return path
+
+
+# ---- every kind of file ----
+
+
+@pytest.mark.parametrize(("metric", "column"), [("psnr_y", 1), ("psnr_u", 2), ("psnr_v", 3), ("psnr_yuv", 4)])
+def test_logs_of_hm(metric: str, column: int, tmp_path: Path) -> None:
+    curves = []
+    for name in ("hm_anchor", "hm_test"):
+        sums = re.findall(r"^\s+2\s+a\s+(.*)$", (DATA / f"{name}.log").read_text(), re.M)
+        assert len(sums) == 4
+        curves.append([(float(words[0]), float(words[column])) for words in map(str.split, sums)])
+    line = line_of(bd(DATA / "hm_anchor.log", DATA / "hm_test.log", folder=tmp_path), metric=metric)
+    assert (line["sequence"], line["test"], line["points"], line["rises"]) == ("BasketballPass", "hm_test", "4", "yes")
+    agrees(line, *curves)
+
+
+def test_a_folder_of_logs_is_their_points(tmp_path: Path) -> None:
+    for name in ("anchor", "test"):
+        (tmp_path / name).mkdir()
+        runs = re.split(r"(?=^HM software)", (DATA / f"hm_{name}.log").read_text(), flags=re.M)[1:]
+        for number, run in enumerate(runs):
+            (tmp_path / name / f"{number}.log").write_text(run)
+        (tmp_path / name / "stream.bin").write_bytes(b"\1\2")
+    whole = bd(DATA / "hm_anchor.log", DATA / "hm_test.log", folder=tmp_path)
+    assert [line | {"test": "hm_test"} for line in bd(tmp_path / "anchor", tmp_path / "test", folder=tmp_path)] == whole
+
+
+def test_csv_files_of_x265(tmp_path: Path) -> None:
+    curves: dict[str, list[list[tuple[float, float]]]] = {"psnr_y": [], "psnr": [], "ssim": []}
+    for name in ("medium", "ultrafast"):
+        lines = (DATA / f"x265_{name}.csv").read_text().splitlines()[1:]
+        cells = [re.sub(r'^"[^"]*"', "command", line).split(",") for line in lines]
+        for metric, column in zip(curves, (5, 8, 9), strict=True):
+            curves[metric].append([(float(row[4]), float(row[column])) for row in cells])
+    found = bd(DATA / "x265_medium.csv", DATA / "x265_ultrafast.csv", folder=tmp_path)
+    assert {line["sequence"] for line in found} == {"BasketballPass"}
+    for metric, (anchor, test) in curves.items():
+        agrees(line_of(found, metric=metric), anchor, test)
+
+
+def test_a_csv_file_of_x265_with_lines_of_pictures(tmp_path: Path) -> None:
+    """--csv-log-level 1 writes them before the line of the run."""
+    text = (DATA / "x265_medium.csv").read_text()
+    (tmp_path / "long.csv").write_text("Encode Order, Type, POC, QP, Bits\n0, I-SLICE, 0, 19.00, 155152\n\nSummary\n" + text)
+    assert float(bd(tmp_path / "long.csv", DATA / "x265_medium.csv", folder=tmp_path)[0]["bd_rate_pchip_percent"]) == 0
+
+
+def test_logs_of_ffmpeg(tmp_path: Path) -> None:
+    curves: dict[str, list[list[tuple[float, float]]]] = {"psnr_y": [], "psnr_v": [], "psnr": [], "ssim": []}
+    pattern = re.compile(r"SSIM Mean Y:([\d.]+) .*\n.*PSNR Mean Y:([\d.]+) U:[\d.]+ V:([\d.]+) Avg:[\d.]+ Global:([\d.]+) kb/s:([\d.]+)")
+    for name in ("medium", "ultrafast"):
+        runs = [[float(word) for word in run] for run in pattern.findall((DATA / f"ffmpeg_{name}.log").read_text())]
+        assert len(runs) == 4
+        for metric, column in zip(curves, (1, 2, 3, 0), strict=True):
+            curves[metric].append([(run[4], run[column]) for run in runs])
+    found = bd(DATA / "ffmpeg_medium.log", DATA / "ffmpeg_ultrafast.log", folder=tmp_path)
+    for metric, (anchor, test) in curves.items():
+        agrees(line_of(found, metric=metric), anchor, test)
+
+
+def test_logs_of_ffmpeg_s_filters(tmp_path: Path) -> None:
+    """The streams' rate is that of the first input, the sequence that of the second. In FFmpeg's layout, by hand."""
+
+    def log(rate: int, psnr: float, vmaf: float) -> str:
+        return (
+            f"Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'out_{rate}.mp4':\n  Duration: 00:00:02.00, start: 0.000000, bitrate: {rate} kb/s\n"
+            "Input #1, yuv4mpegpipe, from 'clips/foreman_352x288_30.y4m':\n  Duration: 00:00:02.00, bitrate: 36495 kb/s\n"
+            "frame=   60 fps=0.0 q=-0.0 Lsize=N/A time=00:00:02.00 bitrate=N/A speed=30x\n"
+            f"[Parsed_psnr_0 @ 0x5592f2495280] PSNR y:{psnr} u:{psnr + 4} v:{psnr + 5} average:{psnr + 1} min:33.1 max:38.5\n"
+            f"[Parsed_libvmaf_2 @ 0x5592f2495280] VMAF score: {vmaf}\n"
+        )
+
+    rates, levels, scores = (4000, 2000, 1000, 500), (40.5, 38.25, 35.75, 32.5), (97.5, 94.25, 86.0, 71.5)
+    for name, more in (("a", 0.0), ("b", 0.5)):
+        (tmp_path / name).mkdir()
+        for number, (rate, level, score) in enumerate(zip(rates, levels, scores, strict=True)):
+            (tmp_path / name / f"{number}.log").write_text(log(rate, level + more, score + more))
+    found = bd(tmp_path / "a", tmp_path / "b", folder=tmp_path)
+    for metric, some in (("psnr_y", levels), ("vmaf", scores)):
+        line = line_of(found, metric=metric)
+        assert line["sequence"] == "foreman"
+        agrees(line, list(zip(rates, some, strict=True)), [(rate, level + 0.5) for rate, level in zip(rates, some, strict=True)])
+
+
+def test_logs_of_vtm(tmp_path: Path) -> None:
+    """In VTM's layout, by hand: there is none of VTM's own here."""
+
+    def log(points: Points) -> str:
+        text = ""
+        for qp, (rate, level) in zip((37, 32, 27, 22), sorted(points), strict=True):
+            text += (
+                "\nVVCSoftware: VTM Encoder Version 19.0 [Linux][GCC 11.3.0][64 bit] [SIMD=AVX2] \n"
+                f"POC    0 LId:  0 TId: 0 ( IDR_N_LP, I-SLICE, QP {qp} )     398392 bits [Y 36.6308 dB    U 46.5007 dB    V 47.0050 dB]\n"
+                "\nLayerId  0\n\tTotal Frames |   Bitrate     Y-PSNR    U-PSNR    V-PSNR    YUV-PSNR   \n"
+                f"\t       1    a    {rate:.4f}   {level:.4f}   46.5007   47.0050   38.1852  \n"
+                "\nI Slices\n\tTotal Frames |   Bitrate     Y-PSNR    U-PSNR    V-PSNR    YUV-PSNR   \n"
+                "\t       1    i    1.0   1.0   1.0   1.0   1.0  \n finished @ Sat Jul 29 22:36:13 2023\n Total Time:      156.532 sec.\n"
+            )
+        return text
+
+    for name, points in (("anchor", ANCHOR), ("test", TEST)):
+        (tmp_path / f"{name}.log").write_text(log(points))
+    agrees(bd(tmp_path / "anchor.log", tmp_path / "test.log", "--metric", "psnr_y", folder=tmp_path)[0], ANCHOR, TEST)
+
+
+def test_a_hand_made_table_of_five_points(tmp_path: Path) -> None:
+    anchor = [(100, 30.0), (200, 33.1), (400, 36.0), (800, 38.7), (1600, 41.1)]
+    test = [(95, 30.2), (190, 33.2), (390, 36.3), (790, 38.8), (1580, 41.2)]
+    (line,) = bd(table(tmp_path / "a.csv", anchor), table(tmp_path / "b.csv", test), folder=tmp_path)
+    assert (line["metric"], line["points"]) == ("psnr", "5")
+    agrees(line, anchor, test)
+
+
+def test_json_in_three_forms(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([{"bitrate": rate, "PSNR-Y": level} for rate, level in ANCHOR]))
+    (tmp_path / "b.json").write_text(json.dumps({"points": [{"bitrate": rate, "PSNR-Y": level} for rate, level in TEST]}))
+    rates, levels = zip(*TEST, strict=True)
+    (tmp_path / "c.json").write_text(json.dumps({"bitrate": rates, "PSNR-Y": levels, "codec": "mine"}))
+    for line in bd(tmp_path / "a.json", tmp_path / "b.json", tmp_path / "c.json", folder=tmp_path):
+        agrees(line, ANCHOR, TEST)
+
+
+def jvet(path: Path, sheets: dict[str, dict[tuple[str, str], tuple[Points, Points]]]) -> Path:
+    """A workbook as JVET's templates are laid out, by hand: class and sequence in merged cells, reference and test beside each other."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.title = "Summary"
+    book.active.append(["", "All Intra", "Over VTM-10.0"])
+    titles = ["kbps", "Y psnr", "U psnr", "V psnr", "Enc T [s]", "Dec T [s]"]
+    for name, sequences in sheets.items():
+        sheet = book.create_sheet(name)
+        sheet.append(
+            [None, None, None, "Reference:", "VTM-10.0"] + [None] * 4 + ["Tested:", "proposal"] + [None] * 4 + ["BD-rate (piecewise cubic)"]
+        )
+        sheet.append([None, None, "QP", *titles, *titles, "Y", "U", "V"])
+        seen = ""
+        for (class_name, sequence), (anchor, test) in sequences.items():
+            for number, (left, right) in enumerate(zip(anchor, test, strict=True)):
+                first = [class_name if class_name != seen else None, sequence] if number == 0 else [None, None]
+                seen = class_name
+                own = [value for rate, level in (left, right) for value in (rate, level, level + 4, level + 5, 12.5, 0.5)]
+                sheet.append([*first, 22 + 5 * number, *own, "=bdrate()" if number == 0 else None])
+        sheet.append(["Average"])
+    book.save(path)
+    return path
+
+
+def test_a_workbook_in_jvet_s_layout(tmp_path: Path) -> None:
+    (anchor_a, test_a, expected_a), (anchor_b, test_b, expected_b) = JCTVC_E137
+    sequences = {
+        ("Class A", "Traffic"): (anchor_a, test_a),
+        ("Class B", "Kimono"): (anchor_b, test_b),
+        ("Class B", "ParkScene"): (ANCHOR, TEST),
+    }
+    path = jvet(tmp_path / "jvet.xlsx", {"AI": sequences, "RA": {("Class A", "Traffic"): (ANCHOR_2, TEST_2)}})
+    found = bd(path, folder=tmp_path)
+    for sequence, curves in (("Traffic", (anchor_a, test_a)), ("Kimono", (anchor_b, test_b)), ("ParkScene", (ANCHOR, TEST))):
+        agrees(line_of(found, sequence=sequence, configuration="AI", metric="psnr_y"), *curves)
+    line = line_of(found, sequence="Traffic", configuration="RA", metric="psnr_y")
+    agrees(line, ANCHOR_2, TEST_2)
+    assert line["test"] == "Tested: proposal"
+    assert math.isclose(
+        float(line_of(found, sequence="Traffic", configuration="AI", metric="psnr_y")["bd_rate_pchip_percent"]), expected_a, abs_tol=1e-9
+    )
+    assert math.isclose(float(line_of(found, sequence="Kimono", metric="psnr_y")["bd_rate_pchip_percent"]), expected_b, abs_tol=1e-9)
+    rates = [expected_b, by_hand(ANCHOR, TEST, "pchip")]
+    mean = line_of(found, sequence="mean of 2, class Class B", metric="psnr_y")
+    assert math.isclose(float(mean["bd_rate_pchip_percent"]), sum(rates) / 2, abs_tol=1e-9)
+    total = line_of(found, sequence="mean of 3, all", metric="psnr_y")
+    assert math.isclose(float(total["bd_rate_pchip_percent"]), (expected_a + sum(rates)) / 3, abs_tol=1e-9)
+    only = bd(path, "--sheet", "RA", "--metric", "psnr_y", folder=tmp_path)
+    assert [line["configuration"] for line in only] == ["RA"]
+    assert "has no sheet 'LB'; it has Summary, AI, RA" in refusal(path, "--sheet", "LB")
+
+
+def test_a_workbook_in_aom_s_layout(tmp_path: Path) -> None:
+    """A line a point, an anchor and a test in a workbook each, by hand."""
+    openpyxl = pytest.importorskip("openpyxl")
+    for name, points in (("anchor", ANCHOR), ("test", TEST)):
+        book = openpyxl.Workbook()
+        book.active.append(["TestCfg", "CodecName", "Class", "Name", "QP", "Bitrate(kbps)", "PSNR_Y", "SSIM_Y(dB)", "VMAF_Y-NEG"])
+        for number, (rate, level) in enumerate(points):
+            book.active.append(["RA", name, "A2", "Boat", 110 + number, rate, level, level / 2, 2 * level])
+        book.save(tmp_path / f"{name}.xlsx")
+    found = bd(tmp_path / "anchor.xlsx", tmp_path / "test.xlsx", folder=tmp_path)
+    assert [line["metric"] for line in found] == ["psnr_y", "ssim_db", "vmaf_neg"]
+    for line, scale in zip(found, (1, 0.5, 2), strict=True):
+        assert (line["configuration"], line["class"], line["sequence"]) == ("RA", "A2", "Boat")
+        agrees(line, *([(rate, scale * level) for rate, level in points] for points in (ANCHOR, TEST)))
+
+
+def test_our_own_results(tmp_path: Path) -> None:
+    """The document and its rows as CSV give what the document says."""
+    document = json.loads(RESULT.read_text())
+    CliRunner().invoke(app, ["report", str(RESULT), "--csv", str(tmp_path / "rows.csv")])
+    for path in (RESULT, tmp_path / "rows.csv"):
+        found = bd(path, folder=tmp_path)
+        assert found
+        for entry in document["sequences"]:
+            for variant, comparison in entry["variants"].items():
+                line = line_of(found, test=variant, sequence=entry["sequence"], metric="psnr_y")
+                for method in METHODS:
+                    assert math.isclose(float(line[f"bd_rate_{method}_percent"]), comparison["methods"][method]["bd_rate_y"], abs_tol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("curves", "method", "expected"),
+    [
+        ((ANCHOR, TEST), "cubic", -4.420462706090111),
+        ((ANCHOR_2, TEST_2), "cubic", 31.397374054908013),
+        *(((anchor, test), "pchip", expected) for anchor, test, expected in JCTVC_E137),
+    ],
+)
+def test_published_examples(curves: tuple[Points, Points], method: str, expected: float, tmp_path: Path) -> None:
+    """VCEG-M33's scripts, the bjontegaard package's README, and a contribution with the figures of the group's spreadsheet."""
+    anchor, test = (table(tmp_path / f"{number}.csv", points) for number, points in enumerate(curves))
+    assert math.isclose(float(bd(anchor, test, folder=tmp_path)[0][f"bd_rate_{method}_percent"]), expected, abs_tol=1e-6)
+
+
+# ---- columns ----
+
+
+def test_columns_are_named_by_option(tmp_path: Path) -> None:
+    anchor, test = (
+        table(tmp_path / f"{name}.csv", [(1000 * rate, level) for rate, level in points], "br (bps),Qualität")
+        for name, points in (("a", ANCHOR), ("b", TEST))
+    )
+    options = ("--column", "rate=br (bps)", "--column", "mos=Qualität")
+    (line,) = bd(anchor, test, *options, folder=tmp_path)
+    assert line["metric"] == "mos"
+    agrees(line, ANCHOR, TEST)
+    assert "no line of titles with a rate" in refusal(anchor, test)
+    assert "has no column 'VQM' for vqm" in refusal(anchor, test, *options, "--column", "vqm=VQM")
+    assert "is not NAME=TITLE" in refusal(anchor, test, "--column", "rate")
+
+
+@pytest.mark.parametrize(("titles", "scale"), [("bps;psnr_y", 1000), ("Mbit/s;psnr_y", 0.001), ("Bitrate [kb/s];psnr_y", 1)])
+def test_units_are_read_from_titles(titles: str, scale: float, tmp_path: Path) -> None:
+    anchor = table(tmp_path / "a.csv", ANCHOR, "kbps,PSNR Y")
+    test = tmp_path / "b.csv"
+    test.write_text("\n".join([titles, *(f"{scale * rate};{level}" for rate, level in TEST)]))
+    agrees(bd(anchor, test, folder=tmp_path)[0], ANCHOR, TEST)
+
+
+def test_one_table_of_several_encoders(tmp_path: Path) -> None:
+    lines = ["codec,sequence,kbps,psnr_y"]
+    for name, points in (("x", ANCHOR), ("y", TEST), ("z", ANCHOR)):
+        lines += [f"{name},cat,{rate},{level}" for rate, level in points]
+    path = tmp_path / "all.csv"
+    path.write_text("\n".join(lines))
+    found = bd(f"{path}#x", folder=tmp_path)
+    assert [line["test"] for line in found] == ["y", "z"]
+    agrees(found[0], ANCHOR, TEST)
+    assert [line["test"] for line in bd(f"{path}#x", f"{path}#y", folder=tmp_path)] == ["y"]
+    assert "several curves; say which is the anchor" in refusal(path)
+    assert "has no curve 'w'" in refusal(f"{path}#w")
+
+
+# ---- what is refused ----
+
+
+def changed(points: Points, at: int, rate: float | None = None, level: float | None = None) -> list[tuple[float, float]]:
+    return [(rate or r, level if level is not None else q) if n == at else (r, q) for n, (r, q) in enumerate(points)]
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        (TEST[:3], "needs at least 4 points (QPs) a curve; the test has 3"),
+        (changed(TEST, 1, level=math.inf), "the test's psnr_y is infinite at 4469 kbit/s: a picture equals its original"),
+        (changed(TEST, 1, level=999.99), "the test's psnr_y is infinite at 4469 kbit/s"),
+        (changed(TEST, 1, rate=9787.80), "two points of equal rate or psnr_y"),
+        (changed(TEST, 1, level=42.0), "the test's psnr_y falls while its rate rises"),
+        (changed(TEST, 1, level=math.nan), "not finite numbers"),
+        (
+            [(rate, level + 10) for rate, level in TEST],
+            "no psnr_y in common: the anchor has 34.851 to 40.037 dB, the test 44.987 to 50.121 dB",
+        ),
+        ([(rate * 1000, level) for rate, level in TEST], "the rates cannot be of one unit"),
+        ([(rate, level / 50) for rate, level in TEST], "psnr_y cannot be 0.80242 dB at 9787.8 kbit/s"),
+        ([(-rate, level) for rate, level in TEST], "a rate that is not positive"),
+    ],
+)
+def test_bad_points_are_refused_by_name(points: Points, words: str, tmp_path: Path) -> None:
+    anchor, test = table(tmp_path / "a.csv", ANCHOR, "kbps,psnr_y"), table(tmp_path / "worse.csv", points, "kbps,psnr_y")
+    said = refusal(anchor, test)
+    assert said.startswith("1 of 1 comparisons have no BD-rate: worse, psnr_y: ")
+    assert words in said
+
+
+def test_more_that_cannot_be_compared(tmp_path: Path) -> None:
+    anchor = table(tmp_path / "a.csv", ANCHOR, "kbps,psnr_y")
+    assert "different units: the anchor's in kbit/s, the test's in bits" in refusal(anchor, table(tmp_path / "b.csv", TEST, "bits,psnr_y"))
+    assert "no quality in common: vmaf, and psnr_y" in refusal(anchor, table(tmp_path / "c.csv", TEST, "kbps,vmaf"))
+    high = table(tmp_path / "d.csv", [(rate, level + 70) for rate, level in TEST], "kbps,vmaf")
+    assert "d, vmaf: the anchor's vmaf cannot be 110.121 at 9787.8 kbit/s: it lies from 0 to 100" in refusal(high, high)
+    (tmp_path / "hole.csv").write_text("kbps,psnr_y,psnr_u\n" + "".join(f"{r},{q},{q + 3 if n else ''}\n" for n, (r, q) in enumerate(TEST)))
+    assert "hole, psnr_u: the anchor has no psnr_u at 9787.8 kbit/s" in refusal(tmp_path / "hole.csv", tmp_path / "hole.csv")
+    (tmp_path / "comma.csv").write_text("kbps;psnr_y\n100;38,5\n")
+    assert "row 2: psnr_y: '38,5' is not a number: write a decimal point" in refusal(anchor, tmp_path / "comma.csv")
+    (tmp_path / "noise.log").write_text("nothing here")
+    assert "is of no known format; known are: " in refusal(anchor, tmp_path / "noise.log")
+    assert "cannot read" in refusal(anchor, tmp_path / "missing.csv")
+    (tmp_path / "cut.log").write_text((DATA / "hm_test.log").read_text()[:3000])
+    assert "cut.log: an encoder's run has no summary of all pictures" in refusal(DATA / "hm_anchor.log", tmp_path / "cut.log")
+    assert "unknown method 'linear'" in refusal(anchor, anchor, "--method", "linear")
+    assert "give a test to compare with it" in refusal(anchor)
+
+
+def test_sequences_must_meet(tmp_path: Path) -> None:
+    def several(name: str, sequences: Sequence[str]) -> Path:
+        lines = [f"{sequence},{rate},{level}" for sequence in sequences for rate, level in ANCHOR]
+        (tmp_path / name).write_text("\n".join(["sequence,kbps,psnr_y", *lines]))
+        return tmp_path / name
+
+    found = bd(several("a.csv", ["cat", "dog"]), several("b.csv", ["dog"]), folder=tmp_path)
+    assert [line["sequence"] for line in found] == ["dog"]
+    assert "b: the anchor a has no curve of cow; it has cat, dog" in refusal(tmp_path / "a.csv", several("b.csv", ["dog", "cow"]))
+    assert len(bd(several("a.csv", ["cat"]), several("b.csv", ["dog"]), folder=tmp_path)) == 1, "one sequence each needs no name"
+
+
+# ---- what is written ----
+
+
+def test_every_output(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    (tmp_path / "<b>.csv").write_text((DATA / "x265_ultrafast.csv").read_text())
+    words = ["bd", str(DATA / "x265_medium.csv"), str(tmp_path / "<b>.csv"), "--metric", "psnr_y", "--metric", "ssim"]
+    outputs = {name: tmp_path / f"out.{name}" for name in ("csv", "markdown", "html", "xlsx")}
+    done = CliRunner().invoke(
+        app, words + [word for name, path in outputs.items() for word in (f"--{name}", str(path))], env={"COLUMNS": "160"}
+    )
+    assert done.exit_code == 0, done.output
+    with outputs["csv"].open(newline="") as file:
+        psnr, _ssim = csv.DictReader(file)
+    rate = float(psnr["bd_rate_pchip_percent"])
+    assert f"{rate:+.2f}" in done.output
+    assert f"| {rate:+.2f} |" in outputs["markdown"].read_text()
+    sheet = openpyxl.load_workbook(outputs["xlsx"])["BD-rate"]
+    heads, first, *_ = (list(row) for row in sheet.iter_rows(values_only=True))
+    assert math.isclose(dict(zip(heads, first, strict=True))["bd_rate_pchip_percent"], rate)
+    page = outputs["html"].read_text()
+    assert f"{rate:+.2f}" in page
+    assert "&lt;b&gt;" in page
+    assert "<b>.csv" not in page
+    data: Any = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])  # type: ignore[index]
+    assert [len(test["points"]) for test in data["curves"][0]["tests"]] == [4, 4]
+    assert len(page) < 2_000_000
+    assert "is an input of this command" in refusal(DATA / "hm_anchor.log", DATA / "hm_test.log", "--csv", DATA / "hm_test.log")
