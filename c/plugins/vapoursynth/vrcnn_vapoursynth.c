@@ -39,7 +39,7 @@ static VrcnnError take_context(Filter *f, VrcnnContext **context)
     if (error)
         return error;
     pthread_mutex_lock(&f->lock);
-    VrcnnContext **const idle = realloc(f->idle, (size_t)(f->opened + 1) * sizeof *idle);
+    VrcnnContext **const idle = (VrcnnContext **)realloc((void *)f->idle, (size_t)(f->opened + 1) * sizeof *idle);
     if (idle) {
         f->idle = idle;
         f->opened++;
@@ -62,7 +62,7 @@ static void release(Filter *f, const VSAPI *api)
 {
     while (f->idle_count)
         vrcnn_close(f->idle[--f->idle_count]);
-    free(f->idle);
+    free((void *)f->idle);
     vrcnn_model_free(f->model);
     api->freeNode(f->clip);
     pthread_mutex_destroy(&f->lock);
