@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.process import ReaderGone
@@ -281,13 +282,7 @@ def _naming(place: _Place, temporary: Path) -> Iterator[None]:
 
 def _write_through(place: _Place, temporary: Path) -> None:
     try:
-        if place.descriptor is None:
-            descriptor = os.open(place.path, os.O_WRONLY)
-        else:
-            if sys.stdout is not None:
-                sys.stdout.flush()
-            descriptor = os.dup(place.descriptor)
-        with os.fdopen(descriptor, "wb") as out, temporary.open("rb") as file:
+        with _through(place) as out, temporary.open("rb") as file:
             shutil.copyfileobj(file, out)
     except BrokenPipeError:
         if place.descriptor == 1:
@@ -295,6 +290,37 @@ def _write_through(place: _Place, temporary: Path) -> None:
         raise place.error("whoever reads it has gone") from None
     except OSError as error:
         raise place.error(error.strerror or str(error)) from None
+
+
+def _through(place: _Place) -> BinaryIO:
+    """A stream, open."""
+    if place.descriptor is None:
+        return os.fdopen(os.open(place.path, os.O_WRONLY), "wb")
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    return os.fdopen(os.dup(place.descriptor), "wb")
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[BinaryIO]:
+    """Yield a file to write to. As `replacing`, but devices, pipes and descriptors are written at once: for what comes piece by piece.
+
+    Raises ReaderGone where the reader of a pipe has seen enough.
+    """
+    place = _place(path)
+    if not place.is_stream:
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            yield file
+        return
+    try:
+        with _through(place) as out:
+            yield out
+    except BrokenPipeError:
+        raise ReaderGone from None
+    except OSError as error:
+        if error.filename is None and error.errno in _OF_WRITING:
+            raise place.error(error.strerror or str(error)) from None
+        raise
 
 
 def one_line(error: BaseException) -> str:

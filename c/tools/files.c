@@ -16,7 +16,7 @@
 
 /* Removed when the program ends before the output is complete, by a signal too: never freed, since a signal may come at any time. */
 static char *unfinished;
-static char *target; /* what it is renamed to: the output, links followed */
+static char *target; /* what it is renamed to: the output, links followed; NULL if the output is written through */
 
 static const int ending_signals[] = {SIGINT, SIGTERM, SIGHUP};
 enum { ENDING_SIGNALS = sizeof ending_signals / sizeof *ending_signals };
@@ -49,7 +49,7 @@ void *allocate(size_t size)
 }
 
 /* An open regular file and its size. */
-FILE *open_input(const char *path, unsigned long long *size)
+FILE *open_file(const char *path, unsigned long long *size)
 {
     struct stat status;
     FILE *file = fopen(path, "rb");
@@ -61,10 +61,44 @@ FILE *open_input(const char *path, unsigned long long *size)
     return file;
 }
 
+FILE *open_input(const char *path, unsigned long long *size)
+{
+    struct stat status;
+    const int is_standard = !strcmp(path, "-");
+    FILE *file = is_standard ? stdin : fopen(path, "rb");
+    if (!file || fstat(fileno(file), &status))
+        fail("%s: %s", path, strerror(errno));
+    if (!S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode) && !S_ISSOCK(status.st_mode))
+        fail("%s: neither a regular file nor a pipe", is_standard ? "standard input" : path);
+    /* Of standard input a part may have been read before. */
+    *size = S_ISREG(status.st_mode) && !is_standard ? (unsigned long long)status.st_size : UNKNOWN_SIZE;
+    return file;
+}
+
 static int same(const char *path, const struct stat *status)
 {
     struct stat other;
-    return path && !stat(path, &other) && other.st_dev == status->st_dev && other.st_ino == status->st_ino;
+    const int missing = path && !strcmp(path, "-") ? fstat(STDIN_FILENO, &other) : !path || stat(path, &other);
+    return !missing && other.st_dev == status->st_dev && other.st_ino == status->st_ino;
+}
+
+/* Standard output, a pipe or a character device, open; NULL if the output is none. */
+static FILE *open_stream(const char *output, const char *input, const char *model)
+{
+    struct stat status;
+    const int is_standard = !strcmp(output, "-");
+    if (is_standard ? fstat(STDOUT_FILENO, &status) : stat(output, &status))
+        return NULL;
+    if (!is_standard && !S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode))
+        return NULL;
+    if (!S_ISCHR(status.st_mode) && (same(input, &status) || same(model, &status)))
+        fail("%s: is an input; give the output another name", output);
+    if (is_standard && isatty(STDOUT_FILENO))
+        fail("standard output is a terminal; pictures are no text: give it to a program or a file");
+    FILE *file = is_standard ? stdout : fopen(output, "wb");
+    if (!file)
+        fail("%s: %s", output, strerror(errno));
+    return file;
 }
 
 /* Where the output goes, links followed. */
@@ -86,8 +120,11 @@ static char *checked_output(const char *output, const char *input, const char *m
     return path;
 }
 
-FILE *create_unfinished(const char *output, const char *input, const char *model)
+FILE *create_output(const char *output, const char *input, const char *model)
 {
+    FILE *stream = open_stream(output, input, model);
+    if (stream)
+        return stream;
     target = checked_output(output, input, model);
     const size_t size = strlen(target) + 32;
     char *path = allocate(size);
@@ -112,8 +149,31 @@ FILE *create_unfinished(const char *output, const char *input, const char *model
     return file;
 }
 
+/* Whoever read the output has seen enough: no fault, so nothing is said. As the signal that ends a program then, where it is not ignored.
+ */
+static void fail_writing(const char *output)
+{
+    if (errno == EPIPE)
+        _exit(128 + SIGPIPE);
+    fail("%s: %s", output, strerror(errno));
+}
+
+void write_out(FILE *out, const void *data, size_t size, const char *output)
+{
+    if (fwrite(data, 1, size, out) != size)
+        fail_writing(output);
+}
+
+void picture_done(FILE *out, const char *output)
+{
+    if (!target && fflush(out))
+        fail_writing(output);
+}
+
 void finish(FILE *out, const char *output)
 {
-    if (fclose(out) || rename(unfinished, target))
+    if (fclose(out))
+        fail_writing(output);
+    if (target && rename(unfinished, target))
         fail("%s: %s", output, strerror(errno));
 }

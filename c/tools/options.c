@@ -11,8 +11,10 @@
 
 static const char usage_text[] =
     "usage: vrcnn_filter --size WIDTHxHEIGHT (--qp QP | --index N) [options] INPUT.yuv OUTPUT.yuv\n"
+    "       vrcnn_filter --y4m (--qp QP | --index N) [options] INPUT.y4m OUTPUT.y4m\n"
     "Filters every picture: luma, with a joint network also 4:2:0 chroma; other chroma is passed through. Samples of more than 8 bits\n"
-    "are 16-bit little-endian.\n"
+    "are 16-bit little-endian. INPUT and OUTPUT are files, pipes, or - for standard input and output.\n"
+    "  --y4m           input and output are Y4M, which says size, format and bit depth; all that its header says is kept\n"
     "  --size WxH      luma samples of a picture, as coded (before cropping)\n"
     "  --qp QP         use the network for this QP (-12..51)\n"
     "  --index N       use network N of the model set instead\n"
@@ -90,10 +92,18 @@ static void check_options(Options *o)
         return;
     if (!o->output)
         fail("an input and an output file are needed (--help shows how)");
-    if (!o->width)
-        fail("--size WIDTHxHEIGHT is needed");
+    if (o->is_y4m && (o->width || o->format || o->depth[0] || o->depth[1]))
+        fail("--y4m: Y4M says its size, format and bit depth itself; --size, --format, --bit-depth and --chroma-depth are for yuv");
+    if (o->is_y4m && o->layer >= 0)
+        fail("--layer: what it writes is no Y4M; give it a yuv file");
+    if (!o->is_y4m && !o->width)
+        fail("--size WIDTHxHEIGHT is needed (or --y4m)");
     if (o->has_qp == o->has_index)
         fail("give --qp or --index, one of the two");
+    if (!o->format)
+        o->format = 420;
+    if (!o->depth[0])
+        o->depth[0] = 8;
     if (o->format != 400 && o->format != 420 && o->format != 422 && o->format != 444)
         fail("--format %d: must be 400, 420, 422 or 444", o->format);
     if (!o->depth[1])
@@ -141,10 +151,8 @@ Options parse_options(int argc, char **argv)
 {
     Options o = {.kernel = "auto",
                  .network_size = VRCNN_BEST,
-                 .format = 420,
                  .threads = 1,
                  .layer = -1,
-                 .depth = {8, 0},
                  .weight_count = {1, 1},
                  .weights = {{VRCNN_SCALE_TRAINED}, {VRCNN_SCALE_TRAINED}}};
     for (int i = 1; i < argc; i++) {
@@ -160,6 +168,10 @@ Options parse_options(int argc, char **argv)
         if (!strcmp(option, "--kernels")) {
             o.lists_kernels = 1;
             return o;
+        }
+        if (!strcmp(option, "--y4m")) {
+            o.is_y4m = 1;
+            continue;
         }
         if (strncmp(option, "--", 2) != 0) {
             if (o.output)

@@ -14,7 +14,7 @@ typedef struct Options {
     int depth[2];                                         /* of luma and of chroma */
     int weight_count[2];                                  /* how many are given, of luma and of chroma */
     VrcnnWeights weights;
-    int has_qp, has_index, has_kind, lists_kernels;
+    int has_qp, has_index, has_kind, lists_kernels, is_y4m;
 } Options;
 
 /* Ends the program for --help and for whatever is wrong. */

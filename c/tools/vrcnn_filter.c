@@ -1,4 +1,4 @@
-/* vrcnn_filter: filters planar yuv files. See usage_text in options.c.
+/* vrcnn_filter: filters planar yuv and Y4M. See usage_text in options.c.
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <stdint.h>
@@ -8,6 +8,7 @@
 
 #include "files.h"
 #include "options.h"
+#include "y4m.h"
 
 static VrcnnModel *load_model(const char *path)
 {
@@ -23,7 +24,7 @@ static VrcnnModel *load_model(const char *path)
         return model;
     }
     unsigned long long size;
-    FILE *file = open_input(path, &size);
+    FILE *file = open_file(path, &size);
     if (size > UINT32_MAX)
         fail("%s: %s", path, vrcnn_strerror(VRCNN_ERROR_NOT_A_MODEL));
     uint8_t *data = allocate((size_t)size + 1);
@@ -170,12 +171,13 @@ static void check_range(const Options *o, const Layout *l, int p, const uint8_t 
     static const char *const names[3] = {"luma", "Cb", "Cr"};
     const int max = (1 << l->depth[p]) - 1, width = l->width[p];
     const size_t samples = plane_size(l, p) / 2;
+    const char *const said = o->is_y4m ? "the header's bit depth" : p ? "--chroma-depth" : "--bit-depth";
     for (size_t i = 0; i < samples; i++) {
         uint16_t sample;
         memcpy(&sample, plane + 2 * i, sizeof sample);
         if (sample > max)
             fail("%s: picture %llu: %s sample %zu,%zu is %d, above %d: is %s %d right?", o->input, picture, names[p], i % (size_t)width,
-                 i / (size_t)width, sample, max, p ? "--chroma-depth" : "--bit-depth", l->depth[p]);
+                 i / (size_t)width, sample, max, said, l->depth[p]);
     }
 }
 
@@ -191,6 +193,7 @@ typedef struct Filter {
     const VrcnnModel *model;
     VrcnnContext *context;
     int index, is_joint, planes; /* that the network reads */
+    unsigned long long size;     /* of the input, or UNKNOWN_SIZE */
     Layout layout;
     uint8_t *picture, *filtered;
     VrcnnConstPlane src[3];
@@ -231,8 +234,7 @@ static void write_layer(FILE *out, const Filter *f)
     for (size_t c = 0; c < channels; c++) {
         for (size_t i = 0; i < samples; i++)
             plane[i] = values[i * channels + c];
-        if (fwrite(plane, 1, samples, out) != samples)
-            fail("%s: %s", o->output, strerror(errno));
+        write_out(out, plane, samples, o->output);
     }
     free(values);
     free(plane);
@@ -248,36 +250,81 @@ static void write_filtered(FILE *out, const Filter *f, unsigned long long pictur
         uint8_t *plane = (p < f->planes ? f->filtered : f->picture) + l->at[p];
         if (l->bytes[p] == 2 && p < f->planes)
             swap_if_big_endian(plane, plane_size(l, p));
-        if (fwrite(plane, 1, plane_size(l, p), out) != plane_size(l, p))
-            fail("%s: %s", f->o->output, strerror(errno));
+        write_out(out, plane, plane_size(l, p), f->o->output);
     }
 }
 
-static void read_picture(FILE *in, const Filter *f, unsigned long long picture)
+/* What begins with whole pictures may end anywhere if it is a pipe, or if others cut it while it is read. */
+static int read_picture(FILE *in, const Filter *f, Y4mLine *line, unsigned long long picture)
 {
-    if (fread(f->picture, 1, f->layout.size, in) != f->layout.size)
-        fail("%s: picture %llu cannot be read", f->o->input, picture);
+    const char *const name = f->o->input;
+    if (f->o->is_y4m && !read_y4m_frame(in, name, picture, line))
+        return 0;
+    const size_t size = fread(f->picture, 1, f->layout.size, in);
+    if (ferror(in))
+        fail("%s: picture %llu cannot be read: %s", name, picture, strerror(errno));
+    if (!size && !f->o->is_y4m)
+        return 0;
+    if (size != f->layout.size)
+        fail("%s: ends within picture %llu, which has %zu of %zu bytes", name, picture, size, f->layout.size);
     for (int p = 0; p < f->planes; p++)
         if (f->layout.bytes[p] == 2) {
             uint8_t *plane = f->picture + f->layout.at[p];
             swap_if_big_endian(plane, plane_size(&f->layout, p));
             check_range(f->o, &f->layout, p, plane, picture);
         }
+    return 1;
+}
+
+/* Size, format and depths of Y4M, from its header; or what the options say is compared with a yuv file's size. */
+static void read_layout(FILE *in, Options *o, unsigned long long size, Layout *layout, Y4mLine *line)
+{
+    if (o->is_y4m) {
+        const Y4mLayout said = read_y4m_header(in, o->input, line);
+        o->width = said.width;
+        o->height = said.height;
+        o->format = said.format;
+        o->depth[0] = o->depth[1] = said.depth;
+    }
+    *layout = layout_of(o);
+    if (!o->is_y4m && size != UNKNOWN_SIZE && (!size || size % layout->size))
+        fail("%s: %llu bytes are not a whole number of pictures of %zu bytes (%dx%d, format %d, %d bits)", o->input, size, layout->size,
+             o->width, o->height, o->format, o->depth[0]);
+}
+
+/* All pictures, as they come: never more than one is held. */
+static void filter_pictures(FILE *in, FILE *out, const Filter *f, Y4mLine *line)
+{
+    const Options *o = f->o;
+    unsigned long long count = 0;
+    if (o->is_y4m)
+        write_out(out, line->text, line->length, o->output);
+    for (; read_picture(in, f, line, count); count++) {
+        if (o->is_y4m)
+            write_out(out, line->text, line->length, o->output);
+        if (o->layer >= 0)
+            write_layer(out, f);
+        else
+            write_filtered(out, f, count);
+        picture_done(out, o->output);
+    }
+    if (!count)
+        fail("%s: has no pictures", o->input);
+    if (!o->is_y4m && f->size != UNKNOWN_SIZE && count != f->size / f->layout.size)
+        fail("%s: became shorter while it was read", o->input);
 }
 
 int main(int argc, char **argv)
 {
-    const Options o = parse_options(argc, argv);
+    static Y4mLine line;
+    Options o = parse_options(argc, argv);
     if (o.lists_kernels) {
         list_kernels();
         return 0;
     }
-    unsigned long long size;
-    FILE *in = open_input(o.input, &size);
-    Filter f = {.o = &o, .layout = layout_of(&o)};
-    if (!size || size % f.layout.size)
-        fail("%s: %llu bytes are not a whole number of pictures of %zu bytes (%dx%d, format %d, %d bits)", o.input, size, f.layout.size,
-             o.width, o.height, o.format, o.depth[0]);
+    Filter f = {.o = &o};
+    FILE *in = open_input(o.input, &f.size);
+    read_layout(in, &o, f.size, &f.layout, &line);
     VrcnnModel *model = load_model(o.model);
     f.model = model;
     f.index = choose_network(&o, model);
@@ -289,14 +336,8 @@ int main(int argc, char **argv)
     f.context = open_context(model, o.kernel, o.threads);
     prepare(&f);
 
-    FILE *out = create_unfinished(o.output, o.input, o.model);
-    for (unsigned long long i = 0; i < size / f.layout.size; i++) {
-        read_picture(in, &f, i);
-        if (o.layer >= 0)
-            write_layer(out, &f);
-        else
-            write_filtered(out, &f, i);
-    }
+    FILE *out = create_output(o.output, o.input, o.model);
+    filter_pictures(in, out, &f, &line);
     finish(out, o.output);
     fclose(in);
     free(f.picture);

@@ -1,6 +1,7 @@
 """codec-bridge filter: a decoded video, filtered."""
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -17,12 +18,12 @@ from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, far_qps, load_models, open_filter
 from codec_bridge.figures.metrics import is_identical, level_text
 from codec_bridge.video.coding import Coded
-from codec_bridge.video.files import Video, write_y4m, write_yuv
+from codec_bridge.video.files import STANDARD_INPUT, Video, write_y4m, write_yuv
 from codec_bridge.video.metadata import Metadata
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import check_outputs
+from vrcnn_int.files import check_outputs, is_standard_output, is_stream
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.io.console import console_beside, notices
 from vrcnn_int.models import read_files
@@ -30,6 +31,7 @@ from vrcnn_int.network import POSITIONS
 from vrcnn_int.text import counted
 
 WRITTEN = (".yuv", ".y4m")
+STANDARD_OUTPUT = "/dev/stdout"
 BY = {"c": "by the C library", "cuda": "by the GPU", "oracle": "by the oracle", "float": "by the float network, not bit-exact"}
 """What filtered, by backend, in words."""
 GONE_OVER = 3
@@ -39,8 +41,13 @@ FAULTS_SHOWN = 5
 
 def filter_video(
     context: typer.Context,
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Decoded video (.yuv, .y4m, containers) or an HEVC stream.")],
-    out: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Filtered video: .yuv or .y4m.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="INPUT", help="Decoded video (.yuv, .y4m, containers), an HEVC stream, or a pipe with Y4M; -: standard input."
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Filtered video: .yuv or .y4m; -: standard output, as Y4M.")],
     qp: Annotated[
         str | None,
         typer.Option(help="QP the video was coded at, -12 to 51: chooses the network. auto: each picture's, by its stream."),
@@ -79,12 +86,15 @@ def filter_video(
     """
     if (qp is None) == (index is None):
         raise VrcnnError("give either --qp or --index, to choose the network (--qp auto: as the stream says)")
+    source, out = (Path(STANDARD_INPUT) if str(source) == "-" else source), (Path(STANDARD_OUTPUT) if str(out) == "-" else out)
     if out.is_dir():
         raise VrcnnError(f"cannot write {out}: it is a folder; give a file name")
-    if out.suffix.lower() not in WRITTEN:
+    if out.suffix.lower() not in WRITTEN and (out.suffix or not is_stream(out)):
         raise VrcnnError(f"the output is .yuv or .y4m, not {out.name!r}")
     if index is not None and (unfit := given(context, ("kind", "network_size"))):
         raise VrcnnError(f"--{unfit[0].replace('_', '-')} is for --qp: --index names the network itself")
+    if is_standard_output(out) and sys.stdout.isatty():
+        raise VrcnnError("standard output is a terminal; pictures are no text: give them to a program or a file")
     check_outputs([out], [source, original, *read_files(model)], force)
     automatic = position == "auto"
     settings = Settings(model=model, kernel=kernel, position=POSITIONS[0] if automatic else position, kind=kind, network_size=network_size)
@@ -101,7 +111,7 @@ def filter_video(
     used: dict[int, set[int]] = {}
     longer: list[str] = []
     gains = Gains()
-    with open_any(source, size, pixel_format, pictures_a_second, frames, cropping=False, lenient=lenient) as video:
+    with open_any(source, size, pixel_format, pictures_a_second, frames, cropping=False, lenient=lenient, once=True) as video:
         coded = Coded(source, video.codings())
         if index is not None:
             choose = network_of_index(models, coded, index, trust_options)
@@ -214,11 +224,12 @@ def open_any(
     frames: int | None = None,
     cropping: bool = True,
     lenient: bool = False,
+    once: bool = False,
 ) -> Video:
     """A video whose size and format were given for the case that it does not say them itself."""
     raw = path.suffix.lower() == ".yuv"
     dimensions = parse_size(size)
-    return open_video(path, dimensions if raw else None, pixel_format if raw else None, rate, frames, cropping, lenient)
+    return open_video(path, dimensions if raw else None, pixel_format if raw else None, rate, frames, cropping, lenient, once=once)
 
 
 def write(path: Path, pictures: Iterable[Picture], rate: Fraction | None, metadata: Metadata) -> int:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -13,8 +14,12 @@ import numpy as np
 from codec_bridge.bitstream.pictures import Coding
 from codec_bridge.video.metadata import LARGEST, NOTHING, Metadata, y4m_header, y4m_metadata, y4m_rate
 from codec_bridge.video.picture import Picture, VideoError, parse_pixel_format, plane_shapes, sample_bytes, sample_type
-from vrcnn_int.files import replacing
+from vrcnn_int.files import writing
 from vrcnn_int.text import named
+
+STANDARD_INPUT = "/dev/stdin"
+_LINE = 4096
+"""Bytes of a line of Y4M, at most."""
 
 
 class Account:
@@ -116,9 +121,10 @@ class Video:
 def write_yuv(path: str | Path, pictures: Iterable[Picture]) -> int:
     """Write pictures, cropped, as planar yuv (little-endian above 8 bits); returns how many.
 
-    The file appears when it is complete. Raises VideoError if there are no pictures or they differ in size or format.
+    The file appears when it is complete; a pipe gets each picture at once. Raises
+    VideoError if there are no pictures or they differ in size or format.
     """
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with writing(path) as file:
         return sum(_write_planes(file, picture) for picture in _uniform(pictures))
 
 
@@ -132,7 +138,7 @@ def write_y4m(path: str | Path, pictures: Iterable[Picture], rate: Fraction | in
         number = y4m_rate(Fraction(rate or 0))
     except ValueError:
         raise VideoError(f"a rate of {float(rate or 0):g} pictures a second does not fit into a Y4M file; give another one") from None
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with writing(path) as file:
         for picture in _uniform(pictures):
             if not count:
                 header = y4m_header((picture.width, picture.height), picture.chroma_format, picture.bit_depth, number, metadata)
@@ -160,6 +166,7 @@ def _uniform(pictures: Iterable[Picture]) -> Iterator[Picture]:
 def _write_planes(file: BinaryIO, picture: Picture) -> int:
     for plane in picture.planes:
         file.write(sample_bytes(plane))
+    file.flush()
     return 1
 
 
@@ -169,7 +176,8 @@ def _read_planes(file: BinaryIO, path: Path, index: int, shapes: list[tuple[int,
     for height, width in shapes:
         data = file.read(height * width * dtype.itemsize)
         if len(data) < height * width * dtype.itemsize:
-            raise VideoError(f"{path} became shorter while it was read: picture {index} is cut off")
+            what = "became shorter while it was read" if path.is_file() else "ends early"
+            raise VideoError(f"{path} {what}: picture {index} is cut off")
         plane = np.frombuffer(data, dtype.newbyteorder("<")).reshape(height, width).astype(dtype, copy=False)
         if bit_depth > 8 and int(plane.max()) >> bit_depth:
             raise VideoError(
@@ -221,8 +229,46 @@ def _y4m_values(path: Path, fields: list[str]) -> dict[str, str]:
     return values
 
 
-def _refuse_frame(path: Path, number: int, line: bytes) -> None:
-    """Raises VideoError for a FRAME line that says of two fields: Ixyz, x how the picture is shown, y how it was sampled."""
+@dataclass(frozen=True)
+class _Y4m:
+    """What a Y4M header says. shapes, picture_bytes: of a picture."""
+
+    size: tuple[int, int]
+    chroma_format: str
+    bit_depth: int
+    rate: Fraction | None
+    metadata: Metadata
+    shapes: list[tuple[int, int]]
+    picture_bytes: int
+
+
+def _y4m(path: Path, header: bytes) -> _Y4m:
+    fields = header.decode("ascii", "replace").split()
+    if not fields or fields[0] != "YUV4MPEG2" or not header.endswith(b"\n"):
+        raise VideoError(f"{path} is not a Y4M file: it does not begin with a YUV4MPEG2 line")
+    values = _y4m_values(path, fields[1:])
+    if values.get("I", "p") not in ("p", "?"):
+        raise VideoError(f"{path} is interlaced (I{values['I']}); give its fields as pictures of their own")
+    try:
+        width, height = _number(values["W"]), _number(values["H"])
+        number, period = (_number(part) for part in values.get("F", "0:0").split(":"))
+    except (KeyError, ValueError):
+        raise VideoError(f"{path}: the Y4M header has no valid width, height or rate: {' '.join(fields)}") from None
+    colour = values.get("C", "420")
+    match = re.fullmatch(r"(?:(420)(?:jpeg|mpeg2|paldv)?|(420|422|444)(?:p(9|10))?|mono(9|10)?)", colour)
+    if not match:
+        raise VideoError(f"{path}: Y4M colour space C{colour} is not supported; supported are 4:2:0, 4:2:2, 4:4:4 and mono of 8 to 10 bits")
+    chroma_format, bit_depth = match[1] or match[2] or "400", int(match[3] or match[4] or 8)
+    shapes = plane_shapes(width, height, chroma_format)
+    picture_bytes = sum(rows * columns for rows, columns in shapes) * np.dtype(sample_type(bit_depth)).itemsize
+    rate = Fraction(number, period) if number > 0 and period > 0 else None
+    return _Y4m((width, height), chroma_format, bit_depth, rate, y4m_metadata(fields, colour), shapes, picture_bytes)
+
+
+def _check_frame(path: Path, number: int, line: bytes, begin: int | None = None) -> None:
+    """Raises VideoError for a line that is not FRAME, or says of two fields: Ixyz, x how the picture is shown, y how it was sampled."""
+    if line.split()[:1] != [b"FRAME"]:
+        raise VideoError(f"{path}: picture {number} does not begin with FRAME{'' if begin is None else f' at byte {begin}'}")
     for field in line.decode("ascii", "replace").split()[1:]:
         if re.match("I([tTbB]|.i)", field):
             raise VideoError(f"{path}: picture {number} is interlaced ({field:.40}); give its fields as pictures of their own")
@@ -231,41 +277,19 @@ def _refuse_frame(path: Path, number: int, line: bytes) -> None:
 def open_y4m(path: Path) -> Video:
     """Open Y4M. Raises VideoError for what is not progressive, not supported or not whole."""
     with path.open("rb") as file:
-        header = file.readline(4096)
-        fields = header.decode("ascii", "replace").split()
-        if not fields or fields[0] != "YUV4MPEG2" or not header.endswith(b"\n"):
-            raise VideoError(f"{path} is not a Y4M file: it does not begin with a YUV4MPEG2 line")
-        values = _y4m_values(path, fields[1:])
-        if values.get("I", "p") not in ("p", "?"):
-            raise VideoError(f"{path} is interlaced (I{values['I']}); give its fields as pictures of their own")
-        try:
-            width, height = _number(values["W"]), _number(values["H"])
-            number, period = (_number(part) for part in values.get("F", "0:0").split(":"))
-        except (KeyError, ValueError):
-            raise VideoError(f"{path}: the Y4M header has no valid width, height or rate: {' '.join(fields)}") from None
-        colour = values.get("C", "420")
-        match = re.fullmatch(r"(?:(420)(?:jpeg|mpeg2|paldv)?|(420|422|444)(?:p(9|10))?|mono(9|10)?)", colour)
-        if not match:
-            raise VideoError(
-                f"{path}: Y4M colour space C{colour} is not supported; supported are 4:2:0, 4:2:2, 4:4:4 and mono of 8 to 10 bits"
-            )
-        chroma_format, bit_depth = match[1] or match[2] or "400", int(match[3] or match[4] or 8)
-        shapes = plane_shapes(width, height, chroma_format)
-        picture_bytes = sum(rows * columns for rows, columns in shapes) * np.dtype(sample_type(bit_depth)).itemsize
-
+        said = _y4m(path, file.readline(_LINE))
         total = path.stat().st_size
         starts: list[int] = []
-        while line := file.readline(4096):
+        while line := file.readline(_LINE):
             begin = file.tell()
             complete = line.endswith(b"\n")
-            if (complete or len(line) >= 5) and line.split()[:1] != [b"FRAME"]:
-                raise VideoError(f"{path}: picture {len(starts)} does not begin with FRAME at byte {begin - len(line)}")
-            _refuse_frame(path, len(starts), line)
-            if not complete or begin + picture_bytes > total:
-                needed = begin + picture_bytes + (0 if complete else len(b"FRAME\n") - len(line))
+            if complete or len(line) >= 5:
+                _check_frame(path, len(starts), line, begin - len(line))
+            if not complete or begin + said.picture_bytes > total:
+                needed = begin + said.picture_bytes + (0 if complete else len(b"FRAME\n") - len(line))
                 raise VideoError(f"{path} is truncated: picture {len(starts)} ends at byte {needed}, the file has {total} bytes")
             starts.append(begin)
-            file.seek(begin + picture_bytes)
+            file.seek(begin + said.picture_bytes)
     if not starts:
         raise VideoError(f"{path} has no pictures")
 
@@ -273,7 +297,28 @@ def open_y4m(path: Path) -> Video:
         with path.open("rb") as file:
             for index, start in enumerate(starts):
                 file.seek(start)
-                yield _read_planes(file, path, index, shapes, bit_depth, chroma_format)
+                yield _read_planes(file, path, index, said.shapes, said.bit_depth, said.chroma_format)
 
-    rate = Fraction(number, period) if number > 0 and period > 0 else None
-    return Video(path, (width, height), bit_depth, chroma_format, rate, len(starts), read, y4m_metadata(fields, colour))
+    return Video(path, said.size, said.bit_depth, said.chroma_format, said.rate, len(starts), read, said.metadata)
+
+
+def open_y4m_pipe(path: Path) -> Video:
+    """Open Y4M that comes through a pipe, or standard input (/dev/stdin): picture by picture, and once.
+
+    Raises VideoError as `open_y4m` does; where a picture is cut off, when it comes to it.
+    """
+    # Closed when the last picture was read, or an iteration is.
+    file = open(0, "rb", closefd=False) if str(path) == STANDARD_INPUT else path.open("rb")  # noqa: SIM115
+    said = _y4m(path, file.readline(_LINE))
+
+    def read() -> Iterator[Picture]:
+        if file.closed:
+            raise VideoError(f"{path} is a pipe, which is read once")
+        with file:
+            number = 0
+            while line := file.readline(_LINE):
+                _check_frame(path, number, line)
+                yield _read_planes(file, path, number, said.shapes, said.bit_depth, said.chroma_format)
+                number += 1
+
+    return Video(path, said.size, said.bit_depth, said.chroma_format, said.rate, None, read, said.metadata)

@@ -18,6 +18,7 @@ class Metadata:
     aspect: of a sample, width by height. full_range: samples use all values. siting: one of SITINGS. interlaced: pictures are frames
     of two fields; fields: each picture is a field. rotation: in degrees. colours: primaries, transfer or matrix are
     stated. further: other streams of the file, in words. cropped: the container says that only a part of its pictures is to be shown.
+    comments: of a Y4M header, X and what follows, but that on the range.
     """
 
     aspect: Fraction | None = None
@@ -29,6 +30,7 @@ class Metadata:
     colours: bool = False
     further: tuple[str, ...] = ()
     cropped: bool = False
+    comments: tuple[str, ...] = ()
 
     def lost(self, kind: str, chroma_format: str, bit_depth: int) -> list[str]:
         """What a .yuv or .y4m file (kind) of such pictures cannot carry, in words."""
@@ -85,7 +87,7 @@ def y4m_header(size: tuple[int, int], chroma_format: str, bit_depth: int, rate: 
     words += [f"I{'?' if metadata.interlaced else 'p'}", f"A{aspect.numerator}:{aspect.denominator if aspect else 0}", f"C{colour}"]
     if metadata.full_range is not None:
         words.append(f"XCOLORRANGE={'FULL' if metadata.full_range else 'LIMITED'}")
-    return " ".join(words)
+    return " ".join([*words, *metadata.comments])
 
 
 def y4m_metadata(fields: list[str], colour: str) -> Metadata:
@@ -97,4 +99,5 @@ def y4m_metadata(fields: list[str], colour: str) -> Metadata:
     ranges = {"XCOLORRANGE=FULL": True, "XCOLORRANGE=LIMITED": False}
     full_range = next((ranges[field] for field in fields if field in ranges), None)
     siting = next((name for name, word in _Y4M_SITINGS.items() if colour == f"420{word}"), "")
-    return Metadata(aspect, full_range, siting)
+    comments = tuple(field for field in fields if field[0] == "X" and not field.startswith("XCOLORRANGE"))
+    return Metadata(aspect, full_range, siting, comments=comments)

@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from codec_bridge.video.container import open_container
-from codec_bridge.video.files import Video, open_y4m, open_yuv
+from codec_bridge.video.files import Video, open_y4m, open_y4m_pipe, open_yuv
 from codec_bridge.video.photograph import open_picture_file
 from codec_bridge.video.picture import VideoError
 
@@ -25,6 +25,7 @@ def open_video(
     cropping: bool = True,
     lenient: bool = False,
     as_stored: bool = False,
+    once: bool = False,
 ) -> Video:
     """Open a video or picture file.
 
@@ -35,6 +36,7 @@ def open_video(
 
     lenient: pictures that are damaged, lost or lack others that they refer to are gone over as players do, and are among the faults of
     the video's account; else reading ends at the first. as_stored: a picture file's colour profile is not looked at.
+    once: the video is read once only, so that it may be a pipe, with Y4M.
 
     Picture hashes of HEVC streams (MD5, CRC, checksum) are checked where there are any. Full-range video is read as it is, and its
     metadata say so. Picture files become BT.601 pictures (`picture_from_rgb`). A path is the name of a file, whatever it looks like, and
@@ -43,12 +45,16 @@ def open_video(
     truncated .yuv or .y4m it names the size that was expected.
     """
     path = Path(path)
-    check_file(path)
+    pipe = once and path.is_fifo()
+    if not pipe:
+        check_file(path)
     suffix = path.suffix.lower()
     if suffix != ".yuv" and (size is not None or pixel_format is not None):
         raise VideoError(f"size and pixel format can be given for .yuv files only; {path} states its own")
     try:
-        if suffix == ".yuv":
+        if pipe:
+            video = open_y4m_pipe(path)
+        elif suffix == ".yuv":
             video = open_yuv(path, size, pixel_format)
         elif suffix == ".y4m":
             video = open_y4m(path)
