@@ -319,6 +319,30 @@ static void test_sender(const char *name, VrcnnPosition position)
     free(file.data);
 }
 
+/* The message, which a reader finds by its UUID, names the version and the set. */
+static void test_sei(const char *name)
+{
+    static const uint8_t head[] = "\x05\x32\x5f\x30\x36\xe8\x7c\xfd\x41\x0d\x84\x4d\x95\x42\x6d\x70\x8d\x4avrcnn-int loop v";
+    const Bytes file = name ? read_file(name) : (Bytes){NULL, 0};
+    VrcnnSender *sender = NULL;
+    uint8_t rbsp[VRCNN_SEI_SIZE + 1], identity[VRCNN_ID_SIZE];
+    char text[2 + 16 + 1];
+    CHECK_ERROR(vrcnn_sender_open(&sender, NULL, file.data, file.size, VRCNN_BEFORE_DEBLOCKING, WIDTH, HEIGHT), VRCNN_OK);
+    CHECK_ERROR(vrcnn_model_id(vrcnn_sender_model(sender), identity), VRCNN_OK);
+    for (int i = 0; i < 8; i++)
+        snprintf(text + 2 * i, 3, "%02x", identity[i]);
+    memset(rbsp, 0x5a, sizeof rbsp);
+    CHECK_ERROR(vrcnn_sender_sei(sender, NULL), VRCNN_ERROR_ARGUMENT);
+    CHECK_ERROR(vrcnn_sender_sei(NULL, rbsp), VRCNN_ERROR_ARGUMENT);
+    CHECK(rbsp[0] == 0x5a);
+    CHECK_ERROR(vrcnn_sender_sei(sender, rbsp), VRCNN_OK);
+    CHECK(!memcmp(rbsp, head, sizeof head - 1) && rbsp[1] == VRCNN_SEI_SIZE - 3);
+    CHECK(rbsp[34] == (name ? '2' : '1') && rbsp[35] == ' ' && !memcmp(rbsp + 36, text, 16));
+    CHECK(rbsp[VRCNN_SEI_SIZE - 1] == 0x80 && rbsp[VRCNN_SEI_SIZE] == 0x5a);
+    vrcnn_sender_close(sender);
+    free(file.data);
+}
+
 static void test_opening_a_sender(void)
 {
     VrcnnSender *sender = (VrcnnSender *)&original;
@@ -376,6 +400,8 @@ int main(int argc, char **argv)
     test_sender("joint-additions", VRCNN_AFTER_SAO);
     test_sender(NULL, VRCNN_BEFORE_DEBLOCKING);
     test_sender(NULL, VRCNN_AFTER_SAO);
+    test_sei("joint-fast");
+    test_sei(NULL);
     test_opening_a_sender();
     return report();
 }

@@ -11,9 +11,9 @@ from mmap import mmap
 
 from codec_bridge.bitstream.errors import CodecError
 
-AUD, END_OF_SEQUENCE, END_OF_BITSTREAM, SUFFIX_SEI = 35, 36, 37, 40
+AUD, END_OF_SEQUENCE, END_OF_BITSTREAM, PREFIX_SEI, SUFFIX_SEI = 35, 36, 37, 39, 40
 PICTURE_HASH = 132  # SEI payloadType
-_STARTS_ACCESS_UNIT = frozenset((*range(32, 36), 39, *range(41, 45), *range(48, 56)))
+_STARTS_ACCESS_UNIT = frozenset((*range(32, 36), PREFIX_SEI, *range(41, 45), *range(48, 56)))
 _AFTER_PICTURE = frozenset((END_OF_SEQUENCE, END_OF_BITSTREAM, SUFFIX_SEI, *range(45, 48), *range(56, 64)))
 
 

@@ -14,14 +14,16 @@ from rich.console import Console
 
 from codec_bridge.cli.options import Force, Kernel, Kind, ModelFile, NetworkSize, PixelFormat, Size, TrustOptions, given, parse_qp
 from codec_bridge.evaluation.filtering import filtered, measured, picture_filters
+from codec_bridge.evaluation.given import set_words
 from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, far_qps, load_models, open_filter
 from codec_bridge.figures.metrics import is_identical, level_text
 from codec_bridge.video.coding import Coded
 from codec_bridge.video.files import STANDARD_INPUT, Video, write_y4m, write_yuv
+from codec_bridge.video.hevc import InLoopError
 from codec_bridge.video.metadata import Metadata
 from codec_bridge.video.open import open_video
-from codec_bridge.video.picture import Picture
+from codec_bridge.video.picture import Picture, VideoError
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs, is_standard_output, is_stream
 from vrcnn_int.integer import ModelSet
@@ -229,7 +231,12 @@ def open_any(
     """A video whose size and format were given for the case that it does not say them itself."""
     raw = path.suffix.lower() == ".yuv"
     dimensions = parse_size(size)
-    return open_video(path, dimensions if raw else None, pixel_format if raw else None, rate, frames, cropping, lenient, once=once)
+    try:
+        return open_video(path, dimensions if raw else None, pixel_format if raw else None, rate, frames, cropping, lenient, once=once)
+    except VideoError as error:
+        if isinstance(error.__cause__, InLoopError) and error.__cause__.announcement:
+            raise VrcnnError(f"{error}; it {set_words(error.__cause__.announcement)}") from None
+        raise
 
 
 def write(path: Path, pictures: Iterable[Picture], rate: Fraction | None, metadata: Metadata) -> int:

@@ -7,9 +7,11 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from codec_bridge.bitstream.announcement import Announcement
 from codec_bridge.bitstream.sideinfo import Sideinfo
 from codec_bridge.codecs import insertion
 from codec_bridge.evaluation import given
+from codec_bridge.video.hevc import TAKEN_OUT
 from vrcnn_int.io.console import command_line, console
 from vrcnn_int.text import counted
 
@@ -46,12 +48,26 @@ def commands(codec: insertion.Codec) -> typer.Typer:
 
     def inspect(stream: Annotated[Path, typer.Argument(help="HEVC stream.")]) -> None:
         """List the side information of a stream's pictures, in decoding order."""
-        for number, side in enumerate(given.inspected(stream)):
+        announcement, pictures = given.inspected(stream)
+        if announcement:
+            text = f"stream: {given.set_words(announcement)}, for side information of version {announcement.version}"
+            console.print(text, highlight=False, soft_wrap=True)
+        for number, side in enumerate(pictures):
             console.print(f"picture {number}: {_told(side)}", highlight=False, soft_wrap=True)
+        if announcement and not any(pictures):
+            console.print(f"note: {TAKEN_OUT}", highlight=False, soft_wrap=True)
+        elif others := _other_sets(announcement, pictures):
+            console.print(f"note: its pictures are of another model set: {', '.join(others)}", highlight=False, soft_wrap=True)
         console.print(f"note: {codec.notice}", highlight=False, soft_wrap=True)
 
     help = f"The filter inside {codec.name}: put it into a {codec.tree}, or out again."
     return command_line(help, {"install": install, "status": status, "uninstall": uninstall, "inspect": inspect})
+
+
+def _other_sets(announcement: Announcement | None, pictures: list[Sideinfo | None]) -> list[str]:
+    """The beginnings of identities that pictures have and the SEI message does not."""
+    named = {side.identity.hex() for side in pictures if side and side.identity}
+    return sorted(name for name in named if announcement and not announcement.identity.startswith(name))
 
 
 def _weights(side: Sideinfo) -> Iterator[str]:

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from codec_bridge.bitstream import nal
+from codec_bridge.bitstream.announcement import Announcement, announced
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.pictures import read_units
 from codec_bridge.bitstream.sideinfo import Sideinfo, SideinfoError, side_information
@@ -13,17 +14,39 @@ from codec_bridge.codecs.base import Network
 from codec_bridge.evaluation import check
 from codec_bridge.evaluation.settings import EvaluationError, Settings, open_filter
 from codec_bridge.video.coding import Coded
+from codec_bridge.video.hevc import TAKEN_OUT
 from vrcnn_int.inputs import open_to_read
 from vrcnn_int.integer import ModelSet
+from vrcnn_int.models import builtin_path, set_names
 
 
 def check_inside(path: Path, settings: Settings) -> tuple[int, int]:
     """Check a stream with the decoder that has the filter inside: every picture hash; returns pictures, and how many are filtered.
 
-    Raises CodecError for a damaged stream, SideinfoError for such side information, gates.Inconsistency for a wrong hash.
+    Raises CodecError for a damaged stream, or one whose SEI message names what is missing; SideinfoError for such side information,
+    gates.Inconsistency for a wrong hash.
     """
     codec = settings.coder(settings.folders)
-    return codec.check_stream(read(path), Network(settings.position, True, settings.kernel, settings.model))
+    data = read(path)
+    if announcement := announced(nal.scan(data, lenient=True)):
+        if not any(side_information(data)):
+            raise CodecError(f"{path}: {TAKEN_OUT}")
+        given = settings.model and ModelSet.load(settings.model).identity.startswith(announcement.identity)
+        if not given and builtin_name(announcement) is None:
+            raise CodecError(f"{path}: the stream {set_words(announcement)}: give its .vrcnn file with --model")
+    return codec.check_stream(data, Network(settings.position, True, settings.kernel, settings.model))
+
+
+def builtin_name(announcement: Announcement) -> str | None:
+    """The shipped model set that a stream names; None: another one."""
+    identities = {name: ModelSet.load(builtin_path(name)).identity for name in set_names()}
+    return next((name for name, identity in identities.items() if identity.startswith(announcement.identity)), None)
+
+
+def set_words(announcement: Announcement) -> str:
+    """'needs the model set 80a3726c166ce144 (joint_intra)', or that it is not built in."""
+    name = builtin_name(announcement)
+    return f"needs the model set {announcement.identity}{f' ({name})' if name else ', which is not built in'}"
 
 
 def coded(path: Path, data: bytes, frames: int | None) -> Coded:
@@ -82,10 +105,14 @@ def check_offline(
         return Compared(pictures, samples, has_chroma, filter_.kernel, used)
 
 
-def inspected(path: Path) -> list[Sideinfo | None]:
-    """The side information of a stream's pictures, in decoding order. Raises CodecError, with the file's name, for a damaged stream."""
+def inspected(path: Path) -> tuple[Announcement | None, list[Sideinfo | None]]:
+    """What a stream's SEI message says, and the side information of its pictures, in decoding order.
+
+    Raises CodecError, with the file's name, for a damaged stream.
+    """
+    data = read(path)
     try:
-        return list(side_information(read(path)))
+        return announced(nal.scan(data)), list(side_information(data))
     except (CodecError, SideinfoError) as error:
         raise CodecError(f"{path}: {error}") from None
 

@@ -18,6 +18,7 @@ from codec_bridge.evaluation.store import digest
 from codec_bridge.figures.row import Crop, Figures, Row
 from codec_bridge.provenance import without_paths
 from codec_bridge.video.catalogue import Sequence as VideoSequence
+from vrcnn_int.integer import ModelSet
 
 READ_AHEAD = 2
 """Sequences that are read while others are coded."""
@@ -119,7 +120,7 @@ def expanding(plan: Plan, pictures: Pictures) -> Iterator[list[Job]]:
     The smallest sequence comes first, so that work begins at once, then the largest, so that none comes last. Sequences are read a little
     ahead, not all: workers that share ``pictures`` find them in memory.
     """
-    identities = {settings.model: load_models(settings).identity for settings in plan.runs}
+    models = {settings.model: load_models(settings) for settings in plan.runs}
     order = sorted(plan.sequences, key=lambda sequence: -sequence.width * sequence.height)
     order.insert(0, order.pop())
     reading: dict[str, Future[list[Job]]] = {}
@@ -127,19 +128,21 @@ def expanding(plan: Plan, pictures: Pictures) -> Iterator[list[Job]]:
         for number, sequence in enumerate(order):
             for ahead in order[number : number + READ_AHEAD]:
                 if ahead.name not in reading:
-                    reading[ahead.name] = pool.submit(_jobs_of, ahead, plan.runs, identities, pictures)
+                    reading[ahead.name] = pool.submit(_jobs_of, ahead, plan.runs, models, pictures)
             yield reading[sequence.name].result()
 
 
-def _jobs_of(sequence: VideoSequence, runs: Sequence[Settings], identities: Mapping[Path | None, str], pictures: Pictures) -> list[Job]:
+def _jobs_of(sequence: VideoSequence, runs: Sequence[Settings], models: Mapping[Path | None, ModelSet], pictures: Pictures) -> list[Job]:
     sources: dict[tuple[int, bool], Source] = {}
     jobs = []
     for settings in runs:
         wanted = frames_of(sequence, settings), settings.frames is None
+        used = models[settings.model]
+        which = used.identity, settings.kind_in(used)
         source = sources.get(wanted) or sources.setdefault(wanted, pictures.look(sequence, *wanted))
         for variant in settings.variants:
             for qp in settings.qps:
-                inputs = inputs_of(sequence, source.pictures, source.md5, qp, variant, settings, identities[settings.model])
+                inputs = inputs_of(sequence, source.pictures, source.md5, qp, variant, settings, *which)
                 jobs.append(Job(source, qp, variant, settings, inputs))
     return jobs
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from codec_bridge.codecs.base import Request
 from codec_bridge.codecs.programs import file_hash
+from codec_bridge.evaluation.offline import SIDE_INFORMATION_BITS
 from codec_bridge.evaluation.settings import BY_BACKEND, NETWORKS, Settings
 from codec_bridge.figures import metrics
 from codec_bridge.figures.row import AFTER_DECODING
@@ -22,8 +23,10 @@ SCHEMA = 1
 _installed = cache(version)
 
 
-def inputs_of(sequence: Sequence, pictures: int, md5: str | None, qp: int, variant: str, settings: Settings, model: str) -> dict[str, Any]:
-    """All that determines the figures of a row, as JSON. model: the set's identity, which stands for its file's path.
+def inputs_of(
+    sequence: Sequence, pictures: int, md5: str | None, qp: int, variant: str, settings: Settings, model: str, kind: str = "luma"
+) -> dict[str, Any]:
+    """All that determines the figures of a row, as JSON. model: the set's identity, which stands for its file's path. kind: of networks.
 
     Raises CodecError if the codec is not there.
     """
@@ -57,6 +60,8 @@ def inputs_of(sequence: Sequence, pictures: int, md5: str | None, qp: int, varia
         inputs |= {"model": model, "kernel": settings.kernel, "position": settings.position, "check": settings.check}
         chosen = {"kind": settings.kind, "network_size": settings.network_size}
         inputs |= {name: word for name, word in chosen.items() if word not in (None, "luma", "best")}
+    if variant in ("integer", "float") and kind == "joint":
+        inputs["side_information_bits"] = SIDE_INFORMATION_BITS  # rows without it were made when these variants paid 24
     if variant == "choice":
         inputs["ordinary"] = codec.arguments(request("anchor"))
     if variant in AFTER_DECODING or inputs.get("check"):

@@ -14,9 +14,9 @@ from codec_bridge.library.decider import Decider, Decision
 from codec_bridge.video.picture import Picture
 from vrcnn_int.integer import UNIT_SCALE, ModelSet, Plane
 
-SIDE_INFORMATION_BITS = {"luma": 16, "joint": 24}
-"""Bits a picture that a stream filtered after decoding pays for side information: its syntax is that of codecs with the filter inside.
-Of joint networks nothing is specified yet: a second weight of 4 bits and chroma's mode of 2 bits make it a byte more."""
+SIDE_INFORMATION_BITS = 16
+"""Bits a picture that a stream filtered after decoding pays for side information: what codecs with the filter inside write where a network
+filters everywhere as it was trained, 12 bits and padding in either version (c/SPECIFICATION.md, section 6.2)."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Offline:
 
     def _everywhere(self, pictures: list[Picture], kernel: str | None) -> Filtered:
         side = Sideinfo(None, "all", self.settings.position, (self.index,), UNIT_SCALE)
-        bits = SIDE_INFORMATION_BITS[self.models.networks[self.index].kind] * len(pictures)
+        bits = SIDE_INFORMATION_BITS * len(pictures)
         return Filtered(pictures, [side] * len(pictures), bits, kernel, bits)
 
     def _decider(self, like: Picture) -> Decider:

@@ -91,7 +91,9 @@ def _begin(job: Job, settings: Settings, steps: Steps, pictures: Pictures, origi
 
 def _compare(job: Job, settings: Settings, work: Work, md5: str) -> None:
     """Raise CodecError if this machine does not have what the job's key says."""
-    own = inputs_of(job.source.sequence, len(work.originals), md5, job.qp, job.variant, settings, work.models.identity)
+    own = inputs_of(
+        job.source.sequence, len(work.originals), md5, job.qp, job.variant, settings, work.models.identity, settings.kind_in(work.models)
+    )
     for name, planned in job.inputs.items():
         if own[name] != planned:
             raise CodecError(f"this worker's {name} is not the plan's: {_difference(planned, own[name])}")

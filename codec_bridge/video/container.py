@@ -28,7 +28,7 @@ from codec_bridge.video.clock import Clock
 from codec_bridge.video.cropped import states_cropping
 from codec_bridge.video.files import Account, Video
 from codec_bridge.video.frames import picture_from_frame
-from codec_bridge.video.hevc import IN_LOOP, Decoder
+from codec_bridge.video.hevc import Decoder, InLoopError, refuse_in_loop
 from codec_bridge.video.metadata import SITINGS, Metadata
 from codec_bridge.video.picture import Picture, VideoError, parse_pixel_format, plane_shapes
 from codec_bridge.video.whole import missing_end
@@ -142,8 +142,10 @@ def _errors(path: Path, what: str) -> Iterator[None]:
     """Errors of streams and of FFmpeg as VideoErrors that name the file."""
     try:
         yield
+    except InLoopError as error:
+        raise VideoError(f"{path}: {error}") from error
     except CodecError as error:
-        raise VideoError(f"{path}: {error}" if str(error) == IN_LOOP else f"{what}: {error}") from None
+        raise VideoError(f"{what}: {error}") from None
     except av.FFmpegError as error:
         raise VideoError(f"{what}: {error.strerror or error}") from None
 
@@ -186,8 +188,7 @@ def _first_sps(path: Path, raw: bool, lenient: bool) -> Sps:
     with _hevc_units(path, raw, lenient) as units:
         damage = ""
         for unit in units:
-            if unit.carries_magic:
-                raise CodecError(IN_LOOP)
+            refuse_in_loop(unit)
             if unit.sps:
                 return unit.sps
             damage = damage or next((f"picture {unit.number}: {problem}" for problem in unit.problems), "")

@@ -13,6 +13,7 @@ from math import gcd
 import av
 
 from codec_bridge.bitstream import hashes, nal
+from codec_bridge.bitstream.announcement import Announcement, announced
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.pictures import Unit
 from codec_bridge.video.frames import picture_from_frame
@@ -24,7 +25,22 @@ IN_LOOP = (
     "the stream carries side information of vrcnn-int, networks in the loop: decode it with dec265 of `make codecs`, or with HM with "
     "the filter inside (codec-bridge hm)"
 )
+TAKEN_OUT = "the stream says that it needs the filter of vrcnn-int in the loop, but carries no side information: it was taken out"
 _ENDS = (nal.END_OF_SEQUENCE, nal.END_OF_BITSTREAM)
+
+
+class InLoopError(CodecError):
+    """A stream with networks in the loop. announcement: what its SEI message says, None if it has none."""
+
+    def __init__(self, announcement: Announcement | None) -> None:
+        super().__init__(IN_LOOP)
+        self.announcement = announcement
+
+
+def refuse_in_loop(unit: Unit) -> None:
+    """Raise InLoopError if networks filter in the loop from this access unit on."""
+    if unit.carries_magic:
+        raise InLoopError(announced(unit.nals))
 
 
 @dataclass
@@ -87,8 +103,9 @@ class Decoder:
                 self._fault(number, "does not come out of the decoder")
 
     def _unit(self, unit: Unit) -> Iterator[Picture]:
-        if unit.carries_magic:
-            raise CodecError(IN_LOOP)
+        refuse_in_loop(unit)
+        if unit.is_irap and announced(unit.nals):
+            self._fault(unit.number, f": {TAKEN_OUT}")
         for problem in unit.problems:
             self._fault(unit.number, f": {problem}")
         if not unit.has_picture:

@@ -21,7 +21,7 @@ FILES = {
     "source/Lib/TLibEncoder/TEncGOP.h": '#include "TEncSlice.h"\nclass TEncGOP\n{{\n  class DUData\n  {{\n  }};\n}};\n',
     "source/Lib/TLibEncoder/TEncGOP.cpp": (
         "Void TEncGOP::compressGOP( int a )\n{{\n  m_pcLoopFilter->loopFilterPic( pcPic );\n    std::size_t binCountsInNalUnits   = 0;\n"
-        "  m_pcEntropyCoder->encodeTilesWPPEntryPoint( pcSlice );\n}}\n"
+        "      m_bSeqFirst = false;\n  m_pcEntropyCoder->encodeTilesWPPEntryPoint( pcSlice );\n}}\n"
         "Void TEncGOP::other()\n{{\n  m_pcLoopFilter->loopFilterPic( pcPic );\n}}\n"
     ),
     "source/Lib/TLibEncoder/TEncCavlc.cpp": (

@@ -8,6 +8,7 @@ import av
 import numpy as np
 
 from codec_bridge.bitstream import nal, slices
+from codec_bridge.bitstream.announcement import USER_DATA_UNREGISTERED, UUID_OF_OURS
 from tests.support.hm_streams import escaped, with_extension
 
 OFF = "no-deblock=1:no-sao=1"
@@ -83,6 +84,15 @@ def carrying(stream: bytes, irap: bytes = b"VN\1abcd\0", other: bytes = b"\0") -
             part = nal.Nal(part.data[:2] + escaped(rbsp), 0)
         parts.append(part)
     return join(parts)
+
+
+def announcing(stream: bytes, identity: str = "80a3726c166ce144", version: int = 2) -> bytes:
+    """The stream with the SEI message that it needs the filter, before its first picture."""
+    payload = UUID_OF_OURS.bytes + f"vrcnn-int loop v{version} {identity}".encode()
+    message = nal.Nal(bytes([nal.PREFIX_SEI << 1, 1, USER_DATA_UNREGISTERED, len(payload)]) + payload + b"\x80", 0)
+    parts = nal.split(stream)
+    first = next(at for at, part in enumerate(parts) if part.is_slice)
+    return join([*parts[:first], message, *parts[first:]])
 
 
 def write(path: Path, data: bytes) -> Path:

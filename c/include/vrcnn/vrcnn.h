@@ -37,6 +37,7 @@ extern "C" {
 #define VRCNN_SIDEINFO_SIZE 256        /* bytes that the side information of a picture may have: a slice header extension */
 #define VRCNN_SIDEINFO_ID_SIZE 4       /* bytes of the identity in it */
 #define VRCNN_SIDEINFO_SHORT_ID_SIZE 3 /* the same in version 2 */
+#define VRCNN_SEI_SIZE 53              /* bytes of the SEI message that a stream needs the filter: an RBSP */
 #define VRCNN_ID_SIZE 32               /* bytes of a model set's identity, a SHA-256 */
 #define VRCNN_MAX_NETWORKS 32          /* networks in a model set */
 #define VRCNN_MAX_LAYERS 32            /* layers in a network */

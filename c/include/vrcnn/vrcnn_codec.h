@@ -192,6 +192,10 @@ VRCNN_API int vrcnn_sender_kind(const VrcnnSender *sender);
 VRCNN_API const VrcnnContext *vrcnn_sender_context(const VrcnnSender *sender);
 VRCNN_API const VrcnnModel *vrcnn_sender_model(const VrcnnSender *sender);
 
+/* The SEI message that says that a stream needs this filter, SPECIFICATION.md section 6.7: the RBSP of a prefix SEI NAL unit, in which no
+ * emulation prevention byte is needed. For the first access unit of a stream, if it is wanted at all. VRCNN_ERROR_ARGUMENT. */
+VRCNN_API VrcnnError vrcnn_sender_sei(const VrcnnSender *sender, uint8_t rbsp[VRCNN_SEI_SIZE]);
+
 /* As vrcnn_decide_planes with joint networks, else as vrcnn_decide on the first planes, of which *decision is in terms of version 2.
  * Position and kind are the sender's, whatever input says; luma networks have no use for its planes of chroma, their weights and cost, and
  * size. Allocates nothing. Errors as there; dst and *decision are untouched after any of them. */

@@ -79,6 +79,12 @@ HM = Codec(
         ),
         Edit(
             f"{ENCODER}/TEncGOP.cpp",
+            r"^\s*m_bSeqFirst\s*=\s*false;",
+            ("      if (m_bSeqFirst) m_vrcnn.writeSei(accessUnit);",),
+            "TEncGOP::compressGOP",
+        ),
+        Edit(
+            f"{ENCODER}/TEncGOP.cpp",
             r"\bencodeTilesWPPEntryPoint\s*\(",
             ("        VrcnnHmEncoder::writeExtension(nalu.m_Bitstream, *pcSlice);",),
             "TEncGOP::compressGOP",

@@ -147,7 +147,8 @@ def encode(
 ) -> Coded:
     """Code pictures with one of CONFIGURATIONS at a QP; ``options`` are HM's own, after all others.
 
-    network: --VRCNN=1 in the encoder with the adapter; otherwise the anchor's encoder runs. Raises CodecError.
+    network: --VRCNN=1 in the encoder with the adapter, without the SEI message that the stream needs the filter, unless ``--VRCNNSEI=1``
+    is among the options; otherwise the anchor's encoder runs. Raises CodecError.
     """
     pictures = [picture.cropped() for picture in pictures]
     if not pictures:
@@ -159,7 +160,9 @@ def encode(
     with tempfile.TemporaryDirectory(prefix="hm-") as folder:
         source, stream, recon = (Path(folder) / file for file in ("source.yuv", "stream.bin", "recon.yuv"))
         write_yuv(source, pictures)
-        command = ["-c", str(name), "-i", str(source), "-b", str(stream), "-o", str(recon), "-d", "0", *settings]
+        # These clips are short: what is said once in a stream would weigh on each of their pictures.
+        quiet = ["--VRCNNSEI=0"] if network else []
+        command = ["-c", str(name), "-i", str(source), "-b", str(stream), "-o", str(recon), "-d", "0", *quiet, *settings]
         ran = programs.run([str(program), *command], "HM's encoder")
         data = stream.read_bytes()
         output = list(open_video(recon, (first.width, first.height), first.pixel_format))

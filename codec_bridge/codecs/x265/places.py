@@ -12,6 +12,7 @@ HELP = tuple(
         ("--vrcnn-size <fast|best>", "Its networks, where the set has joint ones of both sizes.", r'best\n"'),
         ("--vrcnn-position <0|1>", "CNN filter before deblocking (0) or after SAO (1).", r'%d\n", param->vrcnn.position'),
         ("--[no-]vrcnn-map", "CNN filter on or off for units of a picture.", r'%s\n", OPT(param->vrcnn.bMap)'),
+        ("--[no-]vrcnn-sei", "SEI message that the stream needs the CNN filter.", r'%s\n", OPT(param->vrcnn.bSei)'),
         ("--vrcnn-threads <integer>", "Threads of the CNN filter, for each frame thread.", r'%d\n", param->vrcnn.threads'),
         ("--vrcnn-kernel <string>", "Kernels of the CNN filter: auto, scalar, avx2, ...", r'auto\n"'),
     )
@@ -31,14 +32,14 @@ X265 = Codec(
             r"^\} x265_param;",
             (
                 "    /* CNN in-loop filter. model: empty for vrcnn_intra; size: empty for best; kernel: empty for the fastest. */",
-                "    struct { int bEnable, position, bMap, threads; char kernel[16]; char size[8]; char model[1024]; } vrcnn;",
+                "    struct { int bEnable, position, bMap, threads; char kernel[16]; char size[8]; char model[1024]; int bSei; } vrcnn;",
             ),
         ),
         Edit(f"{COMMON}/param.cpp", r'^#include "param\.h"', ('#include "vrcnn_x265.h"',), after=True, first=True),
         Edit(
             f"{COMMON}/param.cpp",
             r"\bparam->selectiveSAO = 0;",
-            ("    param->vrcnn.bMap = param->vrcnn.threads = 1;",),
+            ("    param->vrcnn.bMap = param->vrcnn.bSei = param->vrcnn.threads = 1;",),
             "x265_param_default",
             after=True,
         ),
@@ -49,6 +50,7 @@ X265 = Codec(
                 '    OPT("vrcnn") p->vrcnn.bEnable = atobool(value);',
                 '    OPT("vrcnn-position") p->vrcnn.position = atoi(value);',
                 '    OPT("vrcnn-map") p->vrcnn.bMap = atobool(value);',
+                '    OPT("vrcnn-sei") p->vrcnn.bSei = atobool(value);',
                 '    OPT("vrcnn-threads") p->vrcnn.threads = atoi(value);',
                 '    OPT("vrcnn-kernel") bError |= !VrcnnX265::copy(p->vrcnn.kernel, sizeof(p->vrcnn.kernel), value);',
                 '    OPT("vrcnn-size") bError |= !VrcnnX265::copy(p->vrcnn.size, sizeof(p->vrcnn.size), value);',
@@ -84,6 +86,8 @@ X265 = Codec(
                 '    { "no-vrcnn",             no_argument, NULL, 0 },',
                 '    { "vrcnn-map",            no_argument, NULL, 0 },',
                 '    { "no-vrcnn-map",         no_argument, NULL, 0 },',
+                '    { "vrcnn-sei",            no_argument, NULL, 0 },',
+                '    { "no-vrcnn-sei",         no_argument, NULL, 0 },',
                 '    { "vrcnn-model",    required_argument, NULL, 0 },',
                 '    { "vrcnn-size",     required_argument, NULL, 0 },',
                 '    { "vrcnn-position", required_argument, NULL, 0 },',
@@ -128,6 +132,13 @@ X265 = Codec(
             r"^\s*pps->chromaQpOffset\[0\]",
             ("    pps->vrcnn = !!m_param->vrcnn.bEnable;", "    if (pps->vrcnn) VrcnnX265::warn(m_param);"),
             "Encoder::initPPS",
+        ),
+        # Behind the parameter sets of the first picture; those of later ones are repetitions.
+        Edit(
+            f"{ENCODER}/frameencoder.cpp",
+            r"^\s*// Weighted Prediction parameters estimation\.",
+            ("    if (!m_frame->m_encodeOrder) m_frameFilter.m_vrcnn.writeSei(m_nalList);",),
+            "FrameEncoder::compressFrame",
         ),
         Edit(
             f"{ENCODER}/entropy.cpp",

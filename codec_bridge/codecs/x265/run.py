@@ -100,7 +100,10 @@ def encode(
     rate: Fraction = Fraction(25),
     options: Sequence[str] = (),
 ) -> Coded:
-    """Code pictures with one of CONFIGURATIONS at a fixed QP; ``options`` are x265's own, after all others. Raises CodecError."""
+    """Code pictures with one of CONFIGURATIONS at a fixed QP; ``options`` are x265's own, after all others. Raises CodecError.
+
+    Streams have no SEI message that they need the filter, unless ``--vrcnn-sei`` is among the options.
+    """
     pictures = [picture.cropped() for picture in pictures]
     if not pictures:
         raise CodecError("there are no pictures to code")
@@ -110,7 +113,9 @@ def encode(
         source, stream, recon = (Path(folder) / file for file in ("source.yuv", "stream.hevc", "recon.yuv"))
         write_yuv(source, pictures)
         files = ["--input", str(source), "-o", str(stream), "--recon", str(recon)]
-        ran = programs.run([str(tools.encoder_for(first.bit_depth)), *files, *settings], "x265")
+        # These clips are short: what is said once in a stream would weigh on each of their pictures. --no-info is x265's own.
+        quiet = ["--no-vrcnn-sei"] if "--vrcnn" in options else []
+        ran = programs.run([str(tools.encoder_for(first.bit_depth)), *files, *quiet, *settings], "x265")
         data = stream.read_bytes()
         output = list(open_video(recon, (first.width, first.height), first.pixel_format))
     if len(output) != len(pictures):

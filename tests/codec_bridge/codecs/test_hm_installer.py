@@ -60,7 +60,9 @@ def test_lines_stand_where_they_should(tmp_path: Path) -> None:
     assert "m_vrcnn.afterDeblocking(pcPic)" in gop[at + 1]
     assert "m_vrcnn.afterSao" in gop[at + 2]
     assert "binCountsInNalUnits" in gop[at + 3]
-    assert not any("vrcnn" in line for line in gop[at + 7 :])
+    assert "m_vrcnn.writeSei(accessUnit)" in gop[at + 4]
+    assert "m_bSeqFirst" in gop[at + 5]
+    assert not any("vrcnn" in line for line in gop[at + 9 :])
     cavlc = (hm / "source/Lib/TLibDecoder/TDecCAVLC.cpp").read_text().splitlines()
     assert sum("vrcnnExtension" in line for line in cavlc) == 2
     assert "vrcnnExtension.append(nothing);" in cavlc[next(i for i, line in enumerate(cavlc) if "READ_CODE" in line) + 1]

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codec_bridge.bitstream import slices
+from codec_bridge.bitstream import nal, slices
+from codec_bridge.bitstream.announcement import Announcement, announced
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.sideinfo import Sideinfo, side_information
 from codec_bridge.codecs import gates, programs
@@ -202,6 +203,27 @@ def test_a_set_by_its_name(tools: hm.Tools, clip: list[Picture]) -> None:
     assert filtered(coded)[0].identity == bytes.fromhex(ModelSet.load(builtin_path("joint_intra")).identity[:6])
     check_closed_loop(tools, coded, clip[0])
     check_closed_loop(tools, coded, clip[0], "--VRCNNModel=joint_intra")
+
+
+@pytest.mark.parametrize(("words", "name", "version"), [("joint_intra", "joint_intra", 2), ("builtin", "vrcnn_intra", 1)])
+@pytest.mark.parametrize("more", [(), ("--AccessUnitDelimiter=1", "--SEIActiveParameterSets=1")], ids=["plain", "beside others"])
+def test_the_sei_message_is_a_nal_unit_of_its_own(
+    tools: hm.Tools, clip: list[Picture], words: str, name: str, version: int, more: tuple[str, ...]
+) -> None:
+    options = (f"--VRCNNModel={words}", *more)
+    silent, saying = (hm.encode(tools, clip, 38, network=True, options=(*options, *sei)) for sei in ((), ("--VRCNNSEI=1",)))
+    parts = nal.split(saying.data)
+    assert announced(parts) == Announcement(version, ModelSet.load(builtin_path(name)).identity[:16])
+    (at,) = (number for number, part in enumerate(parts) if announced([part]))
+    assert {part.type for part in parts[:at]} >= {32, 33, 34}
+    assert not any(part.is_slice for part in parts[:at])
+    assert [part.data for part in parts[:at] + parts[at + 1 :]] == [part.data for part in nal.split(silent.data)]
+    check_closed_loop(tools, saying, clip[0])
+
+
+def test_without_the_filter_no_stream_says_that_it_needs_it(tools: hm.Tools, clip: list[Picture]) -> None:
+    silent, saying = (hm.encode(tools, clip[:1], 38, options=more).data for more in ((), ("--VRCNNSEI=1",)))
+    assert silent == saying
 
 
 def test_sizes(tools: hm.Tools, clip: list[Picture], tmp_path: Path) -> None:

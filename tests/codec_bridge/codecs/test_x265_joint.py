@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codec_bridge.bitstream import nal
+from codec_bridge.bitstream.announcement import Announcement, announced
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.sideinfo import Sideinfo, side_information
 from codec_bridge.codecs import gates
@@ -138,6 +140,34 @@ def test_sizes(tools: x265_loop.Tools, clip: list[Picture], tmp_path: Path) -> N
     assert found[2].data != found[0].data
     with pytest.raises(CodecError, match="--vrcnn-size: there are fast and best"):
         x265_loop.encode(tools, clip[:1], 38, options=[*words, "--vrcnn-size", "small"])
+
+
+@pytest.mark.parametrize(("name", "version"), [("joint_intra", 2), ("vrcnn_intra", 1)])
+@pytest.mark.parametrize("configuration", ["ai", "ldp"])
+def test_the_sei_message_is_a_nal_unit_of_its_own(
+    tools: x265_loop.Tools, clip: list[Picture], name: str, version: int, configuration: str
+) -> None:
+    words = ("--vrcnn", "--vrcnn-model", name)
+    silent, saying = (
+        x265_loop.encode(tools, clip, 38, configuration=configuration, options=[*words, *more]) for more in ((), ("--vrcnn-sei",))
+    )
+    parts = nal.split(saying.data)
+    assert announced(parts) == Announcement(version, ModelSet.load(builtin_path(name)).identity[:16])
+    assert [part.type for part in parts[:5]] == [32, 33, 34, nal.PREFIX_SEI, parts[4].type]
+    assert [part.data for part in parts[:3] + parts[4:]] == [part.data for part in nal.split(silent.data)]
+    assert (parts[4].is_slice, sum(part.type == nal.PREFIX_SEI for part in parts)) == (True, 1)
+    assert parts[3].size <= 59
+    decoded = x265_loop.decode(tools, saying.data, saying.recon[0])
+    gates.compare_coded(saying.recon, decoded.pictures, decoded.verdicts)
+    assert (
+        x265_loop.encode(tools, clip, 38, configuration=configuration, options=[*words, "--vrcnn-sei", "--no-vrcnn-sei"]).data
+        == silent.data
+    )
+
+
+def test_without_the_filter_no_stream_says_that_it_needs_it(tools: x265_loop.Tools, clip: list[Picture]) -> None:
+    silent, saying = (x265_loop.encode(tools, clip, 38, options=more).data for more in ((), ("--vrcnn-sei",)))
+    assert silent == saying
 
 
 def test_evaluation(tools: x265_loop.Tools, clip: list[Picture], tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_all_planes_are_filtered_and_measured(rows: dict[str, Any], model: Path)
         levels.append(picture_psnr(filtered.cropped(), original))
     assert [rows["integer"].psnr_y, rows["integer"].psnr_u, rows["integer"].psnr_v] == pytest.approx(np.mean(levels, axis=0).tolist())
     assert rows["integer"].psnr_u != rows["none"].psnr_u
-    assert rows["integer"].bits == rows["none"].bits + 2 * 24
+    assert rows["integer"].bits == rows["none"].bits + 2 * 16
     assert rows["integer"].checked_samples == 2 * 64 * 48 * 3 // 2
     assert rows["integer"].kmac_per_sample == pytest.approx((54 * 16 + 2 * 9 * 16 * 16 + 9 * 16 * 6) / 4 / 1000)
 

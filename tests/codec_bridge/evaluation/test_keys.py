@@ -65,6 +65,15 @@ def test_a_result_is_kept_under_the_same_key_as_ever(name: str) -> None:
     assert " ".join(digest(values)[:8] for values in inputs) == KEYS[name]
 
 
+@pytest.mark.usefixtures("stubs")
+def test_what_side_information_costs_is_in_the_keys_of_joint_networks_that_filter_everywhere() -> None:
+    settings = Settings("x265", variants=codecs.find("x265").variants)
+    for variant in settings.variants:
+        luma, joint = (keys.inputs_of(CLIP, 4, "33", 32, variant, settings, 32 * "ab", kind) for kind in ("luma", "joint"))
+        paid = {"side_information_bits": 16} if variant in ("integer", "float") else {}
+        assert joint == luma | paid
+
+
 @pytest.mark.parametrize(
     ("codec", "loop", "key"),
     [

@@ -205,7 +205,7 @@ def test_units_of_the_oracle_and_their_errors() -> None:
 def test_extension_declares_what_the_header_does() -> None:
     header = "".join((ROOT / "c" / name).read_text() for name in ("include/vrcnn/vrcnn.h", "include/vrcnn/vrcnn_codec.h", "bench/peak.h"))
     cdef = (ROOT / "codec_bridge/library/_vrcnn.cdef.txt").read_text()
-    names = re.compile(r"\b(?:vrcnn_\w+(?=\()|VRCNN_(?:OK|ERROR|KERNEL|CPU|BEFORE|AFTER|MAX|ID|SCALE|MODE|SIDEINFO)\w*)")
+    names = re.compile(r"\b(?:vrcnn_\w+(?=\()|VRCNN_(?:OK|ERROR|KERNEL|CPU|BEFORE|AFTER|MAX|ID|SCALE|MODE|SIDEINFO|SEI)\w*)")
     code = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
     assert set(names.findall(cdef)) == set(names.findall(code))
     assert len(set(names.findall(code))) > 50

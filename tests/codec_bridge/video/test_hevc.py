@@ -8,7 +8,7 @@ import pytest
 from codec_bridge.bitstream import nal
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.pictures import read_units
-from codec_bridge.video.hevc import Decoder, Findings
+from codec_bridge.video.hevc import Decoder, Findings, InLoopError
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture, VideoError
 from tests.support import media, streams
@@ -200,6 +200,21 @@ def test_streams_with_networks_in_the_loop_are_refused_everywhere(tmp_path: Path
                 path = streams.remuxed(path, tmp_path / f"a.{suffix}", time=lambda number: 40 * number)
             with pytest.raises(VideoError, match=rf"a\.{suffix}: the stream carries side information of vrcnn-int.*dec265"):
                 open_video(path, lenient=lenient)
+
+
+def test_a_stream_says_what_it_needs_where_its_side_information_may_be_gone(tmp_path: Path) -> None:
+    plain = inter()
+    for stream, words in ((streams.carrying(plain), None), (streams.announcing(streams.carrying(plain)), "80a3726c166ce144")):
+        with pytest.raises(InLoopError) as caught:
+            decode(stream)
+        assert (caught.value.announcement and caught.value.announcement.identity) == words
+    stripped = streams.announcing(plain)
+    with pytest.raises(CodecError, match=r"picture 0: the stream says that it needs the filter .* but carries no side information"):
+        decode(stripped)
+    pictures, findings = decode(stripped, lenient=True)
+    assert (len(pictures), len(findings.faults)) == (8, 1)
+    with pytest.raises(VideoError, match=r"a\.hevc: picture 0: the stream says that it needs the filter"):
+        list(open_video(streams.write(tmp_path / "a.hevc", stripped)))
 
 
 def test_pictures_outside_the_output_are_none(tmp_path: Path) -> None:

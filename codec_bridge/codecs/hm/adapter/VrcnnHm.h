@@ -49,6 +49,7 @@ struct VrcnnHmOptions {
     std::string model;
     std::string size;
     int map;
+    bool sei;
     int threads;
     std::string kernel;
 
@@ -60,7 +61,8 @@ struct VrcnnHmOptions {
             "VRCNNPosition", position, 0, "Where the CNN filter stands: 0 before deblocking, 1 after SAO")(
             "VRCNNMap", map, 1, "CNN filter on or off: 0 for whole pictures, 1 for units of a picture")(
             "VRCNNSize", size, std::string("best"),
-            "Networks of the CNN filter, where a model set has joint ones of both sizes: fast or best");
+            "Networks of the CNN filter, where a model set has joint ones of both sizes: fast or best")(
+            "VRCNNSEI", sei, true, "SEI message that the stream needs the CNN filter, once in it, if the filter is on");
         addDecoder(options);
     }
 

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "NALwrite.h"
 #include "SyntaxElementWriter.h"
 #include "TEncSbac.h"
+#include "TLibCommon/AccessUnit.h"
 #include "TLibCommon/TComBitCounter.h"
 #include "TLibCommon/TComPic.h"
 
@@ -77,6 +79,17 @@ void VrcnnHmEncoder::writeExtension(TComOutputBitstream &bitstream, const TComSl
 {
     if (VrcnnHmOptions::get().enabled)
         VrcnnHmWriter(bitstream).write(slice.vrcnnExtension);
+}
+
+void VrcnnHmEncoder::writeSei(AccessUnit &accessUnit) const
+{
+    uint8_t rbsp[VRCNN_SEI_SIZE];
+    if (!VrcnnHmOptions::get().enabled || !VrcnnHmOptions::get().sei || vrcnn_sender_sei(m_sender, rbsp))
+        return;
+    OutputNALUnit nalu(NAL_UNIT_PREFIX_SEI);
+    for (int i = 0; i < VRCNN_SEI_SIZE; i++)
+        nalu.m_Bitstream.write(rbsp[i], 8);
+    accessUnit.push_back(new NALUnitEBSP(nalu));
 }
 
 /* Chroma is there only where networks have a use for it. */

@@ -6,6 +6,7 @@
 
 #include "TLibCommon/VrcnnHmFilter.h"
 
+class AccessUnit;
 class TComOutputBitstream;
 class TComPPS;
 class TComSPS;
@@ -22,6 +23,9 @@ class VrcnnHmEncoder
     static void initPps(TComPPS &pps, const TComSPS &sps);
     /* Writes the extension of a slice segment header, after the entry points as the standard has it. */
     static void writeExtension(TComOutputBitstream &bitstream, const TComSlice &slice);
+
+    /* Adds the SEI message that the stream needs the filter to its first access unit, behind the parameter sets. */
+    void writeSei(AccessUnit &accessUnit) const;
 
     void beforeDeblocking(TComPic *picture);
     void afterDeblocking(TComPic *picture);

@@ -31,7 +31,7 @@ double vrcnnHmSeconds()
 
 VrcnnHmOptions &VrcnnHmOptions::get()
 {
-    static VrcnnHmOptions options = {false, 0, "builtin", "best", 1, 1, "auto"};
+    static VrcnnHmOptions options = {false, 0, "builtin", "best", 1, true, 1, "auto"};
     return options;
 }
 

@@ -11,6 +11,7 @@
 #include "framedata.h"
 #include "frameencoder.h"
 #include "framefilter.h"
+#include "nal.h"
 #include "picyuv.h"
 #include "slice.h"
 
@@ -326,6 +327,17 @@ bool VrcnnX265::defers(FrameFilter &filter, int row)
     for (int i = 0; i < rows; i++)
         filter.processPostRow(i);
     return true;
+}
+
+void VrcnnX265::writeSei(NALList &list) const
+{
+    Bitstream bitstream;
+    uint8_t rbsp[VRCNN_SEI_SIZE];
+    if (!on() || !m_param->vrcnn.bSei || vrcnn_sender_sei(m_sender, rbsp))
+        return;
+    for (int i = 0; i < VRCNN_SEI_SIZE; i++)
+        bitstream.writeByte(rbsp[i]);
+    list.serialize(NAL_UNIT_PREFIX_SEI, bitstream);
 }
 
 void VrcnnX265::writeExtension(Bitstream &bitstream) const

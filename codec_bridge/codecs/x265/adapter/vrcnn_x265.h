@@ -16,6 +16,7 @@ namespace X265_NS
 {
 class Frame;
 class FrameFilter;
+class NALList;
 class PicYuv;
 
 class VrcnnX265
@@ -47,6 +48,8 @@ class VrcnnX265
      * before that nothing can refer to them. */
     bool defers(FrameFilter &filter, int row);
 
+    /* The SEI message that the stream needs the filter, as a NAL unit of its own. */
+    void writeSei(NALList &list) const;
     /* The slice segment header extension, after the entry points as the standard has it. */
     void writeExtension(Bitstream &bitstream) const;
 
