@@ -63,6 +63,36 @@ class InPlaceBReLU(torch.autograd.Function):
         return torch.ops.aten.hardtanh_backward(gradients[0], y, 0.0, ctx.bound), None, None
 
 
+class SteppedBReLU(torch.autograd.Function):
+    """Quantized BReLU from one layer's integers to the next one's: floor(min(max(x * scale + bias + added, 0), levels) + 1/2).
+
+    x [N, C, H, W]: sums of products of integers, in any precision; ``scale``, ``bias`` [C]: in steps of the result; ``added``: of an
+    earlier layer, in the same steps, or None. The result has x's dtype, which must hold 0..levels (bfloat16 does to 256). Gradients are
+    those of the unrounded BReLU, also to bias and added. ``blank``: as for InPlaceBReLU.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, bias: Tensor, added: Tensor | None, levels: int, blank: Sequence[Rectangle]) -> Tensor:
+        y = torch.addcmul(bias[:, None, None], x.float(), scale[:, None, None])
+        if added is not None:
+            y += added
+        passes = (y > 0) & (y < levels)
+        y.clamp_(0, levels).add_(0.5).floor_()
+        for n, rows, columns in blank:
+            y[n, :, rows, columns] = 0
+            passes[n, :, rows, columns] = False
+        ctx.save_for_backward(passes, scale)
+        ctx.adds = added is not None
+        return y.to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, Tensor, Tensor | None, None, None]:
+        passes, scale = ctx.saved_tensors
+        gradient = gradients[0] * passes
+        to_x = gradient * scale[:, None, None].to(gradient.dtype)
+        return to_x, None, gradient.sum((0, 2, 3), dtype=torch.float32), gradient if ctx.adds else None, None, None
+
+
 class BReLU(nn.Module):
     """Bounded ReLU with a fixed upper bound.
 

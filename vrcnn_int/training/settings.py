@@ -14,6 +14,7 @@ CHOICES = {
     "schedule": ("cosine", "trapezoid", "constant"),
     "bound_rule": ("geometric", "n-sigma", "relu6", "relu"),
     "precision": ("bf16", "fp32"),
+    "tuning_precision": ("fp32", "bf16"),
     "device": ("cpu", "cuda"),
 }
 
@@ -94,7 +95,9 @@ class TrainSettings:
     augment: bool = True
     """Random mirroring and transposition of patches."""
     precision: str = "bf16"
-    """bf16 (in stage 1; stages 2 and 3 always run in fp32) or fp32."""
+    """Of stage 1: bf16 or fp32. Stage 2 always runs in fp32."""
+    tuning_precision: str = "fp32"
+    """Of stage 3. bf16, for joint networks with borders on CPUs with AMX: products of integers, quicker (stepping.integer_output)."""
     device: str = "cpu"
     """cpu or cuda."""
     graph: bool = True

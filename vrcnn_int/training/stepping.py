@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
 from vrcnn_int.quantize.plan import Plan
-from vrcnn_int.training.brelu import InPlaceBReLU, Rectangle
+from vrcnn_int.training.brelu import InPlaceBReLU, Rectangle, SteppedBReLU
 from vrcnn_int.training.module import Network, middle
 from vrcnn_int.training.sampling import Patches
 from vrcnn_int.training.settings import STAGES, TrainSettings
@@ -54,6 +54,37 @@ def training_output(module: Network, x: Tensor, dtype: torch.dtype, valid: bool 
             values = values if mask is None else values * middle(mask, values.shape[2:])
             outputs.append(values)
     return module.by_heads([values])
+
+
+def integer_output(module: Network, x: Tensor, dtype: torch.dtype, inside: Tensor | None = None) -> Tensor:
+    """``module(x, valid=True, inside=inside)`` of a quantized network, by convolutions of integers: bfloat16 has all of them, from -128 to
+    127, exactly, and keeps three digits of their sums.
+
+    The input's samples, weights and activations are the integers of the normative filter; what is rounded is the sum of a layer's products,
+    to 8 significant bits, which moves an activation by a quarter of a step at most.
+    """
+    assert module.plan is not None
+    values, step = (x * 255).round().to(dtype), 1 / 255
+    blank = [] if inside is None else outside(inside)
+    outputs: list[Tensor] = []
+    for i, layer in enumerate(module.convolutions()):
+        reach = max(conv.kernel for conv in layer) // 2
+        deltas = [float(conv.step or 0) for conv in layer]
+        weight = torch.cat([pad(c.forward_weight() / delta, (reach - c.kernel // 2,) * 4) for c, delta in zip(layer, deltas, strict=True)])
+        found = conv2d(values, weight.to(dtype))
+        scale = torch.cat([torch.full_like(conv.bias, delta * step) for conv, delta in zip(layer, deltas, strict=True)])
+        bias = torch.cat([conv.bias for conv in layer])
+        if i == len(module.activations):
+            return module.by_heads([torch.addcmul(bias[:, None, None], found.float(), scale[:, None, None])])
+        activation = module.activations[i]
+        step = float(activation.bound) / module.plan.levels  # type: ignore[arg-type]
+        back = module.architecture.added[i]
+        added = middle(outputs[i - back], found.shape[2:]) if back else None
+        margin = (x.shape[2] - found.shape[2]) // 2
+        cut = [(n, shifted(rows, margin), shifted(columns, margin)) for n, rows, columns in blank]
+        values = SteppedBReLU.apply(found, scale / step, bias / step, added, module.plan.levels, cut)  # type: ignore[no-untyped-call]
+        outputs.append(values)
+    raise AssertionError("a network ends with a layer without activation")
 
 
 def outside(inside: Tensor) -> list[Rectangle]:
@@ -175,7 +206,7 @@ class Stepper:
         # Luma networks in fp32 keep the order of sums that records of runs have.
         exact = self.dtype == torch.float32 and self.patches.sampling.kind == "luma"
         given = self.patches.sampling.margin > 0, cut.inside
-        outputs = [network(inputs, *given) if exact else training_output(network, inputs, self.dtype, *given) for network in self.team]
+        outputs = [network(inputs, *given) if exact else self.output(network, inputs, *given) for network in self.team]
         errors = torch.stack([((output.float() - targets) ** 2).mean((2, 3)) for output in outputs])  # [K, N, C]
         difficulty = (targets**2).mean((1, 2, 3)) if self.dealing else None
         rival = None
@@ -194,6 +225,12 @@ class Stepper:
         self.averages.update()
         self.loss.copy_(loss.detach())
         self.mean_loss.lerp_(self.loss, 0.02)
+
+    def output(self, network: Network, inputs: Tensor, valid: bool, inside: Tensor | None) -> Tensor:
+        """What a network makes of patches, in the form that is quickest."""
+        if network.plan is not None and self.dtype == torch.bfloat16:
+            return integer_output(network, inputs, self.dtype, inside)
+        return training_output(network, inputs, self.dtype, valid, inside)
 
     def place(self, step: int) -> None:
         """Put the patches of a step where body looks for them."""
@@ -241,7 +278,8 @@ def make_stepper(team: Team, patches: Patches, settings: TrainSettings, stage: s
                 activation.bound = bound
         if all(state["plans"]):
             team.quantize_bounds([Plan.from_json(plan) for plan in state["plans"]])
-    dtype = torch.bfloat16 if settings.precision == "bf16" and stage == "float" else torch.float32
+    precision = {"float": settings.precision, "bounds": settings.tuning_precision}.get(stage, "fp32")
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     settings = settings if stage == "float" else replace(settings, average=settings.tuning_average)
     return build_stepper(team, patches, settings, STAGES.index(stage), dtype, state)
 

@@ -20,7 +20,7 @@ from vrcnn_int.training.loop import train
 from vrcnn_int.training.module import Network, module_from, watch_activations
 from vrcnn_int.training.sampling import Patches, Sampling, planes_of, sites_of
 from vrcnn_int.training.settings import TrainSettings
-from vrcnn_int.training.stepping import training_output
+from vrcnn_int.training.stepping import integer_output, training_output
 from vrcnn_int.training.team import Team, filtered, psnr_gain
 
 TINY = joint("fast", 16, 1)
@@ -196,3 +196,38 @@ def test_at_the_start_values_do_not_grow_into_the_bound_block_by_block() -> None
     found = watch_activations(module, [x], lambda values: float((values >= module.activations[0].bound).float().mean()))
     at_bound = [share for (share,) in found]
     assert max(at_bound) <= at_bound[0]  # 0.07; it was 0.28 in the last block
+
+
+def quantized_network() -> Network:
+    torch.manual_seed(3)
+    module = Network(joint("fast", 16, 2), [0.4] * 5, 37, "before_deblocking")
+    with torch.no_grad():
+        for conv in module.convolutions()[-1]:
+            conv.weight.mul_(3)
+    module.quantize_bounds()
+    return module
+
+
+def test_products_of_integers_are_the_quantized_network() -> None:
+    """In fp32 to the last digits, gradients too; in bf16 hidden values move by a step at most, and rarely."""
+    module = quantized_network()
+    margin = reach(module.architecture)
+    sampling = Sampling(1, 12, 8 + 2 * margin, margin, True, 0, 0, "joint", True, 1)
+    patches = Patches([pair_file([planes(1)], [planes(2)])], sampling, "cpu")
+    cut = patches.cut(torch.from_numpy(patches.draw(0, 0)[0]))
+    found = []
+    for output in (
+        module(cut.x, True, cut.inside),
+        integer_output(module, cut.x, torch.float32, cut.inside),
+        integer_output(module, cut.x, torch.bfloat16, cut.inside),
+    ):
+        found.append((output.detach(), torch.autograd.grad(((output - cut.residual) ** 2).sum(), tuple(module.parameters()))))
+    (expected, gradients), (exact, exact_gradients), (rounded, rounded_gradients) = found
+    assert float(expected.abs().max()) > 0.05
+    assert float(((exact - expected).abs() > 1e-5).float().mean()) < 0.1  # near a value that fp32 rounds to the other side
+    assert float((exact - expected).square().mean()) < 1e-5 * float(expected.square().mean())
+    assert float((rounded - expected).square().mean()) < 1e-3 * float(expected.square().mean())
+    for right, mine, coarse in zip(gradients, exact_gradients, rounded_gradients, strict=True):
+        assert torch.nn.functional.cosine_similarity(right.flatten(), mine.flatten(), 0) > 0.999
+        assert torch.nn.functional.cosine_similarity(right.flatten(), coarse.flatten(), 0) > 0.99
+        assert float(mine.norm() / right.norm()) == pytest.approx(1, abs=0.01)
