@@ -81,6 +81,7 @@ class Chart {
   }
 
   zoom(factor) {
+    if (!this.scale) return;
     const grow = ([low, high]) => {
       const half = ((high - low) / 2) * factor;
       return [(low + high) / 2 - half, (low + high) / 2 + half];
@@ -89,6 +90,7 @@ class Chart {
   }
 
   pan(right, up) {
+    if (!this.scale) return;
     const shift = ([low, high], part) => [low + part * (high - low), high + part * (high - low)];
     this.look({ x: shift(this.shown.x, right), y: shift(this.shown.y, up) });
   }

@@ -4,9 +4,11 @@ const data = JSON.parse(document.getElementById("data").textContent);
 
 function curves() {
   const section = document.getElementById("curves");
-  const chart = new Chart(section.querySelector("svg.plot"), section.querySelector(".tip"));
+  const [chart, gain] = ["svg.plot", "svg.gains"].map((name) => {
+    const svg = section.querySelector(name);
+    return new Chart(svg, svg.parentElement.querySelector(".tip"));
+  });
   const sequence = document.getElementById("curve-sequence");
-  const kind = document.getElementById("curve-kind");
   const plane = document.getElementById("curve-plane");
   const log = document.getElementById("curve-log");
   const variants = [...section.querySelectorAll("button.variant")];
@@ -34,6 +36,7 @@ function curves() {
     const name = plane.selectedOptions[0].textContent;
     const anchor = entry.variants[data.reference];
     const shown = [];
+    const gained = [];
     body.replaceChildren();
     for (const button of variants) {
       const variant = button.dataset.variant;
@@ -44,17 +47,19 @@ function curves() {
       const lines = (point) => [
         `${variant}, QP ${point.qp}`, `${number(point.kbps, 1)} kbit/s, ${number(point[key], 3)} dB`, ...against(point, anchor, key),
       ];
-      if (kind.value === "gain") shown.push({ ...look, marker: null, points: gains(entry, variant, key, anchor) });
-      else shown.push({ ...look, points: points.map((point) => ({ x: point.kbps, y: point[key], lines: lines(point) })) });
+      gained.push({ ...look, marker: null, points: gains(entry, variant, key, anchor) });
+      shown.push({ ...look, points: points.map((point) => ({ x: point.kbps, y: point[key], lines: lines(point) })) });
       for (const point of points) {
         const row = body.insertRow();
         for (const text of [variant, point.qp, number(point.kbps, 1), number(point[key], 3)]) row.insertCell().textContent = text;
         row.cells[0].className = "text";
       }
     }
-    const what = kind.value === "gain" ? "PSNR gain" : "PSNR";
-    chart.show(shown, { x: "rate (kbit/s)", y: `${what} of ${name} (dB)` }, pressed(log), keepView);
-    chart.svg.setAttribute("aria-label", `${what} of ${name} over rate, ${entry.label}; their values are in the table of points`);
+    for (const [drawn, curves, what] of [[chart, shown, "PSNR"], [gain, gained, "PSNR gain"]]) {
+      drawn.show(curves, { x: "rate (kbit/s)", y: `${what} of ${name} (dB)` }, pressed(log), keepView);
+    }
+    chart.svg.setAttribute("aria-label", `PSNR of ${name} over rate, ${entry.label}; the values are in the table of points`);
+    gain.svg.setAttribute("aria-label", `PSNR gain of ${name} over the anchor at equal rate, ${entry.label}`);
     document.getElementById("curve-figures").textContent = entry.figures;
   }
 
@@ -68,16 +73,16 @@ function curves() {
     pressed(log, !pressed(log));
     show(false);
   });
-  for (const select of [sequence, kind, plane]) select.addEventListener("change", () => show(false));
+  for (const select of [sequence, plane]) select.addEventListener("change", () => show(false));
   for (const [id, step] of [["curve-previous", -1], ["curve-next", 1]]) {
     document.getElementById(id).addEventListener("click", () => {
       sequence.selectedIndex = (sequence.selectedIndex + step + sequence.length) % sequence.length;
       show(false);
     });
   }
-  document.getElementById("zoom-in").addEventListener("click", () => chart.zoom(0.7));
-  document.getElementById("zoom-out").addEventListener("click", () => chart.zoom(1 / 0.7));
-  document.getElementById("zoom-reset").addEventListener("click", () => chart.reset());
+  document.getElementById("zoom-in").addEventListener("click", () => [chart, gain].forEach((each) => each.zoom(0.7)));
+  document.getElementById("zoom-out").addEventListener("click", () => [chart, gain].forEach((each) => each.zoom(1 / 0.7)));
+  document.getElementById("zoom-reset").addEventListener("click", () => [chart, gain].forEach((each) => each.reset()));
   show(false);
 }
 
