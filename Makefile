@@ -1,6 +1,7 @@
 # Two commands are enough: make demo, make test. Both set up what they need in .venv first.
 PYTHON ?= python3
 PREFIX ?= /usr/local
+LIBDIR ?= lib
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
@@ -18,11 +19,11 @@ KERNEL_FLAGS = $$(awk -v file="$${file\#c/}" -v machine=$$(uname -m) "\$$1 == fi
 PROCESSES := $(shell nproc 2>/dev/null || echo 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kernels sanitize fuzz fuzz-python lib cuda cuda-check install lint format exactness bench codecs generated clean
+.PHONY: help demo test test-kernels sanitize fuzz fuzz-python lib cuda cuda-check install uninstall lint format exactness bench codecs generated clean
 .DELETE_ON_ERROR:
 
 help: ## show this text
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
+	@sed -n 's/^\([a-z -]*\):.*## /  make \1\t/p' Makefile | expand -t 24
 
 $(BIN)/python:
 	@echo "setting up $(VENV): a minute or two"
@@ -70,9 +71,9 @@ cuda-check: ## test and time libvrcnn_cuda on this machine's GPU: up to 8 minute
 	mkdir -p build
 	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m codec_bridge.bench.cuda_check --json $(or $(JSON),build/cuda-check.json)
 
-install: ## install the C library, its header, its pkg-config file and vrcnn_filter: make install PREFIX=/usr/local
+install uninstall: ## install the C library, its headers, files for pkg-config and CMake, and vrcnn_filter: PREFIX=/usr/local, LIBDIR=lib; or remove them
 	absolute() { case $$1 in ''|/*) printf '%s' "$$1" ;; *) printf '%s' "$$PWD/$$1" ;; esac; }; \
-	$(MAKE) -C c install PREFIX="$$(absolute "$(PREFIX)")" DESTDIR="$$(absolute "$(DESTDIR)")"
+	$(MAKE) -C c $@ PREFIX="$$(absolute "$(PREFIX)")" DESTDIR="$$(absolute "$(DESTDIR)")" LIBDIR="$(LIBDIR)"
 
 lint: $(VENV)/.dev ## ruff, mypy, clang-format and clang-tidy; changes nothing
 	$(BIN)/ruff check .

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any, Self, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +67,7 @@ class Filter(FilterOwner):
     identity: SHA-256 of the set, 64 hex digits. kernel: the kernel in use. networks: what the set holds. memory: bytes that the library
     holds for filtering, weights and all threads' buffers; for cuda, the GPU's memory at the start; for oracle, 0.
     Threads of the caller may share a filter, one call runs at a time; a filter for each thread runs in parallel (the GIL is released).
-    A filter cannot be pickled or copied.
+    Pickled or copied it is made anew from its arguments, with the set's bytes: in another process, with that machine's kernel for auto.
     Raises a FilterError for a model, kernel or backend that cannot be used; with cuda, all methods may raise CudaError.
     FilterError.code says which refusal it is; the methods name the ErrorCodes that they add to ARGUMENT, the code of a closed filter.
     """
@@ -85,7 +85,9 @@ class Filter(FilterOwner):
         kernel_number(kernel)
         if model is None and backend != "c":
             model = builtin_path()
-        self._model = Model(*read_model(model))
+        data, described_as = read_model(model)
+        self._made_of = data, kernel, backend, threads
+        self._model = Model(data, described_as)
         self._engine: Engine = ENGINES[backend](self._model, kernel, threads_of(threads))
         super().__init__()
         self.kernel, self.threads, self.memory = self._engine.kernel, self._engine.threads, self._engine.memory
@@ -93,6 +95,11 @@ class Filter(FilterOwner):
 
     def _free(self) -> None:
         self._engine.close()
+
+    def __reduce__(self) -> tuple[type[Self], tuple[bytes | None, str, str, int]]:  # type: ignore[override]
+        """What makes another one. Refused when closed, as all else."""
+        self._refuse_closed()
+        return type(self), self._made_of
 
     def index_for_qp(self, qp: int, position: str = "before_deblocking", kind: str = "luma", size: str = "best") -> int:
         """The network that an encoder uses for a QP (-12..51) by default: the nearest nominal QP, the lowest index on ties.
@@ -104,12 +111,27 @@ class Filter(FilterOwner):
         known(size, SIZES, "size", ErrorCode.ARGUMENT)
         return self._model.find(whole(qp, "the QP", ErrorCode.QP), position, kind, size)
 
-    def filter_plane(self, plane: Plane, bit_depth: int, index: int, scale: int = UNIT_SCALE) -> Plane:
+    def filter_plane(
+        self,
+        plane: Plane,
+        bit_depth: int,
+        index: int | None = None,
+        scale: int = UNIT_SCALE,
+        *,
+        qp: int | None = None,
+        position: str = "before_deblocking",
+        size: str = "best",
+    ) -> Plane:
         """The filtered luma plane, a new array of the same shape and dtype.
 
-        plane: [height, width], uint8 (8 bits) or uint16 (8 to 10 bits), values 0..2^bit_depth - 1. index: of the network in the
-        set. scale: the output scale, 1..10. ErrorCodes: BIT_DEPTH, PLANE, SAMPLE, INDEX, KIND, SCALE.
+        plane: [height, width], or [pictures, height, width] for several; uint8 (8 bits) or uint16 (8 to 10 bits), values 0 to
+        2^bit_depth - 1. The network: by index in the set, or by qp, position and size as for index_for_qp. scale: the output scale,
+        1..10. ErrorCodes: BIT_DEPTH, PLANE, SAMPLE, INDEX, KIND, SCALE, those of index_for_qp, and ARGUMENT unless exactly one of qp and
+        index is given.
         """
+        index = self._named(index, qp, position, "luma", size)
+        if isinstance(plane, np.ndarray) and plane.ndim == 3 and len(plane):
+            return np.stack([self.filter_plane(one, bit_depth, index, scale) for one in plane]).astype(plane.dtype, copy=False)
         checked = samples(plane, bit_depth)
         height, width = checked.shape
         return self._region(plane, checked, bit_depth, index, Region(0, 0, width, height), scale)
@@ -208,11 +230,7 @@ class Filter(FilterOwner):
         The network: by QP, position, kind and size, or by index. scale: of luma and chroma, for each head. ErrorCodes as for
         filter_planes and index_for_qp, and ARGUMENT unless exactly one of qp and index is given.
         """
-        if (qp is None) == (index is None):
-            raise FilterError("name the network by its QP or by its index, one of the two", ErrorCode.ARGUMENT)
-        if index is None and qp is not None:
-            index = self.index_for_qp(qp, position, kind, size)
-        assert index is not None
+        index = self._named(index, qp, position, kind, size)
         network = self.networks[self._index(index)]
         if network.kind == "luma":
             if not isinstance(picture, LumaPicture):
@@ -229,19 +247,27 @@ class Filter(FilterOwner):
         self,
         planes: Sequence[Plane],
         bit_depths: tuple[int, int],
-        index: int,
+        index: int | None = None,
         luma_weights: Sequence[int] = (UNIT_SCALE,),
         chroma_weights: Sequence[int] = (UNIT_SCALE,),
+        *,
+        qp: int | None = None,
+        position: str = "before_deblocking",
+        kind: str | None = None,
+        size: str = "best",
     ) -> tuple[Plane, ...]:
-        """The filtered planes of a picture, luma and chroma together if network `index` is joint; new arrays of their shapes and dtypes.
+        """The filtered planes of a picture, luma and chroma together if the network is joint; new arrays of their shapes and dtypes.
 
         planes: luma [height, width]; or luma and, of 4:2:0, Cb and Cr [ceil(height / 2), ceil(width / 2)], each as for filter_plane. The
         chroma of other formats, or of depths beyond 8..10 bits, is not filtered: give luma alone. bit_depths: of luma and of chroma.
         luma_weights, chroma_weights: c_h for each head of the network, 1..10 for one head (8: as trained), -5..10 for two
-        (c/SPECIFICATION.md, section 2). A luma network gives the chroma planes back as they are. ErrorCodes as for filter_plane.
+        (c/SPECIFICATION.md, section 2). A luma network gives the chroma planes back as they are. The network: by index, or by qp,
+        position, kind (None: what the set has, luma if it has both) and size. ErrorCodes as for filter_plane.
         """
         checked, depths = planes_of(planes, bit_depths)
-        index = self._index(index)
+        if kind is None:
+            kind = "luma" if any(network.kind == "luma" for network in self.networks) else "joint"
+        index = self._index(self._named(index, qp, position, kind, size))
         weights = weights_of(luma_weights, chroma_weights, self.networks[index].heads)
         with self._lock:
             filtered = self._opened().planes(checked, depths, index, weights)
@@ -373,6 +399,14 @@ class Filter(FilterOwner):
         index, scale, region = self._luma_index(index), scale_of(scale), inside(region, checked)
         with self._lock:
             return self._opened().region(checked, depth(bit_depth), index, scale, region).astype(plane.dtype, copy=False)
+
+    def _named(self, index: int | None, qp: int | None, position: str, kind: str, size: str) -> int:
+        """The network that a caller names by one of the two."""
+        if index is not None and qp is None:
+            return index
+        if index is None and qp is not None:
+            return self.index_for_qp(qp, position, kind, size)
+        raise FilterError("name the network by its QP or by its index, one of the two", ErrorCode.ARGUMENT)
 
     def _index(self, index: SupportsIndex) -> int:
         number = whole(index, "a network's index", ErrorCode.INDEX)

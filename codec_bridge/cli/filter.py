@@ -52,7 +52,7 @@ def filter_video(
     out: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Filtered video: .yuv or .y4m; -: standard output, as Y4M.")],
     qp: Annotated[
         str | None,
-        typer.Option(help="QP the video was coded at, -12 to 51: chooses the network. auto: each picture's, by its stream."),
+        typer.Option(help="QP the video was coded at, -12 to 51: chooses the network. auto, the default: each picture's, by its stream."),
     ] = None,
     index: Annotated[int | None, typer.Option(help="Network of the set, instead of --qp.", min=0)] = None,
     original: Annotated[Path | None, typer.Option(help="Original video: prints PSNR before and after, picture by picture.")] = None,
@@ -86,8 +86,8 @@ def filter_video(
     What a stream says of its QP and of the filters in its loop is compared with --qp and --position. The first damaged or lost picture
     ends it, unless --lenient is given.
     """
-    if (qp is None) == (index is None):
-        raise VrcnnError("give either --qp or --index, to choose the network (--qp auto: as the stream says)")
+    if qp is not None and index is not None:
+        raise VrcnnError("give either --qp or --index, to choose the network (--qp auto, the default: as the stream says)")
     source, out = (Path(STANDARD_INPUT) if str(source) == "-" else source), (Path(STANDARD_OUTPUT) if str(out) == "-" else out)
     if out.is_dir():
         raise VrcnnError(f"cannot write {out}: it is a folder; give a file name")

@@ -130,7 +130,7 @@ def test_bad_calls(filter_: Filter) -> None:
         (ErrorCode.PLANE, "int64", lambda: call(plane.astype(np.int64), 8, 0)),
         (ErrorCode.PLANE, "float", lambda: call(plane.astype(float), 8, 0)),
         (ErrorCode.PLANE, "uint32", lambda: call(plane.astype(np.uint32), 10, 0)),
-        (ErrorCode.PLANE, "height, width", lambda: call(plane[None], 8, 0)),
+        (ErrorCode.PLANE, "height, width", lambda: call(plane[None, None], 8, 0)),
         (ErrorCode.PLANE, "12x0", lambda: call(plane[:0], 8, 0)),
         (ErrorCode.PLANE, "16385x1", lambda: call(np.zeros((1, 16385), np.uint8), 8, 0)),
         (ErrorCode.SAMPLE, "1024, but 10 bits allow at most 1023", lambda: call(deep, 10, 0)),
@@ -166,7 +166,7 @@ def test_whole_numbers(model_set: ModelSet, filter_: Filter) -> None:
     plane, units = np.zeros((70, 66), np.uint8), np.ones((2, 2), np.uint8)
     calls: list[tuple[ErrorCode, Callable[[Any], object]]] = [
         (ErrorCode.BIT_DEPTH, lambda wrong: filter_.filter_plane(plane, wrong, 0)),
-        (ErrorCode.INDEX, lambda wrong: filter_.filter_plane(plane, 8, wrong)),
+        (ErrorCode.INDEX, lambda wrong: filter_.filter_plane(plane, 8, "0" if wrong is None else wrong)),
         (ErrorCode.SCALE, lambda wrong: filter_.filter_plane(plane, 8, 0, wrong)),
         (ErrorCode.REGION, lambda wrong: filter_.filter_region(plane, 8, 0, 0, wrong, 4, 4)),
         (ErrorCode.REGION, lambda wrong: filter_.filter_region(plane, 8, 0, 0, 0, wrong, 4)),
@@ -329,3 +329,41 @@ def test_threads(model_set: ModelSet) -> None:
             thread.join()
         for result, wanted in zip(results, expected, strict=True):
             np.testing.assert_array_equal(result, wanted)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "<u2", ">u2"])
+def test_several_planes_at_once(filter_: Filter, dtype: str) -> None:
+    planes = np.random.default_rng(8).integers(0, 256, (3, 20, 30)).astype(dtype)
+    found = filter_.filter_plane(planes, 8, 1, 5)
+    assert (found.shape, found.dtype) == (planes.shape, planes.dtype)
+    for one, plane in zip(found, planes, strict=True):
+        np.testing.assert_array_equal(one, filter_.filter_plane(plane, 8, 1, 5))
+    for wrong in (planes[:0], planes[None]):
+        with refused_as(ErrorCode.PLANE):
+            filter_.filter_plane(wrong, 8, 1)
+
+
+def test_networks_by_qp() -> None:
+    rng = np.random.default_rng(9)
+    planes = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((20, 30), (10, 15), (10, 15))]
+    with Filter() as luma, Filter("joint_intra") as joint:
+        for position in ("before_deblocking", "after_sao"):
+            index = luma.index_for_qp(28, position)
+            expected = luma.filter_plane(planes[0], 8, index)
+            np.testing.assert_array_equal(luma.filter_plane(planes[0], 8, qp=28, position=position), expected)
+            np.testing.assert_array_equal(luma.filter_planes(planes, (8, 8), qp=28, position=position)[0], expected)
+        expected_planes = joint.filter_planes(planes, (8, 8), joint.index_for_qp(36, kind="joint"))
+        for found, plane in zip(joint.filter_planes(planes, (8, 8), qp=36), expected_planes, strict=True):
+            np.testing.assert_array_equal(found, plane)
+        calls: list[Callable[..., object]] = [
+            lambda **words: luma.filter_plane(planes[0], 8, **words),
+            lambda **words: luma.filter_planes(planes, (8, 8), **words),
+        ]
+        for call in calls:
+            for words in ({}, {"index": 0, "qp": 28}):
+                with refused_as(ErrorCode.ARGUMENT, match="by its QP or by its index"):
+                    call(**words)
+            with refused_as(ErrorCode.QP):
+                call(qp=52)
+        with refused_as(ErrorCode.POSITION):
+            joint.filter_planes(planes, (8, 8), qp=28, kind="luma")

@@ -97,10 +97,25 @@ def test_closed_while_it_is_used(make: Callable[[], Any], use: Callable[[Any, An
 
 
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
-@pytest.mark.parametrize("make", [*(make for make, _ in KINDS), lambda: Model(None, "set")])
+@pytest.mark.parametrize("make", [*(make for make, use in KINDS if use is not picture), lambda: Model(None, "set")])
 def test_no_copies(make: Callable[[], Any], copied: Callable[[Any], object]) -> None:
     with refused_as(ErrorCode.ARGUMENT, match="cannot be pickled or copied; make one in each process"):
         copied(make())
+
+
+@pytest.mark.parametrize("copied", [lambda it: pickle.loads(pickle.dumps(it)), copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("model", [None, "joint_intra"])
+def test_a_filter_s_copy_is_another_filter(model: str | None, copied: Callable[[Filter], Filter]) -> None:
+    first = Filter(model, "scalar", threads=2)
+    second = copied(first)
+    wanted = first.filter_planes((PLANES[0], CHROMA, CHROMA), (8, 8), 0)
+    assert (first.identity, first.kernel, first.threads) == (second.identity, second.kernel, second.threads)
+    first.close()
+    with refused_as(ErrorCode.ARGUMENT, match="closed; make a new one"):
+        copied(first)
+    with second:
+        for one, other in zip(second.filter_planes((PLANES[0], CHROMA, CHROMA), (8, 8), 0), wanted, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_an_engine_s_copy_shares_its_context() -> None:
