@@ -44,7 +44,7 @@ def builtin_name(announcement: Announcement) -> str | None:
 
 
 def set_words(announcement: Announcement) -> str:
-    """'needs the model set 80a3726c166ce144 (joint_intra)', or that it is not built in."""
+    """'needs the model set 0123456789abcdef (joint_intra)', or that it is not built in."""
     name = builtin_name(announcement)
     return f"needs the model set {announcement.identity}{f' ({name})' if name else ', which is not built in'}"
 

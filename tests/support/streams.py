@@ -10,7 +10,10 @@ import numpy as np
 from codec_bridge.bitstream import nal, slices
 from codec_bridge.bitstream.announcement import USER_DATA_UNREGISTERED, UUID_OF_OURS
 from tests.support.hm_streams import escaped, with_extension
+from vrcnn_int.integer import ModelSet
+from vrcnn_int.models import builtin_path
 
+JOINT_INTRA = ModelSet.load(builtin_path("joint_intra")).identity[:16]
 OFF = "no-deblock=1:no-sao=1"
 INTRA = f"qp=32:keyint=1:{OFF}"
 INTER = "qp=32:bframes=2:b-adapt=0"
@@ -86,7 +89,7 @@ def carrying(stream: bytes, irap: bytes = b"VN\1abcd\0", other: bytes = b"\0") -
     return join(parts)
 
 
-def announcing(stream: bytes, identity: str = "80a3726c166ce144", version: int = 2) -> bytes:
+def announcing(stream: bytes, identity: str = JOINT_INTRA, version: int = 2) -> bytes:
     """The stream with the SEI message that it needs the filter, before its first picture."""
     payload = UUID_OF_OURS.bytes + f"vrcnn-int loop v{version} {identity}".encode()
     message = nal.Nal(bytes([nal.PREFIX_SEI << 1, 1, USER_DATA_UNREGISTERED, len(payload)]) + payload + b"\x80", 0)

@@ -204,7 +204,7 @@ def test_streams_with_networks_in_the_loop_are_refused_everywhere(tmp_path: Path
 
 def test_a_stream_says_what_it_needs_where_its_side_information_may_be_gone(tmp_path: Path) -> None:
     plain = inter()
-    for stream, words in ((streams.carrying(plain), None), (streams.announcing(streams.carrying(plain)), "80a3726c166ce144")):
+    for stream, words in ((streams.carrying(plain), None), (streams.announcing(streams.carrying(plain)), streams.JOINT_INTRA)):
         with pytest.raises(InLoopError) as caught:
             decode(stream)
         assert (caught.value.announcement and caught.value.announcement.identity) == words
