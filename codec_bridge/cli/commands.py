@@ -1,7 +1,7 @@
 """codec-bridge: filter coded video, evaluate BD-rate, and check that encoder and decoder agree bit for bit."""
 
 from codec_bridge import codecs
-from codec_bridge.cli import bd, bdrate, bench, check, conformance, pairs, report, research, source_tree
+from codec_bridge.cli import bd, bdrate, bench, check, conformance, pairs, report, research, results, source_tree
 from codec_bridge.cli import filter as filtering
 from vrcnn_int.io.console import command_line
 
@@ -12,6 +12,7 @@ app = command_line(
         "bd": bd.bd,
         "contact-sheet": report.make_contact_sheet,
         "report": report.make_report,
+        "results": command_line("What is published of it.", {"check": results.check_results}),
         "check": check.check,
         "filter": filtering.filter_video,
         "conformance": conformance.check_conformance,
