@@ -1,6 +1,7 @@
-"""H.264 streams, as far as it takes to see that reference pictures are missing: FFmpeg shows the rest without a word.
+"""H.264 streams, as far as it takes to see that reference pictures are missing, of which FFmpeg shows the rest without a word, and to
+know the QPs of slices.
 
-Source: Rec. ITU-T H.264, clauses 7.3.2.1, 7.3.2.2, 7.3.3 and 7.4.3 (frame_num); ISO/IEC 14496-15, clause 5.3.3.1.
+Source: Rec. ITU-T H.264, clauses 7.3.2.1, 7.3.2.2, 7.3.3 and 7.4.3 (frame_num, slice_qp_delta); ISO/IEC 14496-15, clause 5.3.3.1.
 """
 
 import re
@@ -10,6 +11,7 @@ from itertools import pairwise
 
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.parameter_sets import Bits
+from codec_bridge.bitstream.pictures import Coding
 
 _SLICES = (1, 2, 5)  # of no partition, the first partition, IDR
 _IDR, _SPS, _PPS = 5, 7, 8
@@ -33,10 +35,13 @@ class _Sps:
 @dataclass(frozen=True)
 class _Pps:
     sps_id: int
+    cabac: bool
     bottom_field_order: bool
     references: tuple[int, int]
     weighted: bool
     weighted_b: bool
+    qp: int
+    deblocking_control: bool
     redundant: bool
 
 
@@ -45,6 +50,7 @@ class _Slice:
     frame_num: int
     resets: bool
     sps: _Sps
+    coding: Coding | None
 
 
 class FrameNumbers:
@@ -79,6 +85,13 @@ class FrameNumbers:
             said = f"reference pictures before it are lost: frame_num goes from {before} to {found.frame_num}"
             return "" if found.sps.gaps_allowed else said
         return ""
+
+    def coding(self, packet: bytes) -> Coding | None:
+        """Mean SliceQPY of the picture or field in a packet, and whether one of its slices is deblocked; None where that cannot be read."""
+        found = [one.coding for unit in self._units(packet) if (one := self._read(unit)) and one.coding]
+        if not found:
+            return None
+        return Coding(sum(one.qp for one in found) / len(found), any(one.deblocking for one in found), False)
 
     def _record(self, data: bytes) -> list[bytes]:
         """The parameter sets of a decoder configuration record (avcC), or of a byte stream."""
@@ -175,14 +188,16 @@ def _scaling_list(bits: Bits, size: int) -> None:
 
 def _pps(bits: Bits) -> tuple[int, _Pps]:
     number, sps_id = bits.ue(), bits.ue()
-    bits.u(1)
+    cabac = bits.flag()
     order = bits.flag()
     _at_most(bits.ue(), 0)  # slice groups, which no decoder at hand has
     references = bits.ue() + 1, bits.ue() + 1
     weighted, weighted_b = bits.flag(), bits.u(2) == 1
-    bits.se(), bits.se(), bits.se()
-    bits.u(2)
-    return number, _Pps(sps_id, order, references, weighted, weighted_b, bits.flag())
+    qp = 26 + bits.se()
+    bits.se(), bits.se()
+    control = bits.flag()
+    bits.u(1)
+    return number, _Pps(sps_id, cabac, order, references, weighted, weighted_b, qp, control, bits.flag())
 
 
 def _slice(bits: Bits, kind: int, first: int, sps: _Sps, pps: _Pps) -> _Slice | None:
@@ -201,11 +216,30 @@ def _slice(bits: Bits, kind: int, first: int, sps: _Sps, pps: _Pps) -> _Slice | 
             bits.se()
     if pps.redundant and bits.ue():
         return None
-    resets = False
-    if first & 0x60 and not is_idr:
+    resets, is_marked = False, bool(first & 0x60) and not is_idr
+    if is_marked:
         _before_marking(bits, kind, field, sps, pps)
         resets = _marking_resets(bits)
-    return _Slice(frame_num, resets, sps)
+    try:
+        if not is_marked:
+            _before_marking(bits, kind, field, sps, pps)
+            bits.u(2 * is_idr)
+        coding = _coding(bits, kind, pps)
+    except CodecError:
+        coding = None
+    return _Slice(frame_num, resets, sps, coding)
+
+
+def _coding(bits: Bits, kind: int, pps: _Pps) -> Coding:
+    """From cabac_init_idc to disable_deblocking_filter_idc."""
+    if pps.cabac and kind not in (2, 4):
+        bits.ue()
+    qp = pps.qp + bits.se()
+    if kind == 3:
+        bits.u(1)
+    if kind in (3, 4):
+        bits.se()
+    return Coding(qp, not pps.deblocking_control or bits.ue() != 1, False)
 
 
 def _before_marking(bits: Bits, kind: int, field: bool, sps: _Sps, pps: _Pps) -> None:

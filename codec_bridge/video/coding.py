@@ -27,7 +27,7 @@ class Coded:
     def qp(self) -> float:
         """The mean. Raises VideoError where it is not known."""
         if not self.codings:
-            raise VideoError(f"{self.path} does not say at what QP it was coded, as HEVC streams do: give --qp")
+            raise VideoError(f"{self.path} does not say at what QP it was coded, as HEVC and H.264 streams do: give --qp")
         return sum(coding.qp for coding in self.codings) / len(self.codings)
 
     @property

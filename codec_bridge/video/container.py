@@ -122,6 +122,7 @@ class _Header:
     bit_depth: int
     rate: Fraction | None
     is_hevc: bool
+    is_avc: bool
     raw: bool
     """A stream without a container."""
     metadata: Metadata
@@ -133,7 +134,7 @@ def open_container(path: Path, cropping: bool, lenient: bool) -> Video:
         header = _read_header(path, cropping, lenient)
     account = Account()
     read = partial(_read_hevc if header.is_hevc else _read_other, path, header, cropping, lenient, account)
-    survey = partial(_survey, path, header, lenient) if header.is_hevc else None
+    survey = partial(_survey, path, header, lenient) if header.is_hevc else partial(_survey_avc, path) if header.is_avc else None
     return Video(path, header.size, header.bit_depth, header.chroma_format, header.rate, None, read, header.metadata, account, survey)
 
 
@@ -158,7 +159,7 @@ def _read_header(path: Path, cropping: bool, lenient: bool) -> _Header:
         # A raw stream has no clock: what FFmpeg reports as average rate is its own assumption of 25.
         raw = container.format.name == context.name and context.name in ("hevc", "h264")
         rate = context.framerate if raw else stream.average_rate
-        is_hevc = context.name == "hevc"
+        is_hevc, is_avc = context.name == "hevc", context.name == "h264"
         if not is_hevc and (not context.pix_fmt or not context.width):
             raise VideoError(f"{path} has no decodable video: it is truncated, damaged or of an unknown codec")
         if {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode", "0") != "0":
@@ -173,7 +174,7 @@ def _read_header(path: Path, cropping: bool, lenient: bool) -> _Header:
         metadata = _hevc_metadata(metadata, sps.vui)
     chroma_format, bit_depth = parse_pixel_format(pixel_format, f"{path}: pixel format")
     plane_shapes(*size, chroma_format)
-    return _Header(size, chroma_format, bit_depth, Fraction(rate) if rate else None, is_hevc, raw, metadata)
+    return _Header(size, chroma_format, bit_depth, Fraction(rate) if rate else None, is_hevc, is_avc, raw, metadata)
 
 
 def _pixel_format(path: Path, sps: Sps) -> str:
@@ -278,6 +279,19 @@ def _survey(path: Path, header: _Header, lenient: bool, frames: int | None) -> l
         return list(islice(codings, frames))
 
 
+def _survey_avc(path: Path, frames: int | None) -> list[Coding]:
+    """The same of H.264."""
+    with _errors(path, f"cannot read {path}"), _opened(path) as (container, stream):
+        numbers = FrameNumbers(stream.codec_context.extradata or b"")
+        return list(islice(filter(None, (_avc_coding(numbers, packet) for packet in container.demux(stream))), frames))
+
+
+def _avc_coding(numbers: FrameNumbers, packet: "av.Packet[av.VideoStream]") -> Coding | None:
+    if packet.has_sidedata("new_extradata"):
+        numbers.begin(bytes(packet.get_sidedata("new_extradata")))
+    return numbers.coding(bytes(packet)) if packet.size else None
+
+
 def _read_hevc(path: Path, header: _Header, cropping: bool, lenient: bool, account: Account) -> Iterator[Picture]:
     decoder = Decoder(lenient)
     clock = Clock()
@@ -299,10 +313,11 @@ def _read_other(path: Path, header: _Header, cropping: bool, lenient: bool, acco
     like: Picture | None = None
     number = 0
     with _errors(path, f"cannot decode {path}"), _opened(path) as (container, stream):
-        for frame in _frames(path, container, stream, lenient, faults):
+        codings: dict[int | None, Coding] = {}
+        for frame in _frames(path, container, stream, lenient, faults, codings):
             if frame.interlaced_frame and not lenient:
                 raise VideoError(f"{path}: picture {number} is interlaced; give its fields as pictures of their own")
-            picture = picture_from_frame(frame)
+            picture = replace(picture_from_frame(frame), coding=codings.pop(frame.pts, None))
             like = like or picture
             _check_alike(path, number, picture, like)
             clock.see(frame.pts * frame.time_base if frame.pts is not None and frame.time_base is not None else None)
@@ -312,9 +327,17 @@ def _read_other(path: Path, header: _Header, cropping: bool, lenient: bool, acco
 
 
 def _frames(
-    path: Path, container: av.container.InputContainer, stream: av.VideoStream, lenient: bool, faults: list[str]
+    path: Path,
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    lenient: bool,
+    faults: list[str],
+    codings: dict[int | None, Coding],
 ) -> Iterator[av.VideoFrame]:
-    """The decoded frames. Raises VideoError where a packet is cut off or a frame damaged; with lenient, they are among the faults."""
+    """The decoded frames; codings is filled for H.264 whose container has times, by these.
+
+    Raises VideoError where a packet is cut off or a frame damaged; with lenient, they are among the faults.
+    """
     stream.codec_context.thread_count = 1
     stream.codec_context.options = {"flags": "+output_corrupt"} if lenient else {"err_detect": "crccheck+explode"}
     count = 0
@@ -327,6 +350,8 @@ def _frames(
             numbers.begin(bytes(packet.get_sidedata("new_extradata")))
         if numbers and packet.size:
             problem = problem or numbers.gap(bytes(packet))
+            if packet.pts is not None and (coding := numbers.coding(bytes(packet))):
+                codings[packet.pts] = coding
         frames: list[av.VideoFrame] = []
         try:
             frames = packet.decode()

@@ -90,7 +90,7 @@ def test_the_closing_line_names_networks_their_qps_and_what_filtered() -> None:
     assert re.search(r"wrote o.y4m: 2 pictures, network 0 \(QP 22\) of set [0-9a-f]{16}, by the oracle\n", output)
     assert "by the C library" in bridge("filter q22.hevc o.y4m --force --qp auto")
     assert bridge("filter q22.hevc o.y4m --force") == bridge("filter q22.hevc o.y4m --force --qp auto")
-    with pytest.raises(VrcnnError, match=r"original.y4m does not say at what QP it was coded, as HEVC streams do: give --qp"):
+    with pytest.raises(VrcnnError, match=r"original.y4m does not say at what QP it was coded, as HEVC and H.264 streams do: give --qp"):
         bridge("filter original.y4m o.y4m --force")
     with pytest.raises(VrcnnError, match="either --qp or --index"):
         bridge("filter q22.hevc o.y4m --force --qp auto --index 0")
