@@ -229,7 +229,7 @@ def test_bad_input_is_one_line_and_leaves_no_file(clip: Path, stream: Path, tmp_
     refused(bridge("filter", clip, out, "--qp", 32, "--model", foreign), "foreign.vrcnn", "not a vrcnn-int model set")
     refused(bridge("filter", clip, out, "--qp", 32, "--kernel", "nonsense"), "nonsense", "scalar")
     refused(bridge("filter", clip, out, "--qp", 32, "--backend", "nonsense"), "nonsense")
-    refused(bridge("filter", clip, out), "--qp or --index")
+    refused(bridge("filter", clip, out), "does not say at what QP", "give --qp")
     refused(bridge("filter", clip, out, "--index", 30), "no network 30")
     refused(bridge("filter", flipped, out, "--qp", 32), "flipped.hevc")
     refused(bridge("filter", clip, tmp_path / "o.mp4", "--qp", 32), ".yuv or .y4m")
