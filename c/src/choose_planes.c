@@ -6,6 +6,10 @@
 #include "decide.h"
 #include "decide_planes.h"
 
+/* What a decoder's work is worth, in bits for each cell of 64x64 luma samples that two networks filter, luma by one and chroma by another.
+ * A joint network computes both whatever is taken of it, so that the second one doubles the work. */
+enum { SECOND_NETWORK_BITS = 4 };
+
 enum { LEAST_WEIGHT = -5, LEAST_SINGLE_WEIGHT = 1, MOST_WEIGHT = 10 };
 
 /* The networks of a subset, by their places among the candidates. */
@@ -102,6 +106,28 @@ int vrcnn_plane_bits(const VrcnnPlaneDecider *d, const PlaneChoice *choice, uint
     return error ? (int)error : (int)(8 * *size) + length_bits(*size);
 }
 
+/* The number of a cell's filter in a map of units of this size, from 1; 0: it has none. */
+static int filter_of_cell(const VrcnnPlaneDecider *d, const uint8_t *unit, int size, int cell)
+{
+    const int columns = vrcnn_grid(d->width, d->height, size).columns;
+    return unit[vrcnn_unit_y(&d->cells, cell) / size * columns + vrcnn_unit_x(&d->cells, cell) / size];
+}
+
+/* Cells whose luma and chroma different networks filter. */
+static int cells_of_two(const VrcnnPlaneDecider *d, const PlaneChoice *choice)
+{
+    const VrcnnPlaneSideinfo *info = &choice->info;
+    int count = 0;
+    if (!info->luma_mode || !info->chroma_mode || info->shares_map)
+        return 0;
+    for (int i = 0; i < d->cells.count; i++) {
+        const int luma = info->luma_unit_size ? filter_of_cell(d, choice->unit[LUMA], info->luma_unit_size, i) : 1;
+        const int chroma = info->chroma_unit_size ? filter_of_cell(d, choice->unit[CHROMA], info->chroma_unit_size, i) : 1;
+        count += luma && chroma && luma != chroma;
+    }
+    return count;
+}
+
 double vrcnn_plane_cost(const VrcnnPlaneDecider *d, const VrcnnPlaneDecisionInput *in, const PlaneChoice *choice)
 {
     uint8_t data[VRCNN_SIDEINFO_SIZE];
@@ -115,11 +141,17 @@ double vrcnn_plane_cost(const VrcnnPlaneDecider *d, const VrcnnPlaneDecisionInpu
     return cost + in->lambda * bits;
 }
 
+/* The cost, and what a second network costs decoders: choices are compared by it. */
+double vrcnn_plane_rank(const VrcnnPlaneDecider *d, const VrcnnPlaneDecisionInput *in, const PlaneChoice *choice)
+{
+    return vrcnn_plane_cost(d, in, choice) + in->lambda * (SECOND_NETWORK_BITS * cells_of_two(d, choice));
+}
+
 void vrcnn_copy_plane_choice(const VrcnnPlaneDecider *d, PlaneChoice *to, const PlaneChoice *from)
 {
     const int sizes[GROUPS] = {from->info.luma_unit_size, from->info.chroma_unit_size};
     to->info = from->info;
-    to->cost = from->cost;
+    to->rank = from->rank;
     for (int group = 0; group < GROUPS; group++) {
         to->error[group] = from->error[group];
         if (sizes[group])
@@ -129,7 +161,7 @@ void vrcnn_copy_plane_choice(const VrcnnPlaneDecider *d, PlaneChoice *to, const 
 
 static void keep_better(const VrcnnPlaneDecider *d, PlaneChoice *choice, const PlaneChoice *tried)
 {
-    if (tried->cost < choice->cost)
+    if (tried->rank < choice->rank)
         vrcnn_copy_plane_choice(d, choice, tried);
 }
 
@@ -319,7 +351,7 @@ static void try_picture(VrcnnPlaneDecider *d, const VrcnnPlaneDecisionInput *in,
         else if (kind[group] != IS_OFF)
             give_map(d, &d->map[which][way], which, group);
     }
-    d->tried.cost = vrcnn_plane_cost(d, in, &d->tried);
+    d->tried.rank = vrcnn_plane_rank(d, in, &d->tried);
     keep_better(d, &d->best, &d->tried);
     if (way == AS_TRAINED)
         keep_better(d, &d->trained, &d->tried);

@@ -373,7 +373,7 @@ static void tell(VrcnnPlaneDecider *d, const VrcnnPlaneDecisionInput *in, const 
     decision->info = *info;
     decision->luma = info->luma_mode == VRCNN_MODE_MAP ? d->best.unit[LUMA] : NULL;
     decision->chroma = info->chroma_mode != VRCNN_MODE_MAP ? NULL : info->shares_map ? decision->luma : d->best.unit[CHROMA];
-    decision->cost = d->best.cost;
+    decision->cost = vrcnn_plane_cost(d, in, &d->best);
     for (int plane = 0; plane < VRCNN_PLANES; plane++)
         if (mode_of(info, plane ? CHROMA : LUMA) != VRCNN_MODE_OFF)
             for (int y = 0; y < in->source[plane].height; y++)
@@ -394,7 +394,7 @@ VrcnnError vrcnn_decide_planes(VrcnnPlaneDecider *decider, VrcnnContext *context
     start(&d->tried, &d->off);
     start(&d->best, &d->off);
     start(&d->trained, &d->off);
-    d->trained.cost = d->best.cost = vrcnn_plane_cost(d, input, &d->best);
+    d->trained.rank = d->best.rank = vrcnn_plane_rank(d, input, &d->best);
 
     if ((error = run_all(d, context, input)))
         return error;
@@ -406,9 +406,9 @@ VrcnnError vrcnn_decide_planes(VrcnnPlaneDecider *decider, VrcnnContext *context
         if ((error = filter(d, context, input, &d->best)))
             return error;
         measure(d, input, &d->best);
-        d->best.cost = vrcnn_plane_cost(d, input, &d->best);
+        d->best.rank = vrcnn_plane_rank(d, input, &d->best);
         /* The estimate may have promised too much: rounding breaks the proportion where residuals are small. */
-        if (d->best.cost < d->trained.cost) {
+        if (d->best.rank < d->trained.rank) {
             tell(d, input, dst, decision);
             return VRCNN_OK;
         }

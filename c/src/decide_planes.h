@@ -38,7 +38,7 @@ typedef struct PlaneChoice {
     VrcnnPlaneSideinfo info;
     uint8_t *unit[GROUPS];
     double error[GROUPS]; /* of a group that is off: 0, its ordinary cost counts */
-    double cost;
+    double rank;          /* its cost, and what decoders pay */
 } PlaneChoice;
 
 struct VrcnnPlaneDecider {
@@ -97,6 +97,7 @@ int vrcnn_plane_bits(const VrcnnPlaneDecider *d, const PlaneChoice *choice, uint
 
 /* Errors of the groups that are filtered, ordinary costs of the others, and bits; DBL_MAX if the side information has no room. */
 double vrcnn_plane_cost(const VrcnnPlaneDecider *d, const VrcnnPlaneDecisionInput *in, const PlaneChoice *choice);
+double vrcnn_plane_rank(const VrcnnPlaneDecider *d, const VrcnnPlaneDecisionInput *in, const PlaneChoice *choice);
 
 void vrcnn_copy_plane_choice(const VrcnnPlaneDecider *d, PlaneChoice *to, const PlaneChoice *from);
 
