@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -111,6 +112,12 @@ def test_every_module_has_a_room() -> None:
     assert [place_of(path) for path in known.values() if not room_of(path, rows)] == ["codec_bridge/__init__.py"]
     assert not list(imported(known["codec_bridge"], set(known)))
     assert all((ROOT / name).suffix == ".py" or (ROOT / name / "__init__.py").exists() for name in rows)
+
+
+def test_wheels_have_every_package() -> None:
+    stated = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    there = {name for name, path in modules().items() if path.name == "__init__.py"}
+    assert set(stated) == there | {"codec_bridge.sequences"}
 
 
 def test_there_are_no_other_packages() -> None:
