@@ -276,6 +276,7 @@ CALLS = """
 import copy, pickle
 import numpy as np
 from codec_bridge.filter import Filter, FilterError
+from codec_bridge.library.decider import Decider
 f, plane, units = Filter(), np.zeros((70, 66), np.uint8), np.ones((2, 2), np.uint8)
 for call in CALLS:
     try:
@@ -296,7 +297,8 @@ def called(bench: Bench, *calls: str) -> Outcome:
 
 @case("B 13", "Filter().filter_plane([[1, 2]], 8, 2) and pickle.dumps(Filter()): tracebacks of others")
 def no_array(bench: Bench) -> Outcome:
-    return called(bench, "f.filter_plane([[1, 2]], 8, 2)", "pickle.dumps(f)", "copy.deepcopy(f)")
+    """Filters can be pickled and copied by now, deciders still cannot."""
+    return called(bench, "f.filter_plane([[1, 2]], 8, 2)", "pickle.dumps(Decider(64, 64))", "copy.deepcopy(Decider(64, 64))")
 
 
 @case("B 13 b", "numbers that are none, or no whole ones, or huge")

@@ -162,7 +162,7 @@ def other_types(bench: Bench) -> Outcome:
     path = result(bench)
     whole = json.loads(path.read_text())
     found = []
-    for key, value in (("bits", "1"), ("encode_seconds", -1.0), ("qp", 99), ("crop", 5), ("width", 0), ("variant", "x")):
+    for key, value in (("bits", "1"), ("encode_seconds", -1.0), ("qp", 999), ("crop", 5), ("width", 0), ("variant", "x")):
         path.write_text(json.dumps({**whole, "rows": [whole["rows"][0] | {key: value}, *whole["rows"][1:]]}))
         found.append(refused(bench.bridge("report", path, "--html", "p.html"), "base.json", "rows[0]", key))
     wrong = [one.seen for one in found if not one.right]

@@ -436,7 +436,7 @@ def further(bench: Bench) -> Outcome:
 @case("A 16 c", "interlaced frames become pictures")
 def interlaced(bench: Bench) -> Outcome:
     streams.contained(bench.folder / "a.mkv", 3, "tff=1", "libx264")
-    return refusal(filtered(bench, "a.mkv", None, "--index", "2")[0], "interlaced")
+    return refusal(filtered(bench, "a.mkv", None, "--index", "2", "--trust-options")[0], "interlaced")
 
 
 @case("A 16 d", "an original that goes on is not mentioned")

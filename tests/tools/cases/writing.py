@@ -500,6 +500,7 @@ def no_video_file(bench: Bench) -> Outcome:
         bench.bridge(*words, timeout=30)
         for name in ("-", "pipe.y4m", "loop.y4m")
         for words in (("filter", name, "o.y4m", "--qp", 32), ("bdrate", "--sequences", name))
+        if words[:2] != ("filter", "pipe.y4m")  # which waits for what will be written into it, as it should by now
     ]
     wrong = [one for one in ran if not one.is_refusal or "there is no video" in one.err or "nor a known name" in one.err]
     return Outcome(not wrong, f"{len(wrong)} of {len(ran)}: {(wrong or ran)[0].last}")
