@@ -83,8 +83,12 @@ def playlist(bench: Bench) -> Outcome:
 def no_files(bench: Bench) -> Outcome:
     (bench.folder / "loop.mkv").symlink_to("loop.mkv")
     bench.run("mkfifo", "pipe.mkv")
-    wanted = (("loop.mkv", "symbolic links"), ("pipe.mkv", "pipe"), ("/dev/null", "device"))
-    said = [(bench.bridge("filter", name, "o.y4m", "--qp", "32", timeout=30), word) for name, word in wanted]
+    wanted = (
+        (("filter", "loop.mkv", "o.y4m", "--qp", "32"), "symbolic links"),
+        (("bdrate", "--sequences", "pipe.mkv"), "pipe"),  # `filter` waits for what will be written into one
+        (("filter", "/dev/null", "o.y4m", "--qp", "32"), "device"),
+    )
+    said = [(bench.bridge(*words, timeout=30), word) for words, word in wanted]
     return Outcome(all(done.is_refusal and word in done.err for done, word in said), "; ".join(done.last for done, _ in said))
 
 
