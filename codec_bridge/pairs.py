@@ -230,7 +230,8 @@ def loop(
         found = []
         for qp, filters in requests:
             network = filters.network
-            name = f"{coder.name}-{configuration}-{position}-{network.identity[:16] + network.position if network else 'ordinary'}"
+            inside = "-".join([network.identity[:16], network.position, network.size]) if network else "ordinary"
+            name = f"{coder.name}-{configuration}-{position}-{inside}"
             part = out / "parts" / name / f"{samples_md5(originals)}.q{qp}.npz"
             found.append(part)
             if not part.exists():

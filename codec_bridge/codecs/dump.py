@@ -10,13 +10,13 @@ from typing import BinaryIO
 import numpy as np
 
 from codec_bridge.bitstream.errors import CodecError
+from codec_bridge.bitstream.parameter_sets import CHROMA_FORMATS
 from codec_bridge.codecs import programs
 from codec_bridge.codecs.x265.run import find_tools
 from codec_bridge.video.picture import Picture, plane_shapes
 from vrcnn_int.network import POSITIONS
 
 _HEAD = re.compile(rb"picture (-?\d+) (\d+) (\d+) ([IPB]) (-?\d+) (\d+) (\d+) ([0-3]) (\d+) (\d+)\n")
-FORMATS = ("400", "420", "422", "444")
 NEW_COUNT = range(16, 21)
 """Types of NAL units from which picture order counts begin anew: BLA and IDR."""
 
@@ -66,7 +66,7 @@ def _pictures(file: BinaryIO) -> Iterator[Dumped]:
             raise CodecError(f"luma has {bits} bits, chroma {chroma_bits}: there are no pairs of such pictures")
         count += unit in NEW_COUNT
         planes = []
-        for shape in plane_shapes(width, height, FORMATS[chroma]):
+        for shape in plane_shapes(width, height, CHROMA_FORMATS[chroma]):
             kind = np.dtype(np.uint8 if bits == 8 else "<u2")
             planes.append(np.frombuffer(file.read(shape[0] * shape[1] * kind.itemsize), kind).reshape(shape))
-        yield Dumped(Picture(tuple(planes), bits, FORMATS[chroma]), match[4].decode(), qp, layer, (count, poc))
+        yield Dumped(Picture(tuple(planes), bits, CHROMA_FORMATS[chroma]), match[4].decode(), qp, layer, (count, poc))

@@ -25,7 +25,7 @@ from codec_bridge.evaluation.store import Store
 from codec_bridge.video.catalogue import resolve
 from codec_bridge.video.files import write_y4m
 from codec_bridge.video.picture import Picture
-from tests.support import media
+from tests.support import media, x265_runs
 from tests.support.documents import as_json
 from tests.support.models import joint_set
 from vrcnn_int.integer import ModelSet
@@ -36,10 +36,7 @@ JOINT = ("--vrcnn", "--vrcnn-model", "joint_intra")
 
 @pytest.fixture(scope="module")
 def tools() -> x265_loop.Tools:
-    try:
-        return x265_loop.find_tools()
-    except CodecError as error:
-        pytest.skip(str(error))
+    return x265_runs.tools()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 The tests that run them skip unless `make codecs` was run, or VRCNN_CODECS names the folder of the programs.
 """
 
-import os
 import re
 from collections import Counter
 from dataclasses import replace
@@ -29,6 +28,7 @@ from codec_bridge.library.decider import Decider
 from codec_bridge.video.catalogue import resolve
 from codec_bridge.video.files import write_y4m
 from codec_bridge.video.picture import Picture
+from tests.support import x265_runs
 from tests.support.documents import as_json
 from tests.support.hm_streams import with_extension
 from tests.support.memory import other_bytes_each_time
@@ -40,11 +40,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def tools() -> x265_loop.Tools:
-    folder = os.environ.get("VRCNN_CODECS") or x265_loop.DEFAULT_FOLDER
-    try:
-        return x265_loop.find_tools(Path(folder))
-    except CodecError as error:
-        pytest.skip(f"{error}")
+    return x265_runs.tools()
 
 
 def moving(count: int, bit_depth: int = 8, width: int = 176, height: int = 152) -> list[Picture]:
