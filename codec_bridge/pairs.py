@@ -273,6 +273,51 @@ def loop(
     return written
 
 
+def band_file(out: Path, band: int) -> Path:
+    """Where ``by_bands`` writes the pairs of a QP band."""
+    return out / f"pairs.q{band}.npz"
+
+
+def by_bands(
+    originals: Path, coded_folder: Path, out: Path, bands: Sequence[int], frames: int, progress: Callable[[], None] = lambda: None
+) -> list[tuple[Path, int]]:
+    """Sort the pictures of video that any HEVC or H.264 encoder coded by their own QPs; the files and their pictures.
+
+    originals: a folder of 8-bit videos. coded_folder: of coded ones, each named as its original, then whatever tells them apart
+    (``bee.mkv``: ``bee.crf28.mkv``). bands: a picture goes into the file of the one nearest to its QP, the lower of two. frames: at most
+    so many pictures of a video. ``progress()`` is called after each. Raises VrcnnError where a coded video has no original, several, or is
+    not as long, and where its position is not that of all others.
+    """
+    sources = resolve(originals)
+    groups: dict[int, list[tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]]] = {}
+    position, first = "", Path()
+    for path in (sequence.path for sequence in resolve(coded_folder)):
+        # Of names that begin alike the longest counts.
+        found = sorted((each for each in sources if path.name.startswith(each.path.stem)), key=lambda each: len(each.path.stem))
+        if not found:
+            raise VrcnnError(f"{path}: no video in {originals} has the name that it begins with")
+        with open_video(path, frames=frames) as video, found[-1].open(frames=frames) as source:
+            stands = Coded(path, video.codings()).position
+            if position and stands != position:
+                raise VrcnnError(f"{path} is {stands}, {first} is {position}: pairs are of one position")
+            position, first = stands, first if position else path
+            for number, (recon, original) in enumerate(zip_longest(video, source)):
+                if recon is None or original is None:
+                    short, long = (path, found[-1].path) if recon is None else (found[-1].path, path)
+                    raise VrcnnError(f"{short} ends after {counted(number, 'picture')}, {long} goes on: they are not the same sequence")
+                if recon.coding is None:
+                    raise VrcnnError(f"{path} does not say at what QP its pictures were coded, as HEVC and H.264 streams do")
+                if recon.bit_depth != 8 or original.bit_depth != 8:
+                    raise VrcnnError(f"only 8-bit pictures can be packed; {path if recon.bit_depth != 8 else found[-1].path} has more bits")
+                pair = packed(within(recon, original.cropped())), packed(original.cropped())
+                groups.setdefault(nearest(bands, round(recon.coding.qp)), []).append(pair)
+        progress()
+    meta = {"position": position, "originals": named(originals.name), "coded": named(coded_folder.name), "provenance": provenance()}
+    return [
+        (band_file(out, band), pairs.write(band_file(out, band), group, {**meta, "qp": band})) for band, group in sorted(groups.items())
+    ]
+
+
 def nearest(bands: Sequence[int], qp: int) -> int:
     """The band of a picture's QP."""
     return min(bands, key=lambda band: (abs(band - qp), band))

@@ -24,6 +24,7 @@ app = command_line(
                 "make": pairs.make_pairs,
                 "code": pairs.code_pairs,
                 "loop": pairs.loop_pairs,
+                "sort": pairs.sort_pairs,
                 "upscale": research.upscale_pairs,
                 "pack": pairs.pack_pairs,
             },

@@ -145,6 +145,26 @@ def loop_pairs(
         console.print(f"wrote {file}: {counted(count, 'picture')}", soft_wrap=True)
 
 
+def sort_pairs(
+    originals: Annotated[Path, typer.Argument(help="Folder of original videos.")],
+    coded: Annotated[Path, typer.Argument(help="Folder of HEVC and H.264 videos, each named as its original and then something more.")],
+    out: Annotated[Path, typer.Option(help="Folder to write pairs.qBAND.npz into.")],
+    bands: Annotated[
+        str, typer.Option(help="QPs that pictures are sorted by: each goes into the file of the nearest to its own.")
+    ] = DEFAULT_QPS,
+    frames: Annotated[int, typer.Option(help="At most so many pictures of a video.", min=1, max=MOST_FRAMES)] = 16,
+    force: Force = False,
+) -> None:
+    """Pack video that any encoder coded, picture by picture into the file of the QP that its slices say."""
+    sorted_by = parse_qps(bands)
+    check_outputs((coded_pairs.band_file(out, band) for band in sorted_by), [originals, coded], force, make_folders=True)
+    with progress_bar() as progress:
+        task = progress.add_task("videos", total=len(resolve(coded)))
+        files = coded_pairs.by_bands(originals, coded, out, sorted_by, frames, lambda: progress.advance(task))
+    for file, count in files:
+        console.print(f"wrote {file}: {counted(count, 'picture')}", soft_wrap=True)
+
+
 def parse_qps(text: str) -> tuple[int, ...]:
     """QPs from 0 to 51, separated by commas. Raises VrcnnError."""
     parts = [part.strip() for part in text.split(",")]

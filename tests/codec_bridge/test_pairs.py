@@ -14,7 +14,10 @@ from codec_bridge.codecs import decoder, pyav
 from codec_bridge.codecs.hm import run as hm
 from codec_bridge.video import catalogue
 from codec_bridge.video.files import write_y4m
+from codec_bridge.video.frames import picture_from_frame
+from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture
+from tests.support import streams
 from tests.support import stubs as stub_tools
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.io import pairs
@@ -197,6 +200,39 @@ def test_coding_with_hm(images: Path, tmp_path: Path) -> None:
     for recon, sequence in zip(found.recon, catalogue.resolve(images, rate=1), strict=False):
         coded = hm.encode(tools, list(sequence.open()), 37, options=("--LoopFilterDisable=1", "--SAO=0"))
         np.testing.assert_array_equal(recon, coded.recon[0].planes[0])
+
+
+def test_coded_video_is_sorted_by_its_pictures_qps(tmp_path: Path) -> None:
+    for name in ("originals", "coded"):
+        (tmp_path / name).mkdir()
+    originals, coded, out = tmp_path / "originals", tmp_path / "coded", tmp_path / "out"
+    write_y4m(originals / "a.y4m", [picture_from_frame(frame) for frame in streams.frames(9, 64, 48)], 25)
+    write_y4m(originals / "a-b.y4m", [picture_from_frame(frame) for frame in streams.frames(9, 64, 48)], 25)
+    # I pictures at 20, P at 23, B at 25.
+    streams.contained(coded / "a.x264.mkv", 9, "bframes=3:b-adapt=0:b-pyramid=none:qp=23:keyint=50:scenecut=0", "libx264")
+    streams.contained(coded / "a-b.mkv", 9, "bframes=0:qp=31:keyint=50:scenecut=0:ipratio=1", "libx264")
+    result = CliRunner().invoke(app, ["pairs", "sort", str(originals), str(coded), "--bands", "20,25,32", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    source = list(catalogue.resolve(originals / "a.y4m")[0].open())
+    decoded = list(open_video(coded / "a.x264.mkv"))
+    for band, qps in ((20, {20}), (25, {23, 25})):
+        expected = [(d, s) for d, s in zip(decoded, source, strict=True) if d.coding and round(d.coding.qp) in qps]
+        found = pairs.read(out / f"pairs.q{band}.npz")
+        assert (found.qp, found.meta["position"], len(found.recon)) == (band, "after_sao", len(expected))
+        for pair, (recon, original) in zip(found.planes(), expected, strict=True):
+            for planes, picture in zip(pair, (recon, original), strict=True):
+                for plane, own in zip(planes, picture.planes, strict=True):
+                    np.testing.assert_array_equal(plane, own)
+    assert len(pairs.read(out / "pairs.q32.npz").recon) == 9
+    streams.contained(coded / "c.mkv", 3, "bframes=0:qp=31", "libx264")
+    with pytest.raises(VrcnnError, match="c.mkv: no video in .*originals has the name that it begins with"):
+        training_pairs.by_bands(originals, coded, out, [27], 16)
+    (coded / "c.mkv").rename(coded / "a.short.mkv")
+    with pytest.raises(VrcnnError, match="a.short.mkv ends after 3 pictures"):
+        training_pairs.by_bands(originals, coded, out, [27], 16)
+    streams.contained(coded / "a.short.mkv", 9, "bframes=0:qp=31:no-deblock=1", "libx264")
+    with pytest.raises(VrcnnError, match="is before_deblocking, .* is after_sao: pairs are of one position"):
+        training_pairs.by_bands(originals, coded, out, [27], 16)
 
 
 @pytest.mark.parametrize("words", [[], ["w" * 300] * 400, ["/some/folder/of/mine/a.y4m"] * 5000])
