@@ -225,13 +225,13 @@ def test_coded_video_is_sorted_by_its_pictures_qps(tmp_path: Path) -> None:
                     np.testing.assert_array_equal(plane, own)
     assert len(pairs.read(out / "pairs.q32.npz").recon) == 9
     streams.contained(coded / "c.mkv", 3, "bframes=0:qp=31", "libx264")
-    with pytest.raises(VrcnnError, match="c.mkv: no video in .*originals has the name that it begins with"):
+    with pytest.raises(VrcnnError, match=r"c\.mkv: no video in .*originals has the name that it begins with"):
         training_pairs.by_bands(originals, coded, out, [27], 16)
     (coded / "c.mkv").rename(coded / "a.short.mkv")
-    with pytest.raises(VrcnnError, match="a.short.mkv ends after 3 pictures"):
+    with pytest.raises(VrcnnError, match=r"a\.short\.mkv ends after 3 pictures"):
         training_pairs.by_bands(originals, coded, out, [27], 16)
     streams.contained(coded / "a.short.mkv", 9, "bframes=0:qp=31:no-deblock=1", "libx264")
-    with pytest.raises(VrcnnError, match="is before_deblocking, .* is after_sao: pairs are of one position"):
+    with pytest.raises(VrcnnError, match=r"is before_deblocking, .* is after_sao: pairs are of one position"):
         training_pairs.by_bands(originals, coded, out, [27], 16)
 
 

@@ -137,7 +137,7 @@ X265 = Codec(
         Edit(
             f"{ENCODER}/frameencoder.cpp",
             r"^\s*// Weighted Prediction parameters estimation\.",
-            ("    if (!m_frame->m_encodeOrder) m_frameFilter.m_vrcnn.writeSei(m_nalList);",),
+            ("    m_frameFilter.m_vrcnn.writeSei(vrcnnFrame(m_frame), m_nalList);",),
             "FrameEncoder::compressFrame",
         ),
         Edit(
@@ -157,7 +157,7 @@ X265 = Codec(
         Edit(
             f"{ENCODER}/frameencoder.cpp",
             r"\browCoder\.encodeCTU\(",
-            ("        m_frameFilter.m_vrcnn.keepSource(*m_frame->m_reconPic, row, col);",),
+            ("        m_frameFilter.m_vrcnn.keepSource(vrcnnFrame(m_frame), row, col);",),
             "FrameEncoder::processRowEncoder",
             after=True,
         ),
@@ -176,7 +176,7 @@ X265 = Codec(
         Edit(
             f"{ENCODER}/framefilter.cpp",
             r"^\s*if \(saoParam->bSaoFlag\[0\]\)",
-            ("    m_frameFilter->m_vrcnn.keepDeblocked(*m_encData->m_reconPic, m_row, col);",),
+            ("    m_frameFilter->m_vrcnn.keepDeblocked(*m_encData, m_row, col);",),
             "FrameFilter::ParallelFilter::processSaoCTU",
         ),
         # Rows are finished together, so their flags tell nothing: what SAO counts at the last row is still due there.
@@ -188,7 +188,7 @@ X265 = Codec(
         ),
         Edit(
             f"{ENCODER}/framefilter.cpp",
-            r"^\s*PicYuv \*reconPic = m_frame->m_reconPic;",
+            r"^\s*PicYuv \*reconPic = m_frame->m_reconPic(?:\[0\])?;",
             ("    if (m_vrcnn.defers(*this, row)) return;",),
             "FrameFilter::processPostRow",
         ),

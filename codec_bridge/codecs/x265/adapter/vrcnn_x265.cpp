@@ -17,6 +17,27 @@
 
 using namespace X265_NS;
 
+/* Since 4.0 a picture has an array of reconstructions, of which the first is the one that filters change, and rows belong to a layer. */
+static PicYuv &first(PicYuv &picture)
+{
+    return picture;
+}
+
+static PicYuv &first(PicYuv *picture)
+{
+    return *picture;
+}
+
+static void finishRow(FrameFilter &filter, void (FrameFilter::*finish)(int), int row)
+{
+    (filter.*finish)(row);
+}
+
+static void finishRow(FrameFilter &filter, void (FrameFilter::*finish)(int, int), int row)
+{
+    (filter.*finish)(row, 0);
+}
+
 VrcnnX265::VrcnnX265()
     : m_sender(NULL), m_param(NULL), m_width(0), m_height(0), m_planes(1), m_finishing(false), m_pictures(0), m_filtered(0), m_seconds(0)
 {
@@ -54,6 +75,12 @@ bool VrcnnX265::refuses(const x265_param *param)
         objection = "--vrcnn-threads: 1 to 64";
     else if (param->maxSlices > 1)
         objection = "--slices: the filter works on pictures of one slice";
+#if X265_BUILD >= 212
+    else if (param->numScalableLayers > 1 || param->numViews > 1)
+        objection = "--alpha, --num-views: the filter works on streams of one layer";
+    else if (param->bEnableSCC)
+        objection = "--scc: the filter does not know the second reconstruction of screen content";
+#endif
     if (objection)
         x265_log(param, X265_LOG_ERROR, "vrcnn: %s\n", objection);
     /* What would fail later is tried at once: x265 does not survive every failure of a frame encoder. */
@@ -143,16 +170,16 @@ void VrcnnX265::keep(std::vector<pixel> *planes, const PicYuv &picture, int row,
     }
 }
 
-void VrcnnX265::keepSource(const PicYuv &picture, int row, int column)
+void VrcnnX265::keepSource(const Frame &frame, int row, int column)
 {
     if (on() && isBefore())
-        keep(m_source, picture, row, column);
+        keep(m_source, first(*frame.m_reconPic), row, column);
 }
 
-void VrcnnX265::keepDeblocked(const PicYuv &picture, int row, int column)
+void VrcnnX265::keepDeblocked(const FrameData &data, int row, int column)
 {
     if (on() && isBefore())
-        keep(m_base, picture, row, column);
+        keep(m_base, first(*data.m_reconPic), row, column);
 }
 
 VrcnnConstPlane VrcnnX265::kept(const std::vector<pixel> *planes, int plane) const
@@ -249,14 +276,15 @@ void VrcnnX265::weigh(const Frame &frame, VrcnnPlaneDecisionInput &input)
     const int qp = X265_MAX(slice.m_sliceQp, 0);
     const int offset = slice.m_sliceQp + slice.m_pps->chromaQpOffset[0] + slice.m_chromaQpOffset[0];
     const int qpCb = x265_clip3(m_param->rc.qpMin, m_param->rc.qpMax, (int)g_chromaScale[x265_clip3(QP_MIN, QP_MAX_MAX, offset)]);
+    const PicYuv &recon = first(*frame.m_reconPic);
     const double all = saoBits(frame, luma, chroma);
     input.lambda = x265_lambda2_tab[qp];
     input.chroma_weight[0] = input.chroma_weight[1] = input.lambda / x265_lambda2_tab[X265_MAX(qpCb, 0)];
-    input.luma_cost = squaredError(*frame.m_reconPic, *frame.m_fencPic, 0) + input.lambda * (all - saoBits(frame, false, chroma));
+    input.luma_cost = squaredError(recon, *frame.m_fencPic, 0) + input.lambda * (all - saoBits(frame, false, chroma));
     if (m_planes > 1)
         input.chroma_cost = input.lambda * (all - saoBits(frame, luma, false));
     for (int plane = 1; plane < m_planes; plane++)
-        input.chroma_cost += input.chroma_weight[plane - 1] * squaredError(*frame.m_reconPic, *frame.m_fencPic, plane);
+        input.chroma_cost += input.chroma_weight[plane - 1] * squaredError(recon, *frame.m_fencPic, plane);
 }
 
 void VrcnnX265::decide(FrameFilter &filter)
@@ -265,7 +293,7 @@ void VrcnnX265::decide(FrameFilter &filter)
     Frame &frame = *filter.m_frame;
     FrameData &data = *frame.m_encData;
     const Slice &slice = *data.m_slice;
-    PicYuv &picture = *frame.m_reconPic;
+    PicYuv &picture = first(*frame.m_reconPic);
     const bool hasSao = slice.m_sps->bUseSAO && slice.m_bUseSao;
 
     VrcnnPlaneDecisionInput input;
@@ -325,15 +353,15 @@ bool VrcnnX265::defers(FrameFilter &filter, int row)
     m_finishing = true;
     /* With the last of them the picture is complete, and this object may be at work on the next one. */
     for (int i = 0; i < rows; i++)
-        filter.processPostRow(i);
+        finishRow(filter, &FrameFilter::processPostRow, i);
     return true;
 }
 
-void VrcnnX265::writeSei(NALList &list) const
+void VrcnnX265::writeSei(const Frame &frame, NALList &list) const
 {
     Bitstream bitstream;
     uint8_t rbsp[VRCNN_SEI_SIZE];
-    if (!on() || !m_param->vrcnn.bSei || vrcnn_sender_sei(m_sender, rbsp))
+    if (!on() || frame.m_encodeOrder || !m_param->vrcnn.bSei || vrcnn_sender_sei(m_sender, rbsp))
         return;
     for (int i = 0; i < VRCNN_SEI_SIZE; i++)
         bitstream.writeByte(rbsp[i]);

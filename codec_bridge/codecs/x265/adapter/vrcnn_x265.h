@@ -15,9 +15,20 @@
 namespace X265_NS
 {
 class Frame;
+class FrameData;
 class FrameFilter;
 class NALList;
 class PicYuv;
+
+/* The frame that a frame encoder codes: since 4.0 it has one for each layer. */
+inline Frame &vrcnnFrame(Frame *frame)
+{
+    return *frame;
+}
+inline Frame &vrcnnFrame(Frame *const *layers)
+{
+    return **layers;
+}
 
 class VrcnnX265
 {
@@ -42,14 +53,14 @@ class VrcnnX265
     /* A picture begins; the state of the arithmetic coder at its start serves to count bits. */
     void start(const Entropy &state);
     /* The samples of a CTU, before deblocking can touch them and before SAO does. Each is called once for every CTU, by any thread. */
-    void keepSource(const PicYuv &picture, int row, int column);
-    void keepDeblocked(const PicYuv &picture, int row, int column);
+    void keepSource(const Frame &frame, int row, int column);
+    void keepDeblocked(const FrameData &data, int row, int column);
     /* True if the row shall not be finished yet. With the last row the whole picture is decided on, filtered, and all rows finished:
      * before that nothing can refer to them. */
     bool defers(FrameFilter &filter, int row);
 
-    /* The SEI message that the stream needs the filter, as a NAL unit of its own. */
-    void writeSei(NALList &list) const;
+    /* The SEI message that the stream needs the filter, as a NAL unit of its own, with the first frame. */
+    void writeSei(const Frame &frame, NALList &list) const;
     /* The slice segment header extension, after the entry points as the standard has it. */
     void writeExtension(Bitstream &bitstream) const;
 
