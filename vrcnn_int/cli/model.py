@@ -1,8 +1,9 @@
 """vrcnn-int quantize, export, inspect: model sets."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple, NotRequired, TypedDict
 
 import typer
 from rich import box
@@ -13,15 +14,61 @@ from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs, write_text
 from vrcnn_int.integer import IntegerNetwork, ModelSet
 from vrcnn_int.io.console import console, console_beside, show_table
+from vrcnn_int.io.documents import checked, read_json
 from vrcnn_int.models import builtin_path, float_path, starts_path
-from vrcnn_int.network import INPUTS, macs_per_sample, save_float_networks
+from vrcnn_int.network import INPUTS, KINDS, FloatNetwork, load_float_networks, macs_per_sample, save_float_networks
 from vrcnn_int.proofs import prove
 from vrcnn_int.text import counted
 from vrcnn_int.training.runs import load_start, read_run, records
 
 
+class SetRecord(TypedDict):
+    """What the record beside a model set (.json) must say."""
+
+    identity: str
+    networks: list[dict[str, Any]]
+    starts: NotRequired[list[dict[str, Any]]]
+
+
+class Source(NamedTuple):
+    """What a set is put together from: integer networks, the float networks they were quantized from, how they were trained."""
+
+    networks: Sequence[IntegerNetwork]
+    plain: Sequence[FloatNetwork]
+    records: list[dict[str, Any]]
+    starts: Sequence[FloatNetwork] = ()
+    start_records: Sequence[dict[str, Any]] = ()
+
+
+def read_source(path: Path) -> Source:
+    """A training folder, a file of one run, or a finished set with what lies beside it. Raises VrcnnError."""
+    if path.suffix == ".vrcnn":
+        return _read_set(path)
+    from vrcnn_int.quantize.plan import to_integer
+
+    tuned, plain = read_run(path)
+    return Source([to_integer(network) for network in tuned], plain, records([path], [tuned]))
+
+
+def _read_set(path: Path) -> Source:
+    models = ModelSet.load(path)
+    plain, _ = load_float_networks(float_path(path), KINDS)
+    beside = path.with_suffix(".json")
+    if not beside.is_file():
+        raise VrcnnError(f"there is no {beside}, the record of how the networks of {path.name} were trained")
+    record: SetRecord = read_json(beside)
+    checked(record, SetRecord, str(beside))
+    if record["identity"] != models.identity or not len(models.networks) == len(plain) == len(record["networks"]):
+        raise VrcnnError(f"{path.name}, {float_path(path).name} and {beside.name} are not of one set")
+    starts = load_float_networks(starts_path(path), KINDS)[0] if record.get("starts") else []
+    return Source(models.networks, plain, record["networks"], starts, record.get("starts", []))
+
+
 def quantize(
-    runs: Annotated[list[Path], typer.Argument(help="Training folders (or float network files), in the order of the set.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Training folders, float network files, or finished sets (.vrcnn), whose networks stay as they are; in order."),
+    ],
     out: Annotated[Path, typer.Option(help="Model set to write (.vrcnn); .float.npz and .json are written beside it.")],
     start: Annotated[
         list[Path] | None, typer.Option(help="Training folder of a network that others began with; kept beside the set (.starts.npz).")
@@ -29,23 +76,24 @@ def quantize(
     force: Force = False,
 ) -> None:
     """Turn trained networks into one integer model set, proven free of overflow."""
-    from vrcnn_int.quantize.plan import to_integer
-
     if out.is_dir():
         raise VrcnnError(f"cannot write {out}: it is a folder; give a file name")
     if out.suffix != ".vrcnn":
         raise VrcnnError(f"a model set's name ends in .vrcnn, not {out.name!r}")
-    written = [out, out.with_suffix(".json"), float_path(out), *([starts_path(out)] if start else [])]
+    has_starts = start or any(path.suffix == ".vrcnn" and starts_path(path).exists() for path in runs)
+    written = [out, out.with_suffix(".json"), float_path(out), *([starts_path(out)] if has_starts else [])]
     read_from = [path / name if path.is_dir() else path for path in (*runs, *(start or [])) for name in ("tuned.npz", "float.npz")]
+    read_from += [beside(path) for path in runs if path.suffix == ".vrcnn" for beside in (float_path, starts_path)]
     check_outputs(written, read_from, force)
-    read = [read_run(path) for path in runs]
+    sources = [read_source(path) for path in runs]
     begun = [[load_start(path / "float.npz" if path.is_dir() else path)] for path in start or []]
-    models = ModelSet(tuple(to_integer(network) for tuned, _ in read for network in tuned))
-    record = {"identity": models.identity, "networks": records(runs, [tuned for tuned, _ in read])}
-    if start:
-        record["starts"] = records(start, begun)
-        save_float_networks(starts_path(out), [network for (network,) in begun], {"set": models.identity})
-    save_float_networks(float_path(out), [network for _, plain in read for network in plain], {"set": models.identity})
+    models = ModelSet(tuple(network for source in sources for network in source.networks))
+    record: dict[str, Any] = {"identity": models.identity, "networks": [entry for source in sources for entry in source.records]}
+    starts = [network for source in sources for network in source.starts] + [network for (network,) in begun]
+    if starts:
+        record["starts"] = [entry for source in sources for entry in source.start_records] + records(start or [], begun)
+        save_float_networks(starts_path(out), starts, {"set": models.identity})
+    save_float_networks(float_path(out), [network for source in sources for network in source.plain], {"set": models.identity})
     write_text(out.with_suffix(".json"), json.dumps(record, indent=1) + "\n")
     models.save(out)
     console.print(f"wrote {out}: {counted(len(models.networks), 'network')}, identity {models.identity}", soft_wrap=True)

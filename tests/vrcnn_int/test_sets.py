@@ -1,0 +1,61 @@
+"""Model sets put together of finished ones: the networks, their float networks and their records stay as they are."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from vrcnn_int.cli.commands import app
+from vrcnn_int.errors import VrcnnError
+from vrcnn_int.integer import ModelSet
+from vrcnn_int.models import builtin_path, float_path, starts_path
+from vrcnn_int.network import KINDS, load_float_networks
+
+
+def quantize(*sets: Path, out: Path) -> None:
+    result = CliRunner().invoke(app, ["quantize", *map(str, sets), "--out", str(out)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("name", ["joint_intra", "vrcnn_intra"])
+def test_a_set_alone_is_written_again_byte_for_byte(name: str, tmp_path: Path) -> None:
+    source, out = builtin_path(name), tmp_path / "same.vrcnn"
+    quantize(source, out=out)
+    assert out.read_bytes() == source.read_bytes()
+    assert json.loads(out.with_suffix(".json").read_text()) == json.loads(source.with_suffix(".json").read_text())
+    assert starts_path(out).exists() == starts_path(source).exists()
+
+
+def test_two_sets_are_one_after_the_other(tmp_path: Path) -> None:
+    sources, out = [builtin_path("joint_intra"), builtin_path("vrcnn_intra")], tmp_path / "both.vrcnn"
+    quantize(*sources, out=out)
+    both = ModelSet.load(out)
+    parts = [network for source in sources for network in ModelSet.load(source).networks]
+    assert both.to_bytes() == ModelSet(tuple(parts)).to_bytes()
+    plain = [network for source in sources for network in load_float_networks(float_path(source), KINDS)[0]]
+    for found, expected in zip(load_float_networks(float_path(out), KINDS)[0], plain, strict=True):
+        assert found.identity == expected.identity
+        assert np.array_equal(found.weights[0][0], expected.weights[0][0])
+    record = json.loads(out.with_suffix(".json").read_text())
+    assert record["identity"] == both.identity
+    assert record["networks"] == [each for path in sources for each in json.loads(path.with_suffix(".json").read_text())["networks"]]
+
+
+def test_what_lies_beside_a_set_must_be_its_own(tmp_path: Path) -> None:
+    source, mine = builtin_path("joint_intra"), tmp_path / "mine.vrcnn"
+    shutil.copy(source, mine)
+    shutil.copy(float_path(source), float_path(mine))
+
+    def refused(said: str) -> None:
+        with pytest.raises(VrcnnError, match=said):
+            quantize(mine, out=tmp_path / "out.vrcnn")
+
+    refused(r"there is no .*mine\.json, the record of how the networks of mine\.vrcnn were trained")
+    shutil.copy(builtin_path("vrcnn_intra").with_suffix(".json"), mine.with_suffix(".json"))
+    refused(r"mine\.vrcnn, mine\.float\.npz and mine\.json are not of one set")
+    mine.with_suffix(".json").write_text('{"identity": 5}')
+    refused(r"mine\.json")
+    assert not (tmp_path / "out.vrcnn").exists()
