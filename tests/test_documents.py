@@ -73,3 +73,44 @@ def test_results_name_the_shipped_sets() -> None:
     said = (ROOT / "docs/RESULTS.md").read_text(encoding="utf-8").split("Today's sets are", 1)[1].split(";", 1)[0]
     for name in set_names():
         assert f"**{ModelSet.load(builtin_path(name)).identity[:16]}** (`{name}`" in said
+
+
+PROVENANCE = ("set", "clips", "encoder", "command", "revision", "kMAC", "decoding")
+"""What is said below a table of results."""
+
+
+def unproven(text: str) -> list[str]:
+    """Of each table but that of the clips, what the paragraph below it does not say: its first line, and the words."""
+    wrong = []
+    for table in re.finditer(r"^(?:\|.*\n)+", text, re.M):
+        head, below = table[0].splitlines()[0], text[table.end() :].lstrip("\n").split("\n\n")[0]
+        said = dict(part.split(": ", 1) for part in " ".join(below.split()).removeprefix("Provenance: ").split("; ") if ": " in part)
+        lacking = [word for word in PROVENANCE if not said.get(word)] if below.startswith("Provenance: ") else ["Provenance"]
+        if not re.search("[0-9a-f]{7}|in its column", said.get("revision", "")):
+            lacking.append("a revision")
+        if not head.startswith("| clip | pictures | public source") and lacking:
+            wrong.append(f"{head}: {', '.join(lacking)}")
+    return wrong
+
+
+def test_every_table_of_results_says_how_it_came_to_be() -> None:
+    text = (ROOT / "docs/RESULTS.md").read_text(encoding="utf-8")
+    assert not unproven(text)
+    below = next(line for line in text.splitlines() if line.startswith("Provenance: "))
+    assert len(unproven(text.replace(below, "", 1))) == 1, "one that says nothing is seen"
+    assert (
+        "a revision"
+        in unproven(text.replace("revision: ", "revision: none, ", 1).replace("724f24d", "").replace("8cc8365", "").replace("5b5f9c9", ""))[
+            0
+        ]
+    )
+
+
+def test_results_name_every_clip_with_its_md5() -> None:
+    text = (ROOT / "docs/RESULTS.md").read_text(encoding="utf-8")
+    clips = text.split("## Clips\n")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in clips.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == 10
+    assert all(re.fullmatch("[0-9a-f]{32}", row[4]) and row[2] and row[3] for row in rows)
+    by_clip = text.split("| clip, HM-18.0, all intra |")[1].split("| **mean**")[0]
+    assert {line.split("|")[1].strip() for line in by_clip.splitlines()[2:] if line.startswith("| ")} == {row[0] for row in rows}

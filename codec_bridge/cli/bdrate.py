@@ -54,6 +54,7 @@ from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.progress import json_line
 from codec_bridge.evaluation.settings import Settings, load_models
 from codec_bridge.evaluation.store import Store, own_places
+from codec_bridge.figures.perceptual import NAMES as METRICS
 from codec_bridge.provenance import provenance
 from codec_bridge.report.document import RESULT_FILE, Document, write_json
 from codec_bridge.report.summary import summarise
@@ -89,6 +90,10 @@ def bdrate(
     network_size: NetworkSize = "best",
     position: Position = "before_deblocking",
     method: Annotated[str, typer.Option(help="Interpolation of the curves: pchip, cubic or akima.")] = "pchip",
+    metrics: Annotated[
+        str | None,
+        typer.Option(help=f"Beside PSNR and SSIM of luma: {', '.join(METRICS)} (ssim: of chroma, too), separated by commas."),
+    ] = None,
     configuration: Configuration = "ai",
     folders: Folders = MappingProxyType({}),
     check: Annotated[bool, typer.Option("--check", help="Also compare every filtered picture with the oracle and the decoder.")] = False,
@@ -137,6 +142,7 @@ def bdrate(
             backend=backend,
             kind=kind,
             network_size=network_size,
+            metrics=tuple(word.strip() for word in metrics.split(",")) if metrics else (),
         )
         chosen = parse_sequences(sequences, search_path, size, pixel_format)
         plan = Plan(chosen, (settings,), method, keep_streams=keep_streams, apart=tuple(apart or ()))

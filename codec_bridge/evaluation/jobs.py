@@ -15,6 +15,7 @@ from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.settings import Settings, frames_of, load_models
 from codec_bridge.evaluation.sources import Pictures, Source
 from codec_bridge.evaluation.store import digest
+from codec_bridge.figures import perceptual
 from codec_bridge.figures.row import Crop, Figures, Row
 from codec_bridge.provenance import without_paths
 from codec_bridge.video.catalogue import Sequence as VideoSequence
@@ -179,6 +180,7 @@ def facts(plan: Plan, jobs: Sequence[Job]) -> dict[str, Any]:
         "method": plan.method,
         "check": first.check,
         "apart": list(plan.apart),
+        **({"metrics": perceptual.measured_by(first.metrics)} if first.metrics else {}),
         **({"against": plan.against} if plan.against else {}),
         **({"kind": kind, "network_size": first.network_size} if (kind, first.network_size) != ("luma", "best") else {}),
     }

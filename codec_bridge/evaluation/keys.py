@@ -11,7 +11,7 @@ from codec_bridge.codecs.base import Request
 from codec_bridge.codecs.programs import file_hash
 from codec_bridge.evaluation.offline import SIDE_INFORMATION_BITS
 from codec_bridge.evaluation.settings import BY_BACKEND, NETWORKS, Settings
-from codec_bridge.figures import metrics
+from codec_bridge.figures import metrics, perceptual
 from codec_bridge.figures.row import AFTER_DECODING
 from codec_bridge.library import _vrcnn, cuda
 from codec_bridge.video.catalogue import Sequence
@@ -56,6 +56,8 @@ def inputs_of(
         "programs": asdict(codec.programs(request(variant))),
         "command": [word.replace(str(settings.model), model) if settings.model else word for word in command],
     }
+    if settings.metrics:
+        inputs["more"] = perceptual.measured_by(settings.metrics)
     if variant in NETWORKS:
         inputs |= {"model": model, "kernel": settings.kernel, "position": settings.position, "check": settings.check}
         chosen = {"kind": settings.kind, "network_size": settings.network_size}

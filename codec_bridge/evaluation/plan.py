@@ -18,6 +18,8 @@ A plan file; everything but ``sequences`` has the default that is shown::
     preset = "medium"                   # of x265
     apart = ["clip_from_a_lossy_source"]    # sequences that are measured, but not in classes and means; default: none
     method = "pchip"                    # of the curves: pchip, cubic, akima
+    metrics = []                        # more than PSNR and luma's SSIM: ssim (of chroma), ms_ssim, vmaf; the last two need an extra:
+                                        # pip install 'vrcnn-int[metrics]'
     check = false                       # also compare filtered pictures with the oracle
     transfer = "shared"                 # or upload: workers get samples and model, and send their results back
     keep_streams = false
@@ -61,6 +63,7 @@ from codec_bridge import codecs
 from codec_bridge.codecs.external.commands import Commands
 from codec_bridge.evaluation.settings import BY_BACKEND, MOST_FRAMES, Settings, check_settings
 from codec_bridge.figures.bd_rate import METHODS, MIN_POINTS
+from codec_bridge.figures.perceptual import refuse_size
 from codec_bridge.video.catalogue import Sequence, resolve
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.io.documents import DocumentError, checked, read_toml
@@ -131,6 +134,8 @@ class Plan:
             raise PlanError(f"unknown transfer {self.transfer!r}; there are {', '.join(TRANSFERS)}")
         for settings in self.runs:
             settings.refuse()
+            for sequence in self.sequences:
+                refuse_size(settings.metrics, sequence.name, sequence.width, sequence.height)
 
     def _refuse_against(self) -> None:
         """Raises PlanError where a codec has nothing to be compared with."""
@@ -226,6 +231,7 @@ class PlanFile(Struct, forbid_unknown_fields=True, kw_only=True):
     preset: str = "medium"
     apart: tuple[str, ...] = ()
     method: str = "pchip"
+    metrics: tuple[str, ...] = ()
     check: bool = False
     transfer: str = "shared"
     keep_streams: bool = False
@@ -346,6 +352,7 @@ def runs_of(file: PlanFile, folder: Path) -> list[Settings]:
             file.kind,
             file.network_size,
             own[codec][1] if codec in own else None,
+            file.metrics,
         )
         for codec in file.names
         for configuration in configurations[codec]

@@ -7,6 +7,7 @@ from pathlib import Path
 from codec_bridge import codecs
 from codec_bridge.codecs.base import OFF, ORDINARY, PRESETS, Codec, Loop, Network
 from codec_bridge.codecs.external.commands import Commands
+from codec_bridge.figures import perceptual
 from codec_bridge.figures.row import AFTER_DECODING, ALL_INTRA, INSIDE
 from codec_bridge.filter import Filter
 from codec_bridge.library.engines import ENGINES
@@ -53,7 +54,7 @@ class Settings:
     ``configuration``: one of the codec's. ``folders``: where the codecs' programs are, by the names that the codecs give them.
     ``stream_cache``: folder that keeps the streams without a network, and gives them again. ``backend``: one of BACKENDS, for the
     variants BY_BACKEND. ``kind``, ``network_size``: of the networks that filter; kind None: what the set has, luma if it has both.
-    ``commands``: of a codec that a plan describes.
+    ``commands``: of a codec that a plan describes. ``metrics``: of perceptual.NAMES, measured beside PSNR and luma's SSIM.
     """
 
     codec: str = codecs.DEFAULT
@@ -72,6 +73,7 @@ class Settings:
     kind: str | None = None
     network_size: str = "best"
     commands: Commands | None = None
+    metrics: tuple[str, ...] = ()
 
     @property
     def coder(self) -> type[Codec]:
@@ -112,6 +114,7 @@ class Settings:
         self._refuse_configuration(codec)
         self._refuse_backend()
         check_words(self.kind, self.network_size)
+        perceptual.refuse_names(self.metrics)
         self.refuse_kind(self.kind)
 
     def _refuse_variants(self, codec: type[Codec]) -> None:
@@ -197,6 +200,7 @@ def far_qps(used: Iterable[tuple[int, int]]) -> str | None:
 def check_settings(settings: Settings) -> None:
     """Raise VrcnnError for settings that no evaluation can run with here: looks for programs, opens model set, library and networks."""
     settings.refuse()
+    perceptual.measured_by(settings.metrics)
     settings.coder(settings.folders).check(settings.configuration)
     models = load_models(settings)
     if set(settings.variants) & set(NETWORKS):

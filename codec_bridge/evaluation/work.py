@@ -15,6 +15,7 @@ from codec_bridge.evaluation.settings import NETWORKS, Settings
 from codec_bridge.evaluation.steps import Steps
 from codec_bridge.evaluation.stream_cache import StreamCache
 from codec_bridge.evaluation.streams import Streams, Verified
+from codec_bridge.figures import perceptual
 from codec_bridge.figures.row import ALL_INTRA, Figures
 from codec_bridge.video.picture import Picture
 from vrcnn_int.integer import ModelSet
@@ -66,6 +67,7 @@ class Work:
         before = self.steps.spent["metrics"]
         with self.steps.step("metrics"):
             means = quality(pictures, self.originals)
+            more = perceptual.measure(self.settings.metrics, pictures, self.originals) if self.settings.metrics else None
         share, kmac = complexity(filtered.side, self.models, self.originals[0].width, self.originals[0].height)
         coded, decoded, count = verified.coded, verified.decoded, len(pictures)
         bits = coded.bits + filtered.more_bits
@@ -89,6 +91,7 @@ class Work:
             stream_md5=hashlib.md5(coded.data).hexdigest(),
             checked_pictures=count if samples else 0,
             checked_samples=samples,
+            more=more,
             **means,
         )
         return Measured(figures, coded.data, pictures, filtered.side)

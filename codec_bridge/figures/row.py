@@ -42,12 +42,18 @@ class Units:
     """In luma samples, both ways."""
     choices: list[list[Count]]
     """Rows of units: 0 not filtered, n by ``indices[n - 1]``."""
+    weights: list[list[int]] | None = None
+    """Of each network's heads in this plane, in eighths of what they were trained for; rows of earlier files do not say."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As rows hold it."""
+        return {name: value for name, value in fields_of(self).items() if name != "weights" or value is not None}
 
 
 @dataclass(frozen=True)
 class Crop:
-    """Grey PNG files in the results folder, luma at 8 bits. Rows of one sequence crop the same place: the anchor's and none's files are
-    the other sides."""
+    """Grey PNG files in the results folder, samples at 8 bits: luma, below it U, below that V, each at the left. Rows of one sequence crop
+    the same place: the anchor's and none's files are the other sides."""
 
     file: str
     """What this row measured, by its name in the results folder."""
@@ -59,11 +65,32 @@ class Crop:
     width: Size
     height: Size
     units: Units | None
-    """Of variants map, choice and after."""
+    """Of luma, in variants map, choice and after."""
+    chroma_format: str = "400"
+    """What the files have; rows of earlier files have luma alone."""
+    chroma_units: Units | None = None
+    """Of chroma, likewise, where networks filter it."""
 
     def to_json(self) -> dict[str, Any]:
         """As rows hold it."""
-        return {**fields_of(self), "units": None if self.units is None else fields_of(self.units)}
+        units = {name: some and some.to_json() for name, some in (("units", self.units), ("chroma_units", self.chroma_units))}
+        values = {**fields_of(self), **units}
+        return values if self.chroma_format != "400" else {name: values[name] for name in values if not name.startswith("chroma_")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoreLevels:
+    """What is measured where it is asked for, means over the pictures: SSIM and MS-SSIM by plane, and VMAF, 0 to 100. None: not asked for,
+    or there is none."""
+
+    ssim_u: float | None = None
+    ssim_v: float | None = None
+    ms_ssim_y: float | None = None
+    ms_ssim_u: float | None = None
+    ms_ssim_v: float | None = None
+    vmaf: float | None = None
+    measured_by: str
+    """Implementations, with versions and models."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +134,13 @@ class Figures:
     checked_pictures: Count
     """Compared with the oracle, 0 where nobody asked for it."""
     checked_samples: Count
+    more: MoreLevels | None = None
+    """In files only where there is some."""
+
+    def level(self, metric: str) -> float | None:
+        """Of psnr_y, psnr_u, psnr_v, psnr_yuv, ssim_y, or a field of MoreLevels."""
+        value: float | None = getattr(self, metric) if hasattr(self, metric) else getattr(self.more, metric, None)
+        return value
 
     def psnr(self, plane: str) -> float | None:
         """Of y, u, v or yuv."""
@@ -160,7 +194,8 @@ class Row:
         figures = fields_of(self.figures) if self.figures else dict.fromkeys(names(Figures))
         crop = self.crop.to_json() if self.crop else None
         values = {**fields_of(self), **figures, "class": self.class_name, "crop": crop}
-        return {key: values[key] for key in KEYS}
+        more = {"more": fields_of(self.figures.more)} if self.figures and self.figures.more else {}
+        return {key: values[key] for key in KEYS} | more
 
     @classmethod
     def from_json(cls, values: Any, name: str = "a row", prefix: str = "") -> Self:
@@ -178,7 +213,7 @@ def _shaped(values: Any) -> Any:
     """A row of a file with the parts of a Row."""
     if not isinstance(values, dict):
         return values
-    figures = None if values["bits"] is None else {key: values[key] for key in names(Figures)}
+    figures = None if values["bits"] is None else {key: values[key] for key in names(Figures) if key in values}
     return {**values, "figures": figures, "class_name": values["class"]}
 
 
@@ -189,4 +224,4 @@ KEYS = (
     *("kmac_per_sample", "model", "kernel", "encoder", "command", "md5", "stream_md5", "checked_pictures", "checked_samples"),
     *("key", "crop", "flag", "git_revision"),
 )
-"""Of a row in JSON and CSV files, in their order."""
+"""Of a row in JSON and CSV files, in their order; what is in ``more`` comes after them."""

@@ -44,6 +44,20 @@ class BdFigures:
 
 
 @dataclass(kw_only=True)
+class MoreBd:
+    """Two curves of another quality than PSNR compared, or the mean of such over sequences.
+
+    bd_rate: percent. bd_quality: in the metric's unit. note: why there is no figure, or what is doubtful.
+    """
+
+    bd_rate: float | None = None
+    bd_quality: float | None = None
+    sequences: Count = 1
+    """That have this quality."""
+    note: str | None = None
+
+
+@dataclass(kw_only=True)
 class Comparison(BdFigures):
     """A variant of a sequence with the anchor of the same codec and configuration; its figures are by the plan's method."""
 
@@ -54,15 +68,17 @@ class Comparison(BdFigures):
     """Of the luma curves, percent."""
     has_chroma: bool = False
     encode_time: float | None = None
-    """Percent of the anchor's, geometric mean over the QPs; None for single pictures, whose times are noise."""
+    """Percent of the anchor's, both summed over the sequence and the QPs; None for single pictures, whose times are noise."""
     decode_time: float | None = None
-    """The network's time after the decoder counts as decoding."""
+    """Percent of the anchor's, geometric mean over the QPs. The network's time after the decoder counts as decoding."""
     kmac_per_sample: float | None = None
     """Mean over the QPs."""
     error: str | None = None
     """Why there is no luma BD-rate: a flagged row of either curve, no overlap, PSNR that falls while the rate rises."""
     warnings: list[str] = field(default_factory=list)
     """Texts with their figures: overlap under 75 %, no chroma BD-rate, outliers."""
+    more: dict[str, MoreBd] = field(default_factory=dict)
+    """By metric (summary.MORE), those that both curves have; in files only where there is some."""
 
     @property
     def flagged(self) -> bool:
@@ -71,7 +87,12 @@ class Comparison(BdFigures):
 
     def to_json(self) -> dict[str, Any]:
         """As documents hold it."""
-        return {**asdict(self), "flagged": self.flagged}
+        return {**_without_nothing(asdict(self)), "flagged": self.flagged}
+
+
+def _without_nothing(values: dict[str, Any]) -> dict[str, Any]:
+    """Without ``more`` where that is empty."""
+    return {name: value for name, value in values.items() if name != "more" or value}
 
 
 @dataclass
@@ -116,6 +137,8 @@ class Mean(BdFigures):
     decode_time: float | None
     kmac_per_sample: float | None
     gains_y: Gains = field(default_factory=list)
+    more: dict[str, MoreBd] = field(default_factory=dict)
+    """Over the sequences that have the metric."""
     unflagged: "Mean | None" = None
     """The same over the sequences that are not flagged; None if there is none, and in itself."""
 
@@ -128,7 +151,8 @@ class Mean(BdFigures):
         return {**self._flat(), "unflagged": self.unflagged and self.unflagged._flat()}
 
     def _flat(self) -> dict[str, Any]:
-        return {"sequences": self.sequences, **{name: value for name, value in asdict(self).items() if name != "unflagged"}}
+        values = _without_nothing(asdict(self))
+        return {"sequences": self.sequences, **{name: value for name, value in values.items() if name != "unflagged"}}
 
 
 @dataclass

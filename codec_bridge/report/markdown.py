@@ -1,8 +1,9 @@
 """A result document as Markdown: BD-rate by class and by sequence, flagged rows, timing, provenance."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from codec_bridge.report import view
 from codec_bridge.report.document import Document
@@ -30,9 +31,16 @@ def render(document: Document) -> str:
     planes = ("y", "u", "v", "yuv")
     compared = [group for group in groups if group["cards"] or not view.against(document)]
     for group in compared:
-        heads = ["class", "variant", "sequences", "Y", "U", "V", "6:1:1"]
+        heads = ["class", "variant", "sequences", "Y", "U", "V", "6:1:1", "decoding", "kMAC a sample"]
         lines = [
-            [line["label"], card["variant"], count, *(view.signed(mean.bd_rate(plane)) for plane in planes)]
+            [
+                line["label"],
+                card["name"],
+                count,
+                *(view.signed(mean.bd_rate(plane)) for plane in planes),
+                view.percent(mean.decode_time),
+                view.number(mean.kmac_per_sample, 1),
+            ]
             for line in group["classes"]
             for card, mean, count in zip(group["cards"], line["means"], line["counts"], strict=True)
             if mean
@@ -51,22 +59,24 @@ def render(document: Document) -> str:
             "overlap",
             "encoding",
             "decoding",
+            "kMAC a sample",
             "flags",
         ]
         lines = [
             [
                 entry["sequence"],
                 entry["about"],
-                line["variant"],
+                line["name"],
                 *(view.signed(line[f"bd_rate_{plane}"]) for plane in planes),
                 view.signed(line["bd_psnr_y"], 3),
                 *(view.percent(line[key]) for key in ("overlap_y", "encode_time", "decode_time")),
+                view.number(line["kmac_per_sample"], 1),
                 "; ".join(line["reasons"]),
             ]
             for entry in group["sequences"]
             for line in entry["lines"]
         ]
-        blocks += [f"## BD-rate (%) by sequence, {escaped(group['label'])}", _table(heads, lines, texts=(0, 1, 2, 11))]
+        blocks += [f"## BD-rate (%) by sequence, {escaped(group['label'])}", _table(heads, lines, texts=(0, 1, 2, 12))]
     for group in groups:
         found = group["gains"]
         if found["lines"]:
@@ -74,21 +84,29 @@ def render(document: Document) -> str:
             lines = [[name, variant, *(view.signed(value, 3) for value in values)] for name, variant, values in found["lines"]]
             title = f"## Luma PSNR above the anchor's at the same QP (dB), {escaped(group['label'])}"
             blocks += [title, _table(heads, lines, texts=(0, 1))]
+    for group in compared:
+        more = group["more"]
+        if more["heads"]:
+            lines = [[name, variant, *map(_more, cells)] for name, variant, cells in more["lines"]]
+            title = f"## BD-rate (%) over other qualities, {escaped(group['label'])}"
+            blocks += [title, _table(["sequence", "variant", *more["heads"]], lines, texts=(0, 1)), *map(escaped, more["notes"])]
     blocks.append("## Flagged rows")
-    flags = [[flag.severity, flag.sequence, view.where(flag), flag.text] for flag in document.summary.flags]
+    flags = [[flag.severity, flag.sequence, view.where(flag, document), flag.text] for flag in document.summary.flags]
     blocks.append(_table(["severity", "sequence", "where", "reason"], flags, texts=range(4)) if flags else view.NO_FLAGS)
     for group in groups:
-        heads = ["variant", *view.TIMES.values(), "samples filtered", "kMAC a sample"]
+        heads = ["variant", "rows", view.ENCODING, *view.TIMES.values(), "samples filtered", "kMAC a sample"]
         lines = [
             [
-                line["variant"],
+                line["name"],
+                line["rows"],
+                view.seconds(line["encode_sum"]),
                 *(view.seconds(line[key]) for key in view.TIMES),
                 view.share(line["filtered_share"]),
                 view.number(line["kmac_per_sample"], 1),
             ]
             for line in group["timing"]
         ]
-        blocks += [f"## Seconds a picture, {escaped(group['label'])}", _table(heads, lines)]
+        blocks += [f"## Seconds a picture, means over rows, {escaped(group['label'])}", _table(heads, lines)]
     if view.harness(document):
         blocks.append(escaped(view.harness(document)))
     blocks.append("## Provenance")
@@ -112,6 +130,11 @@ def render(document: Document) -> str:
 def escaped(text: str) -> str:
     """Text as Markdown that shows it and does nothing else: no mark-up, no HTML, no link, no new line."""
     return _SPECIAL.sub(r"\\\g<0>", plain(" ".join(text.split())))
+
+
+def _more(cell: Mapping[str, Any]) -> str:
+    """A BD-rate, and of a mean over how many sequences."""
+    return view.signed(cell["rate"]) + (f" ({cell['count']})" if cell["count"] else "")
 
 
 def _table(heads: Sequence[str], lines: Iterable[Sequence[str]], texts: Iterable[int] = (0,)) -> str:

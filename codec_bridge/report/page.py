@@ -6,8 +6,9 @@ comes from a document is text to it. What Python lays out here are tables; html/
 
 import base64
 import hashlib
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from codec_bridge.figures.metrics import is_identical
 from codec_bridge.figures.row import VARIANTS, Crop, Row, Units
 from codec_bridge.report import view
 from codec_bridge.report.document import Compared, Document
+from codec_bridge.report.summary import MORE
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_text
 from vrcnn_int.io.documents import fields_of
@@ -25,8 +27,17 @@ from vrcnn_int.io.documents import fields_of
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-CROP_BYTES = 1_500_000
-"""Crops that a page takes, in bytes of its text: with tables, curves and script it should stay under 2 MB, easy to send."""
+PAGE_BYTES = 2_000_000
+"""Of a page's text, easy to send: crops fill what tables, curves and script leave."""
+
+VIEWER_BYTES = 4_000
+"""Of a page that has crops, for what shows them."""
+
+HIGH = 720
+"""Rows of luma from which colours are BT.709's, as players take them; under it BT.601's."""
+
+TRAINED = 8
+"""The weight of a network's residual that it was trained for."""
 
 UNIT_COLOURS = 8
 """Of networks, in page.css."""
@@ -59,11 +70,16 @@ def render(document: Document, folder: Path | None = None) -> str:
 
     Raises VrcnnError for a crop that is no PNG file inside the folder.
     """
+    bare = _render(document, [], {}, "")
+    room = PAGE_BYTES - len(bare.encode()) - VIEWER_BYTES
+    return _render(document, *_pictures(document, folder, room))
+
+
+def _render(document: Document, pictures: list[dict[str, Any]], images: dict[str, str], picture_note: str) -> str:
     groups = [view.tables(document, *key) for key in view.groups_of(document)]
-    pictures, images, picture_note = _pictures(document, folder)
     shown = [variant for variant in VARIANTS if any(row.variant == variant for row in document.rows)]
     comparisons = [line for group in groups for entry in group["sequences"] for line in entry["lines"]]
-    flags = [{**fields_of(flag), "where": view.where(flag)} for flag in document.summary.flags]
+    flags = [{**fields_of(flag), "where": view.where(flag, document)} for flag in document.summary.flags]
     return from_template(
         "page.html.j2",
         ("theme.js", "chart.js", "viewer.js", "page.js"),
@@ -80,6 +96,9 @@ def render(document: Document, folder: Path | None = None) -> str:
         compared=[group for group in groups if group["cards"] or not view.against(document)],
         methods=list(dict.fromkeys(name for line in comparisons for name in line["methods"])),
         planes=view.PLANES.items(),
+        names=view.words(document),
+        levels=[*view.PLANES.items(), *view.more_metrics(document).items()],
+        encoding=view.ENCODING,
         time_columns=view.TIMES.items(),
         harness=view.harness(document),
         provenance=view.provenance_lines(document),
@@ -87,6 +106,8 @@ def render(document: Document, folder: Path | None = None) -> str:
         commands=view.commands(document),
         picture_note=picture_note,
         data={
+            "names": view.words(document),
+            "metrics": _metrics(document),
             "looks": _looks(document, shown),
             "reference": view.reference_curve(document),
             "curves": _curves(document),
@@ -139,25 +160,27 @@ def _curves(document: Document) -> list[dict[str, Any]]:
     """What chart.js draws: for each sequence, codec and configuration the points of its variants, rows without figures left out."""
     several = len(view.groups_of(document)) > 1
     reference = view.reference_curve(document)
+    metrics = _metrics(document)
     curves = []
     for entry in document.summary.sequences:
         key = entry.sequence, entry.codec, entry.configuration
         rows = [row for row in document.rows if (row.sequence, row.codec, row.configuration) == key and row.flag is None]
-        points = _points(rows)
+        points = _points(rows, metrics)
         if not points:
             continue
         if other := view.against(document):
             other_key = entry.sequence, other, entry.configuration
             others = [row for row in document.rows if (row.sequence, row.codec, row.configuration) == other_key and row.flag is None]
             own = {variant: some for variant, some in points.items() if (entry.codec, variant) != (other, "anchor")}
-            points = {reference: _points(others).get("anchor", []), **own}
+            points = {reference: _points(others, metrics).get("anchor", []), **own}
         sound = {variant: comparison.bd_rate_y for variant, comparison in entry.variants.items() if comparison.error is None}
-        rates = [f"{variant} {view.signed(rate)} %" for variant, rate in sound.items() if rate is not None]
+        named = view.words(document)
+        rates = [f"{named[variant]} {view.signed(rate)} %" for variant, rate in sound.items() if rate is not None]
         curves.append(
             {
                 "label": entry.sequence + (f" ({view.label(*key[1:])})" if several else ""),
                 "variants": points,
-                "gains": {variant: {plane: gain(points[reference], points[variant], plane) for plane in view.PLANES} for variant in sound},
+                "gains": {variant: {metric: gain(points[reference], points[variant], metric) for metric in metrics} for variant in sound},
                 "figures": f"Luma BD-rate: {', '.join(rates)}" if rates else _without_rates(entry),
             }
         )
@@ -169,12 +192,19 @@ def _without_rates(entry: Compared) -> str:
     return "No luma BD-rate: see the flagged rows." if entry.variants else "The others are compared with this curve."
 
 
-def _points(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
+def _metrics(document: Document) -> dict[str, dict[str, Any]]:
+    """What chart.js draws over the rate, by the keys of points: PSNR of each plane, and other qualities that are compared."""
+    planes = {plane: {"name": f"PSNR of {text}", "unit": "dB", "digits": 3} for plane, text in view.PLANES.items()}
+    others = {metric: MORE[metric] for metric in view.more_metrics(document)}
+    return planes | {metric: {"name": quality.name, "unit": "", "digits": quality.digits} for metric, quality in others.items()}
+
+
+def _points(rows: Sequence[Row], metrics: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
     """Of each variant, by rising rate."""
     drawn = [(row, row.figures) for row in rows if row.figures]
     points: dict[str, list[dict[str, Any]]] = {}
     for row, figures in sorted(drawn, key=lambda both: both[1].kbps):
-        levels = {plane: _level(figures.psnr(plane)) for plane in view.PLANES}
+        levels = {metric: _level(figures.psnr(metric)) if metric in view.PLANES else figures.level(metric) for metric in metrics}
         points.setdefault(row.variant, []).append({"qp": row.qp, "kbps": figures.kbps, **levels})
     return points
 
@@ -219,15 +249,17 @@ def _level(psnr: float | None) -> float | None:
     return None if psnr is None or is_identical(psnr) else psnr
 
 
-def _pictures(document: Document, folder: Path | None) -> tuple[list[dict[str, Any]], dict[str, str], str]:
-    """What viewer.js shows, the files in it as data URLs, and what is to be said about crops that are missing.
+def _pictures(document: Document, folder: Path | None, room: int) -> tuple[list[dict[str, Any]], dict[str, str], str]:
+    """What viewer.js shows, the files in it as data URLs, and what is to be said about crops that are missing. room: bytes for both.
 
     Coarser QPs come first: there most is to be seen, and when there is no room for all, it is they that stay.
     """
     shots: dict[tuple[str, str, str, int], dict[str, Crop]] = {}
+    sizes = {}
     for row in document.rows:
         if row.crop is not None:
             shots.setdefault((row.sequence, row.codec, row.configuration, row.qp), {})[row.variant] = row.crop
+            sizes[row.sequence] = row.width, row.height
     if not shots:
         return [], {}, "This run made no crops of pictures."
     if folder is None:
@@ -239,28 +271,47 @@ def _pictures(document: Document, folder: Path | None) -> tuple[list[dict[str, A
     left_out = 0
     for key, crops in sorted(shots.items(), key=lambda item: (-item[0][3], order[item[0][0]], item[0][1:3])):
         sequence, codec, configuration, qp = key
-        crop = next(iter(crops.values()))
+        crop = max(crops.values(), key=lambda one: one.chroma_format)
+        crops = {variant: own for variant, own in crops.items() if own.chroma_format == crop.chroma_format}  # "400": of earlier versions
         names = {"original": crop.original} | {variant: own.file for variant, own in crops.items()}
         fresh = {name: _data_url(folder, name) for name in names.values() if name not in images}
-        if sum(map(len, images.values())) + sum(map(len, fresh.values())) > CROP_BYTES:
+        place = f"Picture {crop.picture}, {crop.width}x{crop.height} samples at {crop.x}, {crop.y}; at 8 bits."
+        maps = {variant: plane_maps(own, *sizes[sequence]) for variant, own in crops.items() if own.units}
+        picture = {
+            "sequence": sequence,
+            "label": f"{sequence}, QP {qp}" + (f" ({view.label(codec, configuration)})" if several else ""),
+            "note": place,
+            "images": names,
+            "size": [crop.width, crop.height],
+            "place": [crop.x, crop.y],
+            "chroma": crop.chroma_format,
+            "matrix": "709" if sizes[sequence][1] >= HIGH else "601",
+            "left": "anchor" if "anchor" in names else "original",
+            "right": [variant for variant in VARIANTS if variant in names][-1],
+            "maps": maps,
+        }
+        needed = sum(len(name) + len(url) + 10 for name, url in fresh.items()) + len(json.dumps(picture))
+        if needed > room:
             left_out += 1
             continue
+        room -= needed
         images |= fresh
-        place = f"Picture {crop.picture}, {crop.width}x{crop.height} samples at {crop.x}, {crop.y}; luma at 8 bits."
-        pictures.append(
-            {
-                "sequence": sequence,
-                "label": f"{sequence}, QP {qp}" + (f" ({view.label(codec, configuration)})" if several else ""),
-                "note": place,
-                "images": names,
-                "left": "anchor" if "anchor" in names else "original",
-                "right": [variant for variant in VARIANTS if variant in names][-1],
-                "maps": {variant: unit_map(own, own.units) for variant, own in crops.items() if own.units},
-            }
-        )
+        pictures.append(picture)
     pictures.sort(key=lambda picture: order[picture["sequence"]])
     note = f"{left_out} more are in the results folder: all of them would make this page too large to send." if left_out else ""
     return pictures, images, note
+
+
+def plane_maps(crop: Crop, width: int, height: int) -> dict[str, dict[str, Any]]:
+    """Of luma, and of chroma where networks filter it, what unit_map says, and the map of the whole picture: {"whole": {"width", "height",
+    "size" (of units), "choices" (a digit each, a text a row)}}. width, height: of the picture."""
+    maps = {}
+    for plane, chosen in (("luma", crop.units), ("chroma", crop.chroma_units)):
+        if chosen is not None:
+            choices = ["".join(map(str, row)) for row in chosen.choices]
+            whole = {"width": width, "height": height, "size": chosen.unit_size, "choices": choices}
+            maps[plane] = unit_map(crop, chosen) | {"whole": whole}
+    return maps
 
 
 def unit_map(crop: Crop, chosen: Units) -> dict[str, Any]:
@@ -277,7 +328,14 @@ def unit_map(crop: Crop, chosen: Units) -> dict[str, Any]:
             if left < right and top < bottom:
                 units.append({"x": left, "y": top, "width": right - left, "height": bottom - top, "network": network})
     looks = ["n0", *(f"n{index % UNIT_COLOURS + 1}" for index in chosen.indices)]
-    return {"names": ["not filtered", *(f"network {index}" for index in chosen.indices)], "looks": looks, "units": units}
+    weights = chosen.weights or [[] for _ in chosen.indices]
+    names = [f"network {index}{_weights(own)}" for index, own in zip(chosen.indices, weights, strict=True)]
+    return {"names": ["not filtered", *names], "looks": looks, "units": units}
+
+
+def _weights(heads: Sequence[int]) -> str:
+    """', weight 6/8' of a network that is not used as it was trained."""
+    return f", weight {' and '.join(f'{weight}/8' for weight in heads)}" if any(weight != TRAINED for weight in heads) else ""
 
 
 def _data_url(folder: Path, name: str) -> str:

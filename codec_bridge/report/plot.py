@@ -1,11 +1,12 @@
 """RD curves as one PNG."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codec_bridge.figures.metrics import is_identical
 from codec_bridge.figures.row import VARIANTS, Row
+from codec_bridge.report import view
 from codec_bridge.report.document import Compared, Document
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_bytes
@@ -26,6 +27,7 @@ def write_plot(path: str | Path, document: Document) -> None:
         raise VrcnnError("there are no results to plot")
     entries = document.summary.sequences
     variants = [variant for variant in VARIANTS if any(row.variant == variant for row in document.rows)]
+    named = view.words(document)
     alone = len({(entry.codec, entry.configuration) for entry in entries}) == 1
     columns = min(4, len(entries)) if len(entries) != 5 else 3
     lines = -(-len(entries) // columns)
@@ -33,8 +35,8 @@ def write_plot(path: str | Path, document: Document) -> None:
     for index, entry in enumerate(entries):
         axes = figure.add_subplot(lines, columns, index + 1)
         rows = [row for row in document.rows if _panel(row) == _panel(entry)]
-        _draw(axes, rows, variants, labelled=index == 0)
-        axes.set_title(_title(entry, variants, alone), fontsize=9, parse_math=False)
+        _draw(axes, rows, variants, named if index == 0 else {})
+        axes.set_title(_title(entry, variants, named, alone), fontsize=8, parse_math=False)
         if index % columns == 0:
             axes.set_ylabel("luma PSNR (dB)", fontsize=9)
         if index >= len(entries) - columns:
@@ -50,8 +52,8 @@ def _panel(of: Row | Compared) -> tuple[str, str, str]:
     return of.sequence, of.codec, of.configuration
 
 
-def _draw(axes: "Axes", rows: Sequence[Row], variants: Sequence[str], labelled: bool) -> None:
-    """The curves of a sequence. labelled: for the legend."""
+def _draw(axes: "Axes", rows: Sequence[Row], variants: Sequence[str], named: Mapping[str, str]) -> None:
+    """The curves of a sequence. named: variants in words, for the legend."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
     for variant in variants:
@@ -61,8 +63,8 @@ def _draw(axes: "Axes", rows: Sequence[Row], variants: Sequence[str], labelled: 
         dashes = "--" if variant in ("none", "float") else "-"
         look = VARIANTS.index(variant)
         (line,) = axes.plot(rates, qualities, dashes, color=COLOURS[look], marker=MARKERS[look], markersize=3.5, linewidth=1.2)
-        if labelled:
-            line.set_label(variant)
+        if variant in named:
+            line.set_label(named[variant])
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -72,9 +74,9 @@ def _draw(axes: "Axes", rows: Sequence[Row], variants: Sequence[str], labelled: 
     axes.grid(color="0.9")
 
 
-def _title(entry: Compared, variants: Sequence[str], alone: bool) -> str:
+def _title(entry: Compared, variants: Sequence[str], named: Mapping[str, str], alone: bool) -> str:
     """Its name and luma BD-rates, two a line. alone: there is one codec and configuration."""
     gains = {variant: entry.variants[variant].bd_rate_y for variant in variants if variant in entry.variants}
-    shown = [f"{variant} {gain:+.2f} %" for variant, gain in gains.items() if gain is not None]
-    name = plain(entry.sequence if alone else ", ".join(_panel(entry)))
+    shown = [f"{named[variant]} {gain:+.2f} %" for variant, gain in gains.items() if gain is not None]
+    name = plain(entry.sequence if alone else f"{entry.sequence}, {view.label(entry.codec, entry.configuration)}")
     return "\n".join([name, *(", ".join(shown[k : k + 2]) for k in range(0, len(shown), 2))])

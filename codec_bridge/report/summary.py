@@ -6,10 +6,10 @@ from dataclasses import replace
 from statistics import fmean, median
 from typing import Any, TypeVar
 
-from codec_bridge.figures.bd_rate import METHODS, BdRateError, BdResult, DoubtfulError, bd_rate
+from codec_bridge.figures.bd_rate import METHODS, BdRateError, BdResult, DoubtfulError, Quality, bd_rate
 from codec_bridge.figures.metrics import is_identical
 from codec_bridge.figures.row import AFTER_DECODING, VARIANTS, Figures, Row
-from codec_bridge.report.document import PLANES, BdFigures, Compared, Comparison, Flag, Gains, Mean, Means, Summary
+from codec_bridge.report.document import PLANES, BdFigures, Compared, Comparison, Flag, Gains, Mean, Means, MoreBd, Summary
 from vrcnn_int.errors import VrcnnError
 
 MOST = 50.0
@@ -17,6 +17,17 @@ MOST = 50.0
 SCORE, LEAST, ENOUGH = 3.5, 1.0, 5
 """An outlier's modified z-score (Iglewicz and Hoaglin 1993: the distance from the median by 1.4826 times the median distance), its least
 distance from the median in percentage points, and how many sequences it takes."""
+
+MORE = {
+    "ssim_y": Quality("SSIM", "", 5),
+    "ssim_u": Quality("SSIM U", "", 5),
+    "ssim_v": Quality("SSIM V", "", 5),
+    "ms_ssim_y": Quality("MS-SSIM", "", 5),
+    "ms_ssim_u": Quality("MS-SSIM U", "", 5),
+    "ms_ssim_v": Quality("MS-SSIM V", "", 5),
+    "vmaf": Quality("VMAF", "", 3),
+}
+"""Qualities beside PSNR, by their names in rows."""
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -122,12 +133,29 @@ def _compare_curves(anchor: Curve, test: Curve, offline: bool, method: str) -> C
         ],
         overlap_y=luma.overlap if luma else None,
         has_chroma=has_chroma,
-        encode_time=_ratio(anchor, test, lambda figures: figures.encode_seconds),
+        encode_time=_ratio_of_sums(anchor, test),
         decode_time=_ratio(anchor, test, lambda figures: figures.decode_seconds, offline),
         kmac_per_sample=fmean(figures.kmac_per_sample for figures in test.values()),
         error=error,
         warnings=warnings,
+        more=_compare_more(anchor, test, method),
     )
+
+
+def _compare_more(anchor: Curve, test: Curve, method: str) -> dict[str, MoreBd]:
+    """By the metrics that every point of both curves has."""
+    found = {}
+    for metric, quality in MORE.items():
+        curves = [[(float(figures.bits), figures.level(metric)) for figures in some.values()] for some in (anchor, test)]
+        base, curve = ([(bits, level) for bits, level in some if level is not None] for some in curves)
+        if (len(base), len(curve)) != (len(anchor), len(test)):
+            continue
+        try:
+            result = bd_rate(base, curve, method, quality)
+            found[metric] = MoreBd(bd_rate=result.bd_rate, bd_quality=result.bd_psnr, note="; ".join(result.warnings) or None)
+        except BdRateError as problem:
+            found[metric] = MoreBd(note=str(problem))
+    return found
 
 
 def _bd_rate(anchor: Curve, test: Curve, plane: str, method: str) -> BdResult:
@@ -149,6 +177,14 @@ def _ratio(anchor: Curve, test: Curve, seconds: Callable[[Figures], float], offl
     pairs = [(seconds(figures) + (figures.filter_seconds if offline else 0), base.get(qp)) for qp, figures in test.items()]
     logs = [math.log(time / other) for time, other in pairs if time and other]
     return 100 * math.exp(fmean(logs)) if len(logs) == len(pairs) else None
+
+
+def _ratio_of_sums(anchor: Curve, test: Curve) -> float | None:
+    """Encoding the sequence at all QPs, in percent of the anchor's; None where QPs differ, or a time is not known."""
+    if anchor.keys() != test.keys() or not all(figures.encode_seconds for figures in (*anchor.values(), *test.values())):
+        return None
+    base, own = (sum(figures.encode_seconds for figures in some.values()) for some in (anchor, test))
+    return 100 * own / base
 
 
 def _find_outliers(entries: Sequence[Compared]) -> None:
@@ -190,8 +226,19 @@ def _mean(results: Sequence[Comparison], unflagged: Mean | None = None) -> Mean:
         decode_time=_mean_of(result.decode_time for result in results),
         kmac_per_sample=_mean_of(result.kmac_per_sample for result in results),
         gains_y=_mean_gains([dict(result.gains_y) for result in results]),
+        more=_mean_more(results),
         unflagged=unflagged,
     )
+
+
+def _mean_more(results: Sequence[Comparison]) -> dict[str, MoreBd]:
+    found = {}
+    for metric in MORE:
+        some = [result.more[metric] for result in results if metric in result.more]
+        if some:
+            rate, quality = _mean_of(one.bd_rate for one in some), _mean_of(one.bd_quality for one in some)
+            found[metric] = MoreBd(bd_rate=rate, bd_quality=quality, sequences=len(some))
+    return found
 
 
 def _mean_of(values: Iterable[float | None]) -> float | None:

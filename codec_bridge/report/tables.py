@@ -5,10 +5,12 @@ import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from codec_bridge.figures.row import KEYS, Row
+from codec_bridge.figures.row import KEYS, MoreLevels, Row, names
+from codec_bridge.report import view
 from codec_bridge.report.document import PLANES, BdFigures, Document, Mean, population
+from codec_bridge.report.summary import MORE
 from vrcnn_int.files import write_text
 from vrcnn_int.text import plain
 
@@ -44,8 +46,8 @@ def _print_group(document: Document, console: "Console", codec: str, configurati
     unflagged = {variant: mean.unflagged or BdFigures() for variant, mean in means.items()}
     if any(unflagged[variant] != mean.of_all() for variant, mean in means.items()):
         sums.append(("mean, unflagged", "", unflagged))
-    other = f" against {document.plan['against']}" if document.plan.get("against") else ""
-    _print_bd_rates(f"BD-rate (%), {codec} {configuration}{other}, negative is better", lines, sums, apart, list(means), console)
+    other = f" against {view.reference_curve(document)}" if view.against(document) else ""
+    _print_bd_rates(f"BD-rate (%), {view.label(codec, configuration)}{other}, negative is better", lines, sums, apart, list(means), console)
     groups: dict[str, tuple[str | None, bool]] = {"mean": (None, False), "mean, unflagged": (None, True)}
     groups |= {f"class {entry.class_name}": (entry.class_name, False) for entry in classes}
     for name, _, variants in sums:
@@ -61,6 +63,7 @@ def _print_group(document: Document, console: "Console", codec: str, configurati
     if apart:
         console.print("The sequences below the mean are not in it, as the plan says.", style="dim", highlight=False)
     _print_gains(means, console)
+    _print_costs(means, console)
     compared = ((entry.sequence, variant, result.overlap_y) for entry in entries for variant, result in entry.variants.items())
     overlaps = [(overlap, name, variant) for name, variant, overlap in compared if overlap is not None]
     if overlaps:
@@ -117,6 +120,42 @@ def _print_gains(means: Mapping[str, Mean], console: "Console") -> None:
         show_table(table, console)
 
 
+def _print_costs(means: Mapping[str, Mean], console: "Console") -> None:
+    """What a decoder pays, and what other qualities say."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from vrcnn_int.io.console import show_table
+
+    known = [mean.more for mean in means.values()]
+    metrics = [metric for metric in MORE if any(metric in more and more[metric].bd_rate is not None for more in known)]
+    heads = [("decoding", "(%)"), ("kMAC a", "sample"), *(("BD-rate", MORE[metric].name) for metric in metrics)]
+    cells: dict[str, list[Any]] = {}
+    for variant, mean in means.items():
+        time = "-" if mean.decode_time is None else f"{mean.decode_time:.0f}"
+        kmac = "-" if mean.kmac_per_sample is None else f"{mean.kmac_per_sample:.1f}"
+        rates = [_figure(mean.more[metric].bd_rate if metric in mean.more else None) for metric in metrics]
+        cells[variant] = [time, kmac, *rates]
+    columns = list(range(len(heads)))
+    for some in _fitting(columns, console.width - max(map(len, ("variant", *means))) - 1, 10):
+        table = Table(title="decoding time (% of the anchor's), kMAC, BD-rate over other qualities, means", box=box.SIMPLE_HEAD, padding=0)
+        table.add_column("variant", no_wrap=True)
+        for column in some:
+            table.add_column(Text("\n".join(heads[column])), justify="right", no_wrap=True, min_width=9)
+        for variant, values in cells.items():
+            table.add_row(variant, *(values[column] for column in some))
+        show_table(table, console)
+    for variant, mean in means.items():
+        fewer = [
+            f"{MORE[metric].name} over {mean.more[metric].sequences}"
+            for metric in mean.more
+            if mean.more[metric].sequences < mean.sequences
+        ]
+        if fewer:
+            console.print(f"mean, {variant}: {', '.join(fewer)} of {mean.sequences} sequences", style="dim", markup=False, highlight=False)
+
+
 def _fitting(columns: Sequence[T], room: int, width: int) -> Iterator[Sequence[T]]:
     """As many columns beside each other as fit into a line that has this room for them, at least one. width: of each, its gap included."""
     together = max(1, (room - 1) // width)
@@ -132,9 +171,11 @@ def _figure(value: float | None) -> "Text":
 def write_csv(path: str | Path, rows: Iterable[Row]) -> None:
     """Write rows as CSV with a header line; missing values are empty. Raises VrcnnError if the file cannot be written."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [key for key in KEYS if key != "crop"], extrasaction="ignore")
+    all_of_them = [row.to_json() for row in rows]
+    more = names(MoreLevels) if any("more" in row for row in all_of_them) else []
+    writer = csv.DictWriter(text, [*(key for key in KEYS if key != "crop"), *more], extrasaction="ignore")
     writer.writeheader()
-    writer.writerows({key: safe_cell(value) for key, value in row.to_json().items()} for row in rows)
+    writer.writerows({key: safe_cell(value) for key, value in (row | row.get("more", {})).items()} for row in all_of_them)
     write_text(path, text.getvalue())
 
 

@@ -5,19 +5,37 @@ from statistics import fmean
 from typing import Any
 
 from codec_bridge.figures.row import VARIANTS, Row
-from codec_bridge.report.document import Comparison, Document, Flag, Mean, population
+from codec_bridge.report.document import Comparison, Document, Flag, Mean, MoreBd, population
+from codec_bridge.report.summary import MORE
 from vrcnn_int.io.documents import fields_of
 from vrcnn_int.text import counted
 
 CONFIGURATIONS = {"ai": "all intra", "ra": "random access", "ldb": "low delay B", "ldp": "low delay P"}
+CODECS = {"hm": "HM", "x265-loop": "x265 with the filter in its loop"}
+"""In words; the others' names are their words."""
+VARIANT_WORDS = {
+    "anchor": "deblocking and SAO",
+    "none": "no filter",
+    "integer": "integer network",
+    "float": "float network",
+    "picture": "network by picture",
+    "map": "network by unit",
+    "after": "by unit after the loop",
+    "choice": "offline choice",
+}
+AS_CODED = "as coded"
+"""The anchor of a codec that is compared with another one's."""
 PLANES = {"y": "luma", "u": "U", "v": "V", "yuv": "YUV 6:1:1"}
 FIGURES = tuple(f"{name}_{plane}" for name in ("bd_rate", "bd_psnr") for plane in PLANES)
 TIMES = {
-    "encode_seconds": "encoding",
     "filter_seconds": "network",
     "decode_seconds": "decoding",
     "decode_filter_seconds": "network in the decoder",
 }
+ENCODING = "encoding, sum"
+"""Of an encoder's time over all pictures and QPs: that of a picture is noise."""
+ORIGINS = {"vrcnn_int": "version of vrcnn-int", "model": "model set"}
+"""Parts of the provenance in words."""
 NONE = "\N{EN DASH}"
 """Stands for a figure that there is not."""
 
@@ -32,14 +50,27 @@ def groups_of(document: Document) -> list[Group]:
 
 
 def label(codec: str, configuration: str) -> str:
-    """('hm', 'ra') -> 'hm, random access'."""
-    return f"{codec}, {CONFIGURATIONS.get(configuration, configuration)}"
+    """('hm', 'ra') -> 'HM, random access'."""
+    return f"{CODECS.get(codec, codec)}, {CONFIGURATIONS.get(configuration, configuration)}"
 
 
-def where(flag: Flag) -> str:
-    """What of a sequence a flag is about: 'hm, random access, map, QP 27', or 'every QP' for its curve."""
+def words(document: Document) -> dict[str, str]:
+    """Variants in words, by their keys, and the curve of another codec's anchor."""
+    other = {"anchor": AS_CODED, reference_curve(document): reference_curve(document)} if against(document) else {}
+    return VARIANT_WORDS | other
+
+
+def where(flag: Flag, document: Document) -> str:
+    """What of a sequence a flag is about: 'HM, random access, network by unit, QP 27', or 'every QP' for its curve."""
     qp = "every QP" if flag.qp is None else f"QP {flag.qp}"
-    return f"{label(flag.codec, flag.configuration)}, {flag.variant}, {qp}"
+    return f"{label(flag.codec, flag.configuration)}, {words(document)[flag.variant]}, {qp}"
+
+
+def more_metrics(document: Document) -> dict[str, str]:
+    """Qualities beside PSNR that some comparison has, in words."""
+    compared = [comparison.more for entry in document.summary.sequences for comparison in entry.variants.values()]
+    there = {metric for more in compared for metric, figure in more.items() if figure.bd_rate is not None}
+    return {metric: quality.name for metric, quality in MORE.items() if metric in there}
 
 
 def against(document: Document) -> str:
@@ -51,7 +82,7 @@ def reference(document: Document) -> str:
     """What BD-rates are against, in words."""
     other = against(document)
     return (
-        f"the anchor of {other} in the same configuration"
+        f"the anchor of {_codec(other)} in the same configuration"
         if other
         else "the anchor (deblocking and SAO) of the same codec and configuration"
     )
@@ -59,13 +90,17 @@ def reference(document: Document) -> str:
 
 def reference_curve(document: Document) -> str:
     """The name of the curve that others are compared with, beside the names of variants."""
-    return f"anchor of {against(document)}" if against(document) else "anchor"
+    return f"anchor of {_codec(against(document))}" if against(document) else "anchor"
+
+
+def _codec(name: str) -> str:
+    return CODECS.get(name, name)
 
 
 def title(document: Document) -> str:
     """The heading of a report."""
     if against(document):
-        return f"BD-rate against {against(document)}"
+        return f"BD-rate against {_codec(against(document))}"
     model = document.provenance.get("model")
     return f"BD-rate of model set {model[:16]}" if model else "BD-rate"
 
@@ -143,15 +178,21 @@ def provenance_lines(document: Document) -> list[tuple[str, str | list[str]]]:
     lines: list[tuple[str, str | list[str]]] = []
     for key, value in origin.items():
         if key == "command_line":
-            lines.append((key, [" ".join(value)]))
+            lines.append(("command line", [" ".join(value)]))
         elif isinstance(value, Mapping):
-            lines.append((key, [text for item in value.items() for text in _flat(*item)]))
+            lines.append((_spaced(key), [text for item in value.items() for text in _flat(*item)]))
         elif isinstance(value, list | tuple):
-            lines.append((key, ", ".join(map(str, value))))
+            lines.append((_spaced(key), ", ".join(map(str, value))))
         elif value is not None:
-            lines.append((key, str(value)))
+            lines.append((ORIGINS.get(key, _spaced(key)), str(value)))
+    used = {row.variant for row in document.rows}
+    lines.append(("variants", [f"{words(document)[variant]}: {variant}" for variant in VARIANTS if variant in used]))
     lines.append(("plan", [text for item in plan.items() if item[1] is not None for text in _flat(*item)]))
     return lines
+
+
+def _spaced(key: str) -> str:
+    return key.replace("_", " ")
 
 
 def _flat(key: str, value: Any) -> list[str]:
@@ -165,7 +206,7 @@ def _flat(key: str, value: Any) -> list[str]:
 
 def tables(document: Document, codec: str, configuration: str) -> dict[str, Any]:
     """The tables of one codec and configuration."""
-
+    named = words(document)
     key = codec, configuration
     sequences = [entry for entry in document.summary.sequences if (entry.codec, entry.configuration) == key]
     rows = [row for row in document.rows if (row.codec, row.configuration) == key]
@@ -196,7 +237,9 @@ def tables(document: Document, codec: str, configuration: str) -> dict[str, Any]
         lines.append({"label": "all without flagged", "total": True, "means": unflagged, "counts": counts(None, True)})
     entries: list[dict[str, Any]] = []
     for entry in sequences:
-        compared = [_comparison(variant, entry.variants[variant]) for variant in variants if variant in entry.variants]
+        compared = [
+            {**_comparison(variant, entry.variants[variant]), "name": named[variant]} for variant in variants if variant in entry.variants
+        ]
         height = len(compared) + sum(bool(line["reasons"]) for line in compared)
         entries.append({"sequence": entry.sequence, "about": about[entry.sequence], "lines": compared, "height": height})
     # Bars are for the usual figures; an outlier would leave nothing of them.
@@ -204,14 +247,18 @@ def tables(document: Document, codec: str, configuration: str) -> dict[str, Any]
     timed = [variant for variant in VARIANTS if any(row.variant == variant for row in rows)]
     return {
         "label": label(codec, configuration),
-        "cards": [{"variant": v, "mean": means[v], "flagged": flagged[v], "count": n} for v, n in zip(variants, counts(None), strict=True)],
+        "cards": [
+            {"variant": v, "name": named[v], "mean": means[v], "flagged": flagged[v], "count": n}
+            for v, n in zip(variants, counts(None), strict=True)
+        ],
         "classes": lines,
         "sequences": entries,
         "most": max(gains, default=0.0) or 1.0,
-        "gains": _gains([*((entry.sequence, entry.variants) for entry in sequences), ("mean", means)], variants),
-        "timing": _timings(rows, timed),
+        "gains": _gains([*((entry.sequence, entry.variants) for entry in sequences), ("mean", means)], variants, named),
+        "more": _more([*((entry.sequence, entry.variants) for entry in sequences), ("mean", means)], variants, named),
+        "timing": _timings(rows, timed, named),
         "sequence_timing": [
-            {"sequence": name, "about": text, "lines": _timings([row for row in rows if row.sequence == name], timed)}
+            {"sequence": name, "about": text, "lines": _timings([row for row in rows if row.sequence == name], timed, named)}
             for name, text in about.items()
         ],
     }
@@ -222,11 +269,30 @@ def _count(luma: int, chroma: int) -> str:
     return f"{luma} (U, V: {chroma})" if 0 < chroma < luma else str(luma)
 
 
-def _gains(entries: Iterable[tuple[str, Mapping[str, Comparison | Mean]]], variants: Iterable[str]) -> dict[str, Any]:
+def _gains(
+    entries: Iterable[tuple[str, Mapping[str, Comparison | Mean]]], variants: Iterable[str], named: Mapping[str, str]
+) -> dict[str, Any]:
     """Luma PSNR above the anchor's at the same QP: the QPs, and a line for each sequence and variant that has figures."""
-    gains = [(name, v, dict(some[v].gains_y)) for name, some in entries for v in variants if v in some]
+    gains = [(name, named[v], dict(some[v].gains_y)) for name, some in entries for v in variants if v in some]
     qps = sorted({qp for _, _, values in gains for qp in values})
     return {"qps": qps, "lines": [(name, v, [values.get(qp) for qp in qps]) for name, v, values in gains if values]}
+
+
+def _more(
+    entries: Iterable[tuple[str, Mapping[str, Comparison | Mean]]], variants: Iterable[str], named: Mapping[str, str]
+) -> dict[str, Any]:
+    """BD-rates over other qualities than PSNR: the metrics, a line for each sequence and variant, and what is to be said of figures."""
+    found = [(name, named[v], some[v].more) for name, some in entries for v in variants if v in some]
+    metrics = [metric for metric in MORE if any(metric in more and more[metric].bd_rate is not None for _, _, more in found)]
+    lines = [(name, v, [_more_cell(more.get(metric), name == "mean") for metric in metrics]) for name, v, more in found if more]
+    said = [(name, v, metric, more[metric].note) for name, v, more in found for metric in MORE if metric in more]
+    notes = [f"{name}, {v}, {MORE[metric].name}: {note}" for name, v, metric, note in said if note]
+    return {"heads": [MORE[metric].name for metric in metrics], "lines": lines, "notes": notes}
+
+
+def _more_cell(figure: MoreBd | None, mean: bool) -> dict[str, Any]:
+    """bd_rate, and over how many sequences a mean is."""
+    return {"rate": figure.bd_rate if figure else None, "count": figure.sequences if figure and mean else None}
 
 
 def _comparison(variant: str, comparison: Comparison) -> dict[str, Any]:
@@ -240,18 +306,20 @@ def _comparison(variant: str, comparison: Comparison) -> dict[str, Any]:
     return line
 
 
-def _timings(rows: list[Row], variants: list[str]) -> list[dict[str, Any]]:
-    """Of each variant that has rows, the means of what _timing says."""
+def _timings(rows: list[Row], variants: list[str], named: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Of each variant that has rows, what _timing says."""
     by_variant = {variant: [row for row in rows if row.variant == variant] for variant in variants}
-    return [_timing(variant, some) for variant, some in by_variant.items() if some]
+    return [_timing(variant, some) | {"name": named[variant]} for variant, some in by_variant.items() if some]
 
 
 def _timing(variant: str, rows: list[Row]) -> dict[str, Any]:
-    """Means over rows, of the times a picture; None where no row knows."""
-    line: dict[str, Any] = {"variant": variant}
+    """The sum of the encoder's time, None where a row has none; means over the rows that have figures, of the times a picture; how many
+    rows these are of how many, in words."""
+    known = [(row.figures, row.pictures) for row in rows if row.flag is None and row.figures]
+    line: dict[str, Any] = {"variant": variant, "rows": str(len(rows)) if len(known) == len(rows) else f"{len(known)} of {len(rows)}"}
+    line["encode_sum"] = sum(figures.encode_seconds for figures, _ in known) if len(known) == len(rows) else None
     for key in (*TIMES, "filtered_share", "kmac_per_sample"):
-        known = [(getattr(row.figures, key), row.pictures) for row in rows if row.flag is None and row.figures]
-        values = [value / (pictures if key in TIMES else 1) for value, pictures in known if value is not None]
+        values = [getattr(figures, key) / (pictures if key in TIMES else 1) for figures, pictures in known]
         line[key] = fmean(values) if values else None
     return line
 
@@ -259,5 +327,6 @@ def _timing(variant: str, rows: list[Row]) -> dict[str, Any]:
 def commands(document: Document) -> list[dict[str, Any]]:
     """The encoder's settings, once for each codec, configuration, variant and QP that they are the same for all sequences of."""
     known = [(row, row.figures.command) for row in document.rows if row.figures and row.figures.command]
-    lines = dict.fromkeys((label(row.codec, row.configuration), row.variant, row.qp, command) for row, command in known)
+    named = words(document)
+    lines = dict.fromkeys((label(row.codec, row.configuration), named[row.variant], row.qp, command) for row, command in known)
     return [dict(zip(("group", "variant", "qp", "command"), line, strict=True)) for line in lines]

@@ -14,6 +14,8 @@ from codec_bridge.report.document import Document
 from vrcnn_int.io.documents import parse_json
 
 _QUALITIES = {"psnr_y": "psnr_y", "psnr_u": "psnr_u", "psnr_v": "psnr_v", "psnr_yuv": "psnr_yuv", "ssim_y": "ssim"}
+_MORE = {"ssim_u": "ssim_u", "ssim_v": "ssim_v", "ms_ssim_y": "ms_ssim", "ms_ssim_u": "ms_ssim_u", "ms_ssim_v": "ms_ssim_v", "vmaf": "vmaf"}
+"""Where they were asked for: in JSON in a table of their own, in CSV columns like the others."""
 _HEAD = ",".join(key for key in KEYS if key != "crop").encode()
 
 
@@ -36,7 +38,9 @@ def _read(path: Path, content: bytes, columns: Columns) -> list[Record]:
 
 
 def _record(row: Mapping[str, Any]) -> Record:
-    levels = {metric: float(row[key]) for key, metric in _QUALITIES.items() if row[key] not in (None, "")}
+    values = {**row, **(row.get("more") or {})}
+    named = {**_QUALITIES, **{key: metric for key, metric in _MORE.items() if key in values}}
+    levels = {metric: float(values[key]) for key, metric in named.items() if values[key] not in (None, "")}
     return Record(
         float(row["kbps"]),
         {metric: float("inf") if metric.startswith("psnr") and is_identical(level) else level for metric, level in levels.items()},

@@ -16,24 +16,28 @@ function curves() {
   const number = (value, digits) => value.toFixed(digits).replace("-", "\u2212");
   const signed = (value, digits) => (value > 0 ? "+" : "") + number(value, digits);
 
+  // A quality with its unit. how: number or signed.
+  const text = (value, key, how) => `${how(value, data.metrics[key].digits)} ${data.metrics[key].unit}`.trimEnd();
+
   // Against the anchor at the same QP: what a point of the curve differs by, which is not the BD-rate.
   function against(point, anchor, key) {
     const same = anchor?.find((other) => other.qp === point.qp && other[key] !== null);
     if (!same || same === point) return [];
-    return [`against the anchor at this QP: ${signed(100 * (point.kbps / same.kbps - 1), 2)} % rate, ${signed(point[key] - same[key], 3)} dB`];
+    const rate = signed(100 * (point.kbps / same.kbps - 1), 2);
+    return [`against the anchor at this QP: ${rate} % rate, ${text(point[key] - same[key], key, signed)}`];
   }
 
   // The gain at equal rate; the anchor's own is zero.
   function gains(entry, variant, key, anchor) {
     const zero = anchor && variant === data.reference ? [anchor[0], anchor.at(-1)].map((point) => [point.kbps, 0]) : [];
-    const line = (x, y) => [variant, `${signed(y, 3)} dB at ${number(x, 1)} kbit/s`];
+    const line = (x, y) => [data.names[variant], `${text(y, key, signed)} at ${number(x, 1)} kbit/s`];
     return (entry.gains[variant]?.[key] ?? zero).map(([x, y]) => ({ x, y, lines: line(x, y) }));
   }
 
   function show(keepView) {
     const entry = data.curves[Number(sequence.value)];
     const key = plane.value;
-    const name = plane.selectedOptions[0].textContent;
+    const { name, unit, digits } = data.metrics[key];
     const anchor = entry.variants[data.reference];
     const shown = [];
     const gained = [];
@@ -45,21 +49,21 @@ function curves() {
       if (!pressed(button) || !points.length) continue;
       const look = data.looks[variant];
       const lines = (point) => [
-        `${variant}, QP ${point.qp}`, `${number(point.kbps, 1)} kbit/s, ${number(point[key], 3)} dB`, ...against(point, anchor, key),
+        `${data.names[variant]}, QP ${point.qp}`, `${number(point.kbps, 1)} kbit/s, ${text(point[key], key, number)}`, ...against(point, anchor, key),
       ];
       gained.push({ ...look, marker: null, points: gains(entry, variant, key, anchor) });
       shown.push({ ...look, points: points.map((point) => ({ x: point.kbps, y: point[key], lines: lines(point) })) });
       for (const point of points) {
         const row = body.insertRow();
-        for (const text of [variant, point.qp, number(point.kbps, 1), number(point[key], 3)]) row.insertCell().textContent = text;
+        for (const cell of [data.names[variant], point.qp, number(point.kbps, 1), number(point[key], digits)]) row.insertCell().textContent = cell;
         row.cells[0].className = "text";
       }
     }
-    for (const [drawn, curves, what] of [[chart, shown, "PSNR"], [gain, gained, "PSNR gain"]]) {
-      drawn.show(curves, { x: "rate (kbit/s)", y: `${what} of ${name} (dB)` }, pressed(log), keepView);
+    for (const [drawn, curves, what] of [[chart, shown, ""], [gain, gained, "gain, "]]) {
+      drawn.show(curves, { x: "rate (kbit/s)", y: what + name + (unit ? ` (${unit})` : "") }, pressed(log), keepView);
     }
-    chart.svg.setAttribute("aria-label", `PSNR of ${name} over rate, ${entry.label}; the values are in the table of points`);
-    gain.svg.setAttribute("aria-label", `PSNR gain of ${name} over the anchor at equal rate, ${entry.label}`);
+    chart.svg.setAttribute("aria-label", `${name} over rate, ${entry.label}; the values are in the table of points`);
+    gain.svg.setAttribute("aria-label", `gain over the anchor at equal rate, ${name}, ${entry.label}`);
     document.getElementById("curve-figures").textContent = entry.figures;
   }
 
@@ -87,4 +91,4 @@ function curves() {
 }
 
 if (data.curves.length) curves();
-if (data.pictures.length) new Viewer(document.getElementById("pictures"), data.pictures, data.images);
+if (data.pictures.length) new Viewer(document.getElementById("pictures"), data.pictures, data.images, data.names);

@@ -136,6 +136,36 @@ def test_damaged_results_are_noticed_named_and_made_again(clip: Path, tmp_path: 
     assert figures(as_json(again.rows)) == figures(as_json(first.rows))
 
 
+def below_each_other(picture: Picture) -> Any:
+    """Y, U and V of a picture of 80 columns, as crops hold them."""
+    return np.concatenate([np.pad(plane, ((0, 0), (0, 80 - plane.shape[1]))) for plane in picture.planes])
+
+
+def test_metrics_are_measured_where_they_are_asked_for(clip: Path, tmp_path: Path) -> None:
+    pytest.importorskip("imageio_ffmpeg", reason="needs imageio-ffmpeg: pip install 'vrcnn-int[metrics]'")
+    store = Store(tmp_path / "results")
+    without = cluster.evaluate(plan_of(clip, qps=(22, 37), variants=("anchor",)), store)
+    asked = plan_of(clip, qps=(22, 37), variants=("anchor",), metrics=("ssim", "vmaf"))
+    found = cluster.evaluate(asked, store)
+    assert found.timing["jobs"]["cached"] == 0, "other figures have other keys"
+    assert cluster.evaluate(asked, store).timing["jobs"]["cached"] == 2
+    fine, coarse = (row.figures for row in found.rows)
+    assert fine
+    assert coarse
+    for metric in ("ssim_u", "ssim_v", "vmaf"):
+        levels = fine.level(metric), coarse.level(metric)
+        assert levels[0] is not None
+        assert levels[1] is not None
+        assert levels[0] > levels[1]
+    assert fine.more
+    assert "vmaf_v0.6.1" in fine.more.measured_by
+    assert [row.figures and row.figures.more for row in without.rows] == [None, None]
+    with pytest.raises(VrcnnError, match=r"MS-SSIM needs pictures of at least 176x176 samples; .* has 80x64"):
+        plan_of(clip, metrics=("ms_ssim",))
+    with pytest.raises(VrcnnError, match="unknown metric 'mos'; there are ssim, ms_ssim, vmaf"):
+        plan_of(clip, metrics=("mos",))
+
+
 def test_logs_crops_and_streams_are_kept(clip: Path, tmp_path: Path) -> None:
     store = Store(tmp_path / "results")
     found = cluster.evaluate(replace(plan_of(clip, qps=(22, 37)), keep_streams=True), store)
@@ -146,10 +176,10 @@ def test_logs_crops_and_streams_are_kept(clip: Path, tmp_path: Path) -> None:
         stream = (store.folder / f"streams/{row['key']}.hevc").read_bytes()
         recon = list(decoder.decode(stream, cropping=True))
         crop = row["crop"]
-        assert (crop["picture"], crop["width"], crop["height"], crop["units"]) == (1, 80, 64, None)
+        assert (crop["picture"], crop["width"], crop["height"], crop["units"], crop["chroma_format"]) == (1, 80, 64, None, "420")
         shown = np.asarray(Image.open(store.folder / crop["file"]))
-        assert np.array_equal(np.asarray(Image.open(store.folder / crop["original"])), moving()[1].planes[0])
-        assert np.array_equal(shown, recon[1].planes[0]) == (row["variant"] != "integer")
+        assert np.array_equal(np.asarray(Image.open(store.folder / crop["original"])), below_each_other(moving()[1]))
+        assert np.array_equal(shown, below_each_other(recon[1])) == (row["variant"] != "integer")
     assert str(tmp_path) not in json.dumps(as_json(found.rows))
     cluster.evaluate(plan_of(clip, qps=(22, 37)), Store(tmp_path / "none kept"))
     assert not (tmp_path / "none kept/streams").exists()

@@ -27,14 +27,26 @@ def test_rows_of_earlier_files_come_back_to_the_byte() -> None:
 
 
 def test_every_field_has_a_key() -> None:
-    own = {field.name for of in (Row, Figures) for field in fields(of)} - {"figures", "class_name"} | {"class"}
+    own = {field.name for of in (Row, Figures) for field in fields(of)} - {"figures", "class_name", "more"} | {"class"}
     assert own == set(KEYS)
     assert len(own) == len(KEYS)
 
 
+def test_more_levels_come_back() -> None:
+    values = json.loads(EARLIER.read_text())[0]
+    more = {"ssim_u": 0.5, "ssim_v": None, "ms_ssim_y": 0.98, "ms_ssim_u": None, "ms_ssim_v": None, "vmaf": 91.5, "measured_by": "stub 1"}
+    row = Row.from_json(values | {"more": more})
+    assert row.to_json() == values | {"more": more}
+    assert row.figures
+    assert [row.figures.level(metric) for metric in ("ssim_y", "ssim_u", "ssim_v", "vmaf")] == [values["ssim_y"], 0.5, None, 91.5]
+    without = Row.from_json(values).figures
+    assert without
+    assert without.level("vmaf") is None
+
+
 def test_what_is_no_row_is_refused_and_what_is_more_is_left_out() -> None:
     values = json.loads(EARLIER.read_text())[1]
-    assert Row.from_json(values | {"more": 1}) == Row.from_json(values)
+    assert Row.from_json(values | {"other": 1}) == Row.from_json(values)
     for key in KEYS:
         with pytest.raises(DocumentError, match=f"a row: {key} is missing"):
             Row.from_json({name: value for name, value in values.items() if name != key})
@@ -47,6 +59,7 @@ def test_what_is_no_row_is_refused_and_what_is_more_is_left_out() -> None:
         ("encode_seconds", -1.0, "encode_seconds: -1.0 is not a number >= 0"),
         ("variant", "off", "unknown variant 'off'"),
         ("crop", values["crop"] | {"units": 1}, "crop.units: 1 is not a table or nothing"),
+        ("more", {"vmaf": 1.0}, "more: measured_by is missing"),
         ("crop", [], "crop: [] is not a table or nothing"),
     ):
         with pytest.raises(DocumentError, match=r"rows\[3\]") as refused:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from codec_bridge.cli.commands import app
 from codec_bridge.figures.bd_rate import METHODS
 from tests.codec_bridge.figures.test_bd_rate import ANCHOR, ANCHOR_2, JCTVC_E137, TEST, TEST_2
+from tests.support.documents import document_of, rows_of
 from vrcnn_int.errors import VrcnnError
 
 DATA = Path(__file__).parent / "data"
@@ -268,6 +269,21 @@ def test_our_own_results(tmp_path: Path) -> None:
                 line = line_of(found, test=variant, sequence=entry["sequence"], metric="psnr_y")
                 for method in METHODS:
                     assert math.isclose(float(line[f"bd_rate_{method}_percent"]), comparison["methods"][method]["bd_rate_y"], abs_tol=1e-9)
+
+
+def test_our_own_results_with_more_qualities(tmp_path: Path) -> None:
+    """MS-SSIM and VMAF, which rows have where they were asked for, by document and CSV."""
+    rows = [row for variant in ("anchor", "integer") for row in rows_of("a", variant)]
+    for row in rows:
+        row["ssim_y"] = row["psnr_y"] / 60
+        row["more"] = {"ms_ssim_y": row["psnr_y"] / 50, "vmaf": 2 * row["psnr_y"], "measured_by": "stub 1"}
+    (tmp_path / "a.json").write_text(json.dumps(document_of(rows)))
+    CliRunner().invoke(app, ["report", str(tmp_path / "a.json"), "--csv", str(tmp_path / "rows.csv")])
+    for name in ("a.json", "rows.csv"):
+        found = bd(tmp_path / name, folder=tmp_path)
+        for metric, scale in (("ms_ssim", 1 / 50), ("vmaf", 2.0)):
+            anchor, test = ([(row["kbps"], scale * row["psnr_y"]) for row in rows if row["variant"] == v] for v in ("anchor", "integer"))
+            agrees(line_of(found, test="integer", metric=metric), anchor, test)
 
 
 @pytest.mark.parametrize(

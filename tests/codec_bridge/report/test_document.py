@@ -25,12 +25,19 @@ def about(value: Any) -> Any:
     return pytest.approx(value, rel=1e-9) if isinstance(value, float) else value
 
 
+def alike(value: Any) -> Any:
+    """JSON without what summaries have said in another way since: encoding in proportion, other qualities than PSNR."""
+    if isinstance(value, dict):
+        return {name: alike(part) for name, part in value.items() if name not in ("encode_time", "more")}
+    return [alike(part) for part in value] if isinstance(value, list) else value
+
+
 def test_documents_of_earlier_files_come_back_to_the_byte(tmp_path: Path) -> None:
     document = read(EARLIER)
     write_json(tmp_path / "again.json", document.to_json())
     assert (tmp_path / "again.json").read_bytes() == EARLIER.read_bytes()
     again = json.loads(json.dumps({**document.to_json(), **summarise(document.rows).to_json()}))
-    assert again == about(json.loads(EARLIER.read_text()))
+    assert alike(again) == about(alike(json.loads(EARLIER.read_text())))
     assert document.summary.means[0].variants["choice"].bd_rate("y") == -0.9269280562354654
 
 

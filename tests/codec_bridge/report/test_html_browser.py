@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from codec_bridge.report import page as html_report
 from codec_bridge.report.document import Document
@@ -41,6 +43,32 @@ def browser() -> Iterator[Any]:
     driver.quit()
 
 
+RED, BLUE = (81, 90, 240), (41, 240, 110)
+"""Of limited range, by BT.601."""
+
+
+def in_colour(folder: Path) -> dict[str, Any]:
+    """A document whose crops have two colours; the map's differs from the original by 5 in Y and 10 in V."""
+    document = document_of([row for variant in VARIANTS for row in rows_of("Colours", variant)])
+    size = {"width": 96, "height": 64}
+    (folder / "crops").mkdir(exist_ok=True)
+    for variant in ("original", *VARIANTS):
+        planes = [np.full((64 // step, 96), 0, np.uint8) for step in (1, 2, 2)]
+        for index, plane in enumerate(planes):
+            step = 2 if index else 1
+            plane[:, : 48 // step], plane[:, 48 // step : 96 // step] = RED[index], BLUE[index]
+            plane[:, : 96 // step] -= {"original": (5, 0, 10)}.get(variant, (0, 0, 0))[index]
+        Image.fromarray(np.concatenate(planes)).save(folder / "crops" / f"colour-{variant}.png")
+    units = {"mode": "all", "indices": [3], "unit_size": 416, "choices": [[1]], "weights": [[6]]}
+    for row in document["rows"]:
+        files = {"file": f"crops/colour-{row['variant']}.png", "original": "crops/colour-original.png", "picture": 0, "x": 0, "y": 0}
+        own = (
+            {"units": units, "chroma_units": units | {"mode": "off", "choices": [[0]], "weights": [[8]]}} if row["variant"] == "map" else {}
+        )
+        row["crop"] = {**files, **size, "units": None, "chroma_format": "420", **own}
+    return document
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """usual.html: two sequences, crops at two QPs. hostile.html: names that are HTML. many.html: 12 sequences, long names, a flag."""
@@ -49,6 +77,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for row in rows:
         row["psnr_y"] += 1.5 * (row["sequence"] == "Second")
     html_report.write_html(folder / "usual.html", Document.from_json(with_crops(document_of(rows), folder, (22, 37))), folder)
+    html_report.write_html(folder / "colour.html", Document.from_json(in_colour(folder)), folder)
     rows = [row for variant in VARIANTS for row in rows_of(HOSTILE, variant, size=HOSTILE, encoder=HOSTILE, command=HOSTILE)]
     rows[5]["flag"] = HOSTILE
     html_report.write_html(folder / "hostile.html", Document.from_json(with_crops(document_of(rows, processor=HOSTILE), folder)), folder)
@@ -211,7 +240,7 @@ def test_values_are_shown_under_the_pointer(page: Callable[..., Any]) -> None:
     ActionChains(browser).move_to_element(marker).perform()
     assert find(browser, ".tip").is_displayed()
     assert texts(browser, ".tip div") == [
-        "none, QP 37",
+        "no filter, QP 37",
         "643.8 kbit/s, 34.000 dB",
         "against the anchor at this QP: +3.00 % rate, 0.000 dB",
     ]
@@ -230,7 +259,7 @@ def test_sequences_planes_and_axis_are_switched(page: Callable[..., Any]) -> Non
     click(browser, "#curve-previous")
     assert Select(find(browser, "#curve-sequence")).first_selected_option.text == "Second"
     Select(find(browser, "#curve-sequence")).select_by_visible_text("First")
-    assert find(browser, "#curve-figures").text == "Luma BD-rate: none +3.00 %, map \N{MINUS SIGN}6.00 %"
+    assert find(browser, "#curve-figures").text == "Luma BD-rate: no filter +3.00 %, network by unit \N{MINUS SIGN}6.00 %"
     Select(find(browser, "#curve-plane")).select_by_visible_text("U")
     assert texts(browser, "svg.plot .axis") == ["rate (kbit/s)", "PSNR of U (dB)"]
     assert ticks(browser)[1] != first[1]
@@ -242,7 +271,7 @@ def test_sequences_planes_and_axis_are_switched(page: Callable[..., Any]) -> Non
 
 def test_gains_over_the_anchor(page: Callable[..., Any]) -> None:
     browser = page()
-    assert texts(browser, "svg.gains .axis") == ["rate (kbit/s)", "PSNR gain of luma (dB)"]
+    assert texts(browser, "svg.gains .axis") == ["rate (kbit/s)", "gain, PSNR of luma (dB)"]
     names = "return [...document.querySelectorAll('svg.gains .curve')].map((e) => e.getAttribute('class'))"
     assert browser.execute_script(names) == ["curve v0", "curve v1", "curve v5"]
     script = """
@@ -271,28 +300,30 @@ def test_divider_is_dragged_and_moved_by_keys(page: Callable[..., Any]) -> None:
     for key, expected in ((Keys.HOME, "map"), (Keys.END, "anchor")):
         split.send_keys(key)
         assert {grey(browser, x) for x in (0, 50, 95)} == {GREYS[expected]}
-    assert split.get_attribute("aria-valuetext").startswith("anchor on 100 percent")
+    assert split.get_attribute("aria-valuetext").startswith("deblocking and SAO on 100 percent")
 
 
 def test_sides_differences_and_amplification(page: Callable[..., Any]) -> None:
     browser = page()
     names = ["original", "anchor", "none", "map"]
     left, right = Select(find(browser, "[data-part=left]")), Select(find(browser, "[data-part=right]"))
-    assert [option.text for option in left.options] == [option.text for option in right.options] == names
+    for side in (left, right):
+        assert [option.get_attribute("value") for option in side.options] == names
+        assert [option.text for option in side.options] == ["original", "deblocking and SAO", "no filter", "network by unit"]
     amplification = find(browser, "[data-part=amplification]")
     assert not amplification.is_enabled()
     for name in names:
-        left.select_by_visible_text(name)
-        right.select_by_visible_text(name)
+        left.select_by_value(name)
+        right.select_by_value(name)
         assert (grey(browser, 10), grey(browser, 90)) == 2 * (GREYS[name],)
-    left.select_by_visible_text("original")
+    left.select_by_value("original")
     click(browser, "[data-part=difference]")
     assert amplification.is_enabled()
     for factor in (1, 8, 32):
         set_range(browser, "[data-part=amplification]", factor)
         assert find(browser, "[data-part=amplified]").text == f"{factor}×"  # noqa: RUF001
         for name in names:
-            right.select_by_visible_text(name)
+            right.select_by_value(name)
             expected = min(max(128 + factor * (GREYS[name] - GREYS["original"]), 0), 255)
             assert (grey(browser, 10), grey(browser, 90)) == (128, expected)
     assert find(browser, "[data-part=right-psnr]").text == "42.11 dB in this area", "10 log10(255^2 / 2^2)"
@@ -301,33 +332,56 @@ def test_sides_differences_and_amplification(page: Callable[..., Any]) -> None:
 
 def test_unit_map_and_size(page: Callable[..., Any]) -> None:
     browser = page()
-    assert "map has a unit map" in find(browser, "[data-part=note]").text
-    click(browser, "[data-part=units]")
-    kinds = browser.execute_script("return [...document.querySelectorAll('.unit')].map((e) => e.getAttribute('class'))")
+    assert "network by unit” has unit maps" in find(browser, "[data-part=note]").text
+    assert [option.text for option in Select(find(browser, "[data-part=units]")).options] == ["none", "luma"]
+    Select(find(browser, "[data-part=units]")).select_by_visible_text("luma")
+    kinds = browser.execute_script("return [...document.querySelectorAll('[data-part=map] .unit')].map((e) => e.getAttribute('class'))")
     assert kinds == [f"unit n{n}" for n in (0, 4, 3, 4, 3, 0)]
     assert [text.strip() for text in texts(browser, ".legend li")] == [
-        "not filtered: 2 of 6 units",
-        "network 3: 2 of 6 units",
-        "network 2: 2 of 6 units",
-    ]
-    assert texts(browser, ".unit title")[:2] == ["not filtered", "network 3"]
-    unit, stage = browser.find_elements(By.CSS_SELECTOR, ".unit")[1].rect, find(browser, "[data-part=stage]").rect
+        "not filtered: 34 %",
+        "network 3: 33 %",
+        "network 2: 33 %",
+    ], "of the whole picture of 416x240"
+    assert len(texts(browser, ".maps .unit")) == 28
+    assert texts(browser, "[data-part=map] .unit title")[:2] == ["not filtered", "network 3"]
+    unit, stage = browser.find_elements(By.CSS_SELECTOR, "[data-part=map] .unit")[1].rect, find(browser, "[data-part=stage]").rect
     assert (unit["x"] - stage["x"], unit["width"], unit["height"]) == pytest.approx((4 * 24, 4 * 64, 4 * 48), abs=2)
     Select(find(browser, "[data-part=zoom]")).select_by_visible_text("2×")  # noqa: RUF001
     assert find(browser, "[data-part=stage]").size["width"] == 2 * 96
-    Select(find(browser, "[data-part=right]")).select_by_visible_text("none")
+    Select(find(browser, "[data-part=right]")).select_by_value("none")
     assert texts(browser, ".unit") == []
     assert not find(browser, "[data-part=units]").is_enabled()
+
+
+def test_colour_and_planes(page: Callable[..., Any]) -> None:
+    """The crop's left half is red, the right one blue, in 4:2:0; chroma has a map of its own."""
+    browser = page("colour.html")
+    plane = Select(find(browser, "[data-part=plane]"))
+    assert [option.text for option in plane.options] == ["colour", "luma", "U", "V"]
+    script = """
+    const copy = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
+    copy.drawImage(document.querySelector("#pictures canvas"), -arguments[0], -5);
+    return [...copy.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    """
+    assert browser.execute_script(script, 10) == pytest.approx([254, 0, 0], abs=2)
+    assert browser.execute_script(script, 90) == pytest.approx([0, 0, 255], abs=2)
+    for name, index in (("luma", 0), ("U", 1), ("V", 2)):
+        plane.select_by_visible_text(name)
+        assert [grey(browser, x) for x in (10, 90)] == [RED[index], BLUE[index]]
+    assert find(browser, "[data-part=right-psnr]").text == "34.15 / equal / 28.13 dB in this area (Y / U / V)"
+    assert [option.text for option in Select(find(browser, "[data-part=units]")).options] == ["none", "luma", "chroma"]
+    assert [text.split(",")[0] for text in texts(browser, ".maps figcaption")] == ["luma", "chroma"]
+    assert texts(browser, ".maps li") == ["not filtered: 0 %", "network 3, weight 6/8: 100 %", "not filtered: 100 %", "network 3: 0 %"]
 
 
 def test_pictures_are_switched(page: Callable[..., Any]) -> None:
     browser = page()
     picture = Select(find(browser, "[data-part=picture]"))
     assert [option.text for option in picture.options] == ["First, QP 37", "First, QP 22", "Second, QP 37", "Second, QP 22"]
-    Select(find(browser, "[data-part=right]")).select_by_visible_text("none")
+    Select(find(browser, "[data-part=right]")).select_by_value("none")
     picture.select_by_visible_text("Second, QP 22")
     WebDriverWait(browser, 30).until(lambda b: find(b, "#pictures").get_attribute("data-open") == "3")
-    assert Select(find(browser, "[data-part=right]")).first_selected_option.text == "none"
+    assert Select(find(browser, "[data-part=right]")).first_selected_option.get_attribute("value") == "none"
     assert grey(browser, 90) == GREYS["none"]
 
 

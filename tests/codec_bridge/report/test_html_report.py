@@ -92,15 +92,15 @@ def test_the_page_has_every_section_and_figure() -> None:
     assert [target for target in page.values("href") if target and target.startswith("#")] == [f"#{name}" for name in html_report.SECTIONS]
     assert list(page.sections)[1:] == list(html_report.SECTIONS)
     summary, sequences, gains, methods = page.tables[:4]
-    assert gains[0] == ["sequence", "variant", "QP 22", "QP 27", "QP 32", "QP 37"]
-    assert gains[-1] == ["mean", "integer", *4 * ["0.000"]]
-    assert summary[1:3] == [["class D (size)", "none", *PLUS, "2"], ["integer", *MINUS, "2"]]
-    assert summary[3:] == [["all sequences", "none", *PLUS, "2"], ["integer", *MINUS, "2"]]
-    assert len(summary) == 5, "nothing is flagged"
-    assert sequences[1][:6] == ["Sequence_0class D (size), 4 of 416x240", "none", *PLUS]
-    assert sequences[2][:5] == ["integer", *MINUS]
+    assert gains[0] == ["sequence", "filter", "QP 22", "QP 27", "QP 32", "QP 37"]
+    assert gains[-1] == ["mean", "integer network", *4 * ["0.000"]]
+    lines = [["no filter", *PLUS, "100 %", "0.0", "2"], ["integer network", *MINUS, "300 %", "53.9", "2"]]
+    assert summary[1:] == [["class D (size)"], *lines, ["all sequences"], *lines], "nothing is flagged"
+    assert sequences[1][:6] == ["Sequence_0class D (size), 4 of 416x240", "no filter", *PLUS]
+    assert sequences[2][:5] == ["integer network", *MINUS]
+    assert sequences[2][7:] == ["100 %", "300 %", "53.9"], "encoding, decoding, kMAC"
     assert sequences[2][6] == "100 %", "overlap"
-    assert methods[1] == ["Sequence_0", "none", *3 * ["+3.00"]]
+    assert methods[1] == ["Sequence_0", "no filter", *3 * ["+3.00"]]
     assert report_view.NO_FLAGS in page.sections["flags"]
     assert "harness overhead 2.0 %" in page.sections["timing"]
     for text in ("fac5693b05d8df30" * 4, "avx2", "ab" * 32, "codec-bridge bdrate --sequences builtin", "0123456789abcdef" * 2, "x265 4.1"):
@@ -109,12 +109,15 @@ def test_the_page_has_every_section_and_figure() -> None:
     assert "--qp 37 --variant integer" in page.sections["provenance"]
 
 
-def test_times_are_a_picture() -> None:
-    page = Page(render(usual()))
-    table = next(table for table in page.tables if table[0][:2] == ["variant", "encoding"])
-    assert table[0][1:] == [*report_view.TIMES.values(), "samples filtered", "kMAC a sample"]
-    assert table[1] == ["anchor", "2.00", "0", "0.0500", "0", "0 %", "0.0"]
-    assert table[3] == ["integer", "2.00", "0.100", "0.0500", "0", "100 %", "53.9"]
+def test_encoding_is_a_sum_and_other_times_a_picture() -> None:
+    document = usual()
+    table = next(table for table in Page(render(document)).tables if table[0][:2] == ["filter", "rows"])
+    assert table[0][1:] == ["rows", "encoding, sum", *report_view.TIMES.values(), "samples filtered", "kMAC a sample"]
+    assert table[1] == ["deblocking and SAO", "8", "64.0", "0", "0.0500", "0", "0 %", "0.0"]
+    assert table[3] == ["integer network", "8", "64.0", "0.100", "0.0500", "0", "100 %", "53.9"]
+    document["rows"][0]["flag"] = "failed"
+    table = next(table for table in Page(render(document)).tables if table[0][:2] == ["filter", "rows"])
+    assert table[1][:3] == ["deblocking and SAO", "7 of 8", NONE], "the sum of some would be taken for that of all"
 
 
 def test_nothing_is_loaded_from_anywhere(tmp_path: Path) -> None:
@@ -158,17 +161,20 @@ def test_a_flagged_row_has_no_figure_and_its_reason() -> None:
     rows[5] |= {"flag": reason, "filter_seconds": None, "filtered_share": None, "kmac_per_sample": None, **figures}
     page = Page(render(document_of(rows)))
     summary, sequences, gains, methods, flags = page.tables[:5]
-    assert [line[:2] for line in gains[1:]] == [["s1", "integer"], ["s2", "integer"]], "no mean without s0"
+    assert [line[:2] for line in gains[1:]] == [["s1", "integer network"], ["s2", "integer network"]], "no mean without s0"
     assert summary[1:] == [
-        ["class D (size)", "integer", *4 * [NONE], "3"],
-        ["all sequences", "integer", *4 * [NONE], "3"],
-        ["all without flagged", "integer", *MINUS, "2"],
+        ["class D (size)"],
+        ["integer network", *6 * [NONE], "3"],
+        ["all sequences"],
+        ["integer network", *6 * [NONE], "3"],
+        ["all without flagged"],
+        ["integer network", *MINUS, "300 %", "53.9", "2"],
     ]
-    assert sequences[1][1:] == ["integer", *8 * [NONE]]
+    assert sequences[1][1:] == ["integer network", *9 * [NONE]]
     assert sequences[2] == [f"error: QP 27 of integer is flagged: {reason}"]
     assert sequences[3][2] == MINUS[0]
-    assert methods[1] == ["s0", "integer", *3 * [NONE]]
-    assert flags[1:] == [["error", "s0x265, all intra, integer, QP 27", reason]]
+    assert methods[1] == ["s0", "integer network", *3 * [NONE]]
+    assert flags[1:] == [["error", "s0x265, all intra, integer network, QP 27", reason]]
     assert "1 error, 0 warnings" in page.sections["summary"]
     curve = page.data["curves"][0]
     assert [point["qp"] for point in curve["variants"]["integer"]] == [37, 32, 22]
@@ -181,7 +187,7 @@ def test_an_error_hides_what_could_still_be_computed() -> None:
     document = document_of(rows)
     assert document["sequences"][0]["variants"]["integer"]["bd_rate_u"] is not None
     sequences = Page(render(document)).tables[1]
-    assert sequences[1][1:] == ["integer", *8 * [NONE]]
+    assert sequences[1][1:] == ["integer network", *8 * [NONE], "53.9"]
     assert sequences[2][0].startswith("error: the curves have no PSNR in common")
 
 
@@ -193,15 +199,15 @@ def test_warnings_keep_their_figure() -> None:
     page = Page(render(document))
     assert page.tables[1][1][2] == report_view.signed(document["sequences"][0]["variants"]["integer"]["bd_rate_y"])
     assert page.tables[1][2] == ["warnings: " + "; ".join(warnings)]
-    assert page.tables[0][-1] == ["all without flagged", "integer", *4 * [NONE], "0"]
+    assert page.tables[0][-2:] == [["all without flagged"], ["integer network", *6 * [NONE], "0"]]
     assert f"0 errors, {len(warnings)} warning" in page.sections["summary"]
 
 
 def test_pictures_without_chroma() -> None:
     rows = rows_of("g", "anchor", gray=True) + rows_of("g", "integer", gray=True)
     page = Page(render(document_of(rows)))
-    assert page.tables[0][2] == ["all sequences", "integer", MINUS[0], NONE, NONE, NONE, "1"]
-    assert page.tables[1][1][1:6] == ["integer", MINUS[0], NONE, NONE, NONE]
+    assert page.tables[0][-1] == ["integer network", MINUS[0], NONE, NONE, NONE, "300 %", "53.9", "1"]
+    assert page.tables[1][1][1:6] == ["integer network", MINUS[0], NONE, NONE, NONE]
     assert {point["u"] for points in page.data["curves"][0]["variants"].values() for point in points} == {None}
 
 
@@ -242,10 +248,10 @@ def test_codecs_and_configurations_stay_apart() -> None:
     rows = [row for variant in ("anchor", "integer") for row in rows_of("a", variant)]
     rows += [row for variant in ("anchor", "map") for row in rows_of("a", variant, codec="hm", configuration="ra")]
     page = Page(render(document_of(rows)))
-    assert [[line[1] for line in table[1:]] for table in page.tables[:2]] == [2 * ["integer"], 2 * ["map"]]
-    assert [curve["label"] for curve in page.data["curves"]] == ["a (x265, all intra)", "a (hm, random access)"]
+    assert [table[2][0] for table in page.tables[:2]] == ["integer network", "network by unit"]
+    assert [curve["label"] for curve in page.data["curves"]] == ["a (x265, all intra)", "a (HM, random access)"]
     assert [set(curve["variants"]) for curve in page.data["curves"]] == [{"anchor", "integer"}, {"anchor", "map"}]
-    assert page.data["curves"][1]["figures"] == "Luma BD-rate: map \N{MINUS SIGN}6.00 %"
+    assert page.data["curves"][1]["figures"] == "Luma BD-rate: network by unit \N{MINUS SIGN}6.00 %"
 
 
 @pytest.mark.parametrize(("sequences", "variants"), [(1, ("anchor", "map")), (12, ("anchor", "none", "picture", "map", "after"))])
@@ -253,7 +259,7 @@ def test_few_and_many(sequences: int, variants: tuple[str, ...], tmp_path: Path)
     text = render(with_crops(usual(sequences, variants), tmp_path, (22, 37)), tmp_path)
     page = Page(text)
     others = len(variants) - 1
-    assert len(page.tables[0]) == 1 + 2 * others, "a class and all, in the lines of each variant"
+    assert len(page.tables[0]) == 1 + 2 * (1 + others), "a class and all, and the lines of each variant"
     assert len(page.tables[1]) == 1 + sequences * others
     assert len(page.data["curves"]) == sequences
     assert len(page.data["pictures"]) == 2 * sequences
@@ -315,10 +321,15 @@ def test_crops_that_would_be_too_many_are_left_out_and_said(tmp_path: Path, monk
     whole = Page(render(document, tmp_path))
     assert len(whole.data["pictures"]) == 4
     assert "more are in the results folder" not in whole.sections["pictures"]
-    monkeypatch.setattr(html_report, "CROP_BYTES", sum(map(len, whole.data["images"].values())) - 1)
-    part = Page(render(document, tmp_path))
-    assert [picture["label"] for picture in part.data["pictures"]] == ["Sequence_0, QP 37", "Sequence_0, QP 22", "Sequence_1, QP 37"]
-    assert "1 more are in the results folder" in part.sections["pictures"]
+    monkeypatch.setattr(html_report, "PAGE_BYTES", len(render(document, tmp_path).encode()))
+    text = render(document, tmp_path)
+    assert len(text.encode()) <= html_report.PAGE_BYTES
+    part = Page(text)
+    kept = [(picture["sequence"], picture["label"][-2:]) for picture in part.data["pictures"]]
+    coarse_first = [("Sequence_0", "37"), ("Sequence_1", "37"), ("Sequence_0", "22"), ("Sequence_1", "22")]
+    assert 1 <= len(kept) < 4
+    assert set(kept) == set(coarse_first[: len(kept)])
+    assert f"{4 - len(kept)} more are in the results folder" in part.sections["pictures"]
 
 
 @pytest.mark.parametrize(
@@ -384,17 +395,41 @@ def test_markdown_has_the_same_figures() -> None:
     text = render_markdown(usual())
     classes, sequences, gains, timing, provenance, originals = markdown_tables(text)
     assert gains[0] == ["sequence", "variant", "QP 22", "QP 27", "QP 32", "QP 37"]
-    assert gains[-1] == ["mean", "integer", *4 * ["0.000"]]
+    assert gains[-1] == ["mean", "integer network", *4 * ["0.000"]]
     assert classes[1:] == [
-        [name, *line] for name in ("class D (size)", "all sequences") for line in (["none", "2", *PLUS], ["integer", "2", *MINUS])
+        [name, *line]
+        for name in ("class D (size)", "all sequences")
+        for line in (["no filter", "2", *PLUS, "100 %", "0.0"], ["integer network", "2", *MINUS, "300 %", "53.9"])
     ]
-    assert sequences[1][:7] == ["Sequence_0", "class D (size), 4 of 416x240", "none", *PLUS]
+    assert sequences[1][:7] == ["Sequence_0", "class D (size), 4 of 416x240", "no filter", *PLUS]
     assert len(sequences) == 5
-    assert timing[3] == ["integer", "2.00", "0.100", "0.0500", "0", "100 %", "53.9"]
-    assert ["model", "fac5693b05d8df30" * 4] in provenance
+    assert timing[3] == ["integer network", "8", "64.0", "0.100", "0.0500", "0", "100 %", "53.9"]
+    assert ["model set", "fac5693b05d8df30" * 4] in provenance
     assert originals[1] == ["Sequence_0", "D (size)", "416x240", "8", "4", "30000/1001", "0123456789abcdef" * 2]
     assert report_view.NO_FLAGS in text
     assert "Sequence_0" in text, "names stay readable where nothing has to be escaped"
+
+
+def test_other_qualities_have_bd_rates_and_curves() -> None:
+    rows = [row for name in ("a", "b") for variant in ("anchor", "integer") for row in rows_of(name, variant)]
+    for row in rows:
+        row["ssim_y"] = row["psnr_y"] / 50
+        if row["sequence"] == "a":
+            row["more"] = {"ssim_u": row["psnr_u"] / 50, "vmaf": 2 * row["psnr_y"], "measured_by": "stub 1"}
+    document = document_of(rows)
+    page = Page(render(document))
+    table = next(table for table in page.tables if "VMAF" in table[0])
+    rate = MINUS[0]
+    assert table[0] == ["sequence", "filter", "SSIM", "SSIM U", "VMAF"]
+    assert table[1:] == [
+        ["a", "integer network", *3 * [rate]],
+        ["b", "integer network", rate, NONE, NONE],
+        ["mean", "integer network", f"{rate} (2)", f"{rate} (1)", f"{rate} (1)"],
+    ], "a mean says over how many sequences it is"
+    assert [page.data["metrics"][key]["name"] for key in ("y", "ssim_y", "vmaf")] == ["PSNR of luma", "SSIM", "VMAF"]
+    assert page.data["curves"][0]["gains"]["integer"]["vmaf"]
+    assert page.data["curves"][1]["gains"]["integer"]["vmaf"] == []
+    assert "## BD-rate (%) over other qualities, x265, all intra" in render_markdown(document)
 
 
 def test_markdown_names_and_texts_stay_text() -> None:
@@ -406,7 +441,7 @@ def test_markdown_names_and_texts_stay_text() -> None:
     classes, sequences, flags, _timing, provenance, originals = markdown_tables(text)
     assert classes[1][0] == f"class {hostile}"
     assert sequences[1][0] == hostile
-    assert flags[1] == ["error", hostile, "x265, all intra, anchor, QP 22", hostile]
+    assert flags[1] == ["error", hostile, "x265, all intra, deblocking and SAO, QP 22", hostile]
     assert ["processor", hostile] in provenance
     assert originals[1][:2] == [hostile, hostile]
     tokens = MarkdownIt("commonmark").enable("table").parse(text)

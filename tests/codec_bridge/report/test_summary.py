@@ -174,7 +174,7 @@ def test_times_of_single_pictures_are_no_ratios() -> None:
 
 
 def test_another_interpolation_that_is_not_to_be_believed_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    def doubtful(_anchor: Any, _test: Any, method: str = "pchip") -> BdResult:
+    def doubtful(_anchor: Any, _test: Any, method: str = "pchip", _quality: Any = None) -> BdResult:
         if method == "cubic":
             raise DoubtfulError("the interpolations disagree wildly: cubic +100421.00 %, pchip -3.14 %")
         return BdResult(-3.14, 0.1, 100.0, ())

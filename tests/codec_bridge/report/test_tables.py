@@ -65,7 +65,7 @@ def test_means_over_unlike_populations_say_so() -> None:
     for alike in (rows, grey):
         assert "over the" not in shown(document_of(alike))
     text = render(Document.from_json(document_of(rows + grey)))
-    assert "| all sequences | integer | 2 (U, V: 1) |" in text
+    assert "| all sequences | integer network | 2 (U, V: 1) |" in text
 
 
 def test_a_legend_is_of_the_variants_that_it_is_true_of() -> None:
