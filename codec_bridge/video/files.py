@@ -46,7 +46,7 @@ class Video:
 
     name: the file's name without folder and ending. width, height: size of the pictures' planes. rate: pictures per
     second, or None where the file does not say. pictures: how many iterating gives, or None where only reading tells.
-    metadata: what it says beside samples. account: of the last iteration.
+    metadata: what it says beside samples. contained: it is a stream of a container, which may hold others. account: of the last iteration.
     Iterating raises VideoError where the file is damaged.
     """
 
@@ -71,6 +71,7 @@ class Video:
         self.rate = rate
         self.pictures = pictures
         self.metadata = metadata
+        self.contained = False
         self.account = account or Account()
         self._read = read
         self._survey = survey

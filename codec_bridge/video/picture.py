@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,8 @@ class Picture:
     0..2^bit_depth - 1.
     chroma_format: "400", "420", "422" or "444".
     crop: the part of the planes outside the conformance window: left, top, right, bottom in luma samples.
-    coding: what the stream that it was decoded from says of it, None where there is none.
+    coding: what the stream that it was decoded from says of it, None where there is none. time: in seconds, at which its container shows
+    it, None where nobody says.
     Raises VideoError if these do not fit together.
     """
 
@@ -36,6 +38,7 @@ class Picture:
     chroma_format: str
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
     coding: Coding | None = None
+    time: Fraction | None = None
 
     def __post_init__(self) -> None:
         shapes = plane_shapes(self.planes[0].shape[1], self.planes[0].shape[0], self.chroma_format) if self.planes else []
