@@ -259,7 +259,8 @@ class Filter(FilterOwner):
         """The filtered planes of a picture, luma and chroma together if the network is joint; new arrays of their shapes and dtypes.
 
         planes: luma [height, width]; or luma and, of 4:2:0, Cb and Cr [ceil(height / 2), ceil(width / 2)], each as for filter_plane. The
-        chroma of other formats, or of depths beyond 8..10 bits, is not filtered: give luma alone. bit_depths: of luma and of chroma.
+        chroma of other formats, or of depths beyond 8..10 bits, is not filtered: give luma alone. bit_depths: of luma and of chroma; joint
+        networks filter 12 bits too, chroma's where luma has 12 (c/SPECIFICATION.md, section 2).
         luma_weights, chroma_weights: c_h for each head of the network, 1..10 for one head (8: as trained), -5..10 for two
         (c/SPECIFICATION.md, section 2). A luma network gives the chroma planes back as they are. The network: by index, or by qp,
         position, kind (None: what the set has, luma if it has both) and size. ErrorCodes as for filter_plane.

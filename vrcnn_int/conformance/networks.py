@@ -89,6 +89,12 @@ def last_layer(kernel: int, heads: int) -> list[tuple[int, int]]:
     return [(kernel, 4 * heads), (kernel, 2 * heads)]
 
 
+def at_least_shift(network: IntegerNetwork, shift: int) -> IntegerNetwork:
+    """The network with shifts of its last layer that are at least so large."""
+    last = tuple(replace(branch, shift=max(branch.shift, shift)) for branch in network.layers[-1])
+    return replace(network, layers=(*network.layers[:-1], last))
+
+
 EXTREME: Shape = ([(5, 16)], [(3, 16), (1, 16)], [(3, 1)])
 LARGEST: Shape = ([(1, 256)], [(5, 16)], [(5, 1)])
 """The largest sums that inputs and weights alone can have: 256 channels in a 5x5 window."""
