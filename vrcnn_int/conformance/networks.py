@@ -90,9 +90,13 @@ def last_layer(kernel: int, heads: int) -> list[tuple[int, int]]:
 
 
 def at_least_shift(network: IntegerNetwork, shift: int) -> IntegerNetwork:
-    """The network with shifts of its last layer that are at least so large."""
-    last = tuple(replace(branch, shift=max(branch.shift, shift)) for branch in network.layers[-1])
-    return replace(network, layers=(*network.layers[:-1], last))
+    """The network with shifts of its last layer that are at least so large; the largest sums make room for their rounding."""
+    last = []
+    for branch in network.layers[-1]:
+        more = max((1 << shift >> 1) - (1 << branch.shift >> 1), 0)
+        bias = np.where(branch.bias > 0, branch.bias - more, branch.bias).astype(np.int32)
+        last.append(replace(branch, shift=max(branch.shift, shift), bias=bias))
+    return replace(network, layers=(*network.layers[:-1], tuple(last)))
 
 
 EXTREME: Shape = ([(5, 16)], [(3, 16), (1, 16)], [(3, 1)])
