@@ -124,15 +124,20 @@ def samples(plane: Plane, bit_depth: SupportsIndex, deep: bool = False) -> Plane
     return native
 
 
-def planes_of(planes: Sequence[Plane], bit_depths: Iterable[SupportsIndex]) -> tuple[tuple[Plane, ...], tuple[int, int]]:
-    """Luma, or luma, Cb and Cr of 4:2:0, as C-contiguous arrays in the machine's byte order, every sample in range; both bit depths."""
+def planes_of(
+    planes: Sequence[Plane], bit_depths: Iterable[SupportsIndex], deep: bool = False
+) -> tuple[tuple[Plane, ...], tuple[int, int]]:
+    """Luma, or luma, Cb and Cr of 4:2:0, as C-contiguous arrays in the machine's byte order, every sample in range; both bit depths.
+
+    deep: as for `depth`, of luma, and of chroma where luma has it.
+    """
     if not isinstance(planes, Sequence) or len(planes) not in (1, 3):
         given = f"{len(planes)} planes" if isinstance(planes, Sequence) else described(planes)
         raise FilterError(f"a picture has its luma plane, or luma, Cb and Cr of 4:2:0, not {given}", ErrorCode.PLANE)
     depths = wholes(bit_depths, "a bit depth", ErrorCode.BIT_DEPTH)
     if len(depths) != 2:
         raise FilterError(f"there are bit depths of luma and of chroma, two, not {len(depths)}", ErrorCode.BIT_DEPTH)
-    checked = tuple(samples(plane, depths[number > 0], depths[0] == DEEP) for number, plane in enumerate(planes))
+    checked = tuple(samples(plane, depths[number > 0], deep and depths[0] == DEEP) for number, plane in enumerate(planes))
     half = tuple((side + 1) // 2 for side in checked[0].shape)
     if any(plane.shape != half for plane in checked[1:]):
         raise FilterError(f"the chroma planes of {checked[0].shape} luma samples in 4:2:0 are {half}, both", ErrorCode.PLANE)
