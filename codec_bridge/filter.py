@@ -321,7 +321,7 @@ class Filter(FilterOwner):
         units = self._plane_units(checked, filters, luma, chroma, unit_size)
         if background is not None and not _alike(background, planes):
             raise FilterError("the background's planes are like those of the picture", ErrorCode.PLANE)
-        filtered = [plane.copy() for plane in (checked if background is None else planes_of(background, depths)[0])]
+        filtered = [plane.copy() for plane in (checked if background is None else planes_of(background, depths, deep=True)[0])]
         with self._lock:
             self._opened().planes_units(filtered, checked, depths, units)
         return _typed(filtered, planes)
