@@ -259,12 +259,13 @@ class Filter(FilterOwner):
         """The filtered planes of a picture, luma and chroma together if the network is joint; new arrays of their shapes and dtypes.
 
         planes: luma [height, width]; or luma and, of 4:2:0, Cb and Cr [ceil(height / 2), ceil(width / 2)], each as for filter_plane. The
-        chroma of other formats, or of depths beyond 8..10 bits, is not filtered: give luma alone. bit_depths: of luma and of chroma.
+        chroma of other formats, or of depths beyond 8..10 bits, is not filtered: give luma alone. bit_depths: of luma and of chroma; joint
+        networks filter 12 bits too, chroma's where luma has 12 (c/SPECIFICATION.md, section 2).
         luma_weights, chroma_weights: c_h for each head of the network, 1..10 for one head (8: as trained), -5..10 for two
         (c/SPECIFICATION.md, section 2). A luma network gives the chroma planes back as they are. The network: by index, or by qp,
         position, kind (None: what the set has, luma if it has both) and size. ErrorCodes as for filter_plane.
         """
-        checked, depths = planes_of(planes, bit_depths)
+        checked, depths = planes_of(planes, bit_depths, deep=True)
         if kind is None:
             kind = "luma" if any(network.kind == "luma" for network in self.networks) else "joint"
         index = self._index(self._named(index, qp, position, kind, size))
@@ -290,7 +291,7 @@ class Filter(FilterOwner):
         x, y, width, height: in luma samples; with a joint network x and y are even, and width and height are too unless the region ends
         with the picture. The rest as for filter_planes, and the ErrorCode REGION.
         """
-        checked, depths = planes_of(planes, bit_depths)
+        checked, depths = planes_of(planes, bit_depths, deep=True)
         index, region = self._index(index), inside(Region(x, y, width, height), checked[0])
         ends = (region.x + region.width, checked[0].shape[1]), (region.y + region.height, checked[0].shape[0])
         if self.networks[index].kind == "joint" and (region.x % 2 or region.y % 2 or any(end % 2 and end < size for end, size in ends)):
@@ -316,11 +317,11 @@ class Filter(FilterOwner):
         unit is filtered. background: arrays like planes with what units without a filter show; None: the planes' own samples. ErrorCodes
         as for filter_planes, UNITS, and KIND for a luma network in the map of chroma.
         """
-        checked, depths = planes_of(planes, bit_depths)
+        checked, depths = planes_of(planes, bit_depths, deep=True)
         units = self._plane_units(checked, filters, luma, chroma, unit_size)
         if background is not None and not _alike(background, planes):
             raise FilterError("the background's planes are like those of the picture", ErrorCode.PLANE)
-        filtered = [plane.copy() for plane in (checked if background is None else planes_of(background, depths)[0])]
+        filtered = [plane.copy() for plane in (checked if background is None else planes_of(background, depths, deep=True)[0])]
         with self._lock:
             self._opened().planes_units(filtered, checked, depths, units)
         return _typed(filtered, planes)
@@ -334,7 +335,7 @@ class Filter(FilterOwner):
         units: tuple[Sequence[int], NDArray[np.uint8], int] | None = None,
     ) -> Callable[[], None]:
         """As prepare, for planes as filter_planes takes them and arrays like them. units: of luma and of chroma, instead of index."""
-        checked, depths = planes_of(planes, bit_depths)
+        checked, depths = planes_of(planes, bit_depths, deep=True)
         in_place = all(ours.ctypes.data == theirs.ctypes.data for ours, theirs in zip(checked, planes, strict=True))
         if not in_place or not _alike(out, planes) or not all(plane.flags.c_contiguous and plane.flags.writeable for plane in out):
             raise FilterError("planes and out must be C-contiguous arrays of the same shapes and dtypes", ErrorCode.PLANE)
@@ -359,7 +360,7 @@ class Filter(FilterOwner):
 
         ErrorCodes as for filter_planes, LAYER, KIND, and ARGUMENT for the backend cuda.
         """
-        checked, depths = planes_of(planes, bit_depths)
+        checked, depths = planes_of(planes, bit_depths, deep=True)
         index = self._index(index)
         if self.networks[index].kind != "joint":
             refuse(ErrorCode.KIND, f"network {index}")

@@ -106,7 +106,7 @@ def shifted(acc: int, shift: int) -> int:
 
 
 def reads_chroma(network: Network, depths: list[int], chroma_format: int) -> bool:
-    return network.kind == 1 and chroma_format == 420 and 8 <= depths[1] <= 10
+    return network.kind == 1 and chroma_format == 420 and (8 <= depths[1] <= 10 or depths == [12, 12])
 
 
 def first_input(network: Network, planes: list[Plane], depths: list[int], chroma_format: int) -> list[Plane]:

@@ -26,6 +26,10 @@ KINDS = ("luma", "joint")
 """What a network filters: the luma plane, or luma and chroma together, a site of 2x2 luma samples and its Cb and Cr at a time."""
 INPUTS = {"luma": 1, "joint": 6}
 """Channels of the first layer's input."""
+DEEP = 12
+"""The bit depth that only some joint networks filter (IntegerNetwork.is_deep)."""
+BIT_DEPTHS = (8, 9, 10, DEEP)
+"""Of samples."""
 SIZES = ("fast", "best")
 """What an encoder chooses a network by, beside QP, position and kind."""
 

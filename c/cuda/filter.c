@@ -14,7 +14,7 @@ int vrcnn_gpu_check_picture(VrcnnGpuPicture *picture, const VrcnnGpuPictures *pi
         picture->dst[p] = pictures->dst[(ptrdiff_t)number * pictures->planes + p];
         picture->src[p] = pictures->src[(ptrdiff_t)number * pictures->planes + p];
     }
-    return vrcnn_check_planes(picture->read, picture->written, picture->dst, picture->src);
+    return vrcnn_check_planes(picture->read, picture->written, picture->dst, picture->src, VRCNN_USUAL);
 }
 
 /* Pictures of a call have the same planes, of the same size and format. */
@@ -129,7 +129,7 @@ static int plan_planes(VrcnnGpuJob *job, VrcnnCuda *context, int index, const Vr
 
 static int plan_units(VrcnnGpuJob *job, VrcnnCuda *context, const VrcnnPlaneUnits *units, const VrcnnPlane *dst, const VrcnnConstPlane *src)
 {
-    VrcnnNature networks[VRCNN_MAX_CHOICES] = {{0, 0}, {0, 0}, {0, 0}};
+    VrcnnNature networks[VRCNN_MAX_CHOICES] = {{0}};
     VrcnnGpuPicture picture;
     int error = start_job(job, context, VRCNN_PLANES, dst, src, 1);
     if (error || !units || (!units->luma && !units->chroma))

@@ -171,6 +171,10 @@ static void spoil(Input *in, Call *c)
     int strides;
     const int count = list_fields(c, fields, &strides), i = pick(in, 0, count - 1);
     *fields[i] = other_number(in, *fields[i], i < strides);
+    for (int p = 0; p < PLANES; p++) { /* 12 bits, which only some of the networks filter, are not tried here */
+        c->src[p].bit_depth -= c->src[p].bit_depth == 12;
+        c->dst[p].bit_depth -= c->dst[p].bit_depth == 12;
+    }
 }
 
 /* ---- what it deserves ---- */

@@ -272,7 +272,7 @@ static VrcnnError valid(const VrcnnDecider *d, const VrcnnPlane *dst, const Vrcn
         return VRCNN_ERROR_ARGUMENT;
     for (size_t i = 0; i < sizeof planes / sizeof planes[0]; i++) {
         VrcnnExtent any;
-        const VrcnnError error = vrcnn_check_plane(&any, planes[i]);
+        const VrcnnError error = vrcnn_check_plane(&any, planes[i], VRCNN_USUAL);
         if (error)
             return error;
         if (planes[i]->width != d->width || planes[i]->height != d->height || planes[i]->bit_depth != in->source.bit_depth)

@@ -336,7 +336,7 @@ static VrcnnError valid(const VrcnnPlaneDecider *d, const VrcnnPlane *dst, const
         return VRCNN_ERROR_ARGUMENT;
     for (size_t i = 0; i < sizeof pictures / sizeof pictures[0]; i++) {
         VrcnnExtent any[VRCNN_PLANES];
-        const VrcnnError error = vrcnn_check_read(any, pictures[i]);
+        const VrcnnError error = vrcnn_check_read(any, pictures[i], VRCNN_USUAL);
         if (error)
             return error;
         for (int plane = 0; plane < VRCNN_PLANES; plane++)

@@ -77,7 +77,7 @@ static VrcnnError filter(VrcnnContext *context, int index, int scale, const Vrcn
         return error;
     if (scale < 1 || scale > 10)
         return VRCNN_ERROR_SCALE;
-    if ((error = vrcnn_check_written(&written, dst, src)))
+    if ((error = vrcnn_check_written(&written, dst, src, VRCNN_USUAL)))
         return error;
     const VrcnnRegion whole = {0, 0, src->width, src->height}, region = wanted ? *wanted : whole;
     if (!vrcnn_is_inside(region, src))
@@ -116,7 +116,7 @@ VrcnnError vrcnn_filter_units(VrcnnContext *context, const VrcnnUnits *units, co
     }
     if (units->scale < 1 || units->scale > 10)
         return VRCNN_ERROR_SCALE;
-    if ((error = vrcnn_check_written(&written, dst, src)))
+    if ((error = vrcnn_check_written(&written, dst, src, VRCNN_USUAL)))
         return error;
     const VrcnnGrid grid = vrcnn_grid(src->width, src->height, units->unit_size);
     const uintptr_t first = (uintptr_t)units->unit;

@@ -1,11 +1,15 @@
 /* Filtering pictures of three planes.
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include "context.h"
+#include "integers.h"
 #include "planes.h"
 
 static VrcnnNature nature(const VrcnnContext *context, int index)
 {
-    const VrcnnNature network = {context->pipeline[index].is_joint, context->heads[index]};
+    const VrcnnPipeline *pipeline = context->pipeline + index;
+    const VrcnnConv *last = pipeline->layer[pipeline->layers - 1].conv;
+    const int is_deep = pipeline->is_joint && last[0].shift >= VRCNN_DEEP - 8 && last[1].shift >= VRCNN_DEEP - 8; /* or q is negative */
+    const VrcnnNature network = {pipeline->is_joint, context->heads[index], is_deep ? VRCNN_DEEP : VRCNN_USUAL};
     return network;
 }
 
@@ -24,7 +28,7 @@ static VrcnnError filter(VrcnnContext *context, int index, const VrcnnWeights *w
     if (!context || !weights || !dst || !src)
         return VRCNN_ERROR_ARGUMENT;
     if ((error = check_filter(context, index, weights, dst[1].data || dst[2].data)) ||
-        (error = vrcnn_check_planes(read, written, dst, src)))
+        (error = vrcnn_check_planes(read, written, dst, src, nature(context, index).deepest)))
         return error;
     const VrcnnRegion whole = {0, 0, src->width, src->height}, region = wanted ? *wanted : whole;
     if (!vrcnn_is_inside(region, src) || !vrcnn_is_of_sites(region, src, nature(context, index)))
@@ -52,7 +56,8 @@ VrcnnError vrcnn_filter_planes_units(VrcnnContext *context, const VrcnnPlaneUnit
                                      const VrcnnConstPlane src[3])
 {
     VrcnnError error;
-    VrcnnNature networks[VRCNN_MAX_CHOICES] = {{0, 0}, {0, 0}, {0, 0}};
+    VrcnnNature networks[VRCNN_MAX_CHOICES] = {{0}};
+    int deepest = VRCNN_DEEP;
     VrcnnExtent read[VRCNN_PLANES], written[VRCNN_PLANES];
     if (!context || !units || (!units->luma && !units->chroma) || !dst || !src)
         return VRCNN_ERROR_ARGUMENT;
@@ -62,8 +67,9 @@ VrcnnError vrcnn_filter_planes_units(VrcnnContext *context, const VrcnnPlaneUnit
         if ((error = check_filter(context, units->index[i], units->weights + i, 0)))
             return error;
         networks[i] = nature(context, units->index[i]);
+        deepest = smaller(deepest, networks[i].deepest);
     }
-    if ((error = vrcnn_check_planes(read, written, dst, src)) || (error = vrcnn_check_maps(units, networks, written, src)))
+    if ((error = vrcnn_check_planes(read, written, dst, src, deepest)) || (error = vrcnn_check_maps(units, networks, written, src)))
         return error;
     const VrcnnChoices choices = vrcnn_choices_of(units, dst);
     const VrcnnWork work = {.src = src, .dst = dst};
@@ -83,7 +89,7 @@ VrcnnError vrcnn_filter_planes_layer(VrcnnContext *context, int index, int layer
     const VrcnnPipeline *pipeline = context->pipeline + index;
     if (layer < 0 || layer >= pipeline->layers - 1)
         return VRCNN_ERROR_LAYER;
-    if ((error = vrcnn_check_read(read, src)))
+    if ((error = vrcnn_check_read(read, src, nature(context, index).deepest)))
         return error;
     const int site = pipeline->is_joint ? 2 : 1;
     const VrcnnConstPlane sites = {src->data, 0, (src->width + site - 1) / site, (src->height + site - 1) / site, 8, 1};

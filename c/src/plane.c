@@ -24,11 +24,11 @@ int vrcnn_overlap(VrcnnExtent a, VrcnnExtent b)
     return a.begin < b.end && b.begin < a.end;
 }
 
-VrcnnError vrcnn_check_plane(VrcnnExtent *extent, const VrcnnConstPlane *plane)
+VrcnnError vrcnn_check_plane(VrcnnExtent *extent, const VrcnnConstPlane *plane, int deepest)
 {
     if (!plane->data)
         return VRCNN_ERROR_ARGUMENT;
-    if (plane->bit_depth < 8 || plane->bit_depth > 10)
+    if ((plane->bit_depth < 8 || plane->bit_depth > VRCNN_USUAL) && (plane->bit_depth != VRCNN_DEEP || deepest < VRCNN_DEEP))
         return VRCNN_ERROR_BIT_DEPTH;
     if (plane->width < 1 || plane->width > VRCNN_MAX_SIZE || plane->height < 1 || plane->height > VRCNN_MAX_SIZE ||
         plane->bytes_per_sample < (plane->bit_depth > 8 ? 2 : 1) || plane->bytes_per_sample > 2)
@@ -47,12 +47,12 @@ VrcnnConstPlane vrcnn_reading(const VrcnnPlane *plane)
     return same;
 }
 
-VrcnnError vrcnn_check_written(VrcnnExtent *written, const VrcnnPlane *dst, const VrcnnConstPlane *src)
+VrcnnError vrcnn_check_written(VrcnnExtent *written, const VrcnnPlane *dst, const VrcnnConstPlane *src, int deepest)
 {
     VrcnnError error;
     VrcnnExtent read;
     const VrcnnConstPlane dst_to_read = vrcnn_reading(dst);
-    if ((error = vrcnn_check_plane(&read, src)) || (error = vrcnn_check_plane(written, &dst_to_read)))
+    if ((error = vrcnn_check_plane(&read, src, deepest)) || (error = vrcnn_check_plane(written, &dst_to_read, deepest)))
         return error;
     if (!vrcnn_is_alike(&dst_to_read, src))
         return VRCNN_ERROR_PLANE;

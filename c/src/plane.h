@@ -15,8 +15,11 @@ VrcnnError vrcnn_find_extent(VrcnnExtent *extent, const void *data, ptrdiff_t st
 
 int vrcnn_overlap(VrcnnExtent a, VrcnnExtent b);
 
-/* VRCNN_ERROR_ARGUMENT (no data), BIT_DEPTH, PLANE; the plane's memory is not touched. */
-VrcnnError vrcnn_check_plane(VrcnnExtent *extent, const VrcnnConstPlane *plane);
+/* Bit depths that are allowed: 8 to 10, and with VRCNN_DEEP 12. */
+enum { VRCNN_USUAL = 10, VRCNN_DEEP = 12 };
+
+/* deepest: VRCNN_USUAL or VRCNN_DEEP. VRCNN_ERROR_ARGUMENT (no data), BIT_DEPTH, PLANE; the plane's memory is not touched. */
+VrcnnError vrcnn_check_plane(VrcnnExtent *extent, const VrcnnConstPlane *plane, int deepest);
 
 /* 1 for planes of one size and bit depth. */
 int vrcnn_is_alike(const VrcnnConstPlane *a, const VrcnnConstPlane *b);
@@ -25,7 +28,7 @@ VrcnnConstPlane vrcnn_reading(const VrcnnPlane *plane);
 
 /* dst, a plane of the picture src in everything, and apart from it in memory; where it is written. VRCNN_ERROR_PLANE, OVERLAP and those of
  * vrcnn_check_plane. */
-VrcnnError vrcnn_check_written(VrcnnExtent *written, const VrcnnPlane *dst, const VrcnnConstPlane *src);
+VrcnnError vrcnn_check_written(VrcnnExtent *written, const VrcnnPlane *dst, const VrcnnConstPlane *src, int deepest);
 
 /* `count` samples of row y from column x on; those above the bit depth's maximum become that. */
 void vrcnn_read_row(uint16_t *out, const VrcnnConstPlane *plane, int x, int y, int count);

@@ -6,24 +6,25 @@
 
 #include "units.h"
 
-VrcnnError vrcnn_check_read(VrcnnExtent read[VRCNN_PLANES], const VrcnnConstPlane *src)
+VrcnnError vrcnn_check_read(VrcnnExtent read[VRCNN_PLANES], const VrcnnConstPlane *src, int deepest)
 {
     memset(read, 0, VRCNN_PLANES * sizeof *read);
-    VrcnnError error = vrcnn_check_plane(read, src);
+    VrcnnError error = vrcnn_check_plane(read, src, deepest);
+    const int deepest_chroma = src->bit_depth == VRCNN_DEEP ? deepest : VRCNN_USUAL;
     const VrcnnConstPlane *cb = src + 1, *cr = src + 2;
     if (error || (!cb->data && !cr->data))
         return error;
-    if ((error = vrcnn_check_plane(read + 1, cb)) || (error = vrcnn_check_plane(read + 2, cr)))
+    if ((error = vrcnn_check_plane(read + 1, cb, deepest_chroma)) || (error = vrcnn_check_plane(read + 2, cr, deepest_chroma)))
         return error;
     return vrcnn_is_alike(cb, cr) && cb->width == (src->width + 1) / 2 && cb->height == (src->height + 1) / 2 ? VRCNN_OK
                                                                                                               : VRCNN_ERROR_PLANE;
 }
 
 VrcnnError vrcnn_check_planes(VrcnnExtent read[VRCNN_PLANES], VrcnnExtent written[VRCNN_PLANES], const VrcnnPlane *dst,
-                              const VrcnnConstPlane *src)
+                              const VrcnnConstPlane *src, int deepest)
 {
     memset(written, 0, VRCNN_PLANES * sizeof *written);
-    VrcnnError error = vrcnn_check_read(read, src);
+    VrcnnError error = vrcnn_check_read(read, src, deepest);
     if (error)
         return error;
     if (!dst[0].data && !dst[1].data && !dst[2].data)
@@ -33,7 +34,7 @@ VrcnnError vrcnn_check_planes(VrcnnExtent read[VRCNN_PLANES], VrcnnExtent writte
             continue;
         if (!src[plane].data)
             return VRCNN_ERROR_PLANE;
-        if ((error = vrcnn_check_written(written + plane, dst + plane, src + plane)))
+        if ((error = vrcnn_check_written(written + plane, dst + plane, src + plane, deepest)))
             return error;
         for (int other = 0; other < VRCNN_PLANES; other++)
             if (vrcnn_overlap(written[plane], read[other]) || (other < plane && vrcnn_overlap(written[plane], written[other])))

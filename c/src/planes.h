@@ -8,17 +8,18 @@
 
 enum { VRCNN_PLANES = 3 };
 
-/* What is to be known of a network here. */
+/* What is to be known of a network here. deepest: VRCNN_DEEP if it filters 12 bits, else VRCNN_USUAL. */
 typedef struct VrcnnNature {
-    int is_joint, heads;
+    int is_joint, heads, deepest;
 } VrcnnNature;
 
-/* Luma, and of chroma either both planes of 4:2:0 or none; where there is no plane, there is no extent. */
-VrcnnError vrcnn_check_read(VrcnnExtent read[VRCNN_PLANES], const VrcnnConstPlane *src);
+/* Luma, and of chroma either both planes of 4:2:0 or none; where there is no plane, there is no extent. deepest: of luma, and of chroma
+ * where luma has it. */
+VrcnnError vrcnn_check_read(VrcnnExtent read[VRCNN_PLANES], const VrcnnConstPlane *src, int deepest);
 
 /* Those, and the planes of dst, which must be apart from all others. */
 VrcnnError vrcnn_check_planes(VrcnnExtent read[VRCNN_PLANES], VrcnnExtent written[VRCNN_PLANES], const VrcnnPlane *dst,
-                              const VrcnnConstPlane *src);
+                              const VrcnnConstPlane *src, int deepest);
 
 /* A filter that is to write luma, chroma, or both. VRCNN_ERROR_KIND, SCALE. */
 VrcnnError vrcnn_check_filter(VrcnnNature network, const VrcnnWeights *weights, int writes_chroma);

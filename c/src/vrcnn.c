@@ -55,7 +55,7 @@ const char *vrcnn_strerror(int error)
     case VRCNN_ERROR_INDEX: return "the model set has no network of this index";
     case VRCNN_ERROR_LAYER: return "the network has no hidden layer of this number";
     case VRCNN_ERROR_SCALE: return "the output scale is outside 1..10, or a weight of two heads outside -5..10";
-    case VRCNN_ERROR_BIT_DEPTH: return "the bit depth is outside 8..10";
+    case VRCNN_ERROR_BIT_DEPTH: return "the bit depth is outside 8..10, and not 12 for a joint network that has it";
     case VRCNN_ERROR_PLANE: return "a plane has an impossible size, stride or sample size, or dst and src do not match";
     case VRCNN_ERROR_REGION: return "the region is empty or not inside the picture";
     case VRCNN_ERROR_OVERLAP: return "dst and src overlap in memory";

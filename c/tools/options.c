@@ -21,8 +21,8 @@ static const char usage_text[] =
     "  --kind K        with --qp: luma or joint; default: what the set has, luma if it has both\n"
     "  --network-size S  with --qp: best (default) or fast\n"
     "  --position P    with --qp: before_deblocking (default) or after_sao\n"
-    "  --bit-depth B   8 (default), 9 or 10\n"
-    "  --chroma-depth B  of the chroma planes, if it is another one: 8 to 10 are filtered, up to 16 passed through\n"
+    "  --bit-depth B   8 (default), 9 or 10; with joint networks also 12\n"
+    "  --chroma-depth B  of the chroma planes, if it is another one: 8 to 10 (12 if luma has 12) are filtered, up to 16 passed through\n"
     "  --format F      chroma format: 420 (default), 400, 422, 444\n"
     "  --scale C       output scale 1..10 (default 8: as trained)\n"
     "  --weights L/C   instead: of a joint network for luma and chroma, with a comma between two heads', such as 8/8 or 6,3/8,-2\n"
@@ -42,6 +42,14 @@ static int number(const char *option, const char *text, int low, int high)
     if (end == text || *end || errno || value < low || value > high)
         fail("%s %s: must be a whole number from %d to %d", option, text, low, high);
     return (int)value;
+}
+
+static int depth(const char *option, const char *text)
+{
+    const int bits = number(option, text, 8, 12);
+    if (bits == 11)
+        fail("%s %s: must be 8, 9, 10 or 12", option, text);
+    return bits;
 }
 
 /* One of two words: 0 or 1. */
@@ -125,7 +133,7 @@ static int set_option(Options *o, const char *option, const char *value)
     else if (!strcmp(option, "--position"))
         o->position = one_of(option, value, "before_deblocking", "after_sao") ? VRCNN_AFTER_SAO : VRCNN_BEFORE_DEBLOCKING;
     else if (!strcmp(option, "--bit-depth"))
-        o->depth[0] = number(option, value, 8, 10);
+        o->depth[0] = depth(option, value);
     else if (!strcmp(option, "--chroma-depth"))
         o->depth[1] = number(option, value, 8, 16);
     else if (!strcmp(option, "--format"))

@@ -184,7 +184,8 @@ static void check_range(const Options *o, const Layout *l, int p, const uint8_t 
 /* How many planes the network reads: all three of 4:2:0 if it is joint and the depth of chroma serves, else luma's. */
 static int planes_read(const Options *o, VrcnnKind kind)
 {
-    return kind == VRCNN_JOINT && o->format == 420 && o->depth[1] <= 10 ? 3 : 1;
+    const int serves = o->depth[1] <= 10 || (o->depth[1] == 12 && o->depth[0] == 12);
+    return kind == VRCNN_JOINT && o->format == 420 && serves ? 3 : 1;
 }
 
 /* Everything that filtering pictures needs. */
@@ -329,10 +330,13 @@ int main(int argc, char **argv)
     f.model = model;
     f.index = choose_network(&o, model);
     check_weights(&o, model, f.index);
+    if (o.depth[0] == 12 && vrcnn_model_network_kind(model, f.index) != VRCNN_JOINT)
+        fail("12 bits are filtered by joint networks only, and network %d is none: give another --model, such as joint_intra", f.index);
     f.is_joint = vrcnn_model_network_kind(model, f.index) == VRCNN_JOINT;
     f.planes = planes_read(&o, f.is_joint ? VRCNN_JOINT : VRCNN_LUMA);
     if (f.is_joint && f.planes == 1 && o.format != 400)
-        fputs("vrcnn_filter: note: chroma is passed through: joint networks filter that of format 420 with 8 to 10 bits\n", stderr);
+        fputs("vrcnn_filter: note: chroma is passed through: joint networks filter that of format 420 with 8 to 10 bits, or 12 as luma\n",
+              stderr);
     f.context = open_context(model, o.kernel, o.threads);
     prepare(&f);
 

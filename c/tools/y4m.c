@@ -64,16 +64,17 @@ static void read_colour(const char *name, const char *word, size_t length, Y4mLa
     static const struct {
         const char *word;
         int format, depth;
-    } colours[] = {{"C420", 420, 8},   {"C420jpeg", 420, 8}, {"C420mpeg2", 420, 8}, {"C420paldv", 420, 8}, {"C422", 422, 8},
-                   {"C444", 444, 8},   {"Cmono", 400, 8},    {"C420p9", 420, 9},    {"C422p9", 422, 9},    {"C444p9", 444, 9},
-                   {"Cmono9", 400, 9}, {"C420p10", 420, 10}, {"C422p10", 422, 10},  {"C444p10", 444, 10},  {"Cmono10", 400, 10}};
+    } colours[] = {{"C420", 420, 8},     {"C420jpeg", 420, 8}, {"C420mpeg2", 420, 8}, {"C420paldv", 420, 8}, {"C422", 422, 8},
+                   {"C444", 444, 8},     {"Cmono", 400, 8},    {"C420p9", 420, 9},    {"C422p9", 422, 9},    {"C444p9", 444, 9},
+                   {"Cmono9", 400, 9},   {"C420p10", 420, 10}, {"C422p10", 422, 10},  {"C444p10", 444, 10},  {"Cmono10", 400, 10},
+                   {"C420p12", 420, 12}, {"C422p12", 422, 12}, {"C444p12", 444, 12},  {"Cmono12", 400, 12}};
     for (size_t i = 0; i < sizeof colours / sizeof *colours; i++)
         if (is_word(word, length, colours[i].word)) {
             layout->format = colours[i].format;
             layout->depth = colours[i].depth;
             return;
         }
-    fail("%s: Y4M colour space %.*s is not supported; supported are 4:2:0, 4:2:2, 4:4:4 and mono of 8 to 10 bits", name,
+    fail("%s: Y4M colour space %.*s is not supported; supported are 4:2:0, 4:2:2, 4:4:4 and mono of 8 to 10 and 12 bits", name,
          (int)(length < 40 ? length : 40), word);
 }
 

@@ -17,11 +17,11 @@ typedef struct Y4mLine {
 typedef struct Y4mLayout {
     int width, height;
     int format; /* 400, 420, 422, 444 */
-    int depth;  /* 8 to 10 */
+    int depth;  /* 8 to 10, or 12 */
 } Y4mLayout;
 
 /* The stream's first line. name: the input's, for what fail() says, which ends the program for all that is not progressive Y4M of 8 to 10
- * bits. */
+ * or 12 bits. */
 Y4mLayout read_y4m_header(FILE *in, const char *name, Y4mLine *line);
 
 /* The line before a picture; 0 at the end of the stream. Ends the program for anything else. */

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from codec_bridge.bitstream.errors import CodecError
-from codec_bridge.bitstream.parameter_sets import Bits
+from codec_bridge.bitstream.parameter_sets import Bits, vui_parameters
 from codec_bridge.bitstream.pictures import Coding
 
 _SLICES = (1, 2, 5)  # of no partition, the first partition, IDR
@@ -30,6 +30,7 @@ class _Sps:
     delta_always_zero: bool
     gaps_allowed: bool
     frames_only: bool
+    siting: int | None
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ class FrameNumbers:
         """What a container says of the packets from here on."""
         for unit in self._record(record):
             self._read(unit)
+
+    @property
+    def siting(self) -> int | None:
+        """chroma_sample_loc_type of frames, of the first sequence parameter set; None where it says nothing."""
+        return next((sps.siting for sps in self._sps.values()), None)
 
     def gap(self, packet: bytes) -> str:
         """What is missing before the picture or field in a packet, "" for nothing. Headers that cannot be read say nothing."""
@@ -175,7 +181,20 @@ def _sps(bits: Bits) -> tuple[int, _Sps]:
     gaps = bits.flag()
     bits.ue(), bits.ue()
     _at_most(max(frame_num_bits, poc_bits), 16)
-    return number, _Sps(separate, 0 if separate else chroma, frame_num_bits, poc_type, poc_bits, always_zero, gaps, bits.flag())
+    array, frames_only = 0 if separate else chroma, bits.flag()
+    return number, _Sps(separate, array, frame_num_bits, poc_type, poc_bits, always_zero, gaps, frames_only, _siting(bits, frames_only))
+
+
+def _siting(bits: Bits, frames_only: bool) -> int | None:
+    """From mb_adaptive_frame_field_flag to the VUI's siting of chroma; it changes no sample, so that nothing is said if it is cut off."""
+    try:
+        bits.u(1 if frames_only else 2)
+        if bits.flag():
+            for _ in range(4):
+                bits.ue()
+        return vui_parameters(bits).siting if bits.flag() else None
+    except CodecError:
+        return None
 
 
 def _scaling_list(bits: Bits, size: int) -> None:

@@ -211,12 +211,13 @@ def _vui(bits: Bits) -> Vui:
     """What stands in vui_parameters( ) before its display window. It changes no sample, so that nothing is said if it is cut off."""
     try:
         bits.u(1)
-        return _vui_parameters(bits) if bits.flag() else Vui()
+        return vui_parameters(bits) if bits.flag() else Vui()
     except CodecError:
         return Vui()
 
 
-def _vui_parameters(bits: Bits) -> Vui:
+def vui_parameters(bits: Bits) -> Vui:
+    """To where a display window is in HEVC. H.264 has the same up to the siting of chroma."""
     aspect: Fraction | None = None
     if bits.flag():
         kind = bits.u(8)

@@ -5,6 +5,7 @@ Source: Rec. ITU-T H.265, clauses 7.4.2.2, 8.1.3, 8.3.1 and 8.3.2. Base layer on
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 
 from codec_bridge.bitstream import nal
@@ -63,6 +64,11 @@ class Unit:
     def has_picture(self) -> bool:
         """Whether a slice segment of a picture is there."""
         return any(part.is_slice for part in self.nals)
+
+    @property
+    def time(self) -> Fraction | None:
+        """In seconds, at which a container shows the picture."""
+        return next((part.time for part in self.nals if part.is_slice), None)
 
     @property
     def is_irap(self) -> bool:

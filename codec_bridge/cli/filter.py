@@ -2,7 +2,8 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -13,27 +14,31 @@ import typer
 from rich.console import Console
 
 from codec_bridge.cli.options import Force, Kernel, Kind, ModelFile, NetworkSize, PixelFormat, Size, TrustOptions, given, parse_qp
-from codec_bridge.evaluation.filtering import filtered, measured, picture_filters
+from codec_bridge.evaluation.beside import BestCrop, split_screen
+from codec_bridge.evaluation.filtering import Triple, filtered, measured, picture_filters
 from codec_bridge.evaluation.given import set_words
 from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, far_qps, load_models, open_filter
 from codec_bridge.figures.metrics import is_identical, level_text
+from codec_bridge.video.clock import ONE_RATE
 from codec_bridge.video.coding import Coded
+from codec_bridge.video.encoded import CONTAINERS, ENCODERS, ContainerWriter, Encoding, container_writer
 from codec_bridge.video.files import STANDARD_INPUT, Video, write_y4m, write_yuv
 from codec_bridge.video.hevc import InLoopError
-from codec_bridge.video.metadata import Metadata
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture, VideoError
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs, is_standard_output, is_stream
 from vrcnn_int.integer import ModelSet
-from vrcnn_int.io.console import console_beside, notices
+from vrcnn_int.io.console import console_beside, notices, progress_bar
+from vrcnn_int.machine import cores
 from vrcnn_int.models import read_files
 from vrcnn_int.network import POSITIONS
 from vrcnn_int.text import counted
 
-WRITTEN = (".yuv", ".y4m")
+WRITTEN = (".yuv", ".y4m", *CONTAINERS)
 STANDARD_OUTPUT = "/dev/stdout"
+PREVIEW = Encoding(crf=16)
 BY = {"c": "by the C library", "cuda": "by the GPU", "oracle": "by the oracle", "float": "by the float network, not bit-exact"}
 """What filtered, by backend, in words."""
 GONE_OVER = 3
@@ -49,7 +54,7 @@ def filter_video(
             metavar="INPUT", help="Decoded video (.yuv, .y4m, containers), an HEVC stream, or a pipe with Y4M; -: standard input."
         ),
     ],
-    out: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Filtered video: .yuv or .y4m; -: standard output, as Y4M.")],
+    out: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Filtered video: .mkv, .mp4, .y4m or .yuv; -: standard output, as Y4M.")],
     qp: Annotated[
         str | None,
         typer.Option(help="QP the video was coded at, -12 to 51: chooses the network. auto, the default: each picture's, by its stream."),
@@ -60,11 +65,28 @@ def filter_video(
     scale: Annotated[int, typer.Option(help="Output scale c, in eighths.", min=1, max=10)] = 8,
     frames: Annotated[int | None, typer.Option(help="Filter at most so many pictures.", min=1, max=MOST_FRAMES)] = None,
     rate: Annotated[
-        str | None, typer.Option(help="Pictures a second to write into .y4m, such as 30000/1001; default: the input's.")
+        str | None, typer.Option(help="Pictures a second to write, such as 30000/1001; default: the input's, in .mkv and .mp4 its times.")
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help=f"Of .mkv and .mp4: {', '.join(ENCODERS)}; default: the first of them that has the bit depth.")
+    ] = None,
+    crf: Annotated[float | None, typer.Option(help="Of the encoder, 0 to 51; default: lossless.", min=0, max=51)] = None,
+    preset: Annotated[str | None, typer.Option(help="Of libx264 and libx265: ultrafast to placebo; default: medium.")] = None,
+    preview: Annotated[
+        Path | None, typer.Option(help="Also write a split screen, .mp4 or .mkv: the left half before filtering, the right half after.")
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(help="Also write a .png: the crop that filtering changes most (with --original: gains most), before and after."),
     ] = None,
     model: ModelFile = None,
     kernel: Kernel = "auto",
-    threads: Annotated[int, typer.Option(help="That work on a picture; any number gives the same bits.", min=1, max=64)] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="Pictures at once (of a pipe: threads on a picture); default: as many as cores. Always the same bits.", min=1, max=64
+        ),
+    ] = None,
     position: Annotated[
         str,
         typer.Option(help=f"With --qp: where the filter stands, {' or '.join(POSITIONS)}; auto: as the stream says, or before."),
@@ -81,7 +103,9 @@ def filter_video(
 ) -> None:
     """Filter a decoded video: luma, with joint networks also chroma of 4:2:0; other chroma passes through.
 
-    HEVC streams are filtered uncropped, then cropped.
+    HEVC streams are filtered uncropped, then cropped. .mkv and .mp4 files are encoded without loss (libx264; 4:0:0 and 12 bits libx265,
+    9 bits ffv1) or with --crf, and keep the times of pictures, audio, subtitles, chapters, tags, colours, aspect ratio and rotation of a
+    container.
 
     What a stream says of its QP and of the filters in its loop is compared with --qp and --position. The first damaged or lost picture
     ends it, unless --lenient is given.
@@ -92,12 +116,19 @@ def filter_video(
     if out.is_dir():
         raise VrcnnError(f"cannot write {out}: it is a folder; give a file name")
     if out.suffix.lower() not in WRITTEN and (out.suffix or not is_stream(out)):
-        raise VrcnnError(f"the output is .yuv or .y4m, not {out.name!r}")
+        raise VrcnnError(f"the output is {', '.join(WRITTEN[:-1])} or {WRITTEN[-1]}, not {out.name!r}")
+    encoding = Encoding(encoder, crf, preset)
+    if out.suffix.lower() not in CONTAINERS and (unfit := given(context, ("encoder", "crf", "preset"))):
+        raise VrcnnError(f"--{unfit[0]} is for {' and '.join(CONTAINERS)} files, not {out.suffix or 'pipes'}")
+    if preview and preview.suffix.lower() not in CONTAINERS:
+        raise VrcnnError(f"the preview is {' or '.join(CONTAINERS)}, not {preview.name!r}")
+    if compare and compare.suffix.lower() != ".png":
+        raise VrcnnError(f"the comparison is .png, not {compare.name!r}")
     if index is not None and (unfit := given(context, ("kind", "network_size"))):
         raise VrcnnError(f"--{unfit[0].replace('_', '-')} is for --qp: --index names the network itself")
     if is_standard_output(out) and sys.stdout.isatty():
         raise VrcnnError("standard output is a terminal; pictures are no text: give them to a program or a file")
-    check_outputs([out], [source, original, *read_files(model)], force)
+    check_outputs([path for path in (out, preview, compare) if path], [source, original, *read_files(model)], force)
     automatic = position == "auto"
     settings = Settings(model=model, kernel=kernel, position=POSITIONS[0] if automatic else position, kind=kind, network_size=network_size)
     settings.refuse()
@@ -108,7 +139,9 @@ def filter_video(
     wanted = parse_qp(qp)
     pictures_a_second = parse_rate(rate)
     said = console_beside(out)
-    networks = picture_filters(model, models, scale, backend, kernel, threads)
+    threads = threads or cores()
+    together = 1 if backend in ("cuda", "float") or source.is_fifo() or str(source) == STANDARD_INPUT else threads
+    networks = [picture_filters(model, models, scale, backend, kernel, 1 if together > 1 else threads) for _ in range(together)]
     truth = None if original is None else open_any(original, size, pixel_format)
     used: dict[int, set[int]] = {}
     longer: list[str] = []
@@ -122,11 +155,26 @@ def filter_video(
                 coded.check_position(position)
             here = replace(settings, position=coded.position if automatic else position)
             choose = networks_of_qp(models, coded, wanted, here, trust_options, said)
-        pictures = filtered(video, networks, partial(chosen, choose, used))
-        if truth is not None:
-            more = lambda count: longer.extend([f"{original} goes on after {counted(count, 'picture')}"] if frames is None else [])  # noqa: E731
-            pictures = measured(pictures, video, truth, partial(say_psnr, said, gains), more)
-        count = write(out, (after for _, after in pictures), video.rate, video.metadata)
+        with ExitStack() as stack:
+            pairs = stack.enter_context(closing(filtered(video, networks, partial(chosen, choose, used))))
+            pictures: Iterable[Triple] = ((before, after, None) for before, after in pairs)
+            if truth is not None:
+                more = lambda count: longer.extend([f"{original} goes on after {counted(count, 'picture')}"] if frames is None else [])  # noqa: E731
+                pictures = measured(pairs, video, truth, partial(say_psnr, said, gains), more)
+            bar = stack.enter_context(progress_bar())
+            pictures = bar.track(pictures, video.pictures or len(coded.codings) or frames, description=f"filtering {video.name}")
+            if preview:
+                small = stack.enter_context(container_writer(preview, video, PREVIEW, pictures_a_second, frames, others=False))
+                pictures = previewed(pictures, small)
+            crop = BestCrop(video.metadata)
+            if compare:
+                pictures = crop.watch(pictures)
+            count, lost = write(out, (after for _, after, _ in pictures), video, encoding, pictures_a_second, frames)
+        if preview:
+            said.print(f"wrote {preview}", soft_wrap=True, highlight=False)
+        if compare:
+            crop.write(compare)
+            said.print(f"wrote {compare}: picture {crop.picture} at {crop.x}, {crop.y}", soft_wrap=True, highlight=False)
     if gains.pictures:
         said.print(gains.text(), soft_wrap=True, highlight=False)
     if any(models.networks[number].kind == "joint" for number in used) and video.chroma_format in ("422", "444"):
@@ -135,7 +183,7 @@ def filter_video(
         longer.append(far)
     what = f"{counted(count, 'picture')}, {networks_text(models, sorted(used))} of set {models.identity[:16]}, {BY[backend]}"
     said.print(f"wrote {out}: {what}", soft_wrap=True, highlight=False)
-    say_notes(video, out, longer)
+    say_notes(video, out, out.suffix.lower() in CONTAINERS and not rate, lost, longer)
 
 
 def networks_text(models: ModelSet, numbers: Sequence[int]) -> str:
@@ -192,10 +240,14 @@ def chosen(choose: Callable[[Picture], tuple[int, int]], used: dict[int, set[int
     return number
 
 
-def say_notes(video: Video, out: Path, more: list[str]) -> None:
-    """A line on what the output does not carry and what is to be known of the input; then one on its faults, and the exit code of them."""
-    lost = video.metadata.lost(out.suffix.lower(), video.chroma_format, video.bit_depth)
-    notes = [*([f"{out.name} does not hold {', '.join(lost)}"] if lost else []), *video.account.notes, *more]
+def say_notes(video: Video, out: Path, timed: bool, lost: list[str], more: list[str]) -> None:
+    """A line on what the output does not carry and what is to be known of the input; then one on its faults, and the exit code of them.
+
+    timed: the output has a time for each picture.
+    """
+    lost = [*video.metadata.lost(out.suffix.lower(), video.chroma_format, video.bit_depth), *lost]
+    found = [note for note in video.account.notes if not (timed and note.endswith(ONE_RATE))]
+    notes = [*([f"{out.name} does not hold {', '.join(lost)}"] if lost else []), *found, *more]
     if notes:
         notices.print(f"note: {'; '.join(notes)}", soft_wrap=True, highlight=False)
     faults = video.account.faults
@@ -239,9 +291,25 @@ def open_any(
         raise
 
 
-def write(path: Path, pictures: Iterable[Picture], rate: Fraction | None, metadata: Metadata) -> int:
-    """Write pictures as the file's name wants it; returns how many."""
-    return write_yuv(path, pictures) if path.suffix.lower() == ".yuv" else write_y4m(path, pictures, rate, metadata)
+def write(
+    path: Path, pictures: Iterable[Picture], video: Video, encoding: Encoding, rate: Fraction | None, frames: int | None
+) -> tuple[int, list[str]]:
+    """Write pictures of a video as the file's name wants it; returns how many, and what a container could not hold of the video's."""
+    if path.suffix.lower() == ".yuv":
+        return write_yuv(path, pictures), []
+    if path.suffix.lower() not in CONTAINERS:
+        return write_y4m(path, pictures, video.rate, video.metadata), []
+    with container_writer(path, video, encoding, rate, frames) as writer:
+        for picture in pictures:
+            writer.write(picture)
+    return writer.count, writer.lost
+
+
+def previewed(pictures: Iterable[Triple], writer: ContainerWriter) -> Iterator[Triple]:
+    """The same, a split screen of each written on the way."""
+    for before, after, original in pictures:
+        writer.write(split_screen(before, after))
+        yield before, after, original
 
 
 class Gains:

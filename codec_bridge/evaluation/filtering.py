@@ -1,8 +1,11 @@
 """A decoded video, filtered picture by picture, and measured beside its original."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
 
 from codec_bridge.evaluation.settings import EvaluationError, FilterPicture, float_filter
 from codec_bridge.figures.metrics import picture_psnr
@@ -14,6 +17,9 @@ from vrcnn_int.text import counted
 
 Networks = Callable[[int], FilterPicture]
 """A network of a model set by its number, as a function of pictures."""
+
+Triple = tuple[Picture, Picture, Picture | None]
+"""A picture before and after filtering, and its original."""
 
 Show = Callable[[int, tuple[float, ...], tuple[float, ...]], None]
 """Told a picture's number and the PSNR (dB) of its planes before and after."""
@@ -39,16 +45,46 @@ def picture_filters(
     return lambda number: lambda picture: filter_.filter_picture(picture, index=number, scale=scale)
 
 
-def filtered(video: Iterable[Picture], networks: Networks, choose: Callable[[Picture], int]) -> Iterator[tuple[Picture, Picture]]:
-    """(picture, the same filtered by the network that ``choose`` gives for it), both cropped after filtering."""
-    for picture in video:
-        yield picture.cropped(), networks(choose(picture))(picture).cropped()
+def filtered(
+    video: Iterable[Picture], networks: Sequence[Networks], choose: Callable[[Picture], int]
+) -> Generator[tuple[Picture, Picture]]:
+    """(picture, the same filtered by the network that ``choose`` gives for it), both cropped after filtering, in order.
+
+    networks: of one or more filters, each of which works on a picture at a time; at most one picture more than there are filters is held.
+    With one filter a picture is given before the next one is read.
+    """
+    if len(networks) == 1:
+        for picture in video:
+            yield picture.cropped(), networks[0](choose(picture))(picture).cropped()
+        return
+    free: SimpleQueue[Networks] = SimpleQueue()
+    for some in networks:
+        free.put(some)
+
+    def apply(picture: Picture, number: int) -> tuple[Picture, Picture]:
+        own = free.get()
+        try:
+            return picture.cropped(), own(number)(picture).cropped()
+        finally:
+            free.put(own)
+
+    running: deque[Future[tuple[Picture, Picture]]] = deque()
+    pool = ThreadPoolExecutor(len(networks))
+    try:
+        for picture in video:
+            running.append(pool.submit(apply, picture, choose(picture)))
+            if len(running) > len(networks):
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def measured(
     pictures: Iterable[tuple[Picture, Picture]], video: Video, original: Video, show: Show, longer: Callable[[int], None] = lambda _: None
-) -> Iterator[tuple[Picture, Picture]]:
-    """The same (before, after), their PSNR shown on the way; longer: told how many there were, if the original goes on.
+) -> Iterator[Triple]:
+    """(before, after, original), their PSNR shown on the way; longer: told how many there were, if the original goes on.
 
     Raises VideoError where the original ends before the video, or has pictures of another size or format.
     """
@@ -63,6 +99,6 @@ def measured(
             one, other = (f"{width}x{height} {pixel_format}" for width, height, pixel_format in layouts)
             raise VideoError(f"picture {number} of {video.path} is {one}, that of {original.path} is {other}")
         show(number, picture_psnr(before, truth), picture_psnr(after, truth))
-        yield before, after
+        yield before, after, truth
     if next(truths, None) is not None:
         longer(number + 1)

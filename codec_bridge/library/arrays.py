@@ -14,6 +14,7 @@ from codec_bridge.library.native import MAX_SIZE, MAX_THREADS, PlaneFilter, Regi
 from vrcnn_int.inputs import MOST_MODEL_BYTES, read_bytes
 from vrcnn_int.integer import ModelSet, Plane
 from vrcnn_int.models import model_path
+from vrcnn_int.network import BIT_DEPTHS, DEEP
 from vrcnn_int.text import counted, plain
 
 
@@ -97,17 +98,17 @@ def described(array: object) -> str:
     return f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
 
 
-def depth(bit_depth: SupportsIndex) -> int:
-    """A bit depth, 8 to 10."""
+def depth(bit_depth: SupportsIndex, deep: bool = False) -> int:
+    """A bit depth, 8 to 10. deep: or 12, which joint networks filter."""
     bits = whole(bit_depth, "the bit depth", ErrorCode.BIT_DEPTH)
-    if not 8 <= bits <= 10:
+    if bits not in BIT_DEPTHS or (bits == DEEP and not deep):
         refuse(ErrorCode.BIT_DEPTH, f"bit depth {bits}")
     return bits
 
 
-def samples(plane: Plane, bit_depth: SupportsIndex) -> Plane:
-    """The plane as a C-contiguous array in the machine's byte order, every sample in range."""
-    bits = depth(bit_depth)
+def samples(plane: Plane, bit_depth: SupportsIndex, deep: bool = False) -> Plane:
+    """The plane as a C-contiguous array in the machine's byte order, every sample in range. deep: as for `depth`."""
+    bits = depth(bit_depth, deep)
     wanted = f"a plane of {bits} bits must be a {'uint8 or uint16' if bits == 8 else 'uint16'} array [height, width]"
     if not isinstance(plane, np.ndarray):
         raise FilterError(f"{wanted}, not {described(plane)}", ErrorCode.PLANE)
@@ -123,15 +124,20 @@ def samples(plane: Plane, bit_depth: SupportsIndex) -> Plane:
     return native
 
 
-def planes_of(planes: Sequence[Plane], bit_depths: Iterable[SupportsIndex]) -> tuple[tuple[Plane, ...], tuple[int, int]]:
-    """Luma, or luma, Cb and Cr of 4:2:0, as C-contiguous arrays in the machine's byte order, every sample in range; both bit depths."""
+def planes_of(
+    planes: Sequence[Plane], bit_depths: Iterable[SupportsIndex], deep: bool = False
+) -> tuple[tuple[Plane, ...], tuple[int, int]]:
+    """Luma, or luma, Cb and Cr of 4:2:0, as C-contiguous arrays in the machine's byte order, every sample in range; both bit depths.
+
+    deep: as for `depth`, of luma, and of chroma where luma has it.
+    """
     if not isinstance(planes, Sequence) or len(planes) not in (1, 3):
         given = f"{len(planes)} planes" if isinstance(planes, Sequence) else described(planes)
         raise FilterError(f"a picture has its luma plane, or luma, Cb and Cr of 4:2:0, not {given}", ErrorCode.PLANE)
     depths = wholes(bit_depths, "a bit depth", ErrorCode.BIT_DEPTH)
     if len(depths) != 2:
         raise FilterError(f"there are bit depths of luma and of chroma, two, not {len(depths)}", ErrorCode.BIT_DEPTH)
-    checked = tuple(samples(plane, depths[number > 0]) for number, plane in enumerate(planes))
+    checked = tuple(samples(plane, depths[number > 0], deep and depths[0] == DEEP) for number, plane in enumerate(planes))
     half = tuple((side + 1) // 2 for side in checked[0].shape)
     if any(plane.shape != half for plane in checked[1:]):
         raise FilterError(f"the chroma planes of {checked[0].shape} luma samples in 4:2:0 are {half}, both", ErrorCode.PLANE)

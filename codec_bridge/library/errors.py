@@ -64,7 +64,7 @@ _ADVICE = {
     ErrorCode.QP: "give the QP of the slices, or name the network by its index",
     ErrorCode.KERNEL_UNSUPPORTED: "use auto, or one that `codec-bridge bench` lists",
     ErrorCode.SCALE: f"{UNIT_SCALE} leaves the residual as trained",
-    ErrorCode.BIT_DEPTH: "pictures of other bit depths are not filtered",
+    ErrorCode.BIT_DEPTH: "12 bits are for joint networks, such as those of joint_intra",
     ErrorCode.PLANE: f"a plane has 1 to {lib.VRCNN_MAX_SIZE} samples in each direction",
     ErrorCode.KERNEL_REFUSED: "use auto, which takes the next best kernel, or allow the process AMX",
     ErrorCode.THREADS: f"give 1 to {lib.VRCNN_MAX_THREADS}",

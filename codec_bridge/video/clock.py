@@ -8,6 +8,8 @@ from codec_bridge.bitstream.pictures import Unit
 
 _ROUNDING = Fraction(2, 1000)
 """Seconds by which time stamps are off where a container counts milliseconds."""
+ONE_RATE = "which is lost: one rate is written"
+"""How the note ends that is untrue of a file with a time for each picture."""
 
 
 class Clock:
@@ -25,7 +27,7 @@ class Clock:
         """The same access units; their times are seen on the way."""
         for unit in units:
             if unit.shown and unit.sps:
-                self.see(next((part.time for part in unit.nals if part.is_slice), None))
+                self.see(unit.time)
             yield unit
 
     def notes(self) -> list[str]:
@@ -38,7 +40,7 @@ class Clock:
         if off <= _ROUNDING:
             return []
         gaps = [float(other - one) for one, other in pairwise(times)]
-        found = [f"its pictures are not evenly timed ({min(gaps):.3f} to {max(gaps):.3f} s apart), which is lost: one rate is written"]
+        found = [f"its pictures are not evenly timed ({min(gaps):.3f} to {max(gaps):.3f} s apart), {ONE_RATE}"]
         usual = sorted(gaps)[len(gaps) // 2]
         steps = [round(gap / usual) if usual > 2 * _ROUNDING else 0 for gap in gaps]
         holes = [(float(one), float(other)) for one, other, step in zip(times, times[1:], steps, strict=False) if step > 1]

@@ -4,7 +4,8 @@ Nothing but the file itself is opened: its name is a name and no address. What w
 """
 
 import re
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from errno import EINVAL
@@ -14,9 +15,10 @@ from io import SEEK_SET, FileIO
 from itertools import islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import av
+from av.sidedata.sidedata import SideData
 from av.stream import Disposition
 
 from codec_bridge.bitstream import nal
@@ -44,7 +46,7 @@ _HEVC_BEGINNING = re.compile(rb"\x00{2,12}\x01[\x02\x26\x28\x2a\x40\x42\x44\x46\
 """A start code and a NAL unit of the base layer: FFmpeg does not recognize streams without a random access point."""
 _TRIED_PACKETS = 50
 _UNSPECIFIED = 2  # of colour descriptions
-_NOT_A_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
+NOT_A_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 class _File(FileIO):
@@ -91,7 +93,7 @@ def _reading(path: Path, file: _File) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path) -> "Iterator[tuple[av.container.InputContainer, av.VideoStream]]":
+def opened(path: Path) -> "Iterator[tuple[av.container.InputContainer, av.VideoStream]]":
     """A container and the stream of it that is meant: the default one, never a cover picture."""
     with _File(path) as file, _reading(path, file):
         head = file.read(16)
@@ -101,7 +103,7 @@ def _opened(path: Path) -> "Iterator[tuple[av.container.InputContainer, av.Video
         options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
         kind = "hevc" if path.suffix.lower() in _HEVC_ENDINGS and _HEVC_BEGINNING.match(head) else None
         with av.open(file, "r", format=kind, container_options=options, io_open=_refuse) as container:
-            videos = [stream for stream in container.streams.video if not stream.disposition & _NOT_A_VIDEO]
+            videos = [stream for stream in container.streams.video if not stream.disposition & NOT_A_VIDEO]
             if not videos:
                 raise VideoError(f"{path} has no video stream{', only pictures attached to it' if container.streams.video else ''}")
             yield container, max(videos, key=_rank)
@@ -135,7 +137,9 @@ def open_container(path: Path, cropping: bool, lenient: bool) -> Video:
     account = Account()
     read = partial(_read_hevc if header.is_hevc else _read_other, path, header, cropping, lenient, account)
     survey = partial(_survey, path, header, lenient) if header.is_hevc else partial(_survey_avc, path) if header.is_avc else None
-    return Video(path, header.size, header.bit_depth, header.chroma_format, header.rate, None, read, header.metadata, account, survey)
+    video = Video(path, header.size, header.bit_depth, header.chroma_format, header.rate, None, read, header.metadata, account, survey)
+    video.contained = not header.raw
+    return video
 
 
 @contextmanager
@@ -152,7 +156,7 @@ def _errors(path: Path, what: str) -> Iterator[None]:
 
 
 def _read_header(path: Path, cropping: bool, lenient: bool) -> _Header:
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         context = stream.codec_context
         if not context or not context.name:
             raise VideoError(f"{path} has no decodable video: it is truncated, damaged or of an unknown codec")
@@ -211,25 +215,37 @@ def _first_frame(container: av.container.InputContainer, stream: av.VideoStream)
 
 def _metadata(container: av.container.InputContainer, stream: av.VideoStream, frame: av.VideoFrame | None) -> Metadata:
     context = stream.codec_context
+    colours = int(context.color_primaries), int(context.color_trc), int(context.colorspace)
     kinds: dict[str, int] = {}
     for other in container.streams:
         if other.index != stream.index:
-            kind = "attached picture" if other.disposition & _NOT_A_VIDEO else f"{other.type} stream"
+            kind = "attached picture" if other.disposition & NOT_A_VIDEO else f"{other.type} stream"
             kinds[kind] = kinds.get(kind, 0) + 1
     return Metadata(
         aspect=stream.sample_aspect_ratio or context.sample_aspect_ratio or None,
         full_range={1: False, 2: True}.get(int(context.color_range)),
+        siting=_siting(FrameNumbers(context.extradata or b"").siting if context.name == "h264" else None),
         interlaced=frame is not None and frame.interlaced_frame,
         rotation=frame.rotation if frame is not None else 0,
-        colours=any(int(value) != _UNSPECIFIED for value in (context.color_primaries, context.color_trc, context.colorspace)),
+        colours=colours if any(value != _UNSPECIFIED for value in colours) else (),
+        matrix=_display_matrix(frame),
         further=tuple(f"{count} {'further ' if kind == 'video stream' else ''}{kind}{'s' * (count > 1)}" for kind, count in kinds.items()),
     )
 
 
 def _hevc_metadata(said: Metadata, vui: Vui) -> Metadata:
     """What the container says, and for what it does not say, the stream."""
-    siting = SITINGS[vui.siting] if vui.siting is not None and vui.siting < len(SITINGS) else ""
-    return replace(said, aspect=said.aspect or vui.aspect, siting=siting, interlaced=False, fields=vui.fields)
+    return replace(said, aspect=said.aspect or vui.aspect, siting=_siting(vui.siting), interlaced=False, fields=vui.fields)
+
+
+def _siting(number: int | None) -> str:
+    """By chroma_sample_loc_type; empty for none and for one that there is not."""
+    return SITINGS[number] if number is not None and number < len(SITINGS) else ""
+
+
+def _display_matrix(frame: av.VideoFrame | None) -> tuple[int, ...]:
+    found = [] if frame is None else [data for data in cast(Iterable[SideData], frame.side_data) if data.type.name == "DISPLAYMATRIX"]
+    return struct.unpack("9i", bytes(found[0])) if found else ()
 
 
 @contextmanager
@@ -240,7 +256,7 @@ def _hevc_units(path: Path, raw: bool, lenient: bool) -> Iterator[Iterator[Unit]
             # Not closed here: a reader that did not come to the end still looks into it.
             yield read_units(nal.scan(mmap(file.fileno(), 0, access=ACCESS_READ), lenient))
     else:
-        with _opened(path) as (container, stream):
+        with opened(path) as (container, stream):
             yield read_units(_contained(path, container, stream, lenient))
 
 
@@ -281,7 +297,7 @@ def _survey(path: Path, header: _Header, lenient: bool, frames: int | None) -> l
 
 def _survey_avc(path: Path, frames: int | None) -> list[Coding]:
     """The same of H.264."""
-    with _errors(path, f"cannot read {path}"), _opened(path) as (container, stream):
+    with _errors(path, f"cannot read {path}"), opened(path) as (container, stream):
         numbers = FrameNumbers(stream.codec_context.extradata or b"")
         return list(islice(filter(None, (_avc_coding(numbers, packet) for packet in container.demux(stream))), frames))
 
@@ -312,15 +328,16 @@ def _read_other(path: Path, header: _Header, cropping: bool, lenient: bool, acco
     account.begin(faults, clock.notes)
     like: Picture | None = None
     number = 0
-    with _errors(path, f"cannot decode {path}"), _opened(path) as (container, stream):
+    with _errors(path, f"cannot decode {path}"), opened(path) as (container, stream):
         codings: dict[int | None, Coding] = {}
         for frame in _frames(path, container, stream, lenient, faults, codings):
             if frame.interlaced_frame and not lenient:
                 raise VideoError(f"{path}: picture {number} is interlaced; give its fields as pictures of their own")
-            picture = replace(picture_from_frame(frame), coding=codings.pop(frame.pts, None))
+            time = frame.pts * frame.time_base if frame.pts is not None and frame.time_base is not None else None
+            picture = replace(picture_from_frame(frame), coding=codings.pop(frame.pts, None), time=time)
             like = like or picture
             _check_alike(path, number, picture, like)
-            clock.see(frame.pts * frame.time_base if frame.pts is not None and frame.time_base is not None else None)
+            clock.see(time)
             yield picture
             number += 1
     _check_whole(path, faults if lenient else None)

@@ -46,7 +46,7 @@ class Video:
 
     name: the file's name without folder and ending. width, height: size of the pictures' planes. rate: pictures per
     second, or None where the file does not say. pictures: how many iterating gives, or None where only reading tells.
-    metadata: what it says beside samples. account: of the last iteration.
+    metadata: what it says beside samples. contained: it is a stream of a container, which may hold others. account: of the last iteration.
     Iterating raises VideoError where the file is damaged.
     """
 
@@ -71,6 +71,7 @@ class Video:
         self.rate = rate
         self.pictures = pictures
         self.metadata = metadata
+        self.contained = False
         self.account = account or Account()
         self._read = read
         self._survey = survey
@@ -255,9 +256,11 @@ def _y4m(path: Path, header: bytes) -> _Y4m:
     except (KeyError, ValueError):
         raise VideoError(f"{path}: the Y4M header has no valid width, height or rate: {' '.join(fields)}") from None
     colour = values.get("C", "420")
-    match = re.fullmatch(r"(?:(420)(?:jpeg|mpeg2|paldv)?|(420|422|444)(?:p(9|10))?|mono(9|10)?)", colour)
+    match = re.fullmatch(r"(?:(420)(?:jpeg|mpeg2|paldv)?|(420|422|444)(?:p(9|10|12))?|mono(9|10|12)?)", colour)
     if not match:
-        raise VideoError(f"{path}: Y4M colour space C{colour} is not supported; supported are 4:2:0, 4:2:2, 4:4:4 and mono of 8 to 10 bits")
+        raise VideoError(
+            f"{path}: Y4M colour space C{colour} is not supported; supported are 4:2:0, 4:2:2, 4:4:4 and mono of 8 to 10 and 12 bits"
+        )
     chroma_format, bit_depth = match[1] or match[2] or "400", int(match[3] or match[4] or 8)
     shapes = plane_shapes(width, height, chroma_format)
     picture_bytes = sum(rows * columns for rows, columns in shapes) * np.dtype(sample_type(bit_depth)).itemsize

@@ -6,6 +6,7 @@ compared here, what the headers say is checked before (bitstream.pictures), and 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import reduce
 from itertools import pairwise
 from math import gcd
@@ -83,6 +84,7 @@ class Decoder:
         self._context = context(lenient)
         self._second: SecondDecoder | None = None
         self._waiting: dict[int, Unit] = {}
+        self._times: dict[int, Fraction | None] = {}
         self._before: list[nal.Nal] = []
         self._sent: set[bytes] = set()
         self._sums: dict[int, int] = {}
@@ -116,6 +118,7 @@ class Decoder:
             self._discarding = unit.number
         if unit.shown and unit.sps is not None:
             self._waiting[unit.number] = replace(unit, nals=[])
+            self._times[unit.number] = unit.time
         yield from self._frames(unit, self._wanted(unit), unit.number)
 
     def _wanted(self, unit: Unit) -> list[nal.Nal]:
@@ -160,14 +163,14 @@ class Decoder:
 
     def _picture(self, frame: av.VideoFrame) -> Picture | None:
         number = -1 if frame.pts is None else frame.pts
-        unit = self._waiting.pop(number, None)
+        unit, time = self._waiting.pop(number, None), self._times.pop(number, None)
         if unit is None or unit.sps is None:
             return None  # not shown, or of a unit whose headers are damaged
         try:
             picture = picture_from_frame(frame, unit.sps.window)
         except VideoError as error:
             raise CodecError(f"picture {number}: {error}") from None
-        picture = replace(picture, coding=unit.coding)
+        picture = replace(picture, coding=unit.coding, time=time)
         if frame.is_corrupt and not unit.problems:
             self._fault(number, "is damaged, as the decoder says")
         if unit.hashes and not self._ignored:

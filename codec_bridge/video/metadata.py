@@ -16,9 +16,9 @@ class Metadata:
     """None and empty where the file says nothing.
 
     aspect: of a sample, width by height. full_range: samples use all values. siting: one of SITINGS. interlaced: pictures are frames
-    of two fields; fields: each picture is a field. rotation: in degrees. colours: primaries, transfer or matrix are
-    stated. further: other streams of the file, in words. cropped: the container says that only a part of its pictures is to be shown.
-    comments: of a Y4M header, X and what follows, but that on the range.
+    of two fields; fields: each picture is a field. rotation: in degrees. colours: primaries, transfer and matrix (Rec. ITU-T H.273), if
+    one of them is stated. further: other streams of the file, in words. cropped: the container says that only a part of its pictures is to
+    be shown. comments: of a Y4M header, X and what follows, but that on the range. matrix: for display, the 9 numbers of MP4.
     """
 
     aspect: Fraction | None = None
@@ -27,13 +27,17 @@ class Metadata:
     interlaced: bool = False
     fields: bool = False
     rotation: int = 0
-    colours: bool = False
+    colours: tuple[int, ...] = ()
     further: tuple[str, ...] = ()
     cropped: bool = False
     comments: tuple[str, ...] = ()
+    matrix: tuple[int, ...] = ()
 
     def lost(self, kind: str, chroma_format: str, bit_depth: int) -> list[str]:
-        """What a .yuv or .y4m file (kind) of such pictures cannot carry, in words."""
+        """What a file (kind: .yuv, .y4m, .mkv or .mp4) of such pictures cannot carry, in words; of containers, whatever they hold."""
+        everywhere = self._lost_everywhere()
+        if kind not in (".yuv", ".y4m"):
+            return everywhere
         found = []
         if kind == ".yuv":
             if self.aspect not in (None, 1):
@@ -46,13 +50,17 @@ class Metadata:
             found.append("its colour description")
         if self.rotation:
             found.append(f"the rotation by {self.rotation} degrees")
+        return [*found, *everywhere, *self.further]
+
+    def _lost_everywhere(self) -> list[str]:
+        found = []
         if self.cropped:
             found.append("the cropping that its container states (its pictures are written whole)")
         if self.interlaced:
             found.append("that its pictures are interlaced")
         if self.fields:
             found.append("that its pictures are single fields")
-        return [*found, *self.further]
+        return found
 
 
 NOTHING = Metadata()

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from codec_bridge.bitstream.pictures import Coding
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import Plane
+from vrcnn_int.network import BIT_DEPTHS
 
 _STEPS = {"400": (1, 1), "420": (2, 2), "422": (2, 1), "444": (1, 1)}  # luma samples per chroma sample, across and down
 
@@ -23,11 +25,12 @@ class VideoError(VrcnnError):
 class Picture:
     """One picture of planar samples.
 
-    planes: Y, or Y, U, V; C-contiguous arrays (height, width), uint8 at bit depth 8 and uint16 at 9 and 10, values
+    planes: Y, or Y, U, V; C-contiguous arrays (height, width), uint8 at bit depth 8 and uint16 at 9, 10 and 12, values
     0..2^bit_depth - 1.
     chroma_format: "400", "420", "422" or "444".
     crop: the part of the planes outside the conformance window: left, top, right, bottom in luma samples.
-    coding: what the stream that it was decoded from says of it, None where there is none.
+    coding: what the stream that it was decoded from says of it, None where there is none. time: in seconds, at which its container shows
+    it, None where nobody says.
     Raises VideoError if these do not fit together.
     """
 
@@ -36,6 +39,7 @@ class Picture:
     chroma_format: str
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
     coding: Coding | None = None
+    time: Fraction | None = None
 
     def __post_init__(self) -> None:
         shapes = plane_shapes(self.planes[0].shape[1], self.planes[0].shape[0], self.chroma_format) if self.planes else []
@@ -91,21 +95,21 @@ class Picture:
 def parse_pixel_format(name: str, what: str = "pixel format") -> tuple[str, int]:
     """Chroma format and bit depth of FFmpeg's pixel format ``name``.
 
-    Raises VideoError for all but planar yuv and gray of 8 to 10 bits.
+    Raises VideoError for all but planar yuv and gray of 8 to 10 and 12 bits.
     """
-    match = re.fullmatch(r"(?:yuvj?(420|422|444)p|gray)(?:(9|10)le)?", name)
+    match = re.fullmatch(r"(?:yuvj?(420|422|444)p|gray)(?:(9|10|12)le)?", name)
     if not match:
         raise VideoError(
             f"{what} {name} is not supported; supported are yuv420p, yuv422p, yuv444p and gray with 8 bits, "
-            "and with 9 or 10 bits as in yuv420p10le"
+            "and with 9, 10 or 12 bits as in yuv420p10le"
         )
     return match[1] or "400", int(match[2] or 8)
 
 
 def sample_type(bit_depth: int) -> type[np.uint8] | type[np.uint16]:
-    """The type of samples of a bit depth. Raises VideoError for all but 8, 9 and 10."""
-    if not 8 <= bit_depth <= 10:
-        raise VideoError(f"bit depth {bit_depth} is not supported; supported are 8, 9 and 10")
+    """The type of samples of a bit depth. Raises VideoError for all but 8, 9, 10 and 12."""
+    if bit_depth not in BIT_DEPTHS:
+        raise VideoError(f"bit depth {bit_depth} is not supported; supported are 8, 9, 10 and 12")
     return np.uint8 if bit_depth == 8 else np.uint16
 
 

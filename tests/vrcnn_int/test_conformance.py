@@ -62,7 +62,7 @@ def test_it_is_small_and_has_what_it_should() -> None:
         assert {vector.scale for vector in vectors} == set(range(1, 11))
     sizes = {(vector.width, vector.height) for vector in SUITE.filter}
     assert {(1, 1), (2, 1), (1, 2), (130, 70), (416, 240), (1300, 5), (5, 1300)} <= sizes
-    assert {tuple(vector.bit_depths) for vector in SUITE.joint} == set(itertools.product((8, 9, 10), (8, 9, 10)))
+    assert {tuple(vector.bit_depths) for vector in SUITE.joint} == {*itertools.product((8, 9, 10), (8, 9, 10)), (12, 12), (12, 10)}
     assert {vector.chroma_format for vector in SUITE.joint} == {400, 420, 422, 444}
     weights = [(len(each), weight) for vector in SUITE.joint for each in (vector.luma_weights, vector.chroma_weights) for weight in each]
     assert set(weights) == {(1, weight) for weight in range(1, 11)} | {(2, weight) for weight in range(-5, 11)}

@@ -24,7 +24,7 @@ PARTS = (*FILTER_PARTS, "layers", "joint", "joint-layers", "refused", "sideinfo"
 FileName = Annotated[str, Meta(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$")]
 """Of a file inside the suite's folder."""
 Size = Annotated[int, Meta(ge=1, le=16384)]
-Depth = Annotated[int, Meta(ge=8, le=10)]
+Depth = Annotated[int, Meta(ge=8, le=12)]
 Part = Literal["shipped", "general", "extreme"]
 Heads = Annotated[list[Annotated[int, Meta(ge=-5, le=10)]], Meta(min_length=1, max_length=2)]
 Md5 = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]

@@ -10,7 +10,7 @@ import numpy as np
 
 from vrcnn_int.conformance import INDEX, FilterVector, JointVector, Part, RefusedVector, Suite, plane_bytes
 from vrcnn_int.conformance.make_sideinfo import sideinfo_vectors
-from vrcnn_int.conformance.networks import GENERAL, JOINT, extreme_joint_networks, extreme_networks, general_network
+from vrcnn_int.conformance.networks import GENERAL, JOINT, at_least_shift, extreme_joint_networks, extreme_networks, general_network
 from vrcnn_int.conformance.pictures import CONTENTS, JOINT_CONTENTS, joint_picture, noise, picture
 from vrcnn_int.conformance.refused import refused_models
 from vrcnn_int.errors import VrcnnError
@@ -54,8 +54,11 @@ class _Maker:
     def refused(self, name: str, data: bytes, error: str) -> None:
         self.suite.refused.append(RefusedVector(f"refused-{name}", self.put(f"models/refused-{name}.vrcnn", data), error))
 
-    def joint(self, name: str, models: ModelSet, pictures: Sequence[tuple[str, int, int, int]]) -> None:
-        """Vectors of the pictures (content, width, height, chroma_format): networks take turns, bit depths and weights are drawn."""
+    def joint(
+        self, name: str, models: ModelSet, pictures: Sequence[tuple[str, int, int, int]], given_depths: Sequence[list[int]] = ()
+    ) -> None:
+        """Vectors of the pictures (content, width, height, chroma_format): networks take turns, weights are drawn, and bit depths, too,
+        unless they are given, to be taken in turn."""
         for network in models.networks:
             prove(network)
         name = f"joint-{name}"
@@ -65,7 +68,8 @@ class _Maker:
             network = models.networks[index]
             least = 1 if network.heads == 1 else -5
             luma, chroma = (noise(f"{name} {n} {plane} weights", network.heads, least, 10).tolist() for plane in ("luma", "chroma"))
-            depths = noise(f"{content} {width}x{height} {chroma_format} depths", 2, 8, 10).tolist()
+            drawn = noise(f"{content} {width}x{height} {chroma_format} depths", 2, 8, 10).tolist()
+            depths = given_depths[n % len(given_depths)] if given_depths else drawn
             planes = joint_picture(content, width, height, depths, chroma_format)
             what = f"{content}-{width}x{height}-{chroma_format}-{depths[0]}-{depths[1]}bit"
             raw = self.put(f"pictures/{what}.raw", b"".join(map(plane_bytes, planes)))
@@ -104,6 +108,7 @@ def _joint_vectors(maker: _Maker) -> None:
         )
         for name, all_ in JOINT.items()
     }
+    shapes = [network for name in ("fast", "heads") for network in sets[name].networks]
     maker.joint("fast", sets.pop("fast"), [("colour", 130, 70, 420), *sizes, ("noise", 1402, 2, 420), ("extremes", 2, 1402, 420)])
     formats = [(content, 18, 11, chroma_format) for content, chroma_format in product(("noise", "extremes"), (400, 422, 444))]
     maker.joint("best", sets.pop("best"), [("colour", 130, 70, 420), *sizes, *formats])
@@ -115,6 +120,10 @@ def _joint_vectors(maker: _Maker) -> None:
     pictures = (("white", 12, 10, 420), ("black", 9, 7, 420), ("extremes", 22, 13, 420))
     extreme = ModelSet(tuple(extreme_joint_networks()))
     maker.joint("extreme", extreme, [picture for picture in pictures for _ in extreme.networks])
+    deep = ModelSet((*shapes, *(at_least_shift(network, 4) for network in extreme.networks)))
+    turns = [picture for picture in (("extremes", 22, 13, 420), ("noise", 9, 7, 420)) for _ in deep.networks]
+    more = [("white", 12, 10, 420), ("black", 9, 7, 420), ("ramp", 34, 31, 420), ("extremes", 18, 11, 400)]
+    maker.joint("12-bit", deep, [*turns, *more], [[12, 12], [12, 12], [12, 10]])
 
 
 def make(folder: Path) -> Suite:

@@ -89,6 +89,16 @@ def last_layer(kernel: int, heads: int) -> list[tuple[int, int]]:
     return [(kernel, 4 * heads), (kernel, 2 * heads)]
 
 
+def at_least_shift(network: IntegerNetwork, shift: int) -> IntegerNetwork:
+    """The network with shifts of its last layer that are at least so large; the largest sums make room for their rounding."""
+    last = []
+    for branch in network.layers[-1]:
+        more = max((1 << shift >> 1) - (1 << branch.shift >> 1), 0)
+        bias = np.where(branch.bias > 0, branch.bias - more, branch.bias).astype(np.int32)
+        last.append(replace(branch, shift=max(branch.shift, shift), bias=bias))
+    return replace(network, layers=(*network.layers[:-1], tuple(last)))
+
+
 EXTREME: Shape = ([(5, 16)], [(3, 16), (1, 16)], [(3, 1)])
 LARGEST: Shape = ([(1, 256)], [(5, 16)], [(5, 1)])
 """The largest sums that inputs and weights alone can have: 256 channels in a 5x5 window."""

@@ -53,6 +53,11 @@ class IntegerNetwork:
             object.__setattr__(self, "added", (0,) * len(self.layers))
 
     @property
+    def is_deep(self) -> bool:
+        """Whether it filters pictures of 12 bits (section 2): joint, and no shift of the last layer would be negative."""
+        return self.kind == "joint" and all(branch.shift >= 4 for branch in self.layers[-1])
+
+    @property
     def architecture(self) -> Architecture:
         """With the layers that the weights' shapes describe."""
         layers = tuple(tuple(Convolution(b.weights.shape[0], b.kernel) for b in layer) for layer in self.layers)

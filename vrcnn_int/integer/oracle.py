@@ -9,6 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from vrcnn_int.integer.model import Branch, IntegerNetwork, ModelError
+from vrcnn_int.network import BIT_DEPTHS, DEEP
 from vrcnn_int.requant import LEVELS, pre_shift, rescale
 from vrcnn_int.sites import luma_of, to_sites
 from vrcnn_int.text import counted
@@ -72,9 +73,9 @@ def accumulate_int64(values: NDArray[np.int64], branch: Branch) -> NDArray[np.in
 
 
 def input_values(plane: NDArray[np.integer], bit_depth: int) -> NDArray[np.int64]:
-    """The input of the first layer, kind luma: -128 .. 127, int64 [1, H, W]. Raises ModelError for other planes than 8 to 10 bits."""
-    if not 8 <= bit_depth <= 10:
-        raise ModelError(f"pictures of {bit_depth} bits are not filtered; 8, 9 and 10 bits are")
+    """The input of the first layer, kind luma: -128 .. 127, int64 [1, H, W]. ModelError: other planes than of 8 to 10 and 12 bits."""
+    if bit_depth not in BIT_DEPTHS:
+        raise ModelError(f"pictures of {bit_depth} bits are not filtered; 8, 9, 10 and 12 bits are")
     if plane.ndim != 2 or 0 in plane.shape or plane.dtype.kind not in "iu":
         raise ModelError(f"a plane is a non-empty two-dimensional integer array, not {plane.dtype} {plane.shape}")
     if np.iinfo(plane.dtype).max < (1 << bit_depth) - 1:
@@ -88,12 +89,15 @@ def input_values(plane: NDArray[np.integer], bit_depth: int) -> NDArray[np.int64
 
 
 def reads_chroma(planes: Sequence[Plane], bit_depths: tuple[int, int], chroma_format: str) -> bool:
-    """Whether a joint network filters the chroma planes of a picture: 4:2:0 of 8 to 10 bits. Raises ModelError if planes do not fit."""
+    """Whether a joint network filters the chroma planes of a picture: 4:2:0 of 8 to 10 bits, or all of 12.
+
+    Raises ModelError if planes do not fit.
+    """
     if chroma_format not in ("400", "420", "422", "444"):
         raise ModelError(f"unknown chroma format {chroma_format!r}")
     if len(planes) != (1 if chroma_format == "400" else 3):
         raise ModelError(f"a {chroma_format} picture of {counted(len(planes), 'plane')}")
-    if chroma_format != "420" or not 8 <= bit_depths[1] <= 10:
+    if chroma_format != "420" or not (8 <= bit_depths[1] <= 10 or tuple(bit_depths) == (DEEP, DEEP)):
         return False
     shape = tuple((side + 1) // 2 for side in planes[0].shape)
     if any(plane.shape != shape for plane in planes[1:]):
@@ -121,6 +125,7 @@ def _hidden(network: IntegerNetwork, values: Values) -> list[Values]:
 def layer_outputs(network: IntegerNetwork, plane: NDArray[np.integer], bit_depth: int) -> list[NDArray[np.int64]]:
     """Activations 0 .. 127 of every hidden layer, int64 [C, H, W] each. ``plane``: integer [H, W], 8 <= bit_depth <= 10."""
     _need_kind(network, "luma")
+    _need_depth(network, bit_depth)
     return _hidden(network, input_values(plane, bit_depth))
 
 
@@ -129,6 +134,7 @@ def joint_layer_outputs(
 ) -> list[NDArray[np.int64]]:
     """Activations 0 .. 127 of every hidden layer of a joint network, int64 [C, SitesY, SitesX] each. Parameters as in filter_planes()."""
     _need_kind(network, "joint")
+    _need_depth(network, bit_depths[0])
     return _hidden(network, site_values(planes, bit_depths, chroma_format))
 
 
@@ -155,9 +161,9 @@ def filter_planes(
 ) -> tuple[Plane, ...]:
     """The filtered planes of a picture, same shapes and dtypes (section 2); those that the network does not change are the given arrays.
 
-    ``planes``: Y, or Y, Cb, Cr, integer [height, width] each; ``bit_depths``: of luma (8 .. 10) and of chroma; ``chroma_format``: "400",
-    "420", "422" or "444". ``luma_weights``, ``chroma_weights``: c_h in eighths for each of the network's heads, 1 .. 10 for one head,
-    -5 .. 10 for two. A network of the kind luma changes luma only, and its ``chroma_weights`` mean nothing. Raises ModelError.
+    ``planes``: Y, or Y, Cb, Cr, integer [height, width] each; ``bit_depths``: of luma (8 .. 10 or 12) and of chroma; ``chroma_format``:
+    "400", "420", "422" or "444". ``luma_weights``, ``chroma_weights``: c_h in eighths for each of the network's heads, 1 .. 10 for one
+    head, -5 .. 10 for two. A network of the kind luma changes luma only, and its ``chroma_weights`` mean nothing. Raises ModelError.
     """
     chroma = reads_chroma(planes, bit_depths, chroma_format)
     for name, weights in (("luma", luma_weights), ("chroma", chroma_weights)):
@@ -188,6 +194,11 @@ def _corrected(plane: Plane, residual: Values, bit_depth: int) -> Plane:
     """Sample plus residual, limited to the bit depth, in the plane's dtype."""
     filtered: Plane = np.clip(plane.astype(np.int64) + residual, 0, (1 << bit_depth) - 1).astype(plane.dtype)
     return filtered
+
+
+def _need_depth(network: IntegerNetwork, bit_depth: int) -> None:
+    if bit_depth == DEEP and not network.is_deep:
+        raise ModelError("this network does not filter 12 bits; joint networks do whose last layer has shifts of 4 or more")
 
 
 def _need_kind(network: IntegerNetwork, kind: str) -> None:

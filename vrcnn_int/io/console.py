@@ -123,7 +123,9 @@ class Description(TextColumn):
 def progress_bar(*more: ProgressColumn) -> Progress:
     """A progress bar on standard error; silent where that is no terminal."""
     columns = Description(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    return Progress(*columns, *more, console=notices, transient=True, disable=not notices.is_terminal)
+    # What is printed meanwhile goes above the bar where a terminal shows both, else where it is to go.
+    above = console.is_terminal
+    return Progress(*columns, *more, console=notices, transient=True, redirect_stdout=above, disable=not notices.is_terminal)
 
 
 READER_GONE = 128 + signal.SIGPIPE

@@ -469,7 +469,7 @@ static void check_refused_pictures(VrcnnCuda *cuda, Call *call)
         case 0: call->src[2].data = NULL; break;
         case 1: call->src[1].width = call->src[2].width = 7; break;
         case 2: call->src[1].bit_depth = 9; break;
-        case 3: call->src[0].bit_depth = 11; break;
+        case 3: call->src[0].bit_depth = call->dst[0].bit_depth = 12; break;
         case 4: call->dst[0].data = call->dst[1].data = call->dst[2].data = NULL; break;
         case 5: call->dst[2].data = call->memory[0][1] + 15; break;
         case 6: call->dst[1].data = call->memory[1][0]; break;
@@ -477,6 +477,8 @@ static void check_refused_pictures(VrcnnCuda *cuda, Call *call)
         }
         if (faults[i].what == 2)
             call->src[1].bytes_per_sample = 2;
+        if (faults[i].what == 3)
+            call->src[0].bytes_per_sample = call->dst[0].bytes_per_sample = 2;
         refuse(cuda, call, faults[i].error);
         refuse_units(cuda, call, faults[i].error);
     }

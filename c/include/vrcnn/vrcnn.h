@@ -67,7 +67,7 @@ typedef enum VrcnnError {
     VRCNN_ERROR_INDEX = -14,              /* no network of this index in the set */
     VRCNN_ERROR_LAYER = -15,              /* the network has no hidden layer of this number */
     VRCNN_ERROR_SCALE = -16,              /* output scale outside 1..10 */
-    VRCNN_ERROR_BIT_DEPTH = -17,          /* bit depth outside 8..10 */
+    VRCNN_ERROR_BIT_DEPTH = -17,          /* bit depth outside 8..10, and not one of 12 that is filtered */
     VRCNN_ERROR_PLANE = -18,              /* plane: size, stride or bytes per sample out of range; or dst and src differ in size or depth */
     VRCNN_ERROR_REGION = -19,             /* the region is empty or not inside the picture */
     VRCNN_ERROR_OVERLAP = -20,            /* dst and src share memory */
@@ -131,7 +131,7 @@ typedef struct VrcnnPlane {
     void *data;
     ptrdiff_t stride;     /* bytes */
     int width, height;    /* samples, 1..16384 */
-    int bit_depth;        /* 8..10 */
+    int bit_depth;        /* 8..10; 12 see vrcnn_filter_planes */
     int bytes_per_sample; /* 1 (bit depth 8 only) or 2 */
 } VrcnnPlane;
 

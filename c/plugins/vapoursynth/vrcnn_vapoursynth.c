@@ -207,8 +207,9 @@ static const char *read_arguments(Filter *f, const VSMap *in, const VSAPI *api)
     const VSVideoFormat *format = &f->info.format;
     if (format->colorFamily == cfUndefined || !f->info.width)
         return "a clip whose frames differ in format or size is not supported";
-    if ((format->colorFamily != cfGray && format->colorFamily != cfYUV) || format->sampleType != stInteger || format->bitsPerSample > 10)
-        return "clip: must be GRAY or YUV of 8 to 10 bits";
+    if ((format->colorFamily != cfGray && format->colorFamily != cfYUV) || format->sampleType != stInteger ||
+        (format->bitsPerSample > 10 && format->bitsPerSample != 12))
+        return "clip: must be GRAY or YUV of 8 to 10 or 12 bits";
     if (!number(in, "qp", LOWEST_QP, HIGHEST_QP, NO_QP, &f->qp, api))
         return "qp: must be from -12 to 51";
     if (!number(in, "strength", 1, 10, VRCNN_SCALE_TRAINED, &strength, api))
@@ -231,6 +232,8 @@ static const char *read_arguments(Filter *f, const VSMap *in, const VSAPI *api)
     for (int i = 0; unset && i < vrcnn_model_networks(f->model); i++)
         if (vrcnn_model_network_kind(f->model, i) == VRCNN_LUMA)
             kind = VRCNN_LUMA; /* unless the set has joint networks only */
+    if (format->bitsPerSample == 12 && kind != VRCNN_JOINT)
+        return "clip: 12 bits are filtered by joint networks only: give a model that has some, and kind=\"joint\" if it has others too";
     for (int h = 0; h < VRCNN_MAX_HEADS; h++)
         f->weights.luma[h] = f->weights.chroma[h] = strength;
     for (int i = 0; i < QPS; i++)

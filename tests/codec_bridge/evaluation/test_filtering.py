@@ -23,8 +23,8 @@ def test_pictures_are_the_oracle_s_and_shown_beside_their_originals(tmp_path: Pa
     video, original = open_video(tmp_path / "a.y4m"), open_video(tmp_path / "b.y4m")
     shown: list[tuple[int, tuple[float, ...], tuple[float, ...]]] = []
     apply = picture_filters(None, shipped(), scale=5)
-    results = list(measured(filtered(video, apply, lambda _: 1), video, original, lambda *values: shown.append(values)))
-    for number, ((before, after), picture, truth) in enumerate(zip(results, clip, original, strict=True)):
+    results = list(measured(filtered(video, [apply], lambda _: 1), video, original, lambda *values: shown.append(values)))
+    for number, ((before, after, _), picture, truth) in enumerate(zip(results, clip, original, strict=True)):
         assert media.equal([before], [picture])
         np.testing.assert_array_equal(after.planes[0], filter_plane(shipped().networks[1], picture.planes[0], 8, 5))
         assert shown[number] == (number, picture_psnr(before, truth), picture_psnr(after, truth))

@@ -18,9 +18,13 @@ HEADER = b"YUV4MPEG2 W26 H18 F30000:1001 Ip A12:11 C%s XYSCSS=420JPEG XCOLORRANG
 FRAME = b"FRAME Ippp Xtag\n"
 
 
+def depth_of(colour: str) -> int:
+    return next((depth for depth in (10, 12) if colour.endswith(str(depth))), 8)
+
+
 def planes_of(colour: str, pictures: int, seed: int = 5) -> list[list[np.ndarray]]:
     chroma = {"4": (HEIGHT // 2, WIDTH // 2) if colour[:3] == "420" else (HEIGHT, WIDTH // 2)}.get(colour[0])
-    depth = 10 if colour.endswith("10") else 8
+    depth = depth_of(colour)
     rng = np.random.default_rng(seed)
     shapes = [(HEIGHT, WIDTH), *([chroma] * 2 if chroma else [])]
     return [[picture(rng, "random", *shape, depth) for shape in shapes] for _ in range(pictures)]
@@ -32,7 +36,7 @@ def y4m(colour: str, pictures: list[list[np.ndarray]]) -> bytes:
 
 
 def filtered(colour: str, pictures: list[list[np.ndarray]], model: str) -> bytes:
-    depth = 10 if colour.endswith("10") else 8
+    depth = depth_of(colour)
     with Filter(model) as filter_:
         index = filter_.index_for_qp(28, kind=filter_.networks[0].kind)
         count = 3 if colour[:3] == "420" else 1
@@ -52,6 +56,24 @@ def test_y4m_from_pipe_to_pipe(prefix: Path, colour: str, model: str) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr.count(b"\n") == (model == "joint_intra" and colour == "422")
     assert done.stdout == filtered(colour, pictures, model)
+
+
+@pytest.mark.parametrize("colour", ["420p12", "mono12"])
+def test_12_bits(prefix: Path, colour: str) -> None:
+    pictures = planes_of(colour, 2)
+    done = piped(prefix, y4m(colour, pictures), "--y4m", "--qp", "28", "--model", "joint_intra")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == filtered(colour, pictures, "joint_intra")
+    raw = b"".join(plane.astype("<u2").tobytes() for planes in pictures for plane in planes)
+    options = ("--size", f"{WIDTH}x{HEIGHT}", "--bit-depth", "12", "--format", "400" if colour == "mono12" else "420", "--qp", "28")
+    done = piped(prefix, raw, *options, "--model", "joint_intra")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == filtered(colour, pictures, "joint_intra")[len(HEADER % colour.encode()) :].replace(FRAME, b"")
+    done = piped(prefix, raw, *options)
+    assert done.returncode == 1
+    assert b"12 bits are filtered by joint networks only, and network 1 is none" in done.stderr
+    assert done.stdout == b""
+    assert piped(prefix, raw, "--bit-depth", "11", *options[:2]).stderr.endswith(b"must be 8, 9, 10 or 12\n")
 
 
 def test_files_named_pipes_and_pipes_are_the_same(prefix: Path, tmp_path: Path) -> None:

@@ -143,8 +143,8 @@ def test_what_is_wrong_is_named(vapoursynth: Path, plugin: Path, tmp_path: Path)
         ("YUV420P8", "qp=28, kind='joint'", "", "there is no network of this kind"),
         ("YUV420P8", "qp=28, model='nowhere'", "", "there is no such file, nor such a built-in set"),
         ("YUV420P8", "qp=28, model='/dev/null'", "", "the model is cut off"),
-        ("YUV420P8", "qp=28", "clip = clip.resize.Point(format=vs.YUV420P12)", "must be GRAY or YUV of 8 to 10 bits"),
-        ("YUV420P8", "qp=28", "clip = clip.resize.Point(format=vs.RGB24, matrix_in=1)", "must be GRAY or YUV of 8 to 10 bits"),
+        ("YUV420P8", "qp=28", "clip = clip.resize.Point(format=vs.YUV420P12)", "12 bits are filtered by joint networks only"),
+        ("YUV420P8", "qp=28", "clip = clip.resize.Point(format=vs.RGB24, matrix_in=1)", "must be GRAY or YUV of 8 to 10 or 12 bits"),
         ("YUV420P8", "qp=28", "clip = core.std.Splice([clip, clip.std.CropRel(2)], mismatch=True)", "frames differ in format or size"),
     ]
     for form, arguments, before, message in cases:

@@ -28,7 +28,7 @@ def test_what_is_not_said_is_not_written(tmp_path: Path) -> None:
 
 
 def test_what_is_lost_is_said() -> None:
-    said = Metadata(Fraction(4, 3), True, "left", True, True, 90, True, ("1 audio stream",))
+    said = Metadata(Fraction(4, 3), True, "left", True, True, 90, (1, 1, 1), ("1 audio stream",))
     also = [
         "its colour description",
         "the rotation by 90 degrees",
@@ -46,7 +46,7 @@ def test_what_is_lost_is_said() -> None:
 
 def test_metadata_of_a_stream(tmp_path: Path) -> None:
     path = streams.write(tmp_path / "a.hevc", streams.hevc("qp=32:hash=1:sar=4:range=full:chromaloc=2:colorprim=bt709", 2))
-    assert open_video(path).metadata == Metadata(Fraction(16, 11), True, "top left", colours=True)
+    assert open_video(path).metadata == Metadata(Fraction(16, 11), True, "top left", colours=(1, 2, 2))
 
 
 @pytest.mark.parametrize(
