@@ -19,7 +19,7 @@ KERNEL_FLAGS = $$(awk -v file="$${file\#c/}" -v machine=$$(uname -m) "\$$1 == fi
 PROCESSES := $(shell nproc 2>/dev/null || echo 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kernels sanitize fuzz fuzz-python lib cuda cuda-check install uninstall lint format exactness bench codecs generated clean
+.PHONY: help demo test test-kernels sanitize fuzz fuzz-python lib cuda cuda-check install uninstall lint format docs exactness bench codecs generated clean
 .DELETE_ON_ERROR:
 
 help: ## show this text
@@ -88,6 +88,10 @@ format: $(VENV)/.dev ## put Python and C sources into the format that lint wants
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(C_FILES) $(ADAPTERS)
+
+DOCS ?= build/docs
+docs: $(VENV)/.dev ## the page of the Python interface, from its docstrings, into build/docs
+	$(BIN)/python -m pdoc --no-show-source --output-directory $(DOCS) codec_bridge.filter codec_bridge.library.owner
 
 codecs: $(VENV)/.runtime ## x265 and libde265 with the filter inside, into build/codecs/bin, from Debian's source packages
 	CODEC_BRIDGE=$(BIN)/codec-bridge X265_SOURCE="$(X265_SOURCE)" LIBDE265_SOURCE="$(LIBDE265_SOURCE)" sh codec_bridge/codecs/build.sh

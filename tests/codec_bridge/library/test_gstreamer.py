@@ -259,7 +259,7 @@ def test_what_is_wrong_is_named(launch: Launch, plugins: Path, tmp_path: Path) -
         result = launch(
             *source(tmp_path / "in.yuv", "I420", 56, 34, *more), "vrcnnfilter", *properties.split(), "!", "filesink", f"location={out}"
         )
-        assert result.returncode == 1, (properties, result)
+        assert result.returncode in (1, 255), (properties, result)  # 255: it did not begin
         assert message in result.stderr, (properties, result.stderr)
         assert not out.exists() or not out.read_bytes()
 
