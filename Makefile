@@ -12,7 +12,7 @@ BUILT_FROM := pyproject.toml setup.py constraints.txt codec_bridge/library/_buil
 C_FILES := $(wildcard c/src/*.[ch] c/src/*/*.[ch] c/include/vrcnn/*.h c/tools/*.[ch] c/research/*.c c/tests/*.[ch] c/bench/*.[ch] \
 	c/fuzz/*.[ch] c/cuda/*.[ch] c/cuda/*/*.[ch] c/cuda/*.cu c/cuda/*.cuh c/cuda/tests/*.cpp)
 # Their format alone is checked: what they include is of their codecs and programs.
-ADAPTERS := $(wildcard codec_bridge/codecs/*/adapter/*) $(wildcard c/plugins/*/*.c)
+ADAPTERS := $(wildcard codec_bridge/codecs/*/adapter/*) $(wildcard c/plugins/*.[ch] c/plugins/*/*.c)
 # The compiler flags of one C file on this machine.
 KERNEL_FLAGS = $$(awk -v file="$${file\#c/}" -v machine=$$(uname -m) "\$$1 == file && \$$2 == machine { \$$1 = \$$2 = \"\"; print }" c/kernel_flags.txt)
 # As many as this process may use.
