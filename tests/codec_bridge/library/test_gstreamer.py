@@ -252,7 +252,7 @@ def test_what_is_wrong_is_named(launch: Launch, plugins: Path, tmp_path: Path) -
         ("qp=28 model=nowhere", [], "model=nowhere: there is no such file, nor such a built-in set"),
         (f"qp=28 model={tmp_path / 'empty'}", [], "the model is cut off"),
         ("qp=28 model=joint_intra position=after_sao", [], "there is no network of this kind for this position"),
-        ("qp=28 size=large", [], 'could not set property "size" in element "vrcnnfilter0" to "large"'),
+        ("qp=28 size=large", [], 'could not set property "size" in element "vrcnnfilter" to "large"'),
     ]
     for properties, more, message in cases:
         out = tmp_path / "out.yuv"
