@@ -12,14 +12,14 @@ BUILT_FROM := pyproject.toml setup.py constraints.txt codec_bridge/library/_buil
 C_FILES := $(wildcard c/src/*.[ch] c/src/*/*.[ch] c/include/vrcnn/*.h c/tools/*.[ch] c/research/*.c c/tests/*.[ch] c/bench/*.[ch] \
 	c/fuzz/*.[ch] c/cuda/*.[ch] c/cuda/*/*.[ch] c/cuda/*.cu c/cuda/*.cuh c/cuda/tests/*.cpp)
 # Their format alone is checked: what they include is of their codecs and programs.
-ADAPTERS := $(wildcard codec_bridge/codecs/*/adapter/*) $(wildcard c/plugins/*/*.c)
+ADAPTERS := $(wildcard codec_bridge/codecs/*/adapter/*) $(wildcard c/plugins/*.[ch] c/plugins/*/*.c)
 # The compiler flags of one C file on this machine.
 KERNEL_FLAGS = $$(awk -v file="$${file\#c/}" -v machine=$$(uname -m) "\$$1 == file && \$$2 == machine { \$$1 = \$$2 = \"\"; print }" c/kernel_flags.txt)
 # As many as this process may use.
 PROCESSES := $(shell nproc 2>/dev/null || echo 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kernels sanitize fuzz fuzz-python lib cuda cuda-check install uninstall lint format exactness bench codecs generated clean
+.PHONY: help demo test test-kernels sanitize fuzz fuzz-python lib cuda cuda-check install uninstall lint format docs exactness bench codecs generated clean
 .DELETE_ON_ERROR:
 
 help: ## show this text
@@ -88,6 +88,10 @@ format: $(VENV)/.dev ## put Python and C sources into the format that lint wants
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(C_FILES) $(ADAPTERS)
+
+DOCS ?= build/docs
+docs: $(VENV)/.dev ## the page of the Python interface, from its docstrings, into build/docs
+	$(BIN)/python -m pdoc --no-show-source --output-directory $(DOCS) codec_bridge.filter codec_bridge.library.owner
 
 codecs: $(VENV)/.runtime ## x265 and libde265 with the filter inside, into build/codecs/bin, from Debian's source packages
 	CODEC_BRIDGE=$(BIN)/codec-bridge X265_SOURCE="$(X265_SOURCE)" LIBDE265_SOURCE="$(LIBDE265_SOURCE)" sh codec_bridge/codecs/build.sh

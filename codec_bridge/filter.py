@@ -137,13 +137,28 @@ class Filter(FilterOwner):
         return self._region(plane, checked, bit_depth, index, Region(0, 0, width, height), scale)
 
     def filter_region(
-        self, plane: Plane, bit_depth: int, index: int, x: int, y: int, width: int, height: int, scale: int = UNIT_SCALE
+        self,
+        plane: Plane,
+        bit_depth: int,
+        index: int | None = None,
+        x: int = 0,
+        y: int = 0,
+        width: int | None = None,
+        height: int | None = None,
+        scale: int = UNIT_SCALE,
+        *,
+        qp: int | None = None,
+        position: str = "before_deblocking",
+        size: str = "best",
     ) -> Plane:
         """The filtered samples of a region, a new array [height, width]: the bits that the whole plane would give there.
 
-        plane is the whole picture's; the rest as for filter_plane, and the ErrorCode REGION.
+        plane: the whole picture's, [rows, columns]. x, y, width, height: the region in samples; None: up to the edge. The rest as for
+        filter_plane, and the ErrorCode REGION.
         """
-        return self._region(plane, samples(plane, bit_depth), bit_depth, index, Region(x, y, width, height), scale)
+        index = self._named(index, qp, position, "luma", size)
+        checked = samples(plane, bit_depth)
+        return self._region(plane, checked, bit_depth, index, _region_of(checked, x, y, width, height), scale)
 
     def filter_units(
         self,
@@ -176,21 +191,25 @@ class Filter(FilterOwner):
         plane: Plane,
         out: Plane,
         bit_depth: int,
-        index: int,
+        index: int | None = None,
         units: tuple[Sequence[int], NDArray[np.uint8], int] | None = None,
         scale: int = UNIT_SCALE,
+        *,
+        qp: int | None = None,
+        position: str = "before_deblocking",
+        size: str = "best",
     ) -> Callable[[], None]:
         """A function that filters plane into out whenever it is called, as fast as the library can: everything is checked here, once.
 
-        plane as for filter_plane, C-contiguous; its samples may change between calls. out: an array like plane, apart from it. units:
-        indices, map and unit size as for filter_units, instead of index; where a unit has no network, out stays as it is. ErrorCodes as
-        there, and ARGUMENT for another backend than c.
+        plane: [height, width] as for filter_plane, C-contiguous; its samples may change between calls. out: an array like plane, apart
+        from it. The network as for filter_plane; or units: indices, map and unit size as for filter_units, and whatever index and qp say
+        has no effect; where a unit has no network, out stays as it is. ErrorCodes as there, and ARGUMENT for another backend than c.
         """
         in_place = samples(plane, bit_depth).ctypes.data == plane.ctypes.data
         if not in_place or described(out) != described(plane) or not (out.flags.c_contiguous and out.flags.writeable):
             raise FilterError("plane and out must be C-contiguous arrays of the same shape and dtype", ErrorCode.PLANE)
         choice = None if units is None else self._luma_units(plane, units)
-        number = self._luma_index(index) if units is None else self._index(index)
+        number = self._luma_index(self._named(index, qp, position, "luma", size)) if choice is None else choice.indices[0]
         prepared = self._opened().prepare(out, plane, depth(bit_depth), number, scale_of(scale), choice)
 
         def call() -> None:
@@ -201,16 +220,27 @@ class Filter(FilterOwner):
         return call
 
     def filter_on_device(
-        self, out: Any, planes: Any, bit_depth: int, index: int, scale: int = UNIT_SCALE, stream: int = LEGACY_STREAM
+        self,
+        out: Any,
+        planes: Any,
+        bit_depth: int,
+        index: int | None = None,
+        scale: int = UNIT_SCALE,
+        stream: int = LEGACY_STREAM,
+        *,
+        qp: int | None = None,
+        position: str = "before_deblocking",
+        size: str = "best",
     ) -> None:
         """Filter what lies on the GPU into out, without copies; backend cuda only.
 
         planes, out: uint8 (8 bits) or uint16 (8 to 10 bits) arrays of one shape, [height, width] or [pictures, height, width], with
-        __cuda_array_interface__ or __dlpack__ (PyTorch, CuPy, ...); a sample beyond the bit depth is clipped. stream: handle of the CUDA
-        stream to work in, 1: the default one. Returns when the work is in the stream; both arrays must stay until it is done. ErrorCodes:
-        BIT_DEPTH, INDEX, KIND, SCALE, and ARGUMENT for another backend.
+        __cuda_array_interface__ or __dlpack__ (PyTorch, CuPy, ...); a sample beyond the bit depth is clipped. The network as for
+        filter_plane. stream: handle of the CUDA stream to work in, 1: the default one. Returns when the work is in the stream; both arrays
+        must stay until it is done. ErrorCodes: BIT_DEPTH, INDEX, KIND, SCALE, and ARGUMENT for another backend.
         """
-        bits, index, scale = depth(bit_depth), self._luma_index(index), scale_of(scale)
+        index = self._luma_index(self._named(index, qp, position, "luma", size))
+        bits, scale = depth(bit_depth), scale_of(scale)
         stream = whole(stream, "the stream's handle", ErrorCode.ARGUMENT)
         with self._lock:
             self._opened().on_device(out, planes, bits, index, scale, stream)
@@ -266,9 +296,7 @@ class Filter(FilterOwner):
         position, kind (None: what the set has, luma if it has both) and size. ErrorCodes as for filter_plane.
         """
         checked, depths = planes_of(planes, bit_depths, deep=True)
-        if kind is None:
-            kind = "luma" if any(network.kind == "luma" for network in self.networks) else "joint"
-        index = self._index(self._named(index, qp, position, kind, size))
+        index = self._planes_index(index, qp, position, kind, size)
         weights = weights_of(luma_weights, chroma_weights, self.networks[index].heads)
         with self._lock:
             filtered = self._opened().planes(checked, depths, index, weights)
@@ -278,23 +306,29 @@ class Filter(FilterOwner):
         self,
         planes: Sequence[Plane],
         bit_depths: tuple[int, int],
-        index: int,
-        x: int,
-        y: int,
-        width: int,
-        height: int,
+        index: int | None = None,
+        x: int = 0,
+        y: int = 0,
+        width: int | None = None,
+        height: int | None = None,
         luma_weights: Sequence[int] = (UNIT_SCALE,),
         chroma_weights: Sequence[int] = (UNIT_SCALE,),
+        *,
+        qp: int | None = None,
+        position: str = "before_deblocking",
+        kind: str | None = None,
+        size: str = "best",
     ) -> tuple[Plane, ...]:
         """The filtered samples of a region of each plane, new arrays: the bits that filter_planes would give there.
 
-        x, y, width, height: in luma samples; with a joint network x and y are even, and width and height are too unless the region ends
-        with the picture. The rest as for filter_planes, and the ErrorCode REGION.
+        x, y, width, height: in luma samples, None: up to the edge; with a joint network x and y are even, and width and height are too
+        unless the region ends with the picture. The rest as for filter_planes, and the ErrorCode REGION.
         """
         checked, depths = planes_of(planes, bit_depths, deep=True)
-        index, region = self._index(index), inside(Region(x, y, width, height), checked[0])
+        index = self._planes_index(index, qp, position, kind, size)
+        region = inside(_region_of(checked[0], x, y, width, height), checked[0])
         ends = (region.x + region.width, checked[0].shape[1]), (region.y + region.height, checked[0].shape[0])
-        if self.networks[index].kind == "joint" and (region.x % 2 or region.y % 2 or any(end % 2 and end < size for end, size in ends)):
+        if self.networks[index].kind == "joint" and (region.x % 2 or region.y % 2 or any(end % 2 and end < edge for end, edge in ends)):
             refuse(ErrorCode.REGION, f"region {tuple(region)}", advice="a joint network filters whole sites of 2x2 luma samples")
         weights = weights_of(luma_weights, chroma_weights, self.networks[index].heads)
         with self._lock:
@@ -331,20 +365,28 @@ class Filter(FilterOwner):
         planes: Sequence[Plane],
         out: Sequence[Plane],
         bit_depths: tuple[int, int],
-        index: int,
+        index: int | None = None,
         units: tuple[Sequence[int], NDArray[np.uint8], int] | None = None,
+        *,
+        qp: int | None = None,
+        position: str = "before_deblocking",
+        kind: str | None = None,
+        size: str = "best",
     ) -> Callable[[], None]:
-        """As prepare, for planes as filter_planes takes them and arrays like them. units: of luma and of chroma, instead of index."""
+        """As prepare, for planes as filter_planes takes them and arrays like them. units: of luma and of chroma, instead of a network.
+
+        ErrorCodes as for filter_planes and prepare.
+        """
         checked, depths = planes_of(planes, bit_depths, deep=True)
         in_place = all(ours.ctypes.data == theirs.ctypes.data for ours, theirs in zip(checked, planes, strict=True))
         if not in_place or not _alike(out, planes) or not all(plane.flags.c_contiguous and plane.flags.writeable for plane in out):
             raise FilterError("planes and out must be C-contiguous arrays of the same shapes and dtypes", ErrorCode.PLANE)
-        index = self._index(index)
         choice = None
         if units is not None:
-            indices, chosen, size = items(units, 3, _UNITS, ErrorCode.UNITS)
+            indices, chosen, unit_size = items(units, 3, _UNITS, ErrorCode.UNITS)
             filters = [(number, *self._trained(number)) for number in wholes(indices, "a network's index", ErrorCode.INDEX)]
-            choice = self._plane_units(checked, filters, chosen, chosen if len(checked) > 1 else None, size)
+            choice = self._plane_units(checked, filters, chosen, chosen if len(checked) > 1 else None, unit_size)
+        index = self._planes_index(index, qp, position, kind, size) if choice is None else choice.indices[0]
         weights = weights_of(*self._trained(index), self.networks[index].heads)
         prepared = self._opened().prepare_planes(out, planes, depths, index, weights, choice)
 
@@ -385,9 +427,7 @@ class Filter(FilterOwner):
         """
         checked, index = samples(plane, bit_depth), self._luma_index(index)
         layer = self._layer(index, layer)
-        rows, columns = checked.shape
-        x, y = wholes((x, y), "a place in the picture", ErrorCode.REGION)
-        region = inside(Region(x, y, columns - x if width is None else width, rows - y if height is None else height), checked)
+        region = inside(_region_of(checked, x, y, width, height), checked)
         with self._lock:
             return self._opened().layer(checked, depth(bit_depth), index, layer, region)
 
@@ -408,6 +448,12 @@ class Filter(FilterOwner):
         if index is None and qp is not None:
             return self.index_for_qp(qp, position, kind, size)
         raise FilterError("name the network by its QP or by its index, one of the two", ErrorCode.ARGUMENT)
+
+    def _planes_index(self, index: int | None, qp: int | None, position: str, kind: str | None, size: str) -> int:
+        """The same for planes; kind None: luma, unless the set has joint networks only."""
+        if kind is None:
+            kind = "luma" if any(network.kind == "luma" for network in self.networks) else "joint"
+        return self._index(self._named(index, qp, position, kind, size))
 
     def _index(self, index: SupportsIndex) -> int:
         number = whole(index, "a network's index", ErrorCode.INDEX)
@@ -473,6 +519,12 @@ class Filter(FilterOwner):
 def _alike(planes: object, others: Sequence[Plane]) -> bool:
     """Whether they are as many arrays, each of the same shape and dtype as the other one."""
     return isinstance(planes, Sequence) and [described(plane) for plane in planes] == [described(plane) for plane in others]
+
+
+def _region_of(plane: Plane, x: int, y: int, width: int | None, height: int | None) -> Region:
+    """What a caller gives, up to the edge of the plane where no size is given; not yet checked to lie in it."""
+    x, y = wholes((x, y), "a place in the picture", ErrorCode.REGION)
+    return Region(x, y, plane.shape[1] - x if width is None else width, plane.shape[0] - y if height is None else height)
 
 
 def _typed(filtered: Sequence[Plane], like: Sequence[Plane]) -> tuple[Plane, ...]:

@@ -11,8 +11,8 @@ from itertools import accumulate, takewhile
 from pathlib import Path
 from typing import Any
 
-from vrcnn_int import __version__
 from vrcnn_int.text import named
+from vrcnn_int.version import __version__
 
 WORD, COMMAND_LINE = 200, 2000
 """Characters of a word and of all words that a record keeps of a command line."""

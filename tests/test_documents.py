@@ -1,10 +1,16 @@
 """Documents: links lead somewhere, README stays short, the index is complete, and model sets are named as they are."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from codec_bridge.cli.commands import app as codec_bridge
+from vrcnn_int.cli.commands import app as vrcnn_int
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.models import builtin_path, set_names
 
@@ -114,3 +120,13 @@ def test_results_name_every_clip_with_its_md5() -> None:
     assert all(re.fullmatch("[0-9a-f]{32}", row[4]) and row[2] and row[3] for row in rows)
     by_clip = text.split("| clip, HM-18.0, all intra |")[1].split("| **mean**")[0]
     assert {line.split("|")[1].strip() for line in by_clip.splitlines()[2:] if line.startswith("| ")} == {row[0] for row in rows}
+
+
+@pytest.mark.parametrize(("program", "app"), [("codec-bridge", codec_bridge), ("vrcnn-int", vrcnn_int)])
+def test_manual_pages_have_every_command(program: str, app: Any) -> None:
+    path = ROOT / f"docs/{program}.1"
+    commands = path.read_text(encoding="ascii").replace("\\-", "-").split(".SH COMMANDS")[1].split(".SH OPTIONS")[0]
+    assert re.findall(r"^\.B ([\w-]+)$", commands, re.M) == list(get_command(app).commands)  # type: ignore[attr-defined]
+    if shutil.which("groff"):
+        done = subprocess.run(["groff", "-man", "-ww", "-Tascii", "-z", path], capture_output=True)
+        assert (done.returncode, done.stderr) == (0, b"")

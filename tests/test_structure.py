@@ -176,6 +176,20 @@ def test_the_filter_needs_numpy_and_cffi_alone() -> None:
     assert not [name for name in loaded if name.startswith(("codec_bridge.video", "vrcnn_int.training"))]
 
 
+def test_the_top_level_loads_the_filter_when_it_is_asked_for() -> None:
+    code = """
+import sys; before = set(sys.modules); import vrcnn_int
+loaded = {name for name in set(sys.modules) - before if name.split(".")[0] not in sys.stdlib_module_names}
+assert loaded == {"vrcnn_int", "vrcnn_int.version"}, loaded
+assert not set(dir(vrcnn_int)) & {"filter", "face"} and set(vrcnn_int.__all__) <= set(dir(vrcnn_int))
+assert "numpy" not in sys.modules and not hasattr(vrcnn_int, "Filtre")
+from vrcnn_int import *
+import codec_bridge.filter as face
+assert (Filter, FilterError, ErrorCode, kernels) == (face.Filter, face.FilterError, face.ErrorCode, face.kernels)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize(
     "module", ["codec_bridge.filter", "codec_bridge.cli.commands", "vrcnn_int.cli.commands", "vrcnn_int.quantize.plan"]
 )

@@ -15,12 +15,12 @@ from codec_bridge.library._vrcnn import ffi
 
 from tests.support.models import random_network, shipped
 from tests.tools.abi import GOLDEN, describe, is_unreleased, soversion, verdict, version
-from vrcnn_int import __version__
 from vrcnn_int.export import c_header, write_c_header
 from vrcnn_int.integer import Branch, IntegerNetwork, ModelSet
 from vrcnn_int.models import builtin_path, float_path, set_names
 from vrcnn_int.network import load_float_networks
 from vrcnn_int.quantize.plan import to_integer
+from vrcnn_int.version import __version__
 
 ROOT = Path(__file__).parent.parent
 QUANTIZED = "f539a0a8bf82699439372dba6115ff764283804141b0336e852e1c0cffa4050b"

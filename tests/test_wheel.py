@@ -44,8 +44,10 @@ def test_wheel_is_small_and_has_no_training_data(installed: Path) -> None:
     assert not [name for name in names if name.endswith((".npz", ".png", ".c", ".inc"))]
     assert {f"vrcnn_int/models/{name}{ending}" for name in set_names() for ending in (".vrcnn", ".json")} <= set(names)
     assert {"codec_bridge/py.typed", "vrcnn_int/py.typed"} <= set(names)
+    pages = {name.rpartition(".data/data/")[2] for name in names if ".data/" in name}
+    assert pages == {"share/man/man1/codec-bridge.1", "share/man/man1/vrcnn-int.1"}
     tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith((".dist-info", ".libs"))} == {"codec_bridge", "vrcnn_int"}
+    assert {top for top in tops if not top.endswith((".dist-info", ".libs", ".data"))} == {"codec_bridge", "vrcnn_int"}
 
 
 def test_what_needs_the_float_networks_says_where_they_are(installed: Path, tmp_path: Path) -> None:

@@ -18,10 +18,11 @@ from rich.table import Table
 from rich.text import Text
 from typer.models import ParameterInfo
 
-from vrcnn_int import __version__, process
+from vrcnn_int import process
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import is_standard_output
 from vrcnn_int.text import plain
+from vrcnn_int.version import __version__
 
 ENDLESS = 10_000
 """Characters a line, where it is no terminal that shows it."""

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from vrcnn_int import __version__
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs, write_text
 from vrcnn_int.io import pairs
@@ -30,6 +29,7 @@ from vrcnn_int.training.module import module_from
 from vrcnn_int.training.runs import read_log
 from vrcnn_int.training.settings import TrainSettings
 from vrcnn_int.training.team import Team, psnr_gain
+from vrcnn_int.version import __version__
 
 Row = dict[str, Any]
 

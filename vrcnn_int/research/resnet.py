@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from vrcnn_int import __version__
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs, write_text
 from vrcnn_int.research import classify, measure
@@ -21,6 +20,7 @@ from vrcnn_int.research.extended import prune
 from vrcnn_int.research.residual.module import Algorithm1, Progress, ResidualNetwork, Schedule, Stages, Task
 from vrcnn_int.research.residual.network import quantize, resnet18
 from vrcnn_int.training.checkpoint import fitting, load_checkpoint, save_checkpoint
+from vrcnn_int.version import __version__
 
 RANGE_BATCHES = 8
 FLOAT = "float.pt"

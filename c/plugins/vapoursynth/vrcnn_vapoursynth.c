@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vrcnn/vrcnn.h"
+#include "../sets.h"
 
-enum { LOWEST_QP = -12, HIGHEST_QP = 51, QPS = HIGHEST_QP - LOWEST_QP + 1, NO_QP = HIGHEST_QP + 1 };
+enum { QPS = HIGHEST_QP - LOWEST_QP + 1, NO_QP = HIGHEST_QP + 1 };
 
 /* What a call of Filter has made. VapourSynth asks for frames from several threads at once: each takes a context, which nobody else uses
  * meanwhile, and leaves it for others; so there are as many as frames were ever filtered at once. */
@@ -174,32 +174,6 @@ static int number(const VSMap *in, const char *name, int low, int high, int othe
     return unset || (given >= low && given <= high);
 }
 
-/* A built-in set, or the file of one; NULL and what is wrong. */
-static VrcnnModel *load_model(const char *name, const char **fault)
-{
-    enum { LARGEST = 64 << 20 }; /* far more than 32 networks have */
-    VrcnnModel *model = NULL;
-    size_t size;
-    const void *builtin = vrcnn_builtin_file(name, &size);
-    VrcnnError error = VRCNN_ERROR_MEMORY;
-    if (builtin) {
-        error = vrcnn_model_load(&model, builtin, size, NULL);
-    } else {
-        FILE *file = fopen(name, "rb");
-        unsigned char *data = file ? malloc(LARGEST) : NULL;
-        if (data)
-            error = vrcnn_model_load(&model, data, fread(data, 1, LARGEST, file), NULL);
-        free(data);
-        if (file)
-            fclose(file);
-        else
-            *fault = "there is no such file, nor such a built-in set";
-    }
-    if (error && !*fault)
-        *fault = vrcnn_strerror(error);
-    return model;
-}
-
 /* NULL, or what is wrong with the arguments. */
 static const char *read_arguments(Filter *f, const VSMap *in, const VSAPI *api)
 {
@@ -222,20 +196,18 @@ static const char *read_arguments(Filter *f, const VSMap *in, const VSAPI *api)
     if (position < 0)
         return "position: must be before_deblocking or after_sao";
     const char *name = api->mapGetData(in, "model", 0, &unset), *fault = NULL;
-    f->model = load_model(unset ? "vrcnn_intra" : name, &fault);
+    f->model = load_set(unset ? "vrcnn_intra" : name, &fault);
     if (!f->model)
         return fault;
     int kind = word(in, "kind", "luma", "joint", api);
     if (kind < 0)
         return "kind: must be luma or joint";
     api->mapGetData(in, "kind", 0, &unset);
-    for (int i = 0; unset && i < vrcnn_model_networks(f->model); i++)
-        if (vrcnn_model_network_kind(f->model, i) == VRCNN_LUMA)
-            kind = VRCNN_LUMA; /* unless the set has joint networks only */
+    if (unset)
+        kind = (int)kind_of_set(f->model);
     if (format->bitsPerSample == 12 && kind != VRCNN_JOINT)
         return "clip: 12 bits are filtered by joint networks only: give a model that has some, and kind=\"joint\" if it has others too";
-    for (int h = 0; h < VRCNN_MAX_HEADS; h++)
-        f->weights.luma[h] = f->weights.chroma[h] = strength;
+    f->weights = weights_of(strength);
     for (int i = 0; i < QPS; i++)
         f->index[i] = vrcnn_model_find(f->model, (VrcnnPosition)position, (VrcnnKind)kind, (VrcnnSize)size, LOWEST_QP + i);
     return *f->index < 0 ? vrcnn_strerror(*f->index) : NULL;

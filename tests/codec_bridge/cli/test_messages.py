@@ -210,7 +210,7 @@ def test_an_input_that_cannot_be_read_is_one_line_and_code_1(
 def test_version_and_help(app: object, program: str) -> None:
     from typer import Typer
 
-    from vrcnn_int import __version__
+    from vrcnn_int.version import __version__
 
     assert isinstance(app, Typer)
     assert CliRunner().invoke(app, ["--version"]).output == f"{program} {__version__}\n"

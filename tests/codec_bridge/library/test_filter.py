@@ -352,12 +352,28 @@ def test_networks_by_qp() -> None:
             expected = luma.filter_plane(planes[0], 8, index)
             np.testing.assert_array_equal(luma.filter_plane(planes[0], 8, qp=28, position=position), expected)
             np.testing.assert_array_equal(luma.filter_planes(planes, (8, 8), qp=28, position=position)[0], expected)
+            part = luma.filter_region(planes[0], 8, x=3, y=5, width=7, qp=28, position=position)
+            np.testing.assert_array_equal(part, expected[5:, 3:10])
+            out = np.zeros_like(planes[0])
+            luma.prepare(planes[0], out, 8, qp=28, position=position)()
+            np.testing.assert_array_equal(out, expected)
         expected_planes = joint.filter_planes(planes, (8, 8), joint.index_for_qp(36, kind="joint"))
         for found, plane in zip(joint.filter_planes(planes, (8, 8), qp=36), expected_planes, strict=True):
+            np.testing.assert_array_equal(found, plane)
+        parts = joint.filter_planes_region(planes, (8, 8), x=4, y=2, height=6, qp=36)
+        outs = [np.zeros_like(plane) for plane in planes]
+        joint.prepare_planes(planes, outs, (8, 8), qp=36)()
+        for plane, part, found in zip(expected_planes, parts, outs, strict=True):
+            half = 1 if plane.shape[1] == 30 else 2
+            np.testing.assert_array_equal(part, plane[2 // half : 8 // half, 4 // half :])
             np.testing.assert_array_equal(found, plane)
         calls: list[Callable[..., object]] = [
             lambda **words: luma.filter_plane(planes[0], 8, **words),
             lambda **words: luma.filter_planes(planes, (8, 8), **words),
+            lambda **words: luma.filter_region(planes[0], 8, **words),
+            lambda **words: luma.filter_planes_region(planes, (8, 8), **words),
+            lambda **words: luma.prepare(planes[0], planes[0].copy(), 8, **words),
+            lambda **words: luma.prepare_planes(planes, [plane.copy() for plane in planes], (8, 8), **words),
         ]
         for call in calls:
             for words in ({}, {"index": 0, "qp": 28}):

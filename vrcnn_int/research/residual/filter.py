@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vrcnn_int import __version__
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs, write_text
 from vrcnn_int.io import pairs
@@ -21,6 +20,7 @@ from vrcnn_int.research.measure import label
 from vrcnn_int.research.residual.module import Algorithm1, Progress, ResidualNetwork, Schedule, Stages, Task
 from vrcnn_int.research.residual.network import FILTER, quantize
 from vrcnn_int.training.sampling import Patches, Sampling
+from vrcnn_int.version import __version__
 
 KIND = "residual filter"
 RANGE_BATCHES = 8

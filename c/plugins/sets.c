@@ -1,0 +1,47 @@
+/* Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+#include "sets.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+VrcnnModel *load_set(const char *name, const char **fault)
+{
+    enum { LARGEST = 64 << 20 }; /* far more than 32 networks have */
+    VrcnnModel *model = NULL;
+    size_t size;
+    const void *builtin = vrcnn_builtin_file(name, &size);
+    VrcnnError error = VRCNN_ERROR_MEMORY;
+    *fault = NULL;
+    if (builtin) {
+        error = vrcnn_model_load(&model, builtin, size, NULL);
+    } else {
+        FILE *file = fopen(name, "rb");
+        unsigned char *data = file ? malloc(LARGEST) : NULL;
+        if (data)
+            error = vrcnn_model_load(&model, data, fread(data, 1, LARGEST, file), NULL);
+        free(data);
+        if (file)
+            fclose(file);
+        else
+            *fault = "there is no such file, nor such a built-in set";
+    }
+    if (error && !*fault)
+        *fault = vrcnn_strerror(error);
+    return model;
+}
+
+VrcnnKind kind_of_set(const VrcnnModel *model)
+{
+    for (int i = 0; i < vrcnn_model_networks(model); i++)
+        if (vrcnn_model_network_kind(model, i) == VRCNN_LUMA)
+            return VRCNN_LUMA;
+    return VRCNN_JOINT;
+}
+
+VrcnnWeights weights_of(int strength)
+{
+    VrcnnWeights weights;
+    for (int h = 0; h < VRCNN_MAX_HEADS; h++)
+        weights.luma[h] = weights.chroma[h] = strength;
+    return weights;
+}

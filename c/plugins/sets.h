@@ -1,0 +1,19 @@
+/* What plugins have in common: a model set by its name, and what a call that names no kind means.
+ * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+#ifndef VRCNN_PLUGINS_SETS_H
+#define VRCNN_PLUGINS_SETS_H
+
+#include "vrcnn/vrcnn.h"
+
+enum { LOWEST_QP = -12, HIGHEST_QP = 51 };
+
+/* A built-in set, or the file of one, which the caller frees; NULL, and in *fault what is wrong, a constant string. */
+VrcnnModel *load_set(const char *name, const char **fault);
+
+/* Luma, unless the set has joint networks only. */
+VrcnnKind kind_of_set(const VrcnnModel *model);
+
+/* Every head's weight. */
+VrcnnWeights weights_of(int strength);
+
+#endif
