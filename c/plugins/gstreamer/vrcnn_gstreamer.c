@@ -220,9 +220,10 @@ static void install_properties(GObjectClass *class)
     g_object_class_install_property(class, PROPERTY_THREADS,
                                     g_param_spec_int("threads", "Threads", "That work on a picture; any number gives the same samples", 1,
                                                      VRCNN_MAX_THREADS, 1, opening));
-    g_object_class_install_property(
-        class, PROPERTY_MODEL,
-        g_param_spec_string("model", "Model set", "A built-in set (vrcnn_intra, joint_intra) or the file of one", "vrcnn_intra", opening));
+    g_object_class_install_property(class, PROPERTY_MODEL,
+                                    g_param_spec_string("model", "Model set",
+                                                        "A built-in set (vrcnn_intra, joint_intra, joint_inter) or the file of one",
+                                                        "vrcnn_intra", opening));
 }
 
 static void gst_vrcnn_filter_class_init(GstVrcnnFilterClass *class)

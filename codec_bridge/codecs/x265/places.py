@@ -8,7 +8,7 @@ HELP = tuple(
     f'        H0("   {option:<31}{text} Default {default});'
     for option, text, default in (
         ("--[no-]vrcnn", "CNN in-loop filter, decided for each picture.", r'%s\n", OPT(param->vrcnn.bEnable)'),
-        ("--vrcnn-model <set>", "Model set of the CNN filter: joint_intra, vrcnn_intra, a file.", r'vrcnn_intra\n"'),
+        ("--vrcnn-model <set>", "Model set of the CNN filter: joint_intra, joint_inter, ..., a file.", r'vrcnn_intra\n"'),
         ("--vrcnn-size <fast|best>", "Its networks, where the set has joint ones of both sizes.", r'best\n"'),
         ("--vrcnn-position <0|1>", "CNN filter before deblocking (0) or after SAO (1).", r'%d\n", param->vrcnn.position'),
         ("--[no-]vrcnn-map", "CNN filter on or off for units of a picture.", r'%s\n", OPT(param->vrcnn.bMap)'),

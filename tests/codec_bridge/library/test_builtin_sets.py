@@ -20,7 +20,7 @@ def identity(model: object) -> str:
 
 def test_every_shipped_set_is_built_in_under_its_name() -> None:
     names = [ffi.string(lib.vrcnn_builtin_name(number)).decode() for number in range(len(set_names()))]
-    assert tuple(names) == set_names() == ("joint_intra", "vrcnn_intra")
+    assert tuple(names) == set_names() == ("joint_inter", "joint_intra", "vrcnn_intra")
     size = ffi.new("size_t *")
     for name in names:
         file = lib.vrcnn_builtin_file(name.encode(), size)
