@@ -20,7 +20,7 @@ from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, far_qps, loa
 from codec_bridge.figures.metrics import is_identical, level_text
 from codec_bridge.video.coding import Coded
 from codec_bridge.video.files import STANDARD_INPUT, Video, write_y4m, write_yuv
-from codec_bridge.video.hevc import InLoopError
+from codec_bridge.video.in_loop import InLoopError
 from codec_bridge.video.metadata import Metadata
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture, VideoError

@@ -14,9 +14,7 @@ from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from time import perf_counter
-
-import av
-from av.codec.context import Flags
+from typing import TYPE_CHECKING
 
 from codec_bridge.bitstream import nal
 from codec_bridge.bitstream.errors import CodecError
@@ -25,6 +23,9 @@ from codec_bridge.codecs.programs import Programs, file_hash
 from codec_bridge.video.frames import frame_from_picture
 from codec_bridge.video.picture import Picture
 from vrcnn_int.text import counted
+
+if TYPE_CHECKING:
+    import av
 
 _logger = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ def encode(
     The parameter sets are repeated with every picture, as x265 does in all-intra coding, and count.
     Raises CodecError for impossible settings and pictures and where the encoder fails.
     """
+    import av
+
     if not 0 <= qp <= 51:
         raise CodecError(f"x265 cannot code at QP {qp}: give 0 to 51")
     if preset not in PRESETS:
@@ -108,6 +111,8 @@ def encoder_version() -> str:
     Raises CodecError if there is no such library or message.
     """
     context = _context(64, 64, "yuv420p", Fraction(25), {"x265-params": "info=1:log-level=none:pools=none"})
+    from av.codec.context import Flags
+
     context.flags |= Flags.global_header
     context.open()
     match = re.search(rb"x265 \(build (\d+)\) - ([\w.+-]+)", context.extradata or b"")
@@ -130,7 +135,9 @@ def libraries() -> list[Path]:
     return loaded
 
 
-def _context(width: int, height: int, pixel_format: str, rate: Fraction, options: dict[str, str]) -> av.VideoCodecContext:
+def _context(width: int, height: int, pixel_format: str, rate: Fraction, options: dict[str, str]) -> "av.VideoCodecContext":
+    import av
+
     try:
         context = av.CodecContext.create("libx265", "w")
     except av.FFmpegError as error:

@@ -4,7 +4,6 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from codec_bridge.evaluation.jobs import Job
 from codec_bridge.evaluation.work import Measured
@@ -37,6 +36,8 @@ def crops_of(job: Job, measured: Measured, originals: list[Picture]) -> tuple[di
 
 
 def _png(plane: NDArray[np.integer], bit_depth: int) -> bytes:
+    from PIL import Image
+
     buffer = io.BytesIO()
     Image.fromarray((plane >> (bit_depth - 8)).astype(np.uint8)).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
