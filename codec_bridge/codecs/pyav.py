@@ -124,14 +124,16 @@ def encoder_version() -> str:
 @cache
 def libraries() -> list[Path]:
     """The files of the libraries that code and decode here: libavcodec, and libx265 where it is one of its own. Raises CodecError."""
+    import psutil
+
     encoder_version()  # the libraries are loaded by now
     try:
-        mapped = {line.split(maxsplit=5)[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
-    except OSError:
+        mapped = {str(one.path) for one in psutil.Process().memory_maps()}
+    except (psutil.Error, AttributeError):  # macOS has no such call
         mapped = set()
-    loaded = sorted(Path(name) for name in mapped if re.search(r"/lib(avcodec|x265)[^/]*\.so[^/]*$", name))
+    loaded = sorted(Path(name) for name in mapped if re.search(r"[/\\](lib)?(avcodec|x265)[^/\\]*\.(so|dll)[^/\\]*$", name))
     if not any("avcodec" in path.name for path in loaded):
-        raise CodecError("cannot tell which FFmpeg library codes here: /proc/self/maps does not name it")
+        raise CodecError("cannot tell which FFmpeg library codes here: the system does not name it")
     return loaded
 
 
