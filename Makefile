@@ -15,11 +15,12 @@ C_FILES := $(wildcard c/src/*.[ch] c/src/*/*.[ch] c/include/vrcnn/*.h c/tools/*.
 ADAPTERS := $(wildcard codec_bridge/codecs/*/adapter/*) $(wildcard c/plugins/*.[ch] c/plugins/*/*.c)
 # The compiler flags of one C file on this machine.
 KERNEL_FLAGS = $$(awk -v file="$${file\#c/}" -v machine=$$(uname -m) "\$$1 == file && \$$2 == machine { \$$1 = \$$2 = \"\"; print }" c/kernel_flags.txt)
+EXTRAS := core,video,eval,cluster,sheets,metrics
 # As many as this process may use.
 PROCESSES := $(shell nproc 2>/dev/null || echo 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kernels sanitize fuzz fuzz-python lib cuda cuda-check install uninstall lint format docs exactness bench codecs generated clean
+.PHONY: help demo test test-kernels sanitize fuzz fuzz-python lib cuda cuda-check install uninstall lint format docs exactness bench codecs release-check deb generated clean
 .DELETE_ON_ERROR:
 
 help: ## show this text
@@ -30,7 +31,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.runtime: $(BIN)/python $(BUILT_FROM)
-	$(PIP) --editable .
+	$(PIP) --editable '.[eval]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
@@ -101,6 +102,13 @@ exactness: $(VENV)/.dev ## every kernel, compiler and architecture here on the c
 
 bench: $(VENV)/.runtime ## time the filter on this machine: 2 to 3 minutes, best with nothing else running
 	$(BIN)/codec-bridge bench --json build/bench.json --plot build/bench.png
+
+release-check: $(VENV)/.dev ## make the source archive and the wheel twice, compare and check them; INSTALLS=core,video,...: measure these
+	$(PIP) --editable '.[release]'
+	$(BIN)/python packaging/release_check.py $(if $(INSTALLS),--installs $(if $(filter 1,$(INSTALLS)),$(EXTRAS),$(INSTALLS)))
+
+deb: ## Debian packages, into build/debian; OPTIONS= of dpkg-buildpackage (Debian 12: -Pnopython)
+	sh packaging/debian.sh $(OPTIONS)
 
 generated: $(VENV)/.runtime ## write the checked-in files again that are generated: conformance suite, ABI
 	rm -rf vrcnn_int/conformance/vectors

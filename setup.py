@@ -38,6 +38,10 @@ def model_source(data: bytes) -> str:
 class BuildKernels(build_ext):
     def build_extensions(self) -> None:
         flags, compile_one = kernel_flags(), self.compiler._compile
+        if self.compiler.compiler_type == "msvc":  # it knows none of these flags, and the kernels compile to nothing there
+            flags = {}
+            for extension in self.extensions:
+                extension.extra_compile_args, extension.extra_link_args = ["/O2", "/std:c11"], []
 
         def compile_with_own_flags(obj: str, src: str, ext: str, cc_args: Any, extra_postargs: list[str], pp_opts: Any) -> None:
             compile_one(obj, src, ext, cc_args, [*extra_postargs, *flags.get(Path(src).as_posix(), [])], pp_opts)

@@ -99,7 +99,16 @@ def test_both_builds_compile_in_exactly_the_model_files(project_setup: ModuleTyp
 
 def test_versions_agree() -> None:
     assert version() == __version__
-    assert re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.M).group(1) == __version__  # type: ignore[union-attr]
+    elsewhere = {
+        "CITATION.cff": r"^version: (.*)$",
+        "CHANGELOG.md": r"^## ([\d.]+)",
+        "packaging/debian/changelog": r"^vrcnn-int \((.*)-\d+\)",
+        "packaging/vcpkg/vrcnn/vcpkg.json": r'"version": "(.*)"',
+    }
+    for name, pattern in elsewhere.items():
+        found = re.search(pattern, (ROOT / name).read_text(), re.M)
+        assert found, name
+        assert found.group(1) == __version__, name
     assert GOLDEN.read_text().startswith(f"soversion {soversion()}\nversion {version()}\n")
 
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ MOST_MODEL_BYTES = 256 << 20
 MOST_RATIO = 256
 """Of what an archive of pictures or tensors holds to its own size: packed pictures are about half of what they were."""
 
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""Flags of os.open: do not wait for who writes into a pipe (Windows has no such pipes), and change no byte (which only Windows would)."""
+
 SMALL = 64 << 20
 """Bytes that an archive may hold whatever its own size."""
 
@@ -24,8 +28,9 @@ SMALL = 64 << 20
 @contextmanager
 def open_to_read(path: str | Path) -> Iterator[BinaryIO]:
     """Open a file, a pipe or a device. Raises OSError, also for a pipe that nobody writes into, where reading would wait for ever."""
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-        os.set_blocking(file.fileno(), True)
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _AT_ONCE)) as file:
+        if sys.platform != "win32":
+            os.set_blocking(file.fileno(), True)
         if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode) and not file.peek(1):
             raise OSError(errno.EPIPE, "nobody writes into this pipe, or it has been read already; give a file", os.fspath(path))
         yield file
@@ -55,7 +60,7 @@ def open_archive(path: str | Path, most: int | None = None) -> Iterator[BinaryIO
     most: None for MOST_RATIO times the archive's own size, and SMALL. It is read here and there, so that pipes and devices cannot be
     archives. Raises VrcnnError for them and for what is too large, FileNotFoundError, other OSErrors, and zipfile.BadZipFile.
     """
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _AT_ONCE)) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise VrcnnError(f"cannot read {path}: it is no file but a pipe or device; copy what comes from it into a file first")

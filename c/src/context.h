@@ -19,7 +19,7 @@ struct VrcnnContext {
     uint8_t *worker_memory; /* of all threads */
     size_t worker_bytes;    /* of each */
     VrcnnPool pool;
-    pthread_mutex_t mutex; /* of the schedule of the picture in work */
+    VrcnnMutex mutex; /* of the schedule of the picture in work */
 };
 
 /* filter.c: has the threads run the engine on the pieces of a picture. work: its planes, or where values go; all of it checked. */

@@ -23,9 +23,9 @@ static void run_job(void *argument, int worker)
     if (context->table.begin)
         context->table.begin();
     for (;;) {
-        pthread_mutex_lock(&context->mutex);
+        vrcnn_lock(&context->mutex);
         const int more = vrcnn_schedule_next(&job->schedule, &piece);
-        pthread_mutex_unlock(&context->mutex);
+        vrcnn_unlock(&context->mutex);
         if (!more)
             break;
         work.pipeline = context->pipeline + job->choices->index[piece.filter];

@@ -25,7 +25,10 @@ int vrcnn_kernel_by_name(const char *name)
 static const VrcnnKernel tiers[] = {
     VRCNN_KERNEL_SCALAR,
 #if defined(__x86_64__)
-    VRCNN_KERNEL_AVX2,   VRCNN_KERNEL_AVXVNNI, VRCNN_KERNEL_AVX512VNNI, VRCNN_KERNEL_AMX,
+    VRCNN_KERNEL_AVX2,   VRCNN_KERNEL_AVXVNNI, VRCNN_KERNEL_AVX512VNNI,
+#if !defined(_WIN32)
+    VRCNN_KERNEL_AMX,
+#endif
 #elif defined(__aarch64__)
     VRCNN_KERNEL_NEON_DOT,
     VRCNN_KERNEL_NEON_I8MM,
@@ -62,7 +65,9 @@ static void fill(VrcnnKernelTable *table, VrcnnKernel kernel)
     case VRCNN_KERNEL_AVX2: vrcnn_conv_init_avx2(table); break;
     case VRCNN_KERNEL_AVXVNNI: vrcnn_conv_init_avxvnni(table); break;
     case VRCNN_KERNEL_AVX512VNNI: vrcnn_conv_init_avx512vnni(table); break;
+#if !defined(_WIN32)
     case VRCNN_KERNEL_AMX: vrcnn_conv_init_amx(table); break;
+#endif
 #elif defined(__aarch64__)
     case VRCNN_KERNEL_NEON_DOT: vrcnn_conv_init_neon_dot(table); break;
     case VRCNN_KERNEL_NEON_I8MM: vrcnn_conv_init_neon_i8mm(table); break;

@@ -3,77 +3,89 @@
 #define _POSIX_C_SOURCE 200809L /* sigfillset, pthread_sigmask */
 #include "pool.h"
 
-#include <signal.h>
-#include <unistd.h>
+#include <stddef.h>
 
-static void *work(void *argument)
+#if !defined(_WIN32)
+#include <signal.h>
+#endif
+
+static VrcnnThreadResult VRCNN_THREAD_CALL work(void *argument)
 {
     VrcnnPoolThread *self = argument;
     VrcnnPool *pool = self->pool;
     unsigned seen = 0;
-    pthread_mutex_lock(&pool->mutex);
+    vrcnn_lock(&pool->mutex);
     for (;;) {
         while (!pool->stop && pool->generation == seen)
-            pthread_cond_wait(&pool->wake, &pool->mutex);
+            vrcnn_wait(&pool->wake, &pool->mutex);
         if (pool->stop)
             break;
         seen = pool->generation;
-        pthread_mutex_unlock(&pool->mutex);
+        vrcnn_unlock(&pool->mutex);
         pool->run(pool->job, self->worker);
-        pthread_mutex_lock(&pool->mutex);
+        vrcnn_lock(&pool->mutex);
         if (--pool->busy == 0)
-            pthread_cond_signal(&pool->idle);
+            vrcnn_wake_one(&pool->idle);
     }
-    pthread_mutex_unlock(&pool->mutex);
-    return NULL;
+    vrcnn_unlock(&pool->mutex);
+    return 0;
 }
 
 static void stop_threads(VrcnnPool *pool)
 {
-    pthread_mutex_lock(&pool->mutex);
+    vrcnn_lock(&pool->mutex);
     pool->stop = 1;
-    pthread_cond_broadcast(&pool->wake);
-    pthread_mutex_unlock(&pool->mutex);
+    vrcnn_wake_all(&pool->wake);
+    vrcnn_unlock(&pool->mutex);
     for (int i = 1; i < pool->threads; i++)
-        pthread_join(pool->thread[i].thread, NULL);
-    pthread_cond_destroy(&pool->idle);
-    pthread_cond_destroy(&pool->wake);
-    pthread_mutex_destroy(&pool->mutex);
+        vrcnn_thread_join(pool->thread[i].thread);
+    vrcnn_condition_close(&pool->idle);
+    vrcnn_condition_close(&pool->wake);
+    vrcnn_mutex_close(&pool->mutex);
+}
+
+/* Starts the threads, and counts those that there are. Signals belong to the program's own threads; Windows has none. */
+static int start_threads(VrcnnPool *pool, int threads)
+{
+#if !defined(_WIN32)
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+#endif
+    int failed = 0;
+    for (int i = 1; i < threads && !failed; i++) {
+        pool->thread[i].pool = pool;
+        pool->thread[i].worker = i;
+        failed = vrcnn_thread_start(&pool->thread[i].thread, work, pool->thread + i);
+        pool->threads += !failed;
+    }
+#if !defined(_WIN32)
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+#endif
+    return failed;
 }
 
 VrcnnError vrcnn_pool_start(VrcnnPool *pool, int threads)
 {
-    sigset_t all, before;
     pool->threads = 1;
-    pool->process = (int64_t)getpid();
+    pool->process = vrcnn_process();
     pool->generation = 0;
     pool->busy = 0;
     pool->stop = 0;
     if (threads == 1)
         return VRCNN_OK;
-    if (pthread_mutex_init(&pool->mutex, NULL))
+    if (vrcnn_mutex_open(&pool->mutex))
         return VRCNN_ERROR_THREADS;
-    if (pthread_cond_init(&pool->wake, NULL)) {
-        pthread_mutex_destroy(&pool->mutex);
-        return VRCNN_ERROR_THREADS;
-    }
-    if (pthread_cond_init(&pool->idle, NULL)) {
-        pthread_cond_destroy(&pool->wake);
-        pthread_mutex_destroy(&pool->mutex);
+    if (vrcnn_condition_open(&pool->wake)) {
+        vrcnn_mutex_close(&pool->mutex);
         return VRCNN_ERROR_THREADS;
     }
-    /* Signals belong to the program's own threads. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = 0;
-    for (int i = 1; i < threads && !failed; i++) {
-        pool->thread[i].pool = pool;
-        pool->thread[i].worker = i;
-        failed = pthread_create(&pool->thread[i].thread, NULL, work, pool->thread + i);
-        pool->threads += !failed;
+    if (vrcnn_condition_open(&pool->idle)) {
+        vrcnn_condition_close(&pool->wake);
+        vrcnn_mutex_close(&pool->mutex);
+        return VRCNN_ERROR_THREADS;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed) {
+    if (start_threads(pool, threads)) {
         stop_threads(pool);
         return VRCNN_ERROR_THREADS;
     }
@@ -82,7 +94,7 @@ VrcnnError vrcnn_pool_start(VrcnnPool *pool, int threads)
 
 static int is_alone(const VrcnnPool *pool)
 {
-    return pool->threads == 1 || pool->process != (int64_t)getpid();
+    return pool->threads == 1 || pool->process != vrcnn_process();
 }
 
 void vrcnn_pool_stop(VrcnnPool *pool)
@@ -97,16 +109,16 @@ void vrcnn_pool_run(VrcnnPool *pool, VrcnnJob run, void *job)
         run(job, 0);
         return;
     }
-    pthread_mutex_lock(&pool->mutex);
+    vrcnn_lock(&pool->mutex);
     pool->run = run;
     pool->job = job;
     pool->busy = pool->threads - 1;
     pool->generation++;
-    pthread_cond_broadcast(&pool->wake);
-    pthread_mutex_unlock(&pool->mutex);
+    vrcnn_wake_all(&pool->wake);
+    vrcnn_unlock(&pool->mutex);
     run(job, 0);
-    pthread_mutex_lock(&pool->mutex);
+    vrcnn_lock(&pool->mutex);
     while (pool->busy)
-        pthread_cond_wait(&pool->idle, &pool->mutex);
-    pthread_mutex_unlock(&pool->mutex);
+        vrcnn_wait(&pool->idle, &pool->mutex);
+    vrcnn_unlock(&pool->mutex);
 }

@@ -3,9 +3,9 @@
 #ifndef VRCNN_SRC_POOL_H
 #define VRCNN_SRC_POOL_H
 
-#include <pthread.h>
 #include <stdint.h>
 
+#include "threads.h"
 #include "vrcnn/vrcnn.h"
 
 typedef struct VrcnnPool VrcnnPool;
@@ -16,15 +16,15 @@ typedef void (*VrcnnJob)(void *job, int worker);
 typedef struct VrcnnPoolThread {
     VrcnnPool *pool;
     int worker;
-    pthread_t thread;
+    VrcnnThread thread;
 } VrcnnPoolThread;
 
 /* No field is for others to touch. */
 struct VrcnnPool {
     int threads; /* the caller's included */
     int64_t process;
-    pthread_mutex_t mutex;
-    pthread_cond_t wake, idle;
+    VrcnnMutex mutex;
+    VrcnnCondition wake, idle;
     unsigned generation; /* counts jobs */
     int busy;            /* workers that have not finished the current job */
     int stop;

@@ -202,12 +202,12 @@ VrcnnError vrcnn_open(VrcnnContext **out, const VrcnnModel *model, const VrcnnSe
     VrcnnContext *context = lay_out(&arena, &table, model, threads, &plan);
     context->block = block;
     context->memory = size;
-    if (pthread_mutex_init(&context->mutex, NULL)) {
+    if (vrcnn_mutex_open(&context->mutex)) {
         free(block);
         return VRCNN_ERROR_THREADS;
     }
     if ((error = vrcnn_pool_start(&context->pool, threads))) {
-        pthread_mutex_destroy(&context->mutex);
+        vrcnn_mutex_close(&context->mutex);
         free(block);
         return error;
     }
@@ -219,7 +219,7 @@ void vrcnn_close(VrcnnContext *context)
 {
     if (context) {
         vrcnn_pool_stop(&context->pool);
-        pthread_mutex_destroy(&context->mutex);
+        vrcnn_mutex_close(&context->mutex);
         free(context->block);
     }
 }

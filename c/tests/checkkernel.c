@@ -15,9 +15,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
+#if defined(_WIN32)
+#include <io.h>
+#include <windows.h>
+#else
+#include <sys/mman.h>
 #include <unistd.h>
+#endif
 
 #include "conv.h"
 #include "model.h"
@@ -471,16 +476,25 @@ static Arena source_arenas[MAX_SOURCE_ROWS], added_arenas[VRCNN_ROWS], dst_arena
 static uint8_t *source_copies[MAX_SOURCE_ROWS];
 static uint8_t random_poison[2 * POISON_BYTES];
 
+/* Memory of `size` bytes with a fence on either side, which nobody can touch; NULL if there is none. Never given back. */
+static uint8_t *fenced(size_t size)
+{
+#if defined(_WIN32)
+    uint8_t *const all = VirtualAlloc(NULL, size + 2 * FENCE, MEM_RESERVE, PAGE_NOACCESS);
+    return all ? VirtualAlloc(all + FENCE, size, MEM_COMMIT, PAGE_READWRITE) : NULL;
+#else
+    uint8_t *const all = mmap(NULL, size + 2 * FENCE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return all == MAP_FAILED || mprotect(all + FENCE, size, PROT_READ | PROT_WRITE) ? NULL : all + FENCE;
+#endif
+}
+
 static Arena make_arena(size_t size)
 {
-    Arena a;
-    uint8_t *all = mmap(NULL, size + 2 * FENCE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (all == MAP_FAILED || mprotect(all + FENCE, size, PROT_READ | PROT_WRITE)) {
+    const Arena a = {fenced(size), size};
+    if (!a.base) {
         fprintf(stderr, "checkkernel: out of memory\n");
         exit(2);
     }
-    a.base = all + FENCE;
-    a.size = size;
     return a;
 }
 
@@ -505,12 +519,10 @@ static int in_fence(const Arena *a, const uint8_t *address)
     return (address >= a->base - FENCE && address < a->base) || (address >= a->base + a->size && address < a->base + a->size + FENCE);
 }
 
-/* A kernel that leaves its memory ends here. */
-static void crashed(int number, siginfo_t *info, void *unused)
+/* A kernel that leaves its memory ends here, and one whose instructions the CPU lacks. */
+static void crashed(const uint8_t *address, int is_unknown)
 {
-    const uint8_t *address = info->si_addr;
     const char *what = ": memory touched that is not its own\n";
-    (void)unused;
     for (int i = 0; i < MAX_SOURCE_ROWS; i++)
         if (in_fence(source_arenas + i, address))
             what = ": touched what lies beyond a row of src and its slack\n";
@@ -523,12 +535,50 @@ static void crashed(int number, siginfo_t *info, void *unused)
         what = ": touched what lies beyond packed_size\n";
     if (in_fence(&scratch_arena, address))
         what = ": touched what lies beyond scratch_size\n";
-    if (number == SIGILL)
+    if (is_unknown)
         what = ": an instruction that this CPU does not have\n";
+#if defined(_WIN32)
+    _write(1, doing, (unsigned)strlen(doing));
+    _write(1, what, (unsigned)strlen(what));
+    ExitProcess(1);
+#else
     ssize_t n = write(1, doing, strlen(doing));
     n += write(1, what, strlen(what));
     _exit(n < 0 ? 2 : 1);
+#endif
 }
+
+#if defined(_WIN32)
+static LONG WINAPI take_exception(EXCEPTION_POINTERS *exception)
+{
+    const EXCEPTION_RECORD *const record = exception->ExceptionRecord;
+    const ULONG_PTR address = record->NumberParameters > 1 ? record->ExceptionInformation[1] : 0;
+    crashed((const uint8_t *)address, record->ExceptionCode == EXCEPTION_ILLEGAL_INSTRUCTION);
+    return EXCEPTION_CONTINUE_SEARCH;
+}
+
+static void watch(void)
+{
+    SetUnhandledExceptionFilter(take_exception);
+}
+#else
+static void take_signal(int number, siginfo_t *info, void *unused)
+{
+    (void)unused;
+    crashed(info->si_addr, number == SIGILL);
+}
+
+static void watch(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = take_signal;
+    action.sa_flags = SA_SIGINFO;
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
+    sigaction(SIGILL, &action, NULL);
+}
+#endif
 
 typedef enum Place { AT_START, AT_END, ANYWHERE } Place;
 
@@ -1560,13 +1610,7 @@ int main(int argc, char **argv)
     find_kernels(wanted);
     if (!kernel_count)
         return usage("no such kernel here: ", wanted ? wanted : "");
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_sigaction = crashed;
-    action.sa_flags = SA_SIGINFO;
-    sigaction(SIGSEGV, &action, NULL);
-    sigaction(SIGBUS, &action, NULL);
-    sigaction(SIGILL, &action, NULL);
+    watch();
     make_arenas();
     const VrcnnError error = vrcnn_model_builtin(&builtin, VRCNN_BEFORE_DEBLOCKING);
     if (error) {

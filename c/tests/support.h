@@ -12,7 +12,11 @@
 
 /* Prints what failed, up to 50 times. Returns ok. */
 #if defined(__GNUC__)
+#if defined(__MINGW32__) /* which has Microsoft's printf beside the standard's */
+__attribute__((format(gnu_printf, 4, 5)))
+#else
 __attribute__((format(printf, 4, 5)))
+#endif
 #endif
 int check(int ok, const char *file, int line, const char *format, ...);
 int check_error(int got, int wanted, const char *file, int line, const char *call);

@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
+#if !defined(_WIN32)
+#include <sys/wait.h>
 #include <unistd.h>
+#endif
 
 #include "allocations.h"
 #include "sha256.h"
@@ -842,7 +844,9 @@ int main(int argc, char **argv)
     const uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : (uint64_t)time(NULL);
     printf("seed %" PRIu64 "\n", seed);
     seed_random(seed);
+#if !defined(_WIN32)
     alarm(1800); /* a deadlock fails */
+#endif
     test_refused_kernel();
     test_small_things();
     test_sha256();

@@ -3,7 +3,6 @@ instruction that the kernel multiplies with, measured in the same run.
 """
 
 import ctypes
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -85,14 +84,13 @@ def peak(kernel: str, threads: int, seconds: float = PEAK_SECONDS) -> float:
         return sum(pool.map(measure, range(threads)))
 
 
-def resident() -> int | None:
-    """Bytes of memory that this process holds now, freed memory given back; None where the system does not tell."""
+def resident() -> int:
+    """Bytes of memory that this process holds now, freed memory given back where glibc can."""
     with suppress(AttributeError, TypeError, OSError):  # glibc has it: memory taken next is then seen to be taken
         ctypes.CDLL(None).malloc_trim(0)
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return None
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
 
 
 @dataclass

@@ -15,6 +15,7 @@ from codec_bridge.evaluation.store import Store
 from codec_bridge.figures.row import INSIDE, Row
 from codec_bridge.report.document import Flag
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.extras import require
 from vrcnn_int.io.console import console, notices
 from vrcnn_int.text import counted
 
@@ -38,7 +39,8 @@ def results_folder(results: Path | None) -> Iterator[Path]:
 
 
 def evaluate(plan: Plan, store: Store, place: cluster.Place, json_lines: bool = False) -> cluster.Evaluation:
-    """cluster.evaluate() with progress on standard error, or events on standard output."""
+    """cluster.evaluate() with progress on standard error, or events on standard output. Raises VrcnnError without the extra eval."""
+    require("an evaluation", "eval")
     if json_lines:
         return cluster.evaluate(plan, store, place, json_line)
     with Bars().shown() as bars:

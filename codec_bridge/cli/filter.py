@@ -24,7 +24,7 @@ from codec_bridge.video.clock import ONE_RATE
 from codec_bridge.video.coding import Coded
 from codec_bridge.video.encoded import CONTAINERS, ENCODERS, ContainerWriter, Encoding, container_writer
 from codec_bridge.video.files import STANDARD_INPUT, Video, write_y4m, write_yuv
-from codec_bridge.video.hevc import InLoopError
+from codec_bridge.video.in_loop import InLoopError
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture, VideoError
 from vrcnn_int.errors import VrcnnError

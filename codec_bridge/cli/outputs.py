@@ -12,6 +12,7 @@ from codec_bridge.report.page import write_html
 from codec_bridge.report.plot import write_plot
 from codec_bridge.report.tables import write_csv
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.extras import require
 from vrcnn_int.files import check_outputs, is_stream
 from vrcnn_int.io.console import console_beside
 
@@ -49,6 +50,9 @@ class Outputs:
         """
         if self.plot is not None:
             check_png(self.plot)
+            require("--plot", "eval", "matplotlib")
+        if self.html is not None:
+            require("--html", "eval", "jinja2", "scipy")
         places = [place.resolve() for place in kept if place]
         for path in self.files:
             if any(path.resolve().is_relative_to(place) for place in places):

@@ -11,7 +11,7 @@ from codec_bridge.bitstream.announcement import Announcement
 from codec_bridge.bitstream.sideinfo import Sideinfo
 from codec_bridge.codecs import insertion
 from codec_bridge.evaluation import given
-from codec_bridge.video.hevc import TAKEN_OUT
+from codec_bridge.video.in_loop import TAKEN_OUT
 from vrcnn_int.io.console import command_line, console
 from vrcnn_int.text import counted
 

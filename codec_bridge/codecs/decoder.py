@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from codec_bridge.bitstream import nal
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.pictures import read_units
-from codec_bridge.video.hevc import Decoder
 from codec_bridge.video.picture import Picture
 from vrcnn_int.text import counted
 
@@ -19,6 +18,8 @@ def decode(data: bytes, *, cropping: bool = False, check_hash: bool = True, pict
     Raises CodecError, naming the picture (counted from 0 in decoding order), for a damaged stream, a picture whose hash
     is missing or does not match, a wrong number of pictures, and a stream with networks in the loop, which this decoder lacks.
     """
+    from codec_bridge.video.hevc import Decoder  # loads PyAV
+
     if pictures is not None:
         found = len(nal.access_units(nal.split(data)))
         if found != pictures:

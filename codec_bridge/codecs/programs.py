@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-
-import psutil
+from typing import TYPE_CHECKING
 
 from codec_bridge.bitstream.errors import CodecError
+
+if TYPE_CHECKING:
+    import psutil
 
 STALLED = 300.0
 """Seconds without any processor time after which a program is taken to hang, and ended: x265 3.5 can, in a race of its threads."""
@@ -106,8 +108,10 @@ class _Hanging:
             raise CodecError(f"{self.what} hangs: it has used no processor time for {STALLED:g} s and was ended; try again")
 
 
-def _tree(pid: int) -> list[psutil.Process]:
+def _tree(pid: int) -> "list[psutil.Process]":
     """A process and what it started."""
+    import psutil
+
     try:
         process = psutil.Process(pid)
         return [process, *process.children(recursive=True)]
@@ -116,6 +120,8 @@ def _tree(pid: int) -> list[psutil.Process]:
 
 
 def _processor_time(pid: int) -> float | None:
+    import psutil
+
     used = None
     for process in _tree(pid):
         try:
@@ -127,6 +133,8 @@ def _processor_time(pid: int) -> float | None:
 
 
 def _end(pid: int) -> None:
+    import psutil
+
     for process in _tree(pid):
         try:
             process.terminate()

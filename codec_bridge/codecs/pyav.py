@@ -14,9 +14,7 @@ from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from time import perf_counter
-
-import av
-from av.codec.context import Flags
+from typing import TYPE_CHECKING
 
 from codec_bridge.bitstream import nal
 from codec_bridge.bitstream.errors import CodecError
@@ -25,6 +23,9 @@ from codec_bridge.codecs.programs import Programs, file_hash
 from codec_bridge.video.frames import frame_from_picture
 from codec_bridge.video.picture import Picture
 from vrcnn_int.text import counted
+
+if TYPE_CHECKING:
+    import av
 
 _logger = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ def encode(
     The parameter sets are repeated with every picture, as x265 does in all-intra coding, and count.
     Raises CodecError for impossible settings and pictures and where the encoder fails.
     """
+    import av
+
     if not 0 <= qp <= 51:
         raise CodecError(f"x265 cannot code at QP {qp}: give 0 to 51")
     if preset not in PRESETS:
@@ -108,6 +111,8 @@ def encoder_version() -> str:
     Raises CodecError if there is no such library or message.
     """
     context = _context(64, 64, "yuv420p", Fraction(25), {"x265-params": "info=1:log-level=none:pools=none"})
+    from av.codec.context import Flags
+
     context.flags |= Flags.global_header
     context.open()
     match = re.search(rb"x265 \(build (\d+)\) - ([\w.+-]+)", context.extradata or b"")
@@ -119,18 +124,22 @@ def encoder_version() -> str:
 @cache
 def libraries() -> list[Path]:
     """The files of the libraries that code and decode here: libavcodec, and libx265 where it is one of its own. Raises CodecError."""
+    import psutil
+
     encoder_version()  # the libraries are loaded by now
     try:
-        mapped = {line.split(maxsplit=5)[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
-    except OSError:
+        mapped = {str(one.path) for one in psutil.Process().memory_maps()}
+    except (psutil.Error, AttributeError):  # macOS has no such call
         mapped = set()
-    loaded = sorted(Path(name) for name in mapped if re.search(r"/lib(avcodec|x265)[^/]*\.so[^/]*$", name))
+    loaded = sorted(Path(name) for name in mapped if re.search(r"[/\\](lib)?(avcodec|x265)[^/\\]*\.(so|dll)[^/\\]*$", name))
     if not any("avcodec" in path.name for path in loaded):
-        raise CodecError("cannot tell which FFmpeg library codes here: /proc/self/maps does not name it")
+        raise CodecError("cannot tell which FFmpeg library codes here: the system does not name it")
     return loaded
 
 
-def _context(width: int, height: int, pixel_format: str, rate: Fraction, options: dict[str, str]) -> av.VideoCodecContext:
+def _context(width: int, height: int, pixel_format: str, rate: Fraction, options: dict[str, str]) -> "av.VideoCodecContext":
+    import av
+
     try:
         context = av.CodecContext.create("libx265", "w")
     except av.FFmpegError as error:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from codec_bridge.bitstream.sideinfo import Sideinfo
 from codec_bridge.evaluation.jobs import Job
@@ -61,6 +60,8 @@ def _cut(picture: Picture, x: int, y: int, width: int, height: int) -> NDArray[n
 
 
 def _png(plane: NDArray[np.integer], bit_depth: int) -> bytes:
+    from PIL import Image
+
     buffer = io.BytesIO()
     Image.fromarray((plane >> (bit_depth - 8)).astype(np.uint8)).save(buffer, "PNG", compress_level=9)
     return buffer.getvalue()

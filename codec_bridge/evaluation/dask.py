@@ -5,7 +5,6 @@ A worker that dies costs what it was working on: Dask gives its tasks to others,
 
 import asyncio
 import importlib
-import importlib.util
 import logging
 import shlex
 import sys
@@ -17,8 +16,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from threadpoolctl import threadpool_limits
-
 from codec_bridge.evaluation.crew import Crew, not_run
 from codec_bridge.evaluation.jobs import Job
 from codec_bridge.evaluation.plan import Plan
@@ -27,6 +24,7 @@ from codec_bridge.evaluation.sources import Pictures
 from codec_bridge.evaluation.store import LOCK, Result, Store
 from codec_bridge.evaluation.worker import Task, run, step_event
 from codec_bridge.video.picture import Picture
+from vrcnn_int.extras import require
 from vrcnn_int.files import one_line
 from vrcnn_int.inputs import MOST_MODEL_BYTES, read_bytes
 from vrcnn_int.models import builtin_path
@@ -106,7 +104,7 @@ class Cluster(Crew):
 @contextmanager
 def connected(plan: Plan, scheduler: str | None, store: Store, pictures: Pictures, listen: Listener) -> Iterator[Cluster]:
     """The workers of a scheduler, or the plan's Slurm jobs. Raises EvaluationError where nobody can work, after ``WAIT`` seconds a step."""
-    require("distributed", "--scheduler" if scheduler else "--slurm")
+    require("--scheduler" if scheduler else "--slurm", "cluster", "distributed")
     from distributed import Client
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -121,13 +119,6 @@ def connected(plan: Plan, scheduler: str | None, store: Store, pictures: Picture
             cluster.scale(jobs=plan.slurm.get("jobs", 1))
             client = stack.enter_context(Client(cluster, timeout=WAIT))
         yield Cluster(client, plan, store, pictures, listen)
-
-
-def require(module: str, option: str) -> None:
-    """Raise EvaluationError, with what to install, where a module of Dask's is not there."""
-    if importlib.util.find_spec(module) is None:
-        package = module.replace("_", "-")
-        raise EvaluationError(f"{option} needs {package}; install it with: pip install 'vrcnn-int[cluster]'")
 
 
 def _ask(address: str) -> None:
@@ -201,12 +192,14 @@ def _say(worker: Any, jobs: list[Job], step: str) -> None:
 @cache
 def _one_thread_each() -> None:
     """Matrix products with threads of their own would only wait for each other: one job a core."""
+    from threadpoolctl import threadpool_limits
+
     threadpool_limits(1, "blas")
 
 
 def slurm_cluster(plan: Plan) -> Any:
     """A cluster whose workers are Slurm jobs, as the plan's table slurm says; nothing is submitted yet. Raises EvaluationError."""
-    require("dask_jobqueue", "--slurm")
+    require("--slurm", "cluster", "dask_jobqueue")
     from dask_jobqueue.slurm import SLURMCluster
 
     options = {name: value for name, value in plan.slurm.items() if name != "jobs"}

@@ -14,7 +14,7 @@ from codec_bridge.codecs.base import Network
 from codec_bridge.evaluation import check
 from codec_bridge.evaluation.settings import EvaluationError, Settings, open_filter
 from codec_bridge.video.coding import Coded
-from codec_bridge.video.hevc import TAKEN_OUT
+from codec_bridge.video.in_loop import TAKEN_OUT
 from vrcnn_int.inputs import open_to_read
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.models import builtin_path, set_names

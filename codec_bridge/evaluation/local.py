@@ -20,8 +20,6 @@ from multiprocessing.process import parent_process
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from codec_bridge.evaluation.crew import Crew, not_run
 from codec_bridge.evaluation.jobs import Job
 from codec_bridge.evaluation.settings import EvaluationError
@@ -233,6 +231,8 @@ def _work(connection: Connection, number: int, folder: Path, kept_bytes: int) ->
 
 def _done(task: Task, name: str, listen: Listener, pictures: Pictures) -> list[Result]:
     """A task's results. name: of the worker."""
+    from threadpoolctl import threadpool_limits
+
     where = {"worker": f"process {os.getpid()}"}
     try:
         with threadpool_limits(1, "blas"):  # threads of their own for matrix products would only wait for each other: one job a core

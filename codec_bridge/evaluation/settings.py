@@ -14,6 +14,7 @@ from codec_bridge.library.engines import ENGINES
 from codec_bridge.video.catalogue import Sequence, auto_frames
 from codec_bridge.video.picture import Picture
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.extras import require
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.models import builtin_path, float_file
 from vrcnn_int.network import KINDS, POSITIONS, SIZES, load_float_networks
@@ -236,16 +237,14 @@ def open_filter(settings: Settings, models: ModelSet, threads: int = 1) -> Filte
 def float_filter(model: Path | None, models: ModelSet, index: int) -> FilterPicture:
     """The float network beside a model set's file (None: the shipped one), as a function of pictures. Imports torch.
 
-    Raises EvaluationError if torch or the float networks are missing, or belong to another set.
+    Raises VrcnnError if torch or the float networks are missing, or belong to another set.
     """
     path = float_file(model or builtin_path())
     networks, meta = load_float_networks(path, KINDS)
     if meta.get("set") != models.identity:
         raise EvaluationError(f"{path} belongs to model set {meta.get('set')}, not to {models.identity}")
-    try:
-        from vrcnn_int.training.module import filter_planes_float
-    except ImportError:
-        raise EvaluationError("the float variant needs torch; install it with: pip install 'vrcnn-int[train]'") from None
+    require("the float variant", "train")
+    from vrcnn_int.training.module import filter_planes_float
 
     def filtered(picture: Picture) -> Picture:
         planes = filter_planes_float(networks[index], picture.planes, (picture.bit_depth,) * 2, picture.chroma_format)

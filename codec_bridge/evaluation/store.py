@@ -6,7 +6,6 @@ crops/*.png        for the report
 streams/KEY.hevc   if the plan keeps them; other codecs' by their own endings
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -73,14 +72,11 @@ class Store:
             own_path(place)
         for name in FOLDERS[:3]:
             check_folder(self.folder / name)
-        lock = _lock(self.folder)
-        try:
+        with _locked(self.folder):
             for name in FOLDERS:
                 for path in (self.folder / name).glob(TEMPORARY + "*"):
                     path.unlink(missing_ok=True)
             yield
-        finally:
-            os.close(lock)
 
     def save(self, result: Result) -> None:
         """Keep a result; its JSON file comes last, and only if it has figures."""
@@ -122,21 +118,25 @@ class Store:
         return self.folder / "jobs" / f"{key}.json"
 
 
-def _lock(folder: Path) -> int:
-    """A descriptor of the lock file, locked until it is closed. Raises VrcnnError if another run has it, or something else is there."""
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Nobody else works on the folder inside this. Raises VrcnnError if another run does, or if no lock file is in its place."""
+    from filelock import FileLock, Timeout
+
     path = folder / LOCK
     try:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
-    except OSError as error:
-        raise VrcnnError(f"cannot use {path}: {error.strerror}") from None
-    try:
-        if not stat.S_ISREG(os.fstat(lock).st_mode):
+        if not stat.S_ISREG(path.lstat().st_mode):
             raise VrcnnError(f"{path} is not the file that a results folder has there; remove it")
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
+    except FileNotFoundError:
+        pass
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
         raise VrcnnError(f"another run works on {folder}; wait for it, or give another folder with --results") from None
-    except (OSError, VrcnnError):
-        os.close(lock)
-        raise
-    return lock
+    except OSError as error:
+        raise VrcnnError(f"cannot use {path}: {error.strerror or error}") from None
+    try:
+        yield
+    finally:
+        lock.release()

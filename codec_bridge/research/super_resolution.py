@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from codec_bridge.pairs import pictures_of
 from codec_bridge.provenance import provenance
@@ -15,6 +14,8 @@ from vrcnn_int.text import named
 
 def resized(plane: Plane, width: int, height: int) -> Plane:
     """A luma plane in another size, bicubic (a = -0.5, widened where it shrinks), rounded to 8 bits."""
+    from PIL import Image
+
     return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC), np.uint8)
 
 

@@ -16,6 +16,7 @@ from codec_bridge.video.files import Video
 from codec_bridge.video.open import PICTURE_FILES, VIDEO_FILES, check_file, open_video
 from codec_bridge.video.picture import VideoError, samples_md5
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.extras import extra_of, require
 from vrcnn_int.files import one_line
 from vrcnn_int.io.documents import DocumentError, checked, read_toml
 
@@ -189,6 +190,8 @@ def _sequence(entry: Entry, path: Path) -> Sequence:
 
 
 def _package_file(entry: Entry, package: str) -> Path:
+    if extra := extra_of(package):
+        require(entry.name, extra, package)
     spec = find_spec(package)
     for folder in (spec.submodule_search_locations or []) if spec else []:
         path = Path(folder, *entry.files[0].split("/"))

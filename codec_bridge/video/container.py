@@ -30,7 +30,8 @@ from codec_bridge.video.clock import Clock
 from codec_bridge.video.cropped import states_cropping
 from codec_bridge.video.files import Account, Video
 from codec_bridge.video.frames import picture_from_frame
-from codec_bridge.video.hevc import Decoder, InLoopError, refuse_in_loop
+from codec_bridge.video.hevc import Decoder
+from codec_bridge.video.in_loop import InLoopError, refuse_in_loop
 from codec_bridge.video.metadata import SITINGS, Metadata
 from codec_bridge.video.picture import Picture, VideoError, parse_pixel_format, plane_shapes
 from codec_bridge.video.whole import missing_end

@@ -1,12 +1,16 @@
 """Pictures and FFmpeg's frames, one made of the other."""
 
-import av
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from codec_bridge.video.picture import Picture, VideoError, parse_pixel_format, plane_shapes, sample_type
 
+if TYPE_CHECKING:
+    import av
 
-def picture_from_frame(frame: av.VideoFrame, crop: tuple[int, int, int, int] = (0, 0, 0, 0)) -> Picture:
+
+def picture_from_frame(frame: "av.VideoFrame", crop: tuple[int, int, int, int] = (0, 0, 0, 0)) -> Picture:
     """The samples of a decoded frame, copied. Raises VideoError for an unsupported pixel format or size."""
     chroma_format, bit_depth = parse_pixel_format(frame.format.name)
     dtype = np.dtype(sample_type(bit_depth))
@@ -19,8 +23,10 @@ def picture_from_frame(frame: av.VideoFrame, crop: tuple[int, int, int, int] = (
     return Picture(tuple(planes), bit_depth, chroma_format, crop)
 
 
-def frame_from_picture(picture: Picture) -> av.VideoFrame:
+def frame_from_picture(picture: Picture) -> "av.VideoFrame":
     """A PyAV frame with the samples of ``picture`` (all of its planes: crop before if need be)."""
+    import av
+
     frame = av.VideoFrame(picture.width, picture.height, picture.pixel_format)
     for target, plane in zip(frame.planes, picture.planes, strict=True):
         buffer = np.zeros(target.buffer_size, np.uint8)

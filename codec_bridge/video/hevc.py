@@ -14,34 +14,16 @@ from math import gcd
 import av
 
 from codec_bridge.bitstream import hashes, nal
-from codec_bridge.bitstream.announcement import Announcement, announced
+from codec_bridge.bitstream.announcement import announced
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.pictures import Unit
 from codec_bridge.video.frames import picture_from_frame
+from codec_bridge.video.in_loop import TAKEN_OUT, refuse_in_loop
 from codec_bridge.video.picture import Picture, VideoError
 from codec_bridge.video.second import SecondDecoder, context, packet, picture_sum
 from vrcnn_int.text import counted
 
-IN_LOOP = (
-    "the stream carries side information of vrcnn-int, networks in the loop: decode it with dec265 of `make codecs`, or with HM with "
-    "the filter inside (codec-bridge hm)"
-)
-TAKEN_OUT = "the stream says that it needs the filter of vrcnn-int in the loop, but carries no side information: it was taken out"
 _ENDS = (nal.END_OF_SEQUENCE, nal.END_OF_BITSTREAM)
-
-
-class InLoopError(CodecError):
-    """A stream with networks in the loop. announcement: what its SEI message says, None if it has none."""
-
-    def __init__(self, announcement: Announcement | None) -> None:
-        super().__init__(IN_LOOP)
-        self.announcement = announcement
-
-
-def refuse_in_loop(unit: Unit) -> None:
-    """Raise InLoopError if networks filter in the loop from this access unit on."""
-    if unit.carries_magic:
-        raise InLoopError(announced(unit.nals))
 
 
 @dataclass

@@ -5,9 +5,7 @@ import stat
 from fractions import Fraction
 from pathlib import Path
 
-from codec_bridge.video.container import open_container
 from codec_bridge.video.files import Video, open_y4m, open_y4m_pipe, open_yuv
-from codec_bridge.video.photograph import open_picture_file
 from codec_bridge.video.picture import VideoError
 
 PICTURE_FILES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -59,8 +57,12 @@ def open_video(
         elif suffix == ".y4m":
             video = open_y4m(path)
         elif suffix in PICTURE_FILES:
+            from codec_bridge.video.photograph import open_picture_file  # loads Pillow
+
             video = open_picture_file(path, as_stored)
         else:
+            from codec_bridge.video.container import open_container  # loads PyAV
+
             video = open_container(path, cropping, lenient)
     except VideoError as error:
         if str(path) in str(error):

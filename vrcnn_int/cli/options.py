@@ -8,6 +8,7 @@ import typer
 
 from vrcnn_int import process
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.extras import require
 from vrcnn_int.models import model_path, set_names
 
 Threads = Annotated[int, typer.Option(help="CPU threads.", min=1)]
@@ -48,9 +49,8 @@ def need_torch(threads: int | None = None) -> None:
     """Raise VrcnnError unless torch is installed; set its threads."""
     process.leave_at_once(True)
     try:
+        require("training", "train")
         import torch
-    except ImportError:
-        raise VrcnnError("training needs torch; install it with: pip install 'vrcnn-int[train]'") from None
     finally:
         process.leave_at_once(False)
     if threads is not None:

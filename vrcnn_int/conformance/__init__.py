@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.io.documents import DocumentError, checked, read_json
+from vrcnn_int.models import builtin_path
 
 INDEX = "suite.json"
+INSTALLED = Path(__file__).parent / "vectors"
+SHIPPED = "models/shipped.vrcnn"
 VERSION = 3
 FILTER_PARTS = ("shipped", "general", "extreme")
 LAYER_PARTS = ("layers", "joint-layers")
@@ -170,7 +173,7 @@ class Suite:
     @classmethod
     def load(cls, folder: Path | None = None) -> Self:
         """The suite in ``folder``, by default the one that is installed. Raises SuiteError."""
-        folder = folder or Path(__file__).parent / "vectors"
+        folder = folder or INSTALLED
         try:
             values = read_json(folder / INDEX)
             # First of all: other versions have other keys.
@@ -199,6 +202,8 @@ class Suite:
 
     def path(self, name: str) -> Path:
         """A file of the suite. Raises SuiteError if it is missing."""
+        if self.folder == INSTALLED and name == SHIPPED:  # wheels have that set once
+            return builtin_path()
         path = self.folder / name
         if not path.is_file():
             raise SuiteError(f"{path} is missing from the suite; make the suite again")

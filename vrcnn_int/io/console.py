@@ -20,6 +20,7 @@ from typer.models import ParameterInfo
 
 from vrcnn_int import process
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.extras import advice, extra_of
 from vrcnn_int.files import is_standard_output
 from vrcnn_int.text import plain
 from vrcnn_int.version import __version__
@@ -171,6 +172,11 @@ def _code_of_command(app: typer.Typer) -> int:
         code: int = app(standalone_mode=False)  # typer returns the code of its own Exit, also of the one it makes of Ctrl-C
     except VrcnnError as error:
         return _fail(str(error))
+    except ModuleNotFoundError as error:
+        extra = extra_of(error.name or "")
+        if extra is None:
+            raise
+        return _fail(advice("this", str(error.name), extra))
     except OSError as error:
         # A file where a folder should be, no memory: the system's own words say it.
         place = f"{error.filename}: " if error.filename else ""

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.research.extended import ExtendedNetwork, Values
 from vrcnn_int.text import counted
+
+if TYPE_CHECKING:
+    pass
 
 KIND = "classifier"
 
@@ -41,6 +43,8 @@ def read(folder: Path, size: int, channels: int | None = None, names: Sequence[s
     ``channels``: 1 or 3; None: 1 if all pictures are grey, else 3. ``names``: the labels that a model knows; None: those of the folder.
     Raises VrcnnError if there are no labels or pictures, other labels, or files that are no pictures.
     """
+    from PIL import Image
+
     if not folder.is_dir():
         raise VrcnnError(f"{folder} is not a folder; give one that has a folder of pictures for each label")
     found = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))

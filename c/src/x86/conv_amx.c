@@ -23,7 +23,7 @@
 #include "../conv.h"
 #include "../integers.h"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(_WIN32) /* there nobody grants the tiles, and gcc 12 has them wrong */
 
 #if !(defined(__AMX_INT8__) || defined(__AMXINT8__)) || !defined(__AVX512BW__) || !defined(__AVX512VNNI__)
 #error "compile this file with the flags that c/kernel_flags.txt names"

@@ -10,7 +10,7 @@ from codec_bridge.bitstream.sideinfo import Sideinfo
 from codec_bridge.cli import source_tree
 from codec_bridge.cli.commands import app
 from codec_bridge.codecs import gates
-from codec_bridge.video.hevc import TAKEN_OUT
+from codec_bridge.video.in_loop import TAKEN_OUT
 from tests.support import streams
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.network import POSITIONS

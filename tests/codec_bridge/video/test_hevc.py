@@ -8,7 +8,8 @@ import pytest
 from codec_bridge.bitstream import nal
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.pictures import read_units
-from codec_bridge.video.hevc import Decoder, Findings, InLoopError
+from codec_bridge.video.hevc import Decoder, Findings
+from codec_bridge.video.in_loop import InLoopError
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture, VideoError
 from tests.support import media, streams
