@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -22,7 +22,7 @@ from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, far_qps, loa
 from codec_bridge.figures.metrics import is_identical, level_text
 from codec_bridge.video.clock import ONE_RATE
 from codec_bridge.video.coding import Coded
-from codec_bridge.video.encoded import CONTAINERS, ENCODERS, ContainerWriter, Encoding, container_writer
+from codec_bridge.video.encoding import CONTAINERS, ENCODERS, Encoding
 from codec_bridge.video.files import STANDARD_INPUT, Video, write_y4m, write_yuv
 from codec_bridge.video.in_loop import InLoopError
 from codec_bridge.video.open import open_video
@@ -35,6 +35,9 @@ from vrcnn_int.machine import cores
 from vrcnn_int.models import read_files
 from vrcnn_int.network import POSITIONS
 from vrcnn_int.text import counted
+
+if TYPE_CHECKING:
+    from codec_bridge.video.encoded import ContainerWriter
 
 WRITTEN = (".yuv", ".y4m", *CONTAINERS)
 STANDARD_OUTPUT = "/dev/stdout"
@@ -164,6 +167,8 @@ def filter_video(
             bar = stack.enter_context(progress_bar())
             pictures = bar.track(pictures, video.pictures or len(coded.codings) or frames, description=f"filtering {video.name}")
             if preview:
+                from codec_bridge.video.encoded import container_writer
+
                 small = stack.enter_context(container_writer(preview, video, PREVIEW, pictures_a_second, frames, others=False))
                 pictures = previewed(pictures, small)
             crop = BestCrop(video.metadata)
@@ -299,13 +304,15 @@ def write(
         return write_yuv(path, pictures), []
     if path.suffix.lower() not in CONTAINERS:
         return write_y4m(path, pictures, video.rate, video.metadata), []
+    from codec_bridge.video.encoded import container_writer
+
     with container_writer(path, video, encoding, rate, frames) as writer:
         for picture in pictures:
             writer.write(picture)
     return writer.count, writer.lost
 
 
-def previewed(pictures: Iterable[Triple], writer: ContainerWriter) -> Iterator[Triple]:
+def previewed(pictures: Iterable[Triple], writer: "ContainerWriter") -> Iterator[Triple]:
     """The same, a split screen of each written on the way."""
     for before, after, original in pictures:
         writer.write(split_screen(before, after))

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from codec_bridge.evaluation.contact_sheet import CROP, best_crop
 from codec_bridge.evaluation.filtering import Triple
@@ -58,6 +57,8 @@ class BestCrop:
 
     def write(self, path: Path) -> None:
         """As a picture file: before, after and original side by side."""
+        from PIL import Image, ImageDraw
+
         crops = [self._colours(picture) for picture in self._pictures]
         height, width = crops[0].shape[:2]
         sheet = Image.new("RGB", (len(crops) * _TIMES * width, _TIMES * height + _CAPTION), "white")

@@ -23,7 +23,8 @@ from codec_bridge.cli.commands import app
 from codec_bridge.evaluation.beside import BestCrop, split_screen
 from codec_bridge.evaluation.filtering import filtered
 from codec_bridge.filter import Filter
-from codec_bridge.video.encoded import Encoding, container_writer
+from codec_bridge.video.encoded import container_writer
+from codec_bridge.video.encoding import Encoding
 from codec_bridge.video.files import write_y4m
 from codec_bridge.video.frames import frame_from_picture
 from codec_bridge.video.metadata import Metadata
