@@ -27,7 +27,7 @@ static const char usage_text[] =
     "  --scale C       output scale 1..10 (default 8: as trained)\n"
     "  --weights L/C   instead: of a joint network for luma and chroma, with a comma between two heads', such as 8/8 or 6,3/8,-2\n"
     "  --layer L       write the outputs of hidden layer L, from 0, instead: a byte each, channel after channel\n"
-    "  --model SET     the file of a model set, or one that is built in: vrcnn_intra (default), joint_intra, joint_inter\n"
+    "  --model SET     the file of a model set, or one that is built in: vrcnn_intra (default), joint_intra, joint_inter, joint_post\n"
     "  --kernel K      auto (default), or one that --kernels lists; all give the same bits\n"
     "  --threads T     threads that work on a picture, 1 (default) to 64\n"
     "  --kernels       list the kernels that this build and this machine have, and which of them auto takes\n"

@@ -20,7 +20,7 @@ def identity(model: object) -> str:
 
 def test_every_shipped_set_is_built_in_under_its_name() -> None:
     names = [ffi.string(lib.vrcnn_builtin_name(number)).decode() for number in range(len(set_names()))]
-    assert tuple(names) == set_names() == ("joint_inter", "joint_intra", "vrcnn_intra")
+    assert tuple(names) == set_names() == ("joint_inter", "joint_intra", "joint_post", "vrcnn_intra")
     size = ffi.new("size_t *")
     for name in names:
         file = lib.vrcnn_builtin_file(name.encode(), size)
@@ -51,13 +51,14 @@ def side_information(name: str) -> bytes:
     flat = [picture(rng, "random", *shape, 8) // 64 + 100 for shape in ((64, 96), (32, 48), (32, 48))]
     model = builtin_path(name).read_bytes()
     with Filter(name) as filter_:
-        index = filter_.index_for_qp(37, kind=filter_.networks[0].kind)
+        position = filter_.networks[0].position
+        index = filter_.index_for_qp(37, position, filter_.networks[0].kind)
         original = filter_.filter_planes(flat, (8, 8), index)
     if name == "vrcnn_intra":
         with Decider(96, 64, model) as decider:
             return decider.decide(original[0], flat[0], flat[0], 8, qp=37, lam=0.0, ordinary_cost=1e9, is_irap=True).data
     with PlaneDecider(96, 64, model) as decider:
-        return decider.decide(original, flat, flat, (8, 8), qp=37, lam=0.0, costs=(1e9, 1e9), is_irap=True).data
+        return decider.decide(original, flat, flat, (8, 8), position, qp=37, lam=0.0, costs=(1e9, 1e9), is_irap=True).data
 
 
 @pytest.mark.parametrize("name", set_names())
