@@ -58,7 +58,7 @@ def side_information(name: str) -> bytes:
         with Decider(96, 64, model) as decider:
             return decider.decide(original[0], flat[0], flat[0], 8, qp=37, lam=0.0, ordinary_cost=1e9, is_irap=True).data
     with PlaneDecider(96, 64, model) as decider:
-        return decider.decide(original, flat, flat, (8, 8), position, qp=37, lam=0.0, costs=(1e9, 1e9), is_irap=True).data
+        return decider.decide(original, flat, flat, (8, 8), position=position, qp=37, lam=0.0, costs=(1e9, 1e9), is_irap=True).data
 
 
 @pytest.mark.parametrize("name", set_names())
