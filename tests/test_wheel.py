@@ -40,7 +40,7 @@ def test_wheel_is_small_and_has_no_training_data(installed: Path) -> None:
     with zipfile.ZipFile(wheel) as file:
         names = file.namelist()
     print(f"{wheel.name}: {len(names)} files, {wheel.stat().st_size} bytes")
-    assert wheel.stat().st_size < 4_000_000  # a quarter of it the conformance suite
+    assert wheel.stat().st_size < 5_000_000  # a third of it the model sets, in the extension and beside it; a quarter the conformance suite
     assert not [name for name in names if name.endswith((".npz", ".png", ".c", ".inc"))]
     assert {f"vrcnn_int/models/{name}{ending}" for name in set_names() for ending in (".vrcnn", ".json")} <= set(names)
     assert {"codec_bridge/py.typed", "vrcnn_int/py.typed"} <= set(names)
