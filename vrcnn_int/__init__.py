@@ -7,17 +7,16 @@ Importing vrcnn_int imports nothing else: Filter, FilterError, ErrorCode and ker
 first asked for. They are those of codec_bridge.filter.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from vrcnn_int.version import __version__
 
+TYPE_CHECKING = False  # of typing, which takes a while to load
 if TYPE_CHECKING:
     from codec_bridge.filter import ErrorCode, Filter, FilterError, kernels
 
 __all__ = ["ErrorCode", "Filter", "FilterError", "__version__", "kernels"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """What is loaded when it is first asked for."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -296,7 +296,7 @@ def load_changed(folder: Path, content: object) -> Suite:
         ("filter.network", 10**30),
         ("filter.width", 0),
         ("filter.height", 10**9),
-        ("filter.bit_depth", 12),
+        ("filter.bit_depth", 14),
         ("filter.scale", 11),
         ("filter.part", "other"),
         ("filter.md5", "0"),

@@ -232,7 +232,7 @@ def test_bad_input_is_one_line_and_leaves_no_file(clip: Path, stream: Path, tmp_
     refused(bridge("filter", clip, out), "does not say at what QP", "give --qp")
     refused(bridge("filter", clip, out, "--index", 30), "no network 30")
     refused(bridge("filter", flipped, out, "--qp", 32), "flipped.hevc")
-    refused(bridge("filter", clip, tmp_path / "o.mp4", "--qp", 32), ".yuv or .y4m")
+    refused(bridge("filter", clip, tmp_path / "o.avi", "--qp", 32), ".yuv, .y4m, .mkv or .mp4")
     refused(bridge("filter", clip, tmp_path / "no" / "folder" / "o.yuv", "--qp", 32), "cannot write")
     assert list(out.parent.iterdir()) == []
     refused(bridge("bdrate", "--sequences", clip, "--qp", "22,27,32"), "four QPs")

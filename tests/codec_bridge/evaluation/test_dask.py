@@ -1,6 +1,7 @@
 """Dask: a scheduler and workers of their own, one of which is killed; samples that are sent; nobody who can work; Slurm."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -143,7 +144,8 @@ def test_workers_that_do_not_have_the_project(scheduler: str, tmp_path: Path) ->
 
 
 def test_without_dask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    found = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in ("distributed", "dask_jobqueue") else found(name))
     clip = tmp_path / "clip.y4m"
     write_y4m(clip, moving(1), 25)
     plan = plan_of(clip, qps=(32,), variants=("none",))

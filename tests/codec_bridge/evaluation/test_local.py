@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,10 @@ def test_processes_that_are_being_started_end_without_a_word(tmp_path: Path, way
     assert all(int(mask, 16) >> (signal.SIGINT - 1) & 1 for mask in found), found
 
 
-def test_starting_a_process_leaves_signals_as_they_were(tmp_path: Path) -> None:
+def test_starting_a_process_leaves_signals_as_they_were(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    # dask_jobqueue has a handler of its own from when it is loaded.
+    request.addfinalizer(partial(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler)))
+
     def as_they_are() -> Any:
         return [signal.getsignal(each) for each in signal.Signals], signal.pthread_sigmask(signal.SIG_BLOCK, ())
 

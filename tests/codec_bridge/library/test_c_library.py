@@ -280,7 +280,7 @@ def test_tool_says_what_is_wrong(prefix: Path, tmp_path: Path) -> None:
         ([*base, "--threads", 0, good, output], "--threads 0: must be a whole number from 1 to 64"),
         ([*base, "--scale", 11, good, output], "--scale 11: must be a whole number from 1 to 10"),
         ([*base, "--layer", 3, good, output], "--layer 3: network 2 has hidden layers 0 to 2"),
-        ([*base, "--bit-depth", 12, good, output], "--bit-depth 12"),
+        ([*base, "--bit-depth", 14, good, output], "--bit-depth 14"),
         ([*base, "--format", 421, good, output], "--format 421"),
         ([*base, "--model", one_position, "--position", "after_sao", good, output], "for this position"),
         ([*base, "--kind", "joint", good, output], "vrcnn_intra: there is no network of this kind for this position"),

@@ -99,7 +99,7 @@ def environment(plugins: Path, tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def launch(environment: dict[str, str]) -> Launch:
     def run(*words: object) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(["gst-launch-1.0", "-q", *map(str, words)], env=environment, capture_output=True, text=True)
+        return subprocess.run(["gst-launch-1.0", "-q", *map(str, words)], env=environment, capture_output=True, text=True, timeout=60)
 
     return run
 
@@ -113,7 +113,7 @@ def player(plugins: Path, environment: dict[str, str], tmp_path: Path) -> Launch
     subprocess.run(["cc", "player.c", "-o", "player", *flags], check=True, cwd=tmp_path)
 
     def run(*words: object) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run([tmp_path / "player", *map(str, words)], env=environment, capture_output=True, text=True)
+        return subprocess.run([tmp_path / "player", *map(str, words)], env=environment, capture_output=True, text=True, timeout=60)
 
     return run
 

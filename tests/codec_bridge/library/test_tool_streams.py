@@ -175,7 +175,7 @@ def test_y4m_that_cannot_be_filtered_is_named(prefix: Path, tmp_path: Path) -> N
         (size + b"Ib\n" + frame, "is interlaced (Ib)"),
         (size + b"Im\n" + frame, "is interlaced (Im)"),
         (size + b"C411\n" + frame, "colour space C411 is not supported"),
-        (size + b"C420p12\n" + frame, "colour space C420p12 is not supported"),
+        (size + b"C420p14\n" + frame, "colour space C420p14 is not supported"),
         (size + b"C444alpha\n" + frame, "colour space C444alpha is not supported"),
         (size + b"\n", "has no pictures"),
         (size + b"\n" + frame[:-1], "ends within picture 0"),

@@ -98,10 +98,10 @@ def test_unsupported_container_formats_are_named(tmp_path: Path) -> None:
 
     with av.open(str(tmp_path / "a.mkv"), "w") as output:
         stream = output.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p12le"
-        output.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p12le")))
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p14le"
+        output.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p14le")))
         output.mux(stream.encode(None))
-    with pytest.raises(VideoError, match="pixel format yuv420p12le is not supported"):
+    with pytest.raises(VideoError, match="pixel format yuv420p14le is not supported"):
         open_video(tmp_path / "a.mkv")
 
 

@@ -62,7 +62,7 @@ def test_yuv_states_nothing_and_is_never_guessed(tmp_path: Path) -> None:
     assert open_video(path, (416, 240), "yuv420p").rate is None
 
 
-@pytest.mark.parametrize("name", ["yuv420p12le", "yuv420p10be", "nv12", "rgb24", "yuv411p", "yuva420p", "gray12le", "yuv420p8", ""])
+@pytest.mark.parametrize("name", ["yuv420p14le", "yuv420p10be", "nv12", "rgb24", "yuv411p", "yuva420p", "gray14le", "yuv420p8", ""])
 def test_unsupported_pixel_format_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.yuv").write_bytes(bytes(384))
     with pytest.raises(VideoError, match=rf"pixel format {name} is not supported"):
@@ -147,7 +147,7 @@ def test_truncated_y4m_names_the_byte(tmp_path: Path, left: int) -> None:
      (b"YUV4MPEG2 W0 H8 F25:1\n", "0x8"),
      (b"YUV4MPEG2 W15 H8 F25:1\n", "odd"),
      (b"YUV4MPEG2 W16 H8 F25:1 C411\n", "C411 is not supported"),
-     (b"YUV4MPEG2 W16 H8 F25:1 C420p12\n", "C420p12 is not supported"),
+     (b"YUV4MPEG2 W16 H8 F25:1 C420p14\n", "C420p14 is not supported"),
      (b"YUV4MPEG2 W16 H8 F25:1\n", "no pictures"),
      (b"YUV4MPEG2 W16 H8 F25:1\nFRUME\n" + bytes(192), "does not begin with FRAME"),
      (b"RIFF", "not a Y4M file"),
