@@ -1,6 +1,6 @@
 """Training pairs: the planes of coded pictures beside their originals, packed for vrcnn_int.training."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from itertools import chain, islice, zip_longest
@@ -59,12 +59,7 @@ def make(
 
     def planes() -> Iterator[tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]]:
         sources = pictures_of(original, size, pixel_format, frames), pictures_of(recon, size, pixel_format, frames)
-        for number, (left, right) in enumerate(zip_longest(*sources)):
-            if left is None or right is None:
-                short, long = (original, recon) if left is None else (recon, original)
-                raise VrcnnError(f"{short} ends after {counted(number, 'picture')}, {long} goes on: they are not the same sequence")
-            if left.bit_depth != 8 or right.bit_depth != 8:
-                raise VrcnnError(f"only 8-bit pictures can be packed; {original if left.bit_depth != 8 else recon} has more bits")
+        for number, (left, right) in enumerate(beside(original, recon, *sources)):
             sizes = [f"{picture.width}x{picture.height}" for picture in (left, right)]
             if sizes[0] != sizes[1]:
                 raise VrcnnError(f"picture {number} of {original} is {sizes[0]}, that of {recon} is {sizes[1]}; they must match")
@@ -79,6 +74,17 @@ def make(
         "provenance": provenance(),
     }
     return pairs.write(out, planes(), meta), qp, position
+
+
+def beside(original: Path, recon: Path, originals: Iterable[Picture], recons: Iterable[Picture]) -> Iterator[tuple[Picture, Picture]]:
+    """Pictures of an original and of what was coded of it, one beside the other. Raises VrcnnError if one has fewer, or not 8 bits."""
+    for number, (left, right) in enumerate(zip_longest(originals, recons)):
+        if left is None or right is None:
+            short, long = (original, recon) if left is None else (recon, original)
+            raise VrcnnError(f"{short} ends after {counted(number, 'picture')}, {long} goes on: they are not the same sequence")
+        if left.bit_depth != 8 or right.bit_depth != 8:
+            raise VrcnnError(f"only 8-bit pictures can be packed; {original if left.bit_depth != 8 else recon} has more bits")
+        yield left, right
 
 
 def packed(picture: Picture) -> list[NDArray[np.uint8]]:
@@ -301,14 +307,9 @@ def by_bands(
             if position and stands != position:
                 raise VrcnnError(f"{path} is {stands}, {first} is {position}: pairs are of one position")
             position, first = stands, first if position else path
-            for number, (recon, original) in enumerate(zip_longest(video, source)):
-                if recon is None or original is None:
-                    short, long = (path, found[-1].path) if recon is None else (found[-1].path, path)
-                    raise VrcnnError(f"{short} ends after {counted(number, 'picture')}, {long} goes on: they are not the same sequence")
+            for original, recon in beside(found[-1].path, path, source, video):
                 if recon.coding is None:
                     raise VrcnnError(f"{path} does not say at what QP its pictures were coded, as HEVC and H.264 streams do")
-                if recon.bit_depth != 8 or original.bit_depth != 8:
-                    raise VrcnnError(f"only 8-bit pictures can be packed; {path if recon.bit_depth != 8 else found[-1].path} has more bits")
                 pair = packed(within(recon, original.cropped())), packed(original.cropped())
                 groups.setdefault(nearest(bands, round(recon.coding.qp)), []).append(pair)
         progress()
