@@ -101,11 +101,14 @@ class Filter(FilterOwner):
         self._refuse_closed()
         return type(self), self._made_of
 
-    def index_for_qp(self, qp: int, position: str = "before_deblocking", kind: str = "luma", size: str = "best") -> int:
+    def index_for_qp(self, qp: int, position: str = "before_deblocking", kind: str | None = None, size: str = "best") -> int:
         """The network that an encoder uses for a QP (-12..51) by default: the nearest nominal QP, the lowest index on ties.
 
-        kind: luma or joint. size: fast or best, of which the other one serves where the set has none. ErrorCodes: QP, POSITION, ARGUMENT.
+        kind: luma or joint; None: what the set has, luma if it has both. size: fast or best, of which the other one serves where the
+        set has none. ErrorCodes: QP, POSITION, ARGUMENT.
         """
+        if kind is None:
+            kind = "luma" if any(network.kind == "luma" for network in self.networks) else "joint"
         known(position, POSITIONS, "position", ErrorCode.POSITION)
         known(kind, KINDS, "kind", ErrorCode.ARGUMENT)
         known(size, SIZES, "size", ErrorCode.ARGUMENT)
@@ -252,7 +255,7 @@ class Filter(FilterOwner):
         index: int | None = None,
         scale: int = UNIT_SCALE,
         position: str = "before_deblocking",
-        kind: str = "luma",
+        kind: str | None = None,
         size: str = "best",
     ) -> AnyPicture:
         """The picture with filtered luma and, by a joint network, filtered chroma of 4:2:0; other chroma is passed through.
@@ -441,7 +444,7 @@ class Filter(FilterOwner):
         with self._lock:
             return self._opened().region(checked, depth(bit_depth), index, scale, region).astype(plane.dtype, copy=False)
 
-    def _named(self, index: int | None, qp: int | None, position: str, kind: str, size: str) -> int:
+    def _named(self, index: int | None, qp: int | None, position: str, kind: str | None, size: str) -> int:
         """The network that a caller names by one of the two."""
         if index is not None and qp is None:
             return index
@@ -450,9 +453,7 @@ class Filter(FilterOwner):
         raise FilterError("name the network by its QP or by its index, one of the two", ErrorCode.ARGUMENT)
 
     def _planes_index(self, index: int | None, qp: int | None, position: str, kind: str | None, size: str) -> int:
-        """The same for planes; kind None: luma, unless the set has joint networks only."""
-        if kind is None:
-            kind = "luma" if any(network.kind == "luma" for network in self.networks) else "joint"
+        """The same for planes, an index that the set has."""
         return self._index(self._named(index, qp, position, kind, size))
 
     def _index(self, index: SupportsIndex) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from codec_bridge.cli.options import Force, Kernel, Kind, ModelFile, NetworkSize, PixelFormat, Size, TrustOptions, given, parse_qp
+from codec_bridge.cli.options import Force, Kernel, Kind, NetworkSize, PixelFormat, Size, TrustOptions, given, parse_qp
 from codec_bridge.evaluation.beside import BestCrop, split_screen
 from codec_bridge.evaluation.filtering import Triple, filtered, measured, picture_filters
 from codec_bridge.evaluation.given import set_words
@@ -32,7 +32,7 @@ from vrcnn_int.files import check_outputs, is_standard_output, is_stream
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.io.console import console_beside, notices, progress_bar
 from vrcnn_int.machine import cores
-from vrcnn_int.models import read_files
+from vrcnn_int.models import DEFAULT, DEFAULT_AT, builtin_path, model_path, read_files, set_names
 from vrcnn_int.network import POSITIONS
 from vrcnn_int.text import counted
 
@@ -82,7 +82,15 @@ def filter_video(
         Path | None,
         typer.Option(help="Also write a .png: the crop that filtering changes most (with --original: gains most), before and after."),
     ] = None,
-    model: ModelFile = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            parser=model_path,
+            metavar="<set>",
+            help=f"Model set: a .vrcnn file, or one that is shipped: {', '.join(set_names())}; default: {DEFAULT_AT['after_sao']} for "
+            f"pictures after SAO, else, and with --index or --kind luma, {DEFAULT}.",
+        ),
+    ] = None,
     kernel: Kernel = "auto",
     threads: Annotated[
         int | None,
@@ -144,7 +152,6 @@ def filter_video(
     said = console_beside(out)
     threads = threads or cores()
     together = 1 if backend in ("cuda", "float") or source.is_fifo() or str(source) == STANDARD_INPUT else threads
-    networks = [picture_filters(model, models, scale, backend, kernel, 1 if together > 1 else threads) for _ in range(together)]
     truth = None if original is None else open_any(original, size, pixel_format)
     used: dict[int, set[int]] = {}
     longer: list[str] = []
@@ -156,8 +163,13 @@ def filter_video(
         else:
             if not automatic and not trust_options:
                 coded.check_position(position)
-            here = replace(settings, position=coded.position if automatic else position)
+            place = coded.position if automatic else position
+            if model is None and kind != "luma":
+                model = builtin_path(DEFAULT_AT[place])
+                models = load_models(replace(settings, model=model))
+            here = replace(settings, model=model, position=place)
             choose = networks_of_qp(models, coded, wanted, here, trust_options, said)
+        networks = [picture_filters(model, models, scale, backend, kernel, 1 if together > 1 else threads) for _ in range(together)]
         with ExitStack() as stack:
             pairs = stack.enter_context(closing(filtered(video, networks, partial(chosen, choose, used))))
             pictures: Iterable[Triple] = ((before, after, None) for before, after in pairs)

@@ -15,8 +15,8 @@ from codec_bridge.video.catalogue import Sequence, auto_frames
 from codec_bridge.video.picture import Picture
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.extras import require
-from vrcnn_int.integer import ModelSet
-from vrcnn_int.models import builtin_path, float_file
+from vrcnn_int.integer import ModelError, ModelSet
+from vrcnn_int.models import builtin_path, float_file, set_names
 from vrcnn_int.network import KINDS, POSITIONS, SIZES, load_float_networks
 
 NETWORKS = (*INSIDE, *AFTER_DECODING)
@@ -95,7 +95,11 @@ class Settings:
 
     def network_in(self, models: ModelSet, qp: int) -> int:
         """The number of the network for a QP. Raises ModelError if the set has none of the position and kind."""
-        return models.index_for_qp(qp, self.position, self.kind_in(models), self.network_size)
+        try:
+            return models.index_for_qp(qp, self.position, self.kind_in(models), self.network_size)
+        except ModelError as error:
+            others = " or ".join(shipped_with(self.position, self.kind))
+            raise ModelError(f"{error}{f'; --model {others} has such' if others else ''}") from error
 
     def far_qps(self, models: ModelSet) -> str | None:
         """What far_qps() says of the QPs, if networks of the set have a part in a variant."""
@@ -216,6 +220,12 @@ def frames_of(sequence: Sequence, settings: Settings) -> int:
     by_rule = auto_frames(sequence.width, sequence.height) if settings.configuration == "ai" else INTER_FRAMES
     wanted = settings.frames or by_rule
     return min(wanted, sequence.frames) if sequence.class_name and sequence.frames else wanted
+
+
+def shipped_with(position: str, kind: str | None) -> list[str]:
+    """The names of the shipped sets with networks for a position, of a kind if one is given."""
+    sets = {name: ModelSet.load(builtin_path(name)).networks for name in set_names()}
+    return [name for name, found in sets.items() if any(each.position == position and kind in (None, each.kind) for each in found)]
 
 
 def load_models(settings: Settings) -> ModelSet:

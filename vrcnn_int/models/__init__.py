@@ -5,6 +5,8 @@ from pathlib import Path
 from vrcnn_int.errors import VrcnnError
 
 DEFAULT = "vrcnn_intra"
+DEFAULT_AT = {"before_deblocking": DEFAULT, "after_sao": "joint_post"}
+"""By position, for decoded video: after the filters of an ordinary encoder it is filtered by what learned from such video."""
 
 
 def set_names() -> tuple[str, ...]:

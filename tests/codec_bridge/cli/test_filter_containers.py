@@ -112,8 +112,8 @@ def filter_into(out: Path, source: Path, *options: str, code: int = 0) -> str:
 
 
 def expected(source: Path) -> list[Picture]:
-    """By the oracle's equal, the C library, with each picture's own network."""
-    with Filter() as filter_:
+    """By the oracle's equal, the C library, with each picture's own network of the set for decoded video."""
+    with Filter("joint_post") as filter_:
         return [
             filter_.filter_picture(picture, qp=round(picture.coding.qp), position="after_sao")
             for picture in open_video(source)

@@ -114,8 +114,10 @@ def test_wrong_words_are_refused(folder: Path) -> None:
         bridge(*arguments, "--kind", "chroma")
     with pytest.raises(VrcnnError, match="unknown network size 'small'; there are fast and best"):
         bridge(*arguments, "--network-size", "small")
-    with pytest.raises(VrcnnError, match="no joint network for position before_deblocking"):
-        bridge(*arguments, "--kind", "joint")
+    with pytest.raises(VrcnnError, match="no joint network for position before_deblocking; --model joint_inter or joint_intra has such"):
+        bridge(*arguments, "--kind", "joint", "--model", "joint_post")
+    with pytest.raises(VrcnnError, match="no joint network for position after_sao; --model joint_post has such"):
+        bridge(*arguments, "--position", "after_sao", "--model", "joint_intra", "--kind", "joint")
     with pytest.raises(VrcnnError, match="no luma network"):
         bridge(*arguments, "--kind", "luma", "--model", folder / "joint.vrcnn")
     assert not (folder / "new.y4m").exists()
