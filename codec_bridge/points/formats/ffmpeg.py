@@ -5,19 +5,22 @@ from pathlib import Path
 
 from codec_bridge.points.record import Columns, Format, PointsError, Record, sequence_of
 
-_N = r"(inf|nan|[\d.]+)"
+_N = r"(-?(?:inf|nan|\d+(?:\.\d+)?))"
+_R = r"(\d+(?:\.\d+)?)"
 _RUNS = re.compile(r"^(?:Input #0,|(?:yuv|y4m|raw)\s+\[info\]: \d+x\d+)", re.M)
 _FROM = re.compile(r"^Input #\d+, .* from '(?P<path>.*)':$", re.M)
 _COMMAND_QP = re.compile(r"Rate Control\s+: CQP-(?P<qp>\d+)")
 _RATES = (
-    re.compile(r"^.*\bPSNR Mean Y:.*\bkb/s:([\d.]+)\s*$", re.M),  # x264's sum, alone or in FFmpeg
-    re.compile(r"^(?:\[libx265.*\] )?encoded \d+ frames.*?([\d.]+) kb/s", re.M),
-    re.compile(r"\[libx264 @ [^]]*\] kb/s:([\d.]+)"),
+    re.compile(rf"^.*\bPSNR Mean Y:.*\bkb/s:{_R}[ \t]*$", re.M),  # x264's sum, alone or in FFmpeg
+    re.compile(rf"^(?:\[libx265.*\] )?encoded \d+ frames.*?{_R} kb/s", re.M),
+    re.compile(rf"\[libx264 @ [^]]*\] kb/s:{_R}"),
 )
-_MUXED = re.compile(r"bitrate= *([\d.]+)kbits/s")
+_MUXED = re.compile(rf"bitrate= *{_R}kbits/s")
 _READ = re.compile(r"^\s+Duration: .*\bbitrate: (\d+) kb/s", re.M)
+_PICTURES = re.compile(r"\bencoded (\d+) frames|^frame= *(\d+) ", re.M)
 _SUMS = {
-    re.compile(rf"\bPSNR Mean Y:{_N} U:{_N} V:{_N} Avg:{_N} Global:{_N}"): ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "psnr"),
+    # Not those of I, P and B alone, which stand before it.
+    re.compile(rf"\]:? PSNR Mean Y:{_N} U:{_N} V:{_N} Avg:{_N} Global:{_N}"): ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "psnr"),
     re.compile(rf"Global PSNR: {_N}"): ("psnr",),
     re.compile(rf"SSIM Mean Y: ?{_N} \( ?{_N} ?d[bB]\)"): ("ssim", "ssim_db"),
 }
@@ -46,7 +49,7 @@ def _point(path: Path, text: str) -> Record:
     if not qualities:
         raise PointsError(f"{path} has no quality: give -psnr and -ssim to the encoder, or the filters psnr, ssim or libvmaf")
     sources = [match["path"] for match in _FROM.finditer(text)]
-    qp = _COMMAND_QP.search(text)
+    qp, pictures = _COMMAND_QP.search(text), _PICTURES.findall(text)
     return Record(
         _rate(path, text),
         qualities,
@@ -54,6 +57,7 @@ def _point(path: Path, text: str) -> Record:
         # With two inputs the first is the stream, the second the original.
         sequence_of(sources[min(1, len(sources) - 1)] if sources else path.name),
         qp=float(qp["qp"]) if qp else None,
+        pictures=int("".join(pictures[-1])) if pictures else None,
     )
 
 
