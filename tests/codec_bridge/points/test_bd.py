@@ -6,6 +6,7 @@ import math
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from typer.testing import CliRunner
 
 from codec_bridge.cli.commands import app
 from codec_bridge.figures.bd_rate import METHODS
+from codec_bridge.points.compare import compare
+from codec_bridge.points.curves import Curves
+from codec_bridge.points.page import render
+from codec_bridge.points.record import Record
 from tests.codec_bridge.figures.test_bd_rate import ANCHOR, ANCHOR_2, JCTVC_E137, TEST, TEST_2
 from tests.support.documents import document_of, rows_of
 from vrcnn_int.errors import VrcnnError
@@ -649,3 +654,29 @@ def test_every_output(tmp_path: Path) -> None:
     assert [len(test["points"]) for test in data["curves"][0]["tests"]] == [4, 4]
     assert len(page) < 2_000_000
     assert "is an input of this command" in refusal(DATA / "hm_anchor.log", DATA / "hm_test.log", "--csv", DATA / "hm_test.log")
+
+
+def test_many_points_are_no_long_message(tmp_path: Path) -> None:
+    anchor = table(tmp_path / "a.csv", ANCHOR, "kbps,psnr_y")
+    many = [(1000 + n, 30 + n / 100) for n in range(1000)]
+    for at, point, words in (
+        (500, (1500.0, 20.0), "falls while its rate rises: 1499 at 34.9900 dB, 1500 at 20.0000 dB"),
+        (500, (1500.5, 34.99), "equal rate or psnr_y: 1499 at 34.9900 dB, 1500.5 at 34.9900 dB"),
+        (500, (1500.0, math.nan), "not finite numbers: 1500 at nan dB"),
+    ):
+        said = refusal(anchor, table(tmp_path / "b.csv", [*many[:at], point, *many[at + 1 :]], "kbps,psnr_y"))
+        assert said.endswith(words)
+
+
+def test_a_page_of_many_curves_stays_small(tmp_path: Path) -> None:
+    """It says what it leaves out; the table has all."""
+    anchor, test = (Curves("c", {("", "cat"): [Record(rate, {"psnr_y": level}) for rate, level in some]}) for some in (ANCHOR, TEST))
+    delta = compare(anchor, [test])
+    deltas = [replace(delta[0], sequence=f"<sequence> {number}") for number in range(1500)]
+    page = render(deltas, [], "a", "pchip")
+    assert len(page.encode()) <= 2_000_000
+    data: Any = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])  # type: ignore[index]
+    assert 300 < len(data["curves"]) < 1500
+    assert f"The curves of {len(data['curves'])} of 1500 comparisons are here" in page
+    assert page.count("&lt;sequence&gt; 1499") == 1
+    assert "comparisons are here" not in render(deltas[:2], [], "a", "pchip")
