@@ -103,7 +103,9 @@ def compare(anchor: Curves, tests: Sequence[Curves], metrics: Sequence[str] = ()
                 )
             class_name = test.classes[key] or anchor.classes.get(key, "")
             remarks = [f"compared with the anchor's curve of {base[0].sequence}"] if base[0].sequence not in ("", key[1]) and key[1] else []
-            deltas += [_delta(test.label, (*key, class_name), metric, base, points, method, remarks) for metric in wanted]
+            for metric in wanted:
+                said = [*remarks, *_other_definitions(metric, base, points)]
+                deltas.append(_delta(test.label, (*key, class_name), metric, base, points, method, said))
     return deltas
 
 
@@ -145,6 +147,7 @@ def _delta(
     curves: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
     try:
         curves = _curve("anchor", base, metric), _curve("test", points, metric)
+        _refuse_definitions(metric, base, points)
         _refuse_units(base, points)
         _refuse_lengths(base, points)
         for name in METHODS:
@@ -184,6 +187,29 @@ def in_decibels(metric: str) -> bool:
 def _place(record: Record) -> str:
     unit = f" {record.unit}" if record.unit else ""
     return f"{record.rate:g}{unit}" + (f", QP {record.qp:g}" if record.qp is not None else "")
+
+
+COMBINED = ("psnr", "psnr_yuv")
+"""Qualities that programs define so differently that their figures are decibels apart."""
+
+
+def _definitions(metric: str, records: Iterable[Record]) -> set[str]:
+    return {record.defined[metric] for record in records if metric in record.defined}
+
+
+def _refuse_definitions(metric: str, base: Sequence[Record], points: Sequence[Record]) -> None:
+    """Raise PointsError where a name stands for different qualities."""
+    said = [" and ".join(sorted(_definitions(metric, some))) for some in (base, points)]
+    if metric in COMBINED and len(_definitions(metric, (*base, *points))) > 1 and all(said):
+        raise PointsError(f"{metric} is not the same quality on both sides: the anchor's is {said[0]}, the test's {said[1]}; use psnr_y")
+
+
+def _other_definitions(metric: str, base: Sequence[Record], points: Sequence[Record]) -> list[str]:
+    """A remark where the same quality is measured in different ways."""
+    anchor, test = (sorted(_definitions(metric, some)) for some in (base, points))
+    if metric in COMBINED or not anchor or not test or anchor == test:
+        return []
+    return [f"{metric} is measured in different ways: the anchor's is {' and '.join(anchor)}, the test's {' and '.join(test)}"]
 
 
 def _refuse_units(base: Sequence[Record], points: Sequence[Record]) -> None:

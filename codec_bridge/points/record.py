@@ -28,6 +28,15 @@ METRICS = {
 
 TIMES = ("bit/s", "kbit/s", "Mbit/s", "byte/s", "kbyte/s", "Mbyte/s")
 SIZES = ("bits", "bytes")
+
+OF_PICTURES = "x264's mean over pictures, of the error in all planes"
+OF_ERROR = "of the mean error in all planes"
+WEIGHED = "of Y, U and V weighed 6:1:1"
+MEAN_OF_PICTURES = "a mean of the pictures' PSNR"
+OF_MEAN_ERROR = "FFmpeg's, of the mean error of all pictures"
+BLOCKS, GAUSSIAN = "of 8x8 blocks", "of Gaussian windows"
+"""What is meant by PSNR and SSIM, in words."""
+PLANES = ("psnr_y", "psnr_u", "psnr_v")
 SCALES = {"bit/s": 1e-3, "kbit/s": 1.0, "Mbit/s": 1e3, "byte/s": 8e-3, "kbyte/s": 8.0, "Mbyte/s": 8e3, "bits": 1.0, "bytes": 8.0}
 """Of units of rates: to kbit/s, and of sizes to bits."""
 
@@ -56,6 +65,7 @@ class Record:
 
     sequence, class_name, configuration: "" where the file does not say. label: of the curve, where one file has several.
     pictures: that were coded, None where the file does not say.
+    defined: what a metric is with this program, where others mean something else by its name.
     """
 
     rate: float
@@ -67,6 +77,7 @@ class Record:
     label: str = ""
     qp: float | None = None
     pictures: int | None = None
+    defined: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import math
 import re
 from pathlib import Path
 
-from codec_bridge.points.record import Columns, Format, PointsError, Record, sequence_of
+from codec_bridge.points.record import MEAN_OF_PICTURES, OF_ERROR, PLANES, Columns, Format, PointsError, Record, sequence_of
 
 _START = re.compile(r"^(?:HM software: |VVCSoftware: VTM )Encoder Version", re.M)
 _HEAD = re.compile(r"^[ \t]*Total Frames \|(?P<names>.*Bitrate.*Y-PSNR.*)$", re.M)
@@ -50,6 +50,7 @@ def _point(path: Path, text: str) -> Record:
         sequence_of(source["path"] if source else path.name),
         qp=float(qp["qp"]) if qp else None,
         pictures=int(values["pictures"]),
+        defined={"psnr_yuv": OF_ERROR, **dict.fromkeys(PLANES, MEAN_OF_PICTURES)},
     )
 
 

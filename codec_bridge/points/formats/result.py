@@ -8,7 +8,7 @@ from typing import Any
 from codec_bridge.figures.metrics import is_identical
 from codec_bridge.figures.row import KEYS
 from codec_bridge.points import table
-from codec_bridge.points.record import Columns, Format, PointsError, Record
+from codec_bridge.points.record import GAUSSIAN, MEAN_OF_PICTURES, PLANES, WEIGHED, Columns, Format, PointsError, Record
 from codec_bridge.report.document import Document
 from vrcnn_int.io.documents import parse_json
 
@@ -54,6 +54,7 @@ def _record(row: Mapping[str, Any]) -> Record:
         row["variant"],
         float(row["qp"]),
         int(row["pictures"]),
+        {"psnr_yuv": WEIGHED, "ssim": GAUSSIAN, **dict.fromkeys(PLANES, MEAN_OF_PICTURES)},
     )
 
 

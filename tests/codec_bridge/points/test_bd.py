@@ -539,6 +539,22 @@ def test_logs_of_other_lengths(tmp_path: Path) -> None:
     assert words in refusal(DATA / "ffmpeg_medium.log", tmp_path / "ffmpeg.log")
 
 
+def test_names_that_stand_for_other_qualities(tmp_path: Path) -> None:
+    """x265's global PSNR weighs planes, x264's is that of all samples: decibels apart. What is near each other is said."""
+    words = "psnr is not the same quality on both sides: the anchor's is of Y, U and V weighed 6:1:1, the test's of the mean error in all"
+    assert words in refusal(DATA / "x265_medium.csv", DATA / "ffmpeg_medium.log", "--metric", "psnr")
+    assert bd(DATA / "x265_medium.csv", DATA / "ffmpeg_medium.log", "--metric", "psnr_y", folder=tmp_path)[0]["notes"] == ""
+    one_log = re.sub(r"^(\s+)2(\s+a\s)", r"\g<1>3\2", (DATA / "hm_anchor.log").read_text(), flags=re.M)
+    (tmp_path / "hm.log").write_text(one_log)
+    words = "psnr_yuv is not the same quality on both sides: the anchor's is x264's mean over pictures, of the error in all planes, the"
+    assert words in refusal(DATA / "ffmpeg_medium.log", tmp_path / "hm.log", "--metric", "psnr_yuv")
+    pattern = r"(\] PSNR Mean Y:(\S+) U:(\S+) V:(\S+) .*)"
+    text = re.sub(pattern, r"\1\n[Parsed_psnr_0 @ 0x1] PSNR y:\2 u:\3 v:\4 average:39.0", (DATA / "ffmpeg_medium.log").read_text())
+    (tmp_path / "filters.log").write_text(text)
+    (line,) = bd(DATA / "x265_medium.csv", tmp_path / "filters.log", "--metric", "psnr_y", folder=tmp_path)
+    assert line["notes"].startswith("psnr_y is measured in different ways: the anchor's is a mean of the pictures' PSNR, the test's FF")
+
+
 def test_logs_with_thousands_of_empty_lines_are_read_at_once(tmp_path: Path) -> None:
     start, rest = (DATA / "hm_test.log").read_text().split("\n", 1)
     (tmp_path / "long.log").write_text(start + "\n" * 200_000 + rest)
@@ -566,6 +582,21 @@ def test_csv_files_of_x265_that_were_cut(tmp_path: Path) -> None:
     assert {line["bd_rate_pchip_percent"] for line in bd(DATA / "x265_medium.csv", path, folder=tmp_path)} == {"0.0"}
 
 
+def test_a_csv_file_of_x265_with_pictures_of_every_run(tmp_path: Path) -> None:
+    """As --csv-log-level 2 adds runs to a file: pictures without titles before each further summary."""
+    titles, *lines = (DATA / "x265_medium.csv").read_text().splitlines()
+    pictures = (
+        "0, I-SLICE,    0, 24.00,      20408, 0,0.00,38.537, 51.591, 51.591\n1, b-SLICE,    5, 27.00,       5200, 0,3.51,35.6, 46.9, 46.9\n"
+    )
+    text = "Encode Order, Type, POC, QP, Bits, Scenecut, I/P cost ratio, Y PSNR, U PSNR, V PSNR\n"
+    text += "".join(f"{pictures}\nSummary\n{titles}\n{line}\n" for line in lines)
+    (tmp_path / "x.csv").write_text(text)
+    plain = bd(DATA / "x265_ultrafast.csv", DATA / "x265_medium.csv", folder=tmp_path)
+    assert [line | {"test": "x265_medium"} for line in bd(DATA / "x265_ultrafast.csv", tmp_path / "x.csv", folder=tmp_path)] == plain
+    (tmp_path / "x.csv").write_text(text + pictures)
+    assert "the last lines are of pictures: the encoder did not end" in refusal(DATA / "x265_medium.csv", tmp_path / "x.csv")
+
+
 def test_logs_of_ffmpeg_that_were_cut(tmp_path: Path) -> None:
     """What x264 says of B pictures alone is no mean, and the rate of the muxer no rate of it."""
     text = (DATA / "ffmpeg_medium.log").read_text()
@@ -573,6 +604,8 @@ def test_logs_of_ffmpeg_that_were_cut(tmp_path: Path) -> None:
     assert "cut.log has no quality: give -psnr" in refusal(DATA / "ffmpeg_medium.log", tmp_path / "cut.log")
     (tmp_path / "dots.log").write_text("Input #0, mov, from 'a.mp4':\nVMAF score: .\n")
     assert "dots.log has no quality" in refusal(DATA / "ffmpeg_medium.log", tmp_path / "dots.log")
+    (tmp_path / "short.log").write_text("Input #0, y4m, from 'a':\nsize= 7kB time=00:00:00.00 bitrate=718051.3kbits/s\nVMAF score: 90.5\n")
+    assert "718051.3 kbit/s is of no time" in refusal(DATA / "ffmpeg_medium.log", tmp_path / "short.log")
     (tmp_path / "nan.log").write_text(re.sub(r"(\] PSNR Mean Y:)[\d.]+", r"\1-nan", text))
     assert "not finite numbers" in refusal(DATA / "ffmpeg_medium.log", tmp_path / "nan.log", "--metric", "psnr_y")
 
