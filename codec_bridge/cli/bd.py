@@ -1,6 +1,7 @@
 """codec-bridge bd: Bjøntegaard deltas of anybody's RD points."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 
 from codec_bridge.figures.bd_rate import METHODS
 from codec_bridge.points import show
-from codec_bridge.points.compare import compare, means
+from codec_bridge.points.compare import compare, left_out, means
 from codec_bridge.points.curves import chosen, files_of
 from codec_bridge.points.formats import FORMATS
 from codec_bridge.points.page import write_html
@@ -48,12 +49,14 @@ def bd(
     check_outputs(outputs, [path for argument in (anchor, *(tests or ())) for path in files_of(argument)], make_folders=True)
     if xlsx:
         show.need_openpyxl()
-    columns = Columns(dict(map(_named, column or ())), sheet)
+    columns = Columns(_all_named(column or ()), sheet)
     base, others = chosen(anchor, tests or (), columns)
     deltas = compare(base, others, metric or (), method)
     averages = means(deltas)
     console = console_beside(*outputs)
     show.print_table(deltas, averages, console)
+    for text in left_out(base, others):
+        console.print(f"warning: {text}", style="yellow", soft_wrap=True)
     if csv_file:
         show.write_csv(csv_file, deltas, averages)
     if markdown:
@@ -69,6 +72,18 @@ def bd(
         raise VrcnnError(
             f"{len(errors)} of {len(deltas)} comparisons have no BD-rate: {errors[0]}" + (" (more above)" if len(errors) > 1 else "")
         )
+
+
+def _all_named(texts: Iterable[str]) -> dict[str, str]:
+    """The titles by what they are. Raises VrcnnError where one is named twice."""
+    found: dict[str, str] = {}
+    for name, title in map(_named, texts):
+        if name in found:
+            raise VrcnnError(f"--column {name} is given twice: {found[name]!r:.60} and {title!r:.60}")
+        if title.casefold() in map(str.casefold, found.values()):
+            raise VrcnnError(f"the column {title!r:.60} is named twice")
+        found[name] = title
+    return found
 
 
 def _named(text: str) -> tuple[str, str]:

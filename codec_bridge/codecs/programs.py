@@ -154,7 +154,10 @@ def describe(version: Callable[[Path], str], programs: Mapping[str, Path], files
     hashes = {name: file_hash(path) for name, path in (files or {}).items()}
     for role, path in programs.items():
         hashes[role] = file_hash(path)
-        hashes |= {library.name: file_hash(library) for library in _linked(path, hashes[role])}
+        for library in _linked(path, hashes[role]):
+            found = file_hash(library)
+            other = hashes.get(library.name, found) != found  # encoder and decoder may have each its own
+            hashes[f"{role}: {library.name}" if other else library.name] = found
     return Programs(_version(version, programs["encoder"], hashes["encoder"]), hashes)
 
 

@@ -2,8 +2,10 @@
 
 import math
 import warnings as python_warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,9 @@ BEYOND = 0.1
 
 GRID = 200
 """Places that it is looked at."""
+
+MOST_LISTED = 12
+"""Points in a message."""
 
 APART = 5.0
 """Percentage points, and half of the figure, that interpolations may be apart."""
@@ -122,16 +127,20 @@ def _curve(name: str, given: Sequence[Point], method: str, found: list[str], qua
     if len(points) < MIN_POINTS:
         raise BdRateError(f"BD-rate needs at least {MIN_POINTS} points (QPs) a curve; the {name} has {len(points)}")
     if not all(math.isfinite(value) for point in points for value in point):
-        raise BdRateError(f"the {name} has points that are not finite numbers: {_listed(points, quality)}")
+        wrong = [point for point in points if not all(map(math.isfinite, point))]
+        raise BdRateError(f"the {name} has points that are not finite numbers: {_listed(points, quality, wrong)}")
     rates, qualities = zip(*points, strict=True)
     if rates[0] <= 0:
         raise BdRateError(f"the {name} has a rate that is not positive: {rates[0]}")
     if len(set(rates)) < len(rates) or len(set(qualities)) < len(qualities):
-        raise BdRateError(f"the {name} has two points of equal rate or {quality.name}: {_listed(points, quality)}")
+        times = [Counter(axis) for axis in (rates, qualities)]
+        wrong = [point for point in points if any(count[value] > 1 for count, value in zip(times, point, strict=True))]
+        raise BdRateError(f"the {name} has two points of equal rate or {quality.name}: {_listed(points, quality, wrong)}")
     if list(qualities) != sorted(qualities):
         text = f"the {name}'s {quality.name} falls while its rate rises"
         if method != "cubic":
-            raise BdRateError(f"{text}: {_listed(points, quality)}")
+            wrong = next([left, right] for left, right in pairwise(points) if left[1] > right[1])
+            raise BdRateError(f"{text}: {_listed(points, quality, wrong)}")
         found.append(text)
     return rates, qualities
 
@@ -178,9 +187,10 @@ def _refuse_disagreement(rate: float, reference: float, method: str) -> None:
         raise DoubtfulError(f"the interpolations disagree wildly: {method} {rate:+.2f} %, pchip {reference:+.2f} %")
 
 
-def _listed(points: Sequence[Point], quality: Quality) -> str:
-    """Points as a message says them."""
-    return ", ".join(f"{rate:.6g} at {quality.text(level, 1)}" for rate, level in points)
+def _listed(points: Sequence[Point], quality: Quality, wrong: Sequence[Point]) -> str:
+    """Points as a message says them: all, or of many the first of those that are wrong."""
+    said = points if len(points) <= MOST_LISTED else wrong[:MOST_LISTED]
+    return ", ".join(f"{rate:.6g} at {quality.text(level, 1)}" for rate, level in said)
 
 
 def _overlap(a: Sequence[float], b: Sequence[float]) -> float:

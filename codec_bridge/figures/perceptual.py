@@ -20,6 +20,7 @@ from codec_bridge.figures.metrics import Picture, ssim
 from codec_bridge.figures.row import MoreLevels
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import Plane
+from vrcnn_int.text import counted
 
 NAMES = ("ssim", "ms_ssim", "vmaf")
 """What may be asked for. ssim: of U and V, too."""
@@ -29,6 +30,9 @@ MODEL = "vmaf_v0.6.1"
 
 LEAST = 176
 """Samples across and down that MS-SSIM's five scales need of a plane."""
+
+LEAST_VMAF = 17
+"""Those without which libvmaf's motion and VIF end in a fault of memory."""
 
 _FEATURE = "float_ms_ssim"
 _LAYOUTS = {8: "yuv420p", 10: "yuv420p10le"}
@@ -53,10 +57,14 @@ def measured_by(names: Iterable[str]) -> str:
 def measure(names: Iterable[str], pictures: Sequence[Picture], originals: Sequence[Picture]) -> MoreLevels:
     """Means over cropped pictures, in order, as many as originals and like them; None for what was not asked for or is not there.
 
-    There is no MS-SSIM of a chroma plane under 176x176 samples. Raises MetricError as ``measured_by`` does, for luma under that size, and
-    for 9 bits.
+    There is no MS-SSIM of a chroma plane under 176x176 samples. Raises MetricError as ``measured_by`` does, for luma under that size, under
+    17x17 for VMAF, for 9 bits, for other numbers of pictures than originals, and where a metric has no value.
     """
     wanted = refuse_names(names)
+    if len(pictures) != len(originals):
+        raise MetricError(f"cannot compare {counted(len(pictures), 'picture')} with {counted(len(originals), 'original')}")
+    height, width = originals[0].cropped().planes[0].shape
+    refuse_size(wanted, "the sequence", width, height)
     depth = originals[0].bit_depth
     tested, true = ([picture.cropped().planes for picture in some] for some in (pictures, originals))
     planes = [([one[index] for one in tested], [one[index] for one in true]) for index in range(len(true[0]))]
@@ -84,6 +92,8 @@ def refuse_size(names: Iterable[str], name: str, width: int, height: int) -> Non
     """Raise MetricError for a sequence that a metric cannot be measured of."""
     if "ms_ssim" in names and min(width, height) < LEAST:
         raise MetricError(f"MS-SSIM needs pictures of at least {LEAST}x{LEAST} samples; {name} has {width}x{height}")
+    if "vmaf" in names and min(width, height) < LEAST_VMAF:
+        raise MetricError(f"VMAF needs pictures of at least {LEAST_VMAF}x{LEAST_VMAF} samples; {name} has {width}x{height}")
 
 
 @cache
@@ -112,12 +122,16 @@ def _scores(features: Sequence[str], pictures: Sequence[Plane], originals: Seque
     if len(frames) != len(originals) or not all(feature in frame for frame in frames for feature in features):
         height, width = originals[0].shape
         raise MetricError(f"libvmaf measured {len(frames)} of {len(originals)} pictures of {width}x{height}, or not all of them")
+    for feature in features:
+        # Where a picture has nothing of its original, MS-SSIM is a broken power of a negative number, and JSON has no word for it.
+        if (at := next((number for number, frame in enumerate(frames) if frame[feature] is None), None)) is not None:
+            raise MetricError(f"{feature} of libvmaf has no value for picture {at}: too little is left of the original; measure without it")
     return [float(np.mean([frame[feature] for frame in frames])) for feature in features]
 
 
 def _run(
     features: Sequence[str], pictures: Sequence[Plane], originals: Sequence[Plane], depth: int
-) -> dict[str, list[dict[str, dict[str, float]]]]:
+) -> dict[str, list[dict[str, dict[str, float | None]]]]:
     """libvmaf's report on planes, as luma beside flat chroma: it takes no pictures of one plane."""
     if depth not in _LAYOUTS:
         raise MetricError(f"VMAF and MS-SSIM take pictures of {' and '.join(map(str, _LAYOUTS))} bits, not {depth}")
@@ -137,10 +151,11 @@ def _run(
         done = _finished(command, folder)
         report = Path(folder) / "report.json"
         if done.returncode or not report.exists():
-            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            code = done.returncode
+            lines = done.stderr.strip().splitlines() or [f"signal {-code}" if code < 0 else f"exit code {code}"]
             telling = next((line for line in lines if "No such filter" in line), lines[-1])
             raise MetricError(f"VMAF and MS-SSIM need FFmpeg with libvmaf: {INSTALL} ({Path(command[0]).name} says: {telling[:120]})")
-        found: dict[str, list[dict[str, dict[str, float]]]] = json.loads(report.read_text())
+        found: dict[str, list[dict[str, dict[str, float | None]]]] = json.loads(report.read_text())
         return found
 
 

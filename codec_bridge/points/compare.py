@@ -39,6 +39,8 @@ class Delta:
     unit: str = ""
     """Of the rates."""
     method: str = "pchip"
+    remarks: tuple[str, ...] = ()
+    """What is doubtful beside the figures."""
 
     @property
     def result(self) -> BdResult | None:
@@ -59,7 +61,7 @@ class Delta:
     def notes(self) -> list[str]:
         """What is doubtful: of the method that was asked for, and methods that have no figure."""
         others = [f"{name}: {text}" for name, text in self.errors.items() if name != self.method and self.result]
-        return [*(self.result.warnings if self.result else ()), *others]
+        return [*self.remarks, *(self.result.warnings if self.result else ()), *others]
 
     def __str__(self) -> str:
         return ", ".join(filter(None, (self.test, self.configuration, self.sequence, self.metric)))
@@ -82,22 +84,40 @@ class Mean:
 def compare(anchor: Curves, tests: Sequence[Curves], metrics: Sequence[str] = (), method: str = "pchip") -> list[Delta]:
     """Compare every curve of the tests with the anchor's of its configuration and sequence.
 
-    metrics: default all that both have. A sequence that only one side has is an error, unless each side has a single one. Raises
-    PointsError where nothing can be compared.
+    metrics: default all that both have. A sequence that only the test has is an error, unless each side has a single one; see ``left_out``.
+    Raises PointsError where nothing can be compared, and for a metric that there is not.
     """
     deltas = []
+    known = _metrics(record for curves in (anchor, *tests) for some in curves.points.values() for record in some)
+    for metric in metrics:
+        if metric not in known:
+            raise PointsError(f"there is no quality {metric!r:.60}; there are {', '.join(known) or 'none'}")
     for test in tests:
         for key, points in test.points.items():
             base = _partner(anchor, test, key)
-            wanted = metrics or [metric for metric in _metrics(points) if metric in _metrics(base)]
+            wanted = list(dict.fromkeys(metrics)) or [metric for metric in _metrics(points) if metric in _metrics(base)]
             if not wanted:
                 raise PointsError(
                     f"{test.label}, {key[1] or 'its curve'} and the anchor have no quality in common: "
                     f"{', '.join(_metrics(points)) or 'none'}, and {', '.join(_metrics(base)) or 'none'}"
                 )
             class_name = test.classes[key] or anchor.classes.get(key, "")
-            deltas += [_delta(test.label, (*key, class_name), metric, base, points, method) for metric in wanted]
+            remarks = [f"compared with the anchor's curve of {base[0].sequence}"] if base[0].sequence not in ("", key[1]) and key[1] else []
+            for metric in wanted:
+                said = [*remarks, *_other_definitions(metric, base, points)]
+                deltas.append(_delta(test.label, (*key, class_name), metric, base, points, method, said))
     return deltas
+
+
+def left_out(anchor: Curves, tests: Sequence[Curves]) -> list[str]:
+    """Which of the anchor's curves a test lacks, so that its means are without them."""
+    found = []
+    for test in tests:
+        used = {id(_partner(anchor, test, key)) for key in test.points}
+        lacking = [" ".join(filter(None, key)) or "one without a name" for key, points in anchor.points.items() if id(points) not in used]
+        if lacking:
+            found.append(f"{test.label} has no curve of {', '.join(lacking)}, which the anchor has: nothing here is about it")
+    return found
 
 
 def _partner(anchor: Curves, test: Curves, key: tuple[str, str]) -> list[Record]:
@@ -118,14 +138,18 @@ def _metrics(points: Iterable[Record]) -> list[str]:
     return sorted(found, key=lambda metric: (list(METRICS).index(metric) if metric in METRICS else len(METRICS), metric))
 
 
-def _delta(test: str, names: tuple[str, str, str], metric: str, base: list[Record], points: list[Record], method: str) -> Delta:
+def _delta(
+    test: str, names: tuple[str, str, str], metric: str, base: list[Record], points: list[Record], method: str, remarks: Sequence[str]
+) -> Delta:
     results: dict[str, BdResult] = {}
     errors: dict[str, str] = {}
     quality = Quality(metric, " dB" if in_decibels(metric) else "", DIGITS if in_decibels(metric) else 5)
     curves: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
     try:
         curves = _curve("anchor", base, metric), _curve("test", points, metric)
+        _refuse_definitions(metric, base, points)
         _refuse_units(base, points)
+        _refuse_lengths(base, points)
         for name in METHODS:
             try:
                 results[name] = bd_rate(*curves, name, quality)
@@ -134,7 +158,9 @@ def _delta(test: str, names: tuple[str, str, str], metric: str, base: list[Recor
     except PointsError as problem:
         errors = dict.fromkeys(METHODS, str(problem))
     configuration, sequence, class_name = names
-    return Delta(test, configuration, sequence, class_name, metric, results, errors, curves, points[0].unit or base[0].unit, method)
+    return Delta(
+        test, configuration, sequence, class_name, metric, results, errors, curves, points[0].unit or base[0].unit, method, tuple(remarks)
+    )
 
 
 def _curve(name: str, points: Sequence[Record], metric: str) -> list[tuple[float, float]]:
@@ -163,6 +189,29 @@ def _place(record: Record) -> str:
     return f"{record.rate:g}{unit}" + (f", QP {record.qp:g}" if record.qp is not None else "")
 
 
+COMBINED = ("psnr", "psnr_yuv")
+"""Qualities that programs define so differently that their figures are decibels apart."""
+
+
+def _definitions(metric: str, records: Iterable[Record]) -> set[str]:
+    return {record.defined[metric] for record in records if metric in record.defined}
+
+
+def _refuse_definitions(metric: str, base: Sequence[Record], points: Sequence[Record]) -> None:
+    """Raise PointsError where a name stands for different qualities."""
+    said = [" and ".join(sorted(_definitions(metric, some))) for some in (base, points)]
+    if metric in COMBINED and len(_definitions(metric, (*base, *points))) > 1 and all(said):
+        raise PointsError(f"{metric} is not the same quality on both sides: the anchor's is {said[0]}, the test's {said[1]}; use psnr_y")
+
+
+def _other_definitions(metric: str, base: Sequence[Record], points: Sequence[Record]) -> list[str]:
+    """A remark where the same quality is measured in different ways."""
+    anchor, test = (sorted(_definitions(metric, some)) for some in (base, points))
+    if metric in COMBINED or not anchor or not test or anchor == test:
+        return []
+    return [f"{metric} is measured in different ways: the anchor's is {' and '.join(anchor)}, the test's {' and '.join(test)}"]
+
+
 def _refuse_units(base: Sequence[Record], points: Sequence[Record]) -> None:
     """Raise PointsError where rates are not of one unit, or cannot be."""
     anchor, test = ({record.unit for record in some} for some in (base, points))
@@ -175,6 +224,14 @@ def _refuse_units(base: Sequence[Record], points: Sequence[Record]) -> None:
             ratio = max(means) / min(means)
             apart = f"the anchor's are about {means[0]:.4g}, the test's {means[1]:.4g}, {ratio:.0f} times apart"
             raise PointsError(f"the rates cannot be of one unit: {apart}")
+
+
+def _refuse_lengths(base: Sequence[Record], points: Sequence[Record]) -> None:
+    """Raise PointsError where points are of different numbers of pictures."""
+    counts = [sorted({record.pictures for record in some if record.pictures}) for some in (base, points)]
+    if len({count for some in counts for count in some}) > 1:
+        said = [" and ".join(map(str, some)) or "a number that is not said" for some in counts]
+        raise PointsError(f"the points are of different numbers of pictures: the anchor's of {said[0]}, the test's of {said[1]}")
 
 
 def means(deltas: Sequence[Delta]) -> list[Mean]:

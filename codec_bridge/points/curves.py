@@ -1,5 +1,6 @@
 """Files as rate-distortion curves: which there are, and which of them was meant."""
 
+import codecs
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,13 +70,22 @@ def chosen(anchor: str, tests: Sequence[str], columns: Columns) -> tuple[Curves,
         if not rest:
             raise PointsError(f"{anchor} has one curve; give a test to compare with it")
         return base, rest
-    found = []
+    found: list[tuple[str, Curves]] = []
     for argument in tests:
         curves = read(argument, columns)
         same_file = _split(argument)[0] == _split(anchor)[0]
-        found += [(argument, curve) for curve in curves if len(curves) == 1 or not (same_file and curve.label == base.label)]
+        own = [(argument, curve) for curve in curves if len(curves) == 1 or not (same_file and curve.label == base.label)]
+        for _, curve in own:
+            if any(curve.label == other.label and _same(argument, given) for given, other in found):
+                raise PointsError(f"{argument} is given twice{f': {curve.label}' if len(curves) > 1 else ''}")
+        found += own
     labels = [curve.label for _, curve in found]
     return base, [curve if labels.count(curve.label) == 1 else replace(curve, label=_full(argument, curve)) for argument, curve in found]
+
+
+def _same(argument: str, other: str) -> bool:
+    """Whether two arguments are of one file."""
+    return _split(argument)[0].resolve() == _split(other)[0].resolve()
 
 
 def _full(argument: str, curve: Curves) -> str:
@@ -118,11 +128,24 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
+def _in_utf8(path: Path, content: bytes) -> bytes:
+    """Text without a mark of its encoding, which says UTF-16 of what PowerShell and spreadsheets write; all else as it is."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return content.decode("utf-16").encode()
+        except UnicodeDecodeError:
+            raise PointsError(f"{path} begins as text in UTF-16 and is none; save it in UTF-8") from None
+    return content.removeprefix(codecs.BOM_UTF8)
+
+
 def _records(path: Path, columns: Columns) -> list[Record]:
     try:
         content = read_bytes(path, MOST_BYTES)
     except OSError as error:
         raise PointsError(f"cannot read {path}: {error.strerror or error}") from None
+    if not content:
+        raise PointsError(f"{path} has no RD points: the file is empty")
+    content = _in_utf8(path, content)
     kind = next((kind for kind in FORMATS if kind.claims(path, content[:HEAD])), None)
     if kind is None:
         raise PointsError(f"{path} is of no known format; known are: {'; '.join(kind.name for kind in FORMATS)}")

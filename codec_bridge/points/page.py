@@ -1,5 +1,6 @@
 """Bjøntegaard deltas as one self-contained HTML page: the table, RD curves, and gains at equal rate beside them."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,11 @@ from typing import Any
 from codec_bridge.figures.bd_rate import METHODS
 from codec_bridge.points.compare import Delta, Mean, in_decibels
 from codec_bridge.points.show import name_of, quality_text
-from codec_bridge.report.page import from_template, gain_at_equal_rate
+from codec_bridge.report.page import PAGE_BYTES, from_template, gain_at_equal_rate
 from vrcnn_int.files import write_text
 
 SCRIPTS = ("theme.js", "chart.js", "bd.js")
+MARGIN = 1000
 
 
 def write_html(path: Path, deltas: Sequence[Delta], means: Sequence[Mean], anchor: str, method: str) -> None:
@@ -21,15 +23,29 @@ def write_html(path: Path, deltas: Sequence[Delta], means: Sequence[Mean], ancho
 def render(deltas: Sequence[Delta], means: Sequence[Mean], anchor: str, method: str) -> str:
     """The page's text. Everything that comes from files is text to it."""
     keys = dict.fromkeys((delta.test, delta.configuration) for delta in deltas)
-    return from_template(
-        "bd.html.j2",
-        SCRIPTS,
-        title=f"BD-rate against {anchor}",
-        method=method,
-        methods=METHODS,
-        groups=[_group(*key, deltas, means) for key in keys],
-        data={"curves": _curves(deltas, anchor)},
-    )
+    groups = [_group(*key, deltas, means) for key in keys]
+
+    def page(curves: Sequence[dict[str, Any]], missing: str = "") -> str:
+        values = {"title": f"BD-rate against {anchor}", "method": method, "methods": METHODS, "groups": groups}
+        return from_template("bd.html.j2", SCRIPTS, **values, data={"curves": curves}, missing=missing)
+
+    every = _curves(deltas, anchor)
+    shown = _fitting(every, PAGE_BYTES - len(page([]).encode()))
+    missing = f"The curves of {len(shown)} of {len(every)} comparisons are here; with all of them the page would be too large."
+    return page(shown, missing if len(shown) < len(every) else "")
+
+
+def _fitting(curves: Sequence[dict[str, Any]], room: int) -> list[dict[str, Any]]:
+    """The first of the curves, as many as there is room for, in bytes."""
+    found = []
+    for curve in curves:
+        text = json.dumps(curve)
+        # What a page escapes, the entry of the list, and the line that says what is missing.
+        room -= len(text) + 5 * sum(map(text.count, "<>&'")) + 6 * len(curve["label"]) + 100
+        if room < MARGIN:
+            break
+        found.append(curve)
+    return found
 
 
 def _group(test: str, configuration: str, deltas: Sequence[Delta], means: Sequence[Mean]) -> dict[str, Any]:
@@ -70,6 +86,11 @@ def _mean_line(mean: Mean) -> dict[str, Any]:
     return {"metric": name_of(mean.metric), "rates": rates, "quality": quality, **nothing}
 
 
+def _shown(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Without digits that nobody sees."""
+    return [(float(f"{rate:.8g}"), float(f"{quality:.8g}")) for rate, quality in points]
+
+
 def _curves(deltas: Sequence[Delta], anchor: str) -> list[dict[str, Any]]:
     """What bd.js draws: of each sequence and metric the anchor's points and every test's."""
     keys = dict.fromkeys((delta.configuration, delta.sequence, delta.metric) for delta in deltas if delta.curves[1])
@@ -77,8 +98,8 @@ def _curves(deltas: Sequence[Delta], anchor: str) -> list[dict[str, Any]]:
     for key in keys:
         some = [delta for delta in deltas if (delta.configuration, delta.sequence, delta.metric) == key and delta.curves[1]]
         base = some[0].curves[0]
-        tests = [{"name": f"{anchor} (anchor)", "points": base, "gains": [(base[0][0], 0.0), (base[-1][0], 0.0)]}]
-        tests += [{"name": delta.test, "points": delta.curves[1], "gains": gain_at_equal_rate(*delta.curves)} for delta in some]
+        tests = [{"name": f"{anchor} (anchor)", "points": _shown(base), "gains": [(base[0][0], 0.0), (base[-1][0], 0.0)]}]
+        tests += [{"name": delta.test, "points": _shown(delta.curves[1]), "gains": gain_at_equal_rate(*delta.curves)} for delta in some]
         label = ", ".join(filter(None, (*key[:2], name_of(key[2]))))
         unit = " dB" if in_decibels(key[2]) else ""
         curves.append({"label": label, "metric": name_of(key[2]), "unit": unit, "rate": some[0].unit, "tests": tests})

@@ -1,7 +1,7 @@
 """One measured point, as every format gives it, and what may be asked of the columns of a table."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,16 +26,37 @@ METRICS = {
 }
 """Qualities that are known by name, in the order of tables, and what tables call them."""
 
-TIMES = ("bit/s", "kbit/s", "Mbit/s")
+TIMES = ("bit/s", "kbit/s", "Mbit/s", "byte/s", "kbyte/s", "Mbyte/s")
 SIZES = ("bits", "bytes")
-SCALES = {"bit/s": 1e-3, "kbit/s": 1.0, "Mbit/s": 1e3, "bits": 1.0, "bytes": 8.0}
+
+OF_PICTURES = "x264's mean over pictures, of the error in all planes"
+OF_ERROR = "of the mean error in all planes"
+WEIGHED = "of Y, U and V weighed 6:1:1"
+MEAN_OF_PICTURES = "a mean of the pictures' PSNR"
+OF_MEAN_ERROR = "FFmpeg's, of the mean error of all pictures"
+BLOCKS, GAUSSIAN = "of 8x8 blocks", "of Gaussian windows"
+"""What is meant by PSNR and SSIM, in words."""
+PLANES = ("psnr_y", "psnr_u", "psnr_v")
+SCALES = {"bit/s": 1e-3, "kbit/s": 1.0, "Mbit/s": 1e3, "byte/s": 8e-3, "kbyte/s": 8.0, "Mbyte/s": 8e3, "bits": 1.0, "bytes": 8.0}
 """Of units of rates: to kbit/s, and of sizes to bits."""
 
-_QP = re.compile(r"(?:^|[-_. ])qp?[-_ ]?\d+(?=$|[-_. ])", re.I)
+_QP = re.compile(r"(?:^|[-_. ])(?:qp?|crf)[-_ ]?\d+(?=$|[-_. ])", re.I)
 
 
 class PointsError(VrcnnError):
     """A file has no RD points, or points that no curve can be made of; the message names it."""
+
+
+class NoTitlesError(PointsError):
+    """A table has no line of titles with a rate and a quality: it is about something else."""
+
+
+class NoRatesError(PointsError):
+    """Rows have no rate. at: (row, column) of where it should be, from 0; whole: the table has none, nobody filled it in."""
+
+    def __init__(self, message: str, at: Sequence[tuple[int, int]], whole: bool) -> None:
+        super().__init__(message)
+        self.at, self.whole = at, whole
 
 
 @dataclass(frozen=True)
@@ -43,6 +64,8 @@ class Record:
     """A point. rate: in ``unit`` (kbit/s or bits; "" where the file does not say). qualities: by metric, higher is better.
 
     sequence, class_name, configuration: "" where the file does not say. label: of the curve, where one file has several.
+    pictures: that were coded, None where the file does not say.
+    defined: what a metric is with this program, where others mean something else by its name.
     """
 
     rate: float
@@ -53,6 +76,8 @@ class Record:
     configuration: str = ""
     label: str = ""
     qp: float | None = None
+    pictures: int | None = None
+    defined: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,7 +109,7 @@ def kilobits(rate: float, unit: str) -> tuple[float, str]:
 
 
 def sequence_of(path: str) -> str:
-    """What a file's name says of the sequence in it: 'BasketballPass' of 'anchor/BasketballPass_416x240_50_QP32.log'."""
+    """What a file's name says of its sequence: 'BasketballPass' of 'anchor/BasketballPass_416x240_50_QP32.log', nothing of '32.log'."""
     name = re.split(r"[\\/]", path)[-1].rpartition(".")[0] or re.split(r"[\\/]", path)[-1]
     name = _QP.sub("", name).strip("-_. ")
-    return re.sub(r"_\d+x\d+(_\d+(fps|hz|p)?)?(_\d+bit|_10b)?(_420)?$", "", name, flags=re.I)
+    return "" if name.isdecimal() else re.sub(r"_\d+x\d+(_\d+(fps|hz|p)?)?(_\d+bit|_10b)?(_420)?$", "", name, flags=re.I)

@@ -1,7 +1,8 @@
 """Tables, wherever they come from: which column is what, and the points in their rows.
 
 Columns are found by their titles, or by what the user named. Where the rate stands twice in the line of titles, as in JVET's sheets, each
-rate begins a block of its own: what stands before the first belongs to all, and the text above a block is its label.
+rate begins a block of its own, or ends it where the qualities stand before their rates: what stands before the first belongs to all, and
+the text above a block is its label. Of two rates without a quality between them, as of bits and kbps, the one by time counts.
 """
 
 import csv
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from codec_bridge.points.record import SIZES, Columns, PointsError, Record, kilobits
+from codec_bridge.points.record import METRICS, SIZES, Columns, NoRatesError, NoTitlesError, PointsError, Record, kilobits
 
 Row = Sequence[Any]
 """Cells: text, numbers or None."""
@@ -35,15 +36,20 @@ _TITLES = {
 }
 """What columns are called, in small letters and digits alone and without a unit in brackets."""
 
-_KNOWN = {title: name for name, titles in _TITLES.items() for title in titles}
+_KNOWN = {name.replace("_", ""): name for name in METRICS} | {title: name for name, titles in _TITLES.items() for title in titles}
 _BRACKETS = re.compile(r"[(\[]([^)\]]*)[)\]]")
 _UNITS = {
     "bit/s": re.compile(r"^(bps|bits?/s|b/s)$"),
     "kbit/s": re.compile(r"^(kbps|kbits?/s|kb/s|kbits?|kbitps)$"),
     "Mbit/s": re.compile(r"^(mbps|mbits?/s|mb/s)$"),
+    "byte/s": re.compile(r"^bytes?/s$"),
+    "kbyte/s": re.compile(r"^kbytes?/s$"),
+    "Mbyte/s": re.compile(r"^mbytes?/s$"),
     "bits": re.compile(r"^bits?$"),
     "bytes": re.compile(r"^(bytes?|filesize)$"),
 }
+_BYTES = {"byte/s": re.compile(r"^B/s$"), "kbyte/s": re.compile(r"^([kK]B/s|[kK]Bps)$"), "Mbyte/s": re.compile(r"^(MB/s|MBps)$")}
+"""Where a capital letter alone says that it is bytes."""
 TEXTS = ("sequence", "class", "configuration", "label")
 MOST_ROWS_ABOVE = 40
 """Rows that a sheet may have before its line of titles."""
@@ -60,24 +66,27 @@ class Block:
 
 def split(text: str, name: str) -> list[Row]:
     """The cells of a table as text, whichever of comma, semicolon and tab separates most of its first line."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    first = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
     separator = max(",;\t", key=first.count)
     try:
-        return [
-            row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True) if any(map(str.strip, row))
-        ]
+        found = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+        rows: list[Row] = [row for row in found if any(map(str.strip, row))]
     except csv.Error as error:
         raise PointsError(f"{name} is no table: {error}") from None
+    if len(rows) > 2 and len(rows[-1]) < len(rows[-2]) and not text.endswith(("\n", "\r")):
+        raise PointsError(f"{name}: its last line ends in the middle: the file was cut")
+    return rows
 
 
 def records(rows: Sequence[Row], columns: Columns, name: str) -> list[Record]:
-    """The points of a table; rows without a rate are passed over.
+    """The points of a table; rows without a rate and a quality are passed over.
 
-    name: of the file, for messages. Raises PointsError where there is no line of titles with a rate and a quality, and for what should be
-    a number and is none.
+    name: of the file, for messages. Raises NoTitlesError where there is no line of titles with a rate and a quality, NoRatesError for a
+    quality without a rate and where there is no rate at all, PointsError for what should be a number and is none.
     """
     at, blocks = _titles(rows, columns, name)
     found: list[Record] = []
+    empty: list[tuple[int, int]] = []
     for block in blocks:
         last: dict[str, str] = {}
         for number, row in enumerate(rows[at + 1 :], at + 2):
@@ -91,8 +100,13 @@ def records(rows: Sequence[Row], columns: Columns, name: str) -> list[Record]:
             }
             if figures.get("rate") is not None:
                 found.append(_record(figures, last, block))
+                continue
+            empty.append((number - 1, block.columns["rate"]))
+            # Where nothing is filled in, formulas of the other columns give 0.
+            if metric := next((key for key, value in figures.items() if value and key not in ("rate", "qp")), None):
+                raise NoRatesError(f"{name}, row {number} has a {metric} but no rate", empty[-1:], whole=False)
     if not found:
-        raise PointsError(f"{name} has titles but no row with a rate")
+        raise NoRatesError(f"{name} has titles but no row with a rate", empty, whole=True)
     return found
 
 
@@ -112,23 +126,75 @@ def _titles(rows: Sequence[Row], columns: Columns, name: str) -> tuple[int, list
             for wanted, title in columns.named.items():
                 if wanted not in meanings:
                     raise PointsError(f"{name} has no column {title!r} for {wanted}; it has {_listed(row)}")
-            return at, _blocks(rows, at, meanings)
+            return at, _blocks(rows, at, meanings, name)
     if columns.named:
-        raise PointsError(f"{name} has no line of titles with a rate and a quality, of which {', '.join(columns.named.values())} are named")
-    raise PointsError(f"{name} has no line of titles with a rate (kbps, Bitrate) and a quality (PSNR_Y, VMAF): name columns with --column")
+        raise NoTitlesError(
+            f"{name} has no line of titles with a rate and a quality, of which {', '.join(columns.named.values())} are named"
+        )
+    raise NoTitlesError(
+        f"{name} has no line of titles with a rate (kbps, Bitrate) and a quality (PSNR_Y, VMAF): name columns with --column"
+    )
 
 
-def _blocks(rows: Sequence[Row], at: int, meanings: list[str | None]) -> list[Block]:
-    """The whole line, or what begins at each of its rates."""
-    rates = [column for column, meaning in enumerate(meanings) if meaning == "rate"]
-    if len(rates) == 1:
-        return [Block(_first(meanings, 0, len(meanings)), _unit(_text(rows[at][rates[0]])), "")]
-    shared = _first(meanings, 0, rates[0]) | _untitled(rows, at, meanings[: rates[0]])
+def _blocks(rows: Sequence[Row], at: int, meanings: list[str | None], name: str) -> list[Block]:
+    """The whole line, or what begins, or ends, at each of its rates. Raises PointsError where it is not clear what belongs to what."""
+    titles = [_text(cell) for cell in rows[at]]
+    runs = _runs(titles, meanings, name)
+    if len(runs) == 1:
+        ((_, rate),) = runs
+        return [Block(_columns(titles, meanings, 0, len(meanings), rate, name), _unit(titles[rate]), "")]
+    qualities = [column for column, meaning in enumerate(meanings) if meaning not in (None, "rate", "qp", *TEXTS)]
+    starts = [start for start, _ in runs]
+    ends = [*starts[1:], len(meanings)]
+    if qualities[0] < runs[0][0]:
+        if qualities[-1] > runs[-1][0]:
+            raise PointsError(f"{name}: it is not clear which of its rates belong to which qualities; give each curve a table of its own")
+        ends = [rate + 1 for _, rate in runs]
+        starts = [next(column for column in qualities if column >= start) for start in (0, *ends[:-1])]
+    shared = _first(meanings, 0, starts[0]) | _untitled(rows, at, meanings[: starts[0]])
     blocks = []
-    for start, end in zip(rates, [*rates[1:], len(meanings)], strict=True):
-        own = _first(meanings, start, end)
-        blocks.append(Block(shared | own, _unit(_text(rows[at][start])), _above(rows[:at], start, max(own.values()) + 1)))
+    for start, end, (_, rate) in zip(starts, ends, runs, strict=True):
+        own = _columns(titles, meanings, start, end, rate, name)
+        blocks.append(Block(shared | own, _unit(titles[rate]), _above(rows[:at], start, max(own.values()) + 1)))
     return blocks
+
+
+def _runs(titles: Sequence[str], meanings: Sequence[str | None], name: str) -> list[tuple[int, int]]:
+    """Of each curve the first of its rates and the one that counts: rates that no quality is between are of one curve."""
+    runs: list[list[int]] = []
+    parted = True
+    for column, meaning in enumerate(meanings):
+        if meaning == "rate":
+            runs = [*runs, [column]] if parted else [*runs[:-1], [*runs[-1], column]]
+            parted = False
+        elif meaning not in (None, "qp", *TEXTS):
+            parted = True
+    if len(runs) > 1 and not parted and all(meaning in (None, "rate", "qp", *TEXTS) for meaning in meanings[: runs[0][0]]):
+        # Behind the qualities stands the other rate of the last curve.
+        runs[-2:] = [[*runs[-2], *runs[-1]]]
+    found = []
+    for run in runs:
+        chosen = [column for column in run if _unit(titles[column]) not in SIZES] or run
+        if len(chosen) > 1:
+            raise PointsError(_twice(name, "rate", [titles[column] for column in chosen]))
+        found.append((run[0], chosen[0]))
+    return found
+
+
+def _columns(titles: Sequence[str], meanings: Sequence[str | None], start: int, end: int, rate: int, name: str) -> dict[str, int]:
+    """The columns of a block. Raises PointsError for a quality that it has twice."""
+    found = _first(meanings, start, end) | {"rate": rate}
+    for meaning, column in found.items():
+        same = [titles[other] for other in range(column, end) if meanings[other] == meaning]
+        if len(same) > 1 and meaning not in ("rate", "qp", *TEXTS):
+            raise PointsError(_twice(name, meaning, same))
+    return found
+
+
+def _twice(name: str, meaning: str, titles: Sequence[str]) -> str:
+    """What to do about columns of one meaning."""
+    advice = f"name one with --column {meaning}=TITLE" if len(set(titles)) > 1 else "give them names that differ"
+    return f"{name} has several columns for {meaning}: {', '.join(map(repr, titles))}; {advice}"
 
 
 def _first(meanings: Sequence[str | None], start: int, end: int) -> dict[str, int]:
@@ -170,8 +236,10 @@ def _meaning(cell: Any, columns: Columns) -> str | None:
 
 def _unit(title: str) -> str:
     """Of a rate, by its title; "" where that does not say it."""
-    words = [*_BRACKETS.findall(title), _BRACKETS.sub("", title)]
-    for word in (re.sub(r"\s", "", word).casefold() for word in words):
+    words = [re.sub(r"\s", "", word) for word in (*_BRACKETS.findall(title), _BRACKETS.sub("", title))]
+    if capital := next((unit for word in words for unit, pattern in _BYTES.items() if pattern.match(word)), None):
+        return capital
+    for word in map(str.casefold, words):
         for unit, pattern in _UNITS.items():
             if pattern.match(word) or (unit not in SIZES and re.search(rf"[_-]{unit.replace('bit/s', 'bps').casefold()}$", word)):
                 return unit
@@ -192,9 +260,11 @@ def _number(cell: Any, name: str) -> float | None:
     if text in ("", "-", "N/A", "#N/A", "#VALUE!", "#DIV/0!", "#NUM!"):
         return None
     try:
+        if isinstance(cell, bool) or "_" in text:  # Python's own numbers, nobody else's
+            raise ValueError
         return float(cell) if isinstance(cell, int | float) else float(text.replace("\N{NO-BREAK SPACE}", ""))
-    except ValueError:
-        hint = ": write a decimal point" if re.fullmatch(r"-?\d+,\d+", text) else ""
+    except (ValueError, OverflowError):
+        hint = ": write a decimal point, and nothing between thousands" if re.fullmatch(r"-?[\d.]+(,\d+)+(\.\d+)?", text) else ""
         raise PointsError(f"{name}: {text!r:.60} is not a number{hint}") from None
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ class External(Codec):
             else:
                 write_yuv(paths["input"], given)
             ran = programs.run(self.commands.command(self.commands.encode, request, paths), f"encoder of {self.name}")
-            data = _content(paths["output"], f"the encoder of {self.name} wrote no stream")
+            data = _written(paths["output"], f"the encoder of {self.name} wrote no stream").read_bytes()
             recon = self._pictures(paths["recon"], request, "encoder") if self.commands.gives_recon else []
         stated = self.commands.stated(ran.log)
         coded = stated.get("pictures", len(given))
@@ -128,12 +129,17 @@ class External(Codec):
 
     def _pictures(self, path: Path, request: Request, side: str) -> list[Picture]:
         """Of a file that the program of one side wrote."""
-        _content(path, f"the {side} of {self.name} wrote no pictures")
-        return list(open_video(path, (request.like.width, request.like.height), values(request)["format"]))
+        return list(
+            open_video(
+                _written(path, f"the {side} of {self.name} wrote no pictures"),
+                (request.like.width, request.like.height),
+                values(request)["format"],
+            )
+        )
 
     def _compare_psnr(self, stated: float, originals: list[Picture], decoded: list[Picture]) -> None:
         own = fmean(_psnr(*pair) for pair in zip(originals, decoded, strict=True))
-        if not abs(own - stated) <= NEAR:
+        if own != stated and not abs(own - stated) <= NEAR:  # both are infinite without loss
             said = f"the encoder of {self.name} says a luma PSNR of {stated:g} dB"
             raise gates.Inconsistency(f"{said}, the decoder's pictures have {own:.4f} dB: they are not its own")
 
@@ -145,15 +151,17 @@ def _psnr(original: Picture, decoded: Picture) -> float:
     return 10 * float(np.log10(((1 << original.bit_depth) - 1) ** 2 / squares)) if squares else float("inf")
 
 
-def _content(path: Path, otherwise: str) -> bytes:
-    """Of a file that a program was to write. Raises CodecError where it did not."""
+def _written(path: Path, otherwise: str) -> Path:
+    """A file that a program was to write. Raises CodecError where it did not, or made a pipe or a link of it, without an end."""
     try:
-        data = path.read_bytes()
+        status = path.lstat()
     except OSError:
-        data = b""
-    if not data:
+        raise CodecError(otherwise) from None
+    if not stat.S_ISREG(status.st_mode):
+        raise CodecError(f"{otherwise}: {path.name} is not a file")
+    if not status.st_size:
         raise CodecError(otherwise)
-    return data
+    return path
 
 
 @cache

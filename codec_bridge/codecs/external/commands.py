@@ -1,5 +1,6 @@
 """Command lines of a codec, as a plan writes them: words with placeholders, no shell."""
 
+import os
 import re
 import shlex
 import string
@@ -17,6 +18,7 @@ FILES = ("input", "output", "recon")
 the stream and the pictures."""
 VALUES = ("qp", "width", "height", "fps", "fps_num", "fps_den", "frames", "depth", "format", "chroma")
 INPUTS = ("yuv", "y4m")
+ROLES = ("encoder", "decoder")
 STATED = ("pictures", "psnr_y")
 """What a log pattern may find, by the names of its groups."""
 
@@ -95,18 +97,22 @@ class Commands:
     @property
     def gives_recon(self) -> bool:
         """Whether the encoder writes its reconstruction."""
-        return "{recon}" in self.encode
+        return "recon" in self._fields("encode", FILES)
 
     @cached_property
     def programs(self) -> dict[str, Path]:
         """The programs of both command lines, by role. Raises CodecError for what is not there."""
-        return {role: self._program(shlex.split(line)[0]) for role, line in (("encoder", self.encode), ("decoder", self.decode))}
+        return {role: self._program(shlex.split(line)[0]) for role, line in zip(ROLES, (self.encode, self.decode), strict=True)}
 
     @cached_property
     def files(self) -> dict[str, Path]:
-        """Files that words of the command lines name, by their names: configurations, models."""
+        """Files that words of the command lines name, by their names: configurations, models. Of equal names each has one of its own."""
         words = [word for line in (self.encode, self.decode) for word in shlex.split(line)[1:]]
-        return {path.name: path for word in words if (path := self._file(word))}
+        found: dict[str, Path] = {}
+        for path in dict.fromkeys(path for word in words if (path := self._file(word)[1])):
+            same = sum(other.name == path.name for other in found.values()) + (path.name in ROLES)
+            found[f"{path.name} ({same + 1})" if same else path.name] = path
+        return found
 
     def _program(self, word: str) -> Path:
         found = which(str(self.folder / word)) if "/" in word else which(word)
@@ -114,33 +120,43 @@ class Commands:
             raise CodecError(f"codec {self.name}: there is no program {word}")
         return Path(found).resolve()
 
-    def _file(self, word: str) -> Path | None:
-        path = self.folder / word
-        return path.resolve() if "{" not in word and not word.startswith("-") and path.is_file() else None
+    def _file(self, word: str) -> tuple[str, Path | None]:
+        """What of a word stands before a file that it names, as --config= does, and the file."""
+        option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+        path = self.folder / value
+        there = value and "{" not in word and (equals or not option) and os.path.isfile(path)  # False for what is too long for a name
+        return option + equals, path.resolve() if there else None
+
+    def _filled(self, word: str, named: Mapping[str, str], whole: bool) -> str:
+        """A word as it is run. whole: with the folder of a file that it names."""
+        option, path = self._file(word)
+        return f"{option}{path if whole else path.name}" if path else word.format(**named)
 
     def template(self, line: str, request: Request) -> list[str]:
         """The words of a command line with values, with placeholders for files and without folders: the same on every machine."""
         program, *words = shlex.split(line)
         kept = {name: f"{{{name}}}" for name in FILES}
-        filled = [path.name if (path := self._file(word)) else word.format(**values(request), **kept) for word in words]
-        return [Path(program).name, *filled]
+        return [Path(program).name, *(self._filled(word, values(request) | kept, whole=False) for word in words)]
 
     def command(self, line: str, request: Request, files: Mapping[str, Path]) -> list[str]:
         """What is run: a program and its arguments."""
         program, *words = shlex.split(line)
         named = {name: str(path) for name, path in files.items()}
-        filled = [str(self._file(word) or word.format(**values(request), **named)) for word in words]
-        return [str(self._program(program)), *filled]
+        return [str(self._program(program)), *(self._filled(word, values(request) | named, whole=True) for word in words)]
 
     def stated(self, log: str) -> dict[str, float]:
-        """What the encoder's log says, by the groups of the pattern; of several places the last. Raises CodecError if it says nothing."""
+        """What the encoder's log says, by the groups of the pattern; of several places each group's last. Raises CodecError for one that is
+        nowhere in it."""
         if self.log is None:
             return {}
-        found = list(re.finditer(self.log, log, re.M))
+        found: dict[str, str] = {}
+        for match in re.finditer(self.log, log, re.M):
+            found |= {name: value for name, value in match.groupdict().items() if value is not None}
         try:
-            return {name: float(value) for name, value in found[-1].groupdict().items() if value is not None}
-        except (IndexError, ValueError):
-            raise CodecError(f"codec {self.name}: the encoder's log has nothing like {self.log!r:.80}") from None
+            return {name: float(found[name]) for name in re.compile(self.log).groupindex}
+        except (KeyError, ValueError) as error:
+            group = f", which is to say {error.args[0]}" if found and isinstance(error, KeyError) else ""
+            raise CodecError(f"codec {self.name}: the encoder's log has nothing like {self.log!r:.80}{group}") from None
 
 
 def values(request: Request) -> dict[str, str]:

@@ -3,24 +3,44 @@
 import re
 from pathlib import Path
 
-from codec_bridge.points.record import Columns, Format, PointsError, Record, sequence_of
+from codec_bridge.points.record import (
+    BLOCKS,
+    MEAN_OF_PICTURES,
+    OF_ERROR,
+    OF_MEAN_ERROR,
+    OF_PICTURES,
+    PLANES,
+    WEIGHED,
+    Columns,
+    Format,
+    PointsError,
+    Record,
+    sequence_of,
+)
 
-_N = r"(inf|nan|[\d.]+)"
+_N = r"(-?(?:inf|nan|\d+(?:\.\d+)?))"
+_R = r"(\d+(?:\.\d+)?)"
 _RUNS = re.compile(r"^(?:Input #0,|(?:yuv|y4m|raw)\s+\[info\]: \d+x\d+)", re.M)
 _FROM = re.compile(r"^Input #\d+, .* from '(?P<path>.*)':$", re.M)
 _COMMAND_QP = re.compile(r"Rate Control\s+: CQP-(?P<qp>\d+)")
 _RATES = (
-    re.compile(r"^.*\bPSNR Mean Y:.*\bkb/s:([\d.]+)\s*$", re.M),  # x264's sum, alone or in FFmpeg
-    re.compile(r"^(?:\[libx265.*\] )?encoded \d+ frames.*?([\d.]+) kb/s", re.M),
-    re.compile(r"\[libx264 @ [^]]*\] kb/s:([\d.]+)"),
+    re.compile(rf"^.*\bPSNR Mean Y:.*\bkb/s:{_R}[ \t]*$", re.M),  # x264's sum, alone or in FFmpeg
+    re.compile(rf"^(?:\[libx265.*\] )?encoded \d+ frames.*?{_R} kb/s", re.M),
+    re.compile(rf"\[libx264 @ [^]]*\] kb/s:{_R}"),
 )
-_MUXED = re.compile(r"bitrate= *([\d.]+)kbits/s")
+_MUXED = re.compile(rf"(?:time=(\S+) )?bitrate= *{_R}kbits/s")
 _READ = re.compile(r"^\s+Duration: .*\bbitrate: (\d+) kb/s", re.M)
+_PICTURES = re.compile(r"\bencoded (\d+) frames|^frame= *(\d+) ", re.M)
 _SUMS = {
-    re.compile(rf"\bPSNR Mean Y:{_N} U:{_N} V:{_N} Avg:{_N} Global:{_N}"): ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "psnr"),
+    # Not those of I, P and B alone, which stand before it.
+    re.compile(rf"\]:? PSNR Mean Y:{_N} U:{_N} V:{_N} Avg:{_N} Global:{_N}"): ("psnr_y", "psnr_u", "psnr_v", "psnr_yuv", "psnr"),
     re.compile(rf"Global PSNR: {_N}"): ("psnr",),
     re.compile(rf"SSIM Mean Y: ?{_N} \( ?{_N} ?d[bB]\)"): ("ssim", "ssim_db"),
 }
+_SSIM = {"ssim": BLOCKS, "ssim_db": BLOCKS}
+_BY_X264 = {"psnr_yuv": OF_PICTURES, "psnr": OF_ERROR, **dict.fromkeys(PLANES, MEAN_OF_PICTURES)}
+_BY_X265 = {"psnr": WEIGHED}
+_BY_FILTERS = {"psnr": OF_ERROR, **dict.fromkeys(PLANES, OF_MEAN_ERROR)}
 _FILTERS = {
     re.compile(rf"\bPSNR y:{_N} u:{_N} v:{_N} average:{_N}"): ("psnr_y", "psnr_u", "psnr_v", "psnr"),
     re.compile(rf"\bPSNR y:{_N} average:"): ("psnr_y",),
@@ -46,7 +66,7 @@ def _point(path: Path, text: str) -> Record:
     if not qualities:
         raise PointsError(f"{path} has no quality: give -psnr and -ssim to the encoder, or the filters psnr, ssim or libvmaf")
     sources = [match["path"] for match in _FROM.finditer(text)]
-    qp = _COMMAND_QP.search(text)
+    qp, pictures = _COMMAND_QP.search(text), _PICTURES.findall(text)
     return Record(
         _rate(path, text),
         qualities,
@@ -54,6 +74,8 @@ def _point(path: Path, text: str) -> Record:
         # With two inputs the first is the stream, the second the original.
         sequence_of(sources[min(1, len(sources) - 1)] if sources else path.name),
         qp=float(qp["qp"]) if qp else None,
+        defined=_SSIM | (_BY_FILTERS if measured else _BY_X264 if "PSNR Mean Y:" in text else _BY_X265),
+        pictures=int("".join(pictures[-1])) if pictures else None,
     )
 
 
@@ -67,9 +89,14 @@ def _figures(patterns: dict[re.Pattern[str], tuple[str, ...]], text: str) -> dic
 
 def _rate(path: Path, text: str) -> float:
     """The encoder's own, else what was written, else that of the stream that was read."""
-    for pattern in (*_RATES, _MUXED):
+    for pattern in _RATES:
         if found := pattern.findall(text):
             return float(found[-1])
+    if muxed := _MUXED.findall(text):
+        time, rate = muxed[-1]
+        if not time.strip("0:."):
+            raise PointsError(f"{path} does not say the rate of the stream: {rate} kbit/s is of no time, as of a few pictures")
+        return float(rate)
     read = _READ.search(text)
     if not read:
         raise PointsError(f"{path} does not say the rate of the stream")

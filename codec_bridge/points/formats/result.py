@@ -1,7 +1,5 @@
 """Result documents of `codec-bridge bdrate`, --json or --csv: each variant of a codec and configuration is a curve."""
 
-import csv
-import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,14 +7,16 @@ from typing import Any
 
 from codec_bridge.figures.metrics import is_identical
 from codec_bridge.figures.row import KEYS
-from codec_bridge.points.record import Columns, Format, PointsError, Record
+from codec_bridge.points import table
+from codec_bridge.points.record import GAUSSIAN, MEAN_OF_PICTURES, PLANES, WEIGHED, Columns, Format, PointsError, Record
 from codec_bridge.report.document import Document
 from vrcnn_int.io.documents import parse_json
 
 _QUALITIES = {"psnr_y": "psnr_y", "psnr_u": "psnr_u", "psnr_v": "psnr_v", "psnr_yuv": "psnr_yuv", "ssim_y": "ssim"}
 _MORE = {"ssim_u": "ssim_u", "ssim_v": "ssim_v", "ms_ssim_y": "ms_ssim", "ms_ssim_u": "ms_ssim_u", "ms_ssim_v": "ms_ssim_v", "vmaf": "vmaf"}
 """Where they were asked for: in JSON in a table of their own, in CSV columns like the others."""
-_HEAD = ",".join(key for key in KEYS if key != "crop").encode()
+_HEAD = tuple(separator.join(key for key in KEYS if key != "crop").encode() for separator in ",;\t")
+"""As it is written, and as spreadsheets save it again."""
 
 
 def _claims(path: Path, head: bytes) -> bool:
@@ -25,7 +25,10 @@ def _claims(path: Path, head: bytes) -> bool:
 
 def _read(path: Path, content: bytes, columns: Columns) -> list[Record]:
     if content.startswith(_HEAD):
-        rows: list[Mapping[str, Any]] = list(csv.DictReader(io.StringIO(content.decode(errors="replace"), newline="")))
+        titles, *lines = table.split(content.decode(errors="replace"), str(path))
+        if cut := next((number for number, line in enumerate(lines, 2) if len(line) < len(titles)), None):
+            raise PointsError(f"{path} is damaged or was edited: row {cut} has {len(lines[cut - 2])} of {len(titles)} columns")
+        rows: list[Mapping[str, Any]] = [dict(zip(titles, line, strict=False)) for line in lines]
     else:
         rows = [row.to_json() for row in Document.from_json(parse_json(content, str(path)), str(path)).rows]
     flagged = next((row for row in rows if row["flag"]), None)
@@ -50,6 +53,8 @@ def _record(row: Mapping[str, Any]) -> Record:
         f"{row['codec']} {row['configuration']}",
         row["variant"],
         float(row["qp"]),
+        int(row["pictures"]),
+        {"psnr_yuv": WEIGHED, "ssim": GAUSSIAN, **dict.fromkeys(PLANES, MEAN_OF_PICTURES)},
     )
 
 

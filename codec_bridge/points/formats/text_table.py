@@ -12,9 +12,9 @@ def _claims(path: Path, head: bytes) -> bool:
 
 def _read(path: Path, content: bytes, columns: Columns) -> list[Record]:
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode()
     except UnicodeDecodeError:
-        raise PointsError(f"{path} is no text in UTF-8") from None
+        raise PointsError(f"{path} is no text in UTF-8; save it as CSV in UTF-8") from None
     return table.records(table.split(text, str(path)), columns, str(path))
 
 

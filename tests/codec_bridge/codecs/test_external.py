@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.cli.commands import app
+from codec_bridge.codecs.base import Request
+from codec_bridge.codecs.external.commands import Commands
 from codec_bridge.evaluation.plan import PlanError, load
 from codec_bridge.figures.bd_rate import bd_rate
 from codec_bridge.video.files import write_y4m
@@ -101,6 +104,8 @@ def test_a_plan_s_own_codecs_are_evaluated_and_compared(folder: Path) -> None:
     [
         ("exit code", "encoder of pack failed (exit code 3): error: no memory"),
         ("empty", "the encoder of pack wrote no stream"),
+        ("pipe", "the encoder of pack wrote no stream: stream.bin is not a file"),
+        ("endless", "the encoder of pack wrote no pictures: recon.yuv is not a file"),
         ("picture lost", "2 pictures coded, 1 decoded"),
         ("count", "the encoder of pack was given 2 pictures, its log has 1 and its reconstruction 2"),
         ("reconstruction", "picture 1: encoder and decoder differ in plane V"),
@@ -139,6 +144,45 @@ def test_streams_are_kept_for_other_evaluations(folder: Path, monkeypatch: pytes
     plan(folder, codec("pack", suffix=".zz"), top='stream_cache = "streams"')
     evaluate(folder)
     assert len((folder / "runs").read_text().split()) == 8, "another command line is another stream"
+
+
+def test_every_group_of_a_log_pattern_is_compared(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where they are found in different places, and one that is in none is no gate that is open."""
+    encode = f"{PROGRAM} encode {{input}} {{output}} /dev/null {{qp}} {{width}} {{height}} {{chroma}}"
+    plan(folder, codec("pack", encode=encode, log="PSNR Mean Y:(?P<psnr_y>[0-9.]+)|coded (?P<pictures>[0-9]+) frames"))
+    assert {row["flag"] for row in evaluate(folder)["rows"]} == {None}
+    for fault, words in (("psnr", "says a luma PSNR of"), ("count", "was given 2 pictures, its log has 1")):
+        monkeypatch.setenv("PACKING_FAULT", fault)
+        assert words in {row["qp"]: row["flag"] for row in evaluate(folder, code=1)["rows"]}[32]
+    plan(folder, codec("pack", encode=encode, log="coded (?P<pictures>[0-9]+) frames|SNR: (?P<psnr_y>[0-9.]+)"))
+    assert "log has nothing like" in evaluate(folder, code=1)["rows"][0]["flag"]
+    assert "which is to say psnr_y" in evaluate(folder, code=1)["rows"][0]["flag"]
+
+
+def test_files_of_command_lines_are_part_of_the_key(folder: Path) -> None:
+    """Files of one name in two folders, one called like a role, and one behind an option."""
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        (folder / name / "same.cfg").write_text(name)
+    (folder / "decoder").write_text("c")
+    (folder / "d.cfg").write_text("d")
+    words = f"{'x' * 300} a/same.cfg b/same.cfg decoder --config=d.cfg"
+    commands = Commands("pack", f"{sys.executable} {words} {{input}} {{output}} {{qp}} {{recon}}", "cat {input} {output}", folder)
+    assert {name: path.read_text() for name, path in commands.files.items()} == {
+        "same.cfg": "a",
+        "same.cfg (2)": "b",
+        "decoder (2)": "c",
+        "d.cfg": "d",
+    }
+    request = Request(22, moving(1)[0], 1)
+    assert commands.template(commands.encode, request)[2:6] == ["same.cfg", "same.cfg", "decoder", "--config=d.cfg"]
+    places = {name: folder / name for name in ("input", "output", "recon")}
+    assert commands.command(commands.encode, request, places)[5] == f"--config={folder / 'd.cfg'}"
+
+
+def test_braces_are_no_reconstruction(folder: Path) -> None:
+    with pytest.raises(CodecError, match="nothing would tell"):
+        Commands("pack", "pack {input} {output} {qp} {{recon}}", "pack {input} {output}", folder)
 
 
 def test_gray_pictures(folder: Path) -> None:

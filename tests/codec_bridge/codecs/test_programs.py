@@ -75,3 +75,16 @@ def test_programs_are_known_by_their_hashes(tmp_path: Path) -> None:
     assert linked["encoder"] == file_hash(Path(sys.executable))
     with pytest.raises(CodecError, match="cannot read"):
         file_hash(tmp_path / "nothing")
+
+
+def test_libraries_of_one_name_each_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An encoder's own library, and the system's of the same name, with which the decoder is linked."""
+    paths = {role: tmp_path / role / "libx264.so.164" for role in ("encoder", "decoder")}
+    for role, path in paths.items():
+        path.parent.mkdir()
+        path.write_text(role)
+        (tmp_path / f"{role}-program").write_text(role)
+    monkeypatch.setattr("codec_bridge.codecs.programs._linked", lambda program, _: [paths[program.name.removesuffix("-program")]])
+    found = describe(lambda _: "1", {role: tmp_path / f"{role}-program" for role in paths}).files
+    assert found["libx264.so.164"] == file_hash(paths["encoder"])
+    assert found["decoder: libx264.so.164"] == file_hash(paths["decoder"])

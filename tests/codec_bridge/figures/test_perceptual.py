@@ -116,3 +116,27 @@ def test_an_ffmpeg_without_libvmaf_is_one_line(without_package: pytest.MonkeyPat
         perceptual.measured_by(("ms_ssim",))
     assert "\n" not in str(refused.value)
     assert subprocess.run([program], check=False, capture_output=True).returncode == 8
+
+
+def test_vmaf_of_tiny_pictures_is_refused_before_libvmaf_ends_in_a_signal() -> None:
+    with pytest.raises(perceptual.MetricError, match="VMAF needs pictures of at least 17x17 samples; clip has 64x16"):
+        perceptual.refuse_size(("vmaf",), "clip", 64, 16)
+    with pytest.raises(perceptual.MetricError, match="VMAF needs pictures of at least 17x17 samples"):
+        perceptual.measure(("vmaf",), pictures(1, (16, 64)), pictures(1, (16, 64)))
+    assert perceptual.measure(("vmaf",), pictures(1, (18, 18)), pictures(1, (18, 18))).vmaf is not None
+
+
+@pytest.mark.parametrize("metric", perceptual.NAMES)
+@pytest.mark.parametrize("counts", [(1, 2), (2, 1)])
+def test_clips_of_other_lengths_are_refused(metric: str, counts: tuple[int, int]) -> None:
+    """libvmaf would compare the last picture twice."""
+    with pytest.raises(perceptual.MetricError, match=f"cannot compare {counts[0]} picture"):
+        perceptual.measure((metric,), pictures(counts[0]), pictures(counts[1]))
+
+
+def test_no_value_is_said_by_name() -> None:
+    """MS-SSIM of a negative: libvmaf writes null."""
+    original = pictures(2)
+    negative = [Picture(tuple(255 - plane for plane in picture.planes), 8, "420") for picture in original]
+    with pytest.raises(perceptual.MetricError, match="float_ms_ssim of libvmaf has no value for picture 0"):
+        perceptual.measure(("ms_ssim",), negative, original)

@@ -4,7 +4,9 @@ import csv
 import json
 import math
 import re
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,10 @@ from typer.testing import CliRunner
 
 from codec_bridge.cli.commands import app
 from codec_bridge.figures.bd_rate import METHODS
+from codec_bridge.points.compare import compare
+from codec_bridge.points.curves import Curves
+from codec_bridge.points.page import render
+from codec_bridge.points.record import Record
 from tests.codec_bridge.figures.test_bd_rate import ANCHOR, ANCHOR_2, JCTVC_E137, TEST, TEST_2
 from tests.support.documents import document_of, rows_of
 from vrcnn_int.errors import VrcnnError
@@ -402,6 +408,257 @@ def test_sequences_must_meet(tmp_path: Path) -> None:
     assert len(bd(several("a.csv", ["cat"]), several("b.csv", ["dog"]), folder=tmp_path)) == 1, "one sequence each needs no name"
 
 
+def test_what_a_mean_is_without_is_said(tmp_path: Path) -> None:
+    for name, sequences in (("a", ("cat", "dog", "cow")), ("b", ("cat", "cow"))):
+        lines = [f"{sequence},{rate},{level}" for sequence in sequences for rate, level in ANCHOR]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["sequence,kbps,psnr_y", *lines]))
+    done = CliRunner().invoke(app, ["bd", str(tmp_path / "a.csv"), str(tmp_path / "b.csv")])
+    assert "warning: b has no curve of dog, which the anchor has" in done.output
+
+
+def test_another_sequence_is_said(tmp_path: Path) -> None:
+    (tmp_path / "other.log").write_text((DATA / "hm_test.log").read_text().replace("BasketballPass", "RaceHorses"))
+    (line,) = bd(DATA / "hm_anchor.log", tmp_path / "other.log", "--metric", "psnr_y", folder=tmp_path)
+    assert line["notes"] == "compared with the anchor's curve of BasketballPass"
+
+
+def test_nothing_counts_twice(tmp_path: Path) -> None:
+    anchor, test = table(tmp_path / "a.csv", ANCHOR, "kbps,psnr_y"), table(tmp_path / "b.csv", TEST, "kbps,psnr_y")
+    assert len(bd(anchor, test, "--metric", "psnr_y", "--metric", "psnr_y", folder=tmp_path)) == 1, "no mean of one sequence with itself"
+    assert "b.csv is given twice" in refusal(anchor, test, test)
+    assert "there is no quality 'PSNR'; there are psnr_y" in refusal(anchor, test, "--metric", "PSNR")
+    assert "--column vmaf is given twice: 'x' and 'y'" in refusal(anchor, test, "--column", "vmaf=x", "--column", "vmaf=y")
+    assert "the column 'x' is named twice" in refusal(anchor, test, "--column", "rate=x", "--column", "vmaf=x")
+
+
+# ---- damaged files, and such as others write them ----
+
+
+BOTH = [(*left, *right) for left, right in zip(ANCHOR, TEST, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("titles", "columns"),
+    [
+        (",Reference,,,,Tested,\nqp,bits,kbps,psnr_y,bits,kbps,psnr_y", "9aA9bB"),
+        (",Reference,,,,Tested,\nqp,kbps,psnr_y,bits,kbps,psnr_y,bits", "aA9bB9"),
+        (",Reference,,Tested,\nqp,psnr_y,kbps,psnr_y,kbps", "AaBb"),
+    ],
+)
+def test_curves_beside_each_other(titles: str, columns: str, tmp_path: Path) -> None:
+    """Rates by size stand beside those by time; qualities may stand before their rates."""
+    lines = [titles]
+    for a, big_a, b, big_b in BOTH:
+        cells = {"a": a, "A": big_a, "b": b, "B": big_b, "9": 9 * a}
+        lines.append(",".join(["22", *(str(cells[letter]) for letter in columns)]))
+    (tmp_path / "both.csv").write_text("\n".join(lines) + "\n")
+    (line,) = bd(tmp_path / "both.csv", folder=tmp_path)
+    assert line["test"] == "Tested"
+    agrees(line, ANCHOR, TEST)
+
+
+@pytest.mark.parametrize("titles", ["bits,kbps,psnr_y", "psnr_y,kbps,bits", "kbps,psnr_y,bits"])
+def test_a_size_beside_the_rate(titles: str, tmp_path: Path) -> None:
+    cells = [{"bits": 9 * rate, "kbps": rate, "psnr_y": level} for rate, level in TEST]
+    lines = [titles, *(",".join(str(row[title]) for title in titles.split(",")) for row in cells)]
+    (tmp_path / "b.csv").write_text("\n".join(lines) + "\n")
+    agrees(bd(table(tmp_path / "a.csv", ANCHOR, "kbps,psnr_y"), tmp_path / "b.csv", folder=tmp_path)[0], ANCHOR, TEST)
+
+
+def test_kilobytes_are_no_kilobits(tmp_path: Path) -> None:
+    anchor = table(tmp_path / "a.csv", ANCHOR, "Bitrate (kb/s),psnr_y")
+    test = table(tmp_path / "b.csv", [(rate / 8, level) for rate, level in TEST], "Bitrate (kB/s),psnr_y")
+    agrees(bd(anchor, test, folder=tmp_path)[0], ANCHOR, TEST)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_encodings_of_windows(encoding: str, tmp_path: Path) -> None:
+    """What PowerShell and spreadsheets write; a result of ours as well as any other table."""
+    for name in ("a", "b"):
+        table(tmp_path / f"{name}.csv", ANCHOR if name == "a" else TEST, "kbps,psnr_y")
+        (tmp_path / f"{name}.csv").write_text((tmp_path / f"{name}.csv").read_text(), encoding=encoding)
+    agrees(bd(tmp_path / "a.csv", tmp_path / "b.csv", folder=tmp_path)[0], ANCHOR, TEST)
+    CliRunner().invoke(app, ["report", str(RESULT), "--csv", str(tmp_path / "rows.csv")])
+    plain = bd(tmp_path / "rows.csv", folder=tmp_path)
+    (tmp_path / "rows.csv").write_text((tmp_path / "rows.csv").read_text().replace(",", ";"), encoding=encoding)
+    assert bd(tmp_path / "rows.csv", folder=tmp_path) == plain
+
+
+def test_numbers_that_are_none(tmp_path: Path) -> None:
+    anchor = table(tmp_path / "a.csv", ANCHOR, "kbps,psnr_y")
+    for cell, words in (
+        ('"1,800"', "'1,800' is not a number: write a decimal point, and nothing between thousands"),
+        ("1_800", "'1_800' is not a number"),
+        ("", "row 2 has a psnr_y but no rate"),
+    ):
+        (tmp_path / "b.csv").write_text("kbps,psnr_y\n" + "".join(f"{cell if n == 0 else r},{q}\n" for n, (r, q) in enumerate(TEST)))
+        assert words in refusal(anchor, tmp_path / "b.csv")
+    for value in ("true", "1" + "0" * 400):
+        (tmp_path / "b.json").write_text(f'[{{"kbps": {value}, "psnr_y": 30}}]')
+        assert "is not a number" in refusal(anchor, tmp_path / "b.json")
+
+
+def test_columns_of_one_meaning(tmp_path: Path) -> None:
+    def of(titles: str) -> Path:
+        return table(tmp_path / "b.csv", [(rate, f"{level},{level + 3}") for rate, level in TEST], titles)  # type: ignore[misc]
+
+    anchor = table(tmp_path / "a.csv", ANCHOR, "kbps,psnr_y")
+    assert "several columns for psnr_y: 'psnr_y', 'psnr_y'; give them names" in refusal(anchor, of("kbps,psnr_y,psnr_y"))
+    assert "'Y-PSNR', 'psnr_y'; name one with --column psnr_y=TITLE" in refusal(anchor, of("kbps,Y-PSNR,psnr_y"))
+    assert "several columns for rate: 'kbps', 'Bitrate'" in refusal(anchor, of("kbps,Bitrate,psnr_y"))
+    anchor = table(tmp_path / "a.csv", ANCHOR, "kbps,Y-PSNR")
+    agrees(bd(anchor, of("kbps,Y-PSNR,psnr_y"), "--column", "psnr_y=Y-PSNR", folder=tmp_path)[0], ANCHOR, TEST)
+
+
+def test_empty_files(tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").touch()
+    assert "empty.csv has no RD points: the file is empty" in refusal(tmp_path / "empty.csv")
+
+
+def test_logs_of_hm_that_were_cut(tmp_path: Path) -> None:
+    """Anywhere in the line of all pictures: half a number is one, too."""
+    text = (DATA / "hm_test.log").read_text()
+    line = list(re.finditer(r"^\s+2\s+a\s+.*$", text, re.M))[-1]
+    for end in range(line.start(), line.end() + 1, 3):
+        (tmp_path / "cut.log").write_text(text[:end])
+        assert "cut.log: an encoder's run has no summary of all pictures" in refusal(DATA / "hm_anchor.log", tmp_path / "cut.log")
+
+
+def test_logs_of_other_lengths(tmp_path: Path) -> None:
+    text = re.sub(r"^(\s+)2(\s+a\s)", r"\g<1>17\2", (DATA / "hm_test.log").read_text(), count=1, flags=re.M)
+    (tmp_path / "long.log").write_text(text)
+    words = "different numbers of pictures: the anchor's of 2, the test's of 2 and 17"
+    assert words in refusal(DATA / "hm_anchor.log", tmp_path / "long.log")
+    csv_file = (DATA / "x265_ultrafast.csv").read_text()
+    (tmp_path / "long.csv").write_text(re.sub(r", 1     , 22\.00", ", 9     , 22.00", csv_file, count=1))
+    words = "different numbers of pictures: the anchor's of 3, the test's of 3 and 11"
+    assert words in refusal(DATA / "x265_medium.csv", tmp_path / "long.csv")
+    log = (DATA / "ffmpeg_ultrafast.log").read_text()
+    (tmp_path / "ffmpeg.log").write_text(re.sub(r"^frame=    3 ", "frame=    2 ", log, flags=re.M))
+    words = "different numbers of pictures: the anchor's of 3, the test's of 2"
+    assert words in refusal(DATA / "ffmpeg_medium.log", tmp_path / "ffmpeg.log")
+
+
+def test_names_that_stand_for_other_qualities(tmp_path: Path) -> None:
+    """x265's global PSNR weighs planes, x264's is that of all samples: decibels apart. What is near each other is said."""
+    words = "psnr is not the same quality on both sides: the anchor's is of Y, U and V weighed 6:1:1, the test's of the mean error in all"
+    assert words in refusal(DATA / "x265_medium.csv", DATA / "ffmpeg_medium.log", "--metric", "psnr")
+    assert bd(DATA / "x265_medium.csv", DATA / "ffmpeg_medium.log", "--metric", "psnr_y", folder=tmp_path)[0]["notes"] == ""
+    one_log = re.sub(r"^(\s+)2(\s+a\s)", r"\g<1>3\2", (DATA / "hm_anchor.log").read_text(), flags=re.M)
+    (tmp_path / "hm.log").write_text(one_log)
+    words = "psnr_yuv is not the same quality on both sides: the anchor's is x264's mean over pictures, of the error in all planes, the"
+    assert words in refusal(DATA / "ffmpeg_medium.log", tmp_path / "hm.log", "--metric", "psnr_yuv")
+    pattern = r"(\] PSNR Mean Y:(\S+) U:(\S+) V:(\S+) .*)"
+    text = re.sub(pattern, r"\1\n[Parsed_psnr_0 @ 0x1] PSNR y:\2 u:\3 v:\4 average:39.0", (DATA / "ffmpeg_medium.log").read_text())
+    (tmp_path / "filters.log").write_text(text)
+    (line,) = bd(DATA / "x265_medium.csv", tmp_path / "filters.log", "--metric", "psnr_y", folder=tmp_path)
+    assert line["notes"].startswith("psnr_y is measured in different ways: the anchor's is a mean of the pictures' PSNR, the test's FF")
+
+
+def test_logs_with_thousands_of_empty_lines_are_read_at_once(tmp_path: Path) -> None:
+    start, rest = (DATA / "hm_test.log").read_text().split("\n", 1)
+    (tmp_path / "long.log").write_text(start + "\n" * 200_000 + rest)
+    begin = time.monotonic()
+    assert "of no known format" in refusal(DATA / "hm_anchor.log", tmp_path / "long.log")
+    first = re.split(r"(?=^HM software)", (DATA / "hm_test.log").read_text(), flags=re.M)
+    (tmp_path / "long.log").write_text(first[0] + first[1][:300] + "\n" * 200_000)
+    assert "has no summary" in refusal(DATA / "hm_anchor.log", tmp_path / "long.log")
+    assert time.monotonic() - begin < 10
+
+
+def test_csv_files_of_x265_that_were_cut(tmp_path: Path) -> None:
+    text = (DATA / "x265_medium.csv").read_text()
+    pictures = "Encode Order, Type, POC, QP, Bits, Y PSNR\n" + "".join(f"{n}, P-SLICE, {n}, 30, {n + 9}, 40.1\n" for n in range(2000))
+    path = tmp_path / "x.csv"
+    for content, words in (
+        (text[: text.rindex('"') + 60], "ends in the middle: the file was cut"),
+        (text[: text.rindex('"') + 60] + "\n", "the line of run 4 ends in the middle"),
+        (text.splitlines()[0] + "\n", "the encoder did not end"),
+        (pictures, "has lines of pictures and none of a whole run"),
+    ):
+        path.write_text(content)
+        assert words in refusal(DATA / "x265_medium.csv", path)
+    path.write_text(pictures + "\nSummary\n" + text)
+    assert {line["bd_rate_pchip_percent"] for line in bd(DATA / "x265_medium.csv", path, folder=tmp_path)} == {"0.0"}
+
+
+def test_a_csv_file_of_x265_with_pictures_of_every_run(tmp_path: Path) -> None:
+    """As --csv-log-level 2 adds runs to a file: pictures without titles before each further summary."""
+    titles, *lines = (DATA / "x265_medium.csv").read_text().splitlines()
+    pictures = (
+        "0, I-SLICE,    0, 24.00,      20408, 0,0.00,38.537, 51.591, 51.591\n1, b-SLICE,    5, 27.00,       5200, 0,3.51,35.6, 46.9, 46.9\n"
+    )
+    text = "Encode Order, Type, POC, QP, Bits, Scenecut, I/P cost ratio, Y PSNR, U PSNR, V PSNR\n"
+    text += "".join(f"{pictures}\nSummary\n{titles}\n{line}\n" for line in lines)
+    (tmp_path / "x.csv").write_text(text)
+    plain = bd(DATA / "x265_ultrafast.csv", DATA / "x265_medium.csv", folder=tmp_path)
+    assert [line | {"test": "x265_medium"} for line in bd(DATA / "x265_ultrafast.csv", tmp_path / "x.csv", folder=tmp_path)] == plain
+    (tmp_path / "x.csv").write_text(text + pictures)
+    assert "the last lines are of pictures: the encoder did not end" in refusal(DATA / "x265_medium.csv", tmp_path / "x.csv")
+
+
+def test_logs_of_ffmpeg_that_were_cut(tmp_path: Path) -> None:
+    """What x264 says of B pictures alone is no mean, and the rate of the muxer no rate of it."""
+    text = (DATA / "ffmpeg_medium.log").read_text()
+    (tmp_path / "cut.log").write_text(text[: text.rindex("consecutive B-frames")])
+    assert "cut.log has no quality: give -psnr" in refusal(DATA / "ffmpeg_medium.log", tmp_path / "cut.log")
+    (tmp_path / "dots.log").write_text("Input #0, mov, from 'a.mp4':\nVMAF score: .\n")
+    assert "dots.log has no quality" in refusal(DATA / "ffmpeg_medium.log", tmp_path / "dots.log")
+    (tmp_path / "short.log").write_text("Input #0, y4m, from 'a':\nsize= 7kB time=00:00:00.00 bitrate=718051.3kbits/s\nVMAF score: 90.5\n")
+    assert "718051.3 kbit/s is of no time" in refusal(DATA / "ffmpeg_medium.log", tmp_path / "short.log")
+    (tmp_path / "nan.log").write_text(re.sub(r"(\] PSNR Mean Y:)[\d.]+", r"\1-nan", text))
+    assert "not finite numbers" in refusal(DATA / "ffmpeg_medium.log", tmp_path / "nan.log", "--metric", "psnr_y")
+
+
+def test_logs_named_by_numbers_are_of_one_sequence(tmp_path: Path) -> None:
+    for name in ("anchor", "test"):
+        (tmp_path / name).mkdir()
+        for n, (rate, level) in enumerate(ANCHOR if name == "anchor" else TEST):
+            log = f"x264 [info]: PSNR Mean Y:{level} U:40.0 V:{41 + n} Avg:{level} Global:{level} kb/s:{rate}\n"
+            (tmp_path / name / f"{22 + 5 * n}.log").write_text("yuv [info]: 352x288 fps 30/1\n" + log)
+    agrees(bd(tmp_path / "anchor", tmp_path / "test", "--metric", "psnr_y", folder=tmp_path)[0], ANCHOR, TEST)
+
+
+def test_our_results_that_were_cut(tmp_path: Path) -> None:
+    CliRunner().invoke(app, ["report", str(RESULT), "--csv", str(tmp_path / "rows.csv")])
+    text = (tmp_path / "rows.csv").read_text()
+    for end, words in (("", "its last line ends in the middle"), ("\n", "is damaged or was edited: row ")):
+        (tmp_path / "rows.csv").write_text(text[: text.rindex(",") - 300] + end)
+        assert words in refusal(tmp_path / "rows.csv")
+
+
+def test_workbooks_whose_sheets_are_damaged_or_empty(tmp_path: Path) -> None:
+    """A sheet with points is never left out for what is wrong in it; one that nobody filled in is."""
+    openpyxl = pytest.importorskip("openpyxl")
+
+    def book(name: str, second: Sequence[Sequence[Any]], far: bool = False) -> Path:
+        made = openpyxl.Workbook()
+        for title, rows in (("AI", TEST), ("RA", second)):
+            sheet = made.create_sheet(title)
+            sheet.append(["kbps", "psnr_y"])
+            for row in rows:
+                sheet.append(list(row))
+            if far:
+                sheet.cell(100_000, 16_384).font = openpyxl.styles.Font(bold=True)
+        made.save(tmp_path / name)
+        return tmp_path / name
+
+    anchor = book("a.xlsx", ANCHOR)
+    comma = [(rate, str(level).replace(".", ",")) for rate, level in TEST]
+    assert "sheet RA, row 2: psnr_y: " in refusal(anchor, book("b.xlsx", comma))
+    for formulas in ([(f"={rate}*1", level) for rate, level in TEST], [(f"={rate}*1", f"={level}*1") for rate, level in TEST]):
+        words = "its formulas have no values; open the file in a spreadsheet program and save it"
+        assert words in refusal(anchor, book("b.xlsx", formulas))
+    assert "sheet RA, row 4 has a psnr_y but no rate" in refusal(anchor, book("b.xlsx", [*TEST[:2], (None, 33.3)]))
+    (line,) = bd(anchor, book("b.xlsx", [(None, None), (None, 0)]), folder=tmp_path)
+    assert line["configuration"] == "AI"
+    begin = time.monotonic()
+    assert len(bd(anchor, book("far.xlsx", TEST, far=True), folder=tmp_path)) == 2
+    assert time.monotonic() - begin < 20, "cells that have a format alone are not made"
+    (tmp_path / "cut.xlsx").write_bytes((tmp_path / "b.xlsx").read_bytes()[:2000])
+    assert "cut.xlsx is damaged or no .xlsx file; save it as one" in refusal(anchor, tmp_path / "cut.xlsx")
+
+
 # ---- what is written ----
 
 
@@ -430,3 +687,29 @@ def test_every_output(tmp_path: Path) -> None:
     assert [len(test["points"]) for test in data["curves"][0]["tests"]] == [4, 4]
     assert len(page) < 2_000_000
     assert "is an input of this command" in refusal(DATA / "hm_anchor.log", DATA / "hm_test.log", "--csv", DATA / "hm_test.log")
+
+
+def test_many_points_are_no_long_message(tmp_path: Path) -> None:
+    anchor = table(tmp_path / "a.csv", ANCHOR, "kbps,psnr_y")
+    many = [(1000 + n, 30 + n / 100) for n in range(1000)]
+    for at, point, words in (
+        (500, (1500.0, 20.0), "falls while its rate rises: 1499 at 34.9900 dB, 1500 at 20.0000 dB"),
+        (500, (1500.5, 34.99), "equal rate or psnr_y: 1499 at 34.9900 dB, 1500.5 at 34.9900 dB"),
+        (500, (1500.0, math.nan), "not finite numbers: 1500 at nan dB"),
+    ):
+        said = refusal(anchor, table(tmp_path / "b.csv", [*many[:at], point, *many[at + 1 :]], "kbps,psnr_y"))
+        assert said.endswith(words)
+
+
+def test_a_page_of_many_curves_stays_small(tmp_path: Path) -> None:
+    """It says what it leaves out; the table has all."""
+    anchor, test = (Curves("c", {("", "cat"): [Record(rate, {"psnr_y": level}) for rate, level in some]}) for some in (ANCHOR, TEST))
+    delta = compare(anchor, [test])
+    deltas = [replace(delta[0], sequence=f"<sequence> {number}") for number in range(1500)]
+    page = render(deltas, [], "a", "pchip")
+    assert len(page.encode()) <= 2_000_000
+    data: Any = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])  # type: ignore[index]
+    assert 300 < len(data["curves"]) < 1500
+    assert f"The curves of {len(data['curves'])} of 1500 comparisons are here" in page
+    assert page.count("&lt;sequence&gt; 1499") == 1
+    assert "comparisons are here" not in render(deltas[:2], [], "a", "pchip")
