@@ -43,7 +43,7 @@ demo: $(VENV)/.runtime ## code real pictures, filter them, check every bit, prin
 
 test: $(VENV)/.dev ## all tests, of the C library and of Python
 	$(MAKE) -C c -j $(PROCESSES) test
-	$(BIN)/python -m pytest -n $(PROCESSES) --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n $(PROCESSES) --maxprocesses 4 --dist loadfile --durations 20 --durations-min 10
 
 sanitize: ## the C library's tests under sanitizers: addresses, undefined behaviour, threads, with clang also memory
 	$(MAKE) -C c sanitize

@@ -54,7 +54,7 @@ def test_what_needs_the_float_networks_says_where_they_are(installed: Path, tmp_
     """Of a wheel, in one line; with the model of the source tree it works."""
 
     def bdrate(*more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "codec_bridge.cli", "bdrate", "--sequences", "coffee", "--variants", "anchor,float", *more]
+        command = [sys.executable, "-m", "codec_bridge.cli", "bdrate", "--sequences", "coffee", "--qp", "37", "--variants", "anchor,float", *more]
         return subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(installed)}, capture_output=True, text=True)
 
     refused = bdrate()
