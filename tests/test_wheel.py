@@ -53,16 +53,19 @@ def test_wheel_is_small_and_has_no_training_data(installed: Path) -> None:
 def test_what_needs_the_float_networks_says_where_they_are(installed: Path, tmp_path: Path) -> None:
     """Of a wheel, in one line; with the model of the source tree it works."""
 
-    def bdrate(*more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "codec_bridge.cli", "bdrate", "--sequences", "coffee", "--qp", "37", "--variants", "anchor,float", *more]
+    (tmp_path / "grey.yuv").write_bytes(bytes([128]) * (64 * 48 * 3 // 2))
+    grey = ["grey.yuv", "filtered.yuv", "--size", "64x48", "--qp", "37", "--backend", "float"]
+
+    def filtered(*more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "codec_bridge.cli", "filter", *grey, *more]
         return subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(installed)}, capture_output=True, text=True)
 
-    refused = bdrate()
+    refused = filtered()
     assert refused.returncode == 1
     assert refused.stderr.count("\n") == 1
     assert "vrcnn_intra.float.npz" in refused.stderr
     assert "give --model FOLDER/vrcnn_int/models/vrcnn_intra.vrcnn of a source tree" in refused.stderr
-    done = bdrate("--model", str(ROOT / "vrcnn_int/models/vrcnn_intra.vrcnn"))
+    done = filtered("--model", str(ROOT / "vrcnn_int/models/vrcnn_intra.vrcnn"))
     assert done.returncode == 0, done.stderr
 
 
