@@ -54,7 +54,7 @@ def test_what_needs_the_float_networks_says_where_they_are(installed: Path, tmp_
     """Of a wheel, in one line; with the model of the source tree it works."""
 
     (tmp_path / "grey.yuv").write_bytes(bytes([128]) * (64 * 48 * 3 // 2))
-    grey = ["grey.yuv", "filtered.yuv", "--size", "64x48", "--qp", "37", "--backend", "float"]
+    grey = ["grey.yuv", "filtered.yuv", "--size", "64x48", "--format", "yuv420p", "--qp", "37", "--backend", "float"]
 
     def filtered(*more: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "codec_bridge.cli", "filter", *grey, *more]
