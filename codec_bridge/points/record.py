@@ -38,6 +38,10 @@ class PointsError(VrcnnError):
     """A file has no RD points, or points that no curve can be made of; the message names it."""
 
 
+class NoPointsError(PointsError):
+    """A table has no points at all: it may be one of something else."""
+
+
 @dataclass(frozen=True)
 class Record:
     """A point. rate: in ``unit`` (kbit/s or bits; "" where the file does not say). qualities: by metric, higher is better.

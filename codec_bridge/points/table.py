@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from codec_bridge.points.record import SIZES, Columns, PointsError, Record, kilobits
+from codec_bridge.points.record import SIZES, Columns, NoPointsError, PointsError, Record, kilobits
 
 Row = Sequence[Any]
 """Cells: text, numbers or None."""
@@ -73,8 +73,8 @@ def split(text: str, name: str) -> list[Row]:
 def records(rows: Sequence[Row], columns: Columns, name: str) -> list[Record]:
     """The points of a table; rows without a rate are passed over.
 
-    name: of the file, for messages. Raises PointsError where there is no line of titles with a rate and a quality, and for what should be
-    a number and is none.
+    name: of the file, for messages. Raises NoPointsError where there is no line of titles with a rate and a quality, or nothing below it,
+    and PointsError for what should be a number and is none.
     """
     at, blocks = _titles(rows, columns, name)
     found: list[Record] = []
@@ -92,7 +92,7 @@ def records(rows: Sequence[Row], columns: Columns, name: str) -> list[Record]:
             if figures.get("rate") is not None:
                 found.append(_record(figures, last, block))
     if not found:
-        raise PointsError(f"{name} has titles but no row with a rate")
+        raise NoPointsError(f"{name} has titles but no row with a rate")
     return found
 
 
@@ -114,8 +114,12 @@ def _titles(rows: Sequence[Row], columns: Columns, name: str) -> tuple[int, list
                     raise PointsError(f"{name} has no column {title!r} for {wanted}; it has {_listed(row)}")
             return at, _blocks(rows, at, meanings)
     if columns.named:
-        raise PointsError(f"{name} has no line of titles with a rate and a quality, of which {', '.join(columns.named.values())} are named")
-    raise PointsError(f"{name} has no line of titles with a rate (kbps, Bitrate) and a quality (PSNR_Y, VMAF): name columns with --column")
+        raise NoPointsError(
+            f"{name} has no line of titles with a rate and a quality, of which {', '.join(columns.named.values())} are named"
+        )
+    raise NoPointsError(
+        f"{name} has no line of titles with a rate (kbps, Bitrate) and a quality (PSNR_Y, VMAF): name columns with --column"
+    )
 
 
 def _blocks(rows: Sequence[Row], at: int, meanings: list[str | None]) -> list[Block]:

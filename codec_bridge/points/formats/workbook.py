@@ -8,8 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from codec_bridge.points import table
-from codec_bridge.points.record import Columns, Format, PointsError, Record
-from vrcnn_int.errors import VrcnnError
+from codec_bridge.points.record import Columns, Format, NoPointsError, PointsError, Record
 from vrcnn_int.inputs import MOST_RATIO, SMALL
 
 
@@ -41,7 +40,7 @@ def _read(path: Path, content: bytes, columns: Columns) -> list[Record]:
         if columns.sheet in (None, title):
             try:
                 records = table.records(rows, columns, f"{path}, sheet {title}")
-            except VrcnnError as error:
+            except NoPointsError as error:  # a summary, a sheet of a configuration that was not run
                 problem = str(error)
                 continue
             found += [replace(record, configuration=record.configuration or (title if len(sheets) > 1 else "")) for record in records]
