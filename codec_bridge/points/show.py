@@ -71,7 +71,8 @@ def print_table(deltas: Sequence[Delta], means: Sequence[Mean], console: "Consol
             overlap_text = NONE if overlap is None else f"{overlap:.0f} %"
             table.add_row(plain(names[0] or NONE), plain(name_of(names[1])), *shown, gained, overlap_text, style=means_style)
         show_table(table, console)
-    for entry in (*deltas, *means):
+    entries: list[Delta | Mean] = [*deltas, *means]
+    for entry in entries:
         for text, style in [
             *([(f"error: {entry}: {entry.error}", "red")] if isinstance(entry, Delta) and entry.error else []),
             *((f"warning: {entry}: {note}", "yellow") for note in entry.notes),

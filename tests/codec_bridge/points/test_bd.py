@@ -451,7 +451,8 @@ def test_a_csv_file_of_x265_with_lines_of_the_pictures_of_every_run(tmp_path: Pa
 
 def test_a_sheet_with_a_wrong_cell_is_not_passed_over(tmp_path: Path) -> None:
     openpyxl = pytest.importorskip("openpyxl")
-    path = jvet(tmp_path / "jvet.xlsx", {name: {("Class A", "Traffic"): (ANCHOR, TEST)} for name in ("AI", "RA")})
+    sequences: dict[tuple[str, str], tuple[Points, Points]] = {("Class A", "Traffic"): (ANCHOR, TEST)}
+    path = jvet(tmp_path / "jvet.xlsx", {"AI": sequences, "RA": sequences})
     book = openpyxl.load_workbook(path)
     book["RA"]["D4"] = "37,5"
     book.save(path)
