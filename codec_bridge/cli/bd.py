@@ -17,6 +17,7 @@ from codec_bridge.points.record import METRICS, Columns
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs
 from vrcnn_int.io.console import console_beside
+from vrcnn_int.text import plain
 
 _KINDS = "; ".join(kind.name for kind in FORMATS)
 
@@ -55,14 +56,15 @@ def bd(
     averages = means(deltas)
     console = console_beside(*outputs)
     show.print_table(deltas, averages, console)
-    for text in left_out(base, others):
-        console.print(f"warning: {text}", style="yellow", soft_wrap=True)
+    lacking = left_out(base, others)
+    for text in lacking:
+        console.print(plain(f"warning: {text}"), style="yellow", markup=False, highlight=False, soft_wrap=True)
     if csv_file:
         show.write_csv(csv_file, deltas, averages)
     if markdown:
-        show.write_markdown(markdown, deltas, averages, base.label, method)
+        show.write_markdown(markdown, deltas, averages, base.label, method, lacking)
     if html:
-        write_html(html, deltas, averages, base.label, method)
+        write_html(html, deltas, averages, base.label, method, lacking)
     if xlsx:
         show.write_workbook(xlsx, deltas, averages)
     if outputs:

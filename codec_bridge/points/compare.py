@@ -1,6 +1,7 @@
 """Bjøntegaard deltas of curves, and what cannot be compared, said by name."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -64,7 +65,7 @@ class Delta:
         return [*self.remarks, *(self.result.warnings if self.result else ()), *others]
 
     def __str__(self) -> str:
-        return ", ".join(filter(None, (self.test, self.configuration, self.sequence, self.metric)))
+        return ", ".join(filter(None, (self.test, self.configuration, self.sequence, words_of(self.metric))))
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,48 @@ class Mean:
     sequences: int
     bd_rates: Mapping[str, float | None]
     bd_quality: float | None
+    doubtful: int = 0
+    """How many of them have a note."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What is doubtful."""
+        verbs = ("has", "is") if self.doubtful == 1 else ("have", "are")
+        return ["{} of {} {} a warning, and {} in the mean".format(self.doubtful, self.sequences, *verbs)] if self.doubtful else []
+
+    def __str__(self) -> str:
+        group = "all" if self.class_name is None else class_words(self.class_name)
+        return ", ".join(filter(None, (self.test, self.configuration, f"mean of {self.sequences}, {group}", words_of(self.metric))))
+
+
+def name_of(metric: str) -> str:
+    """A metric in words, with its unit."""
+    return METRICS.get(metric, metric)
+
+
+def words_of(metric: str) -> str:
+    """A metric in the words of a sentence: 'PSNR Y'."""
+    return name_of(metric).removesuffix(" (dB)")
+
+
+def class_words(name: str) -> str:
+    """'class B' of 'B', and of 'Class B', as JVET's sheets have it."""
+    return f"class {re.sub('^class +', '', name, flags=re.I)}"
+
+
+def left_out(anchor: Curves, tests: Sequence[Curves]) -> list[str]:
+    """What the anchor has and a test has not, so that no table and no mean has it."""
+    found = []
+    for test in tests:
+        partners = [_partner(anchor, test, key) for key in test.points]
+        lacking = [
+            " ".join(filter(None, key)) or "one without a name"
+            for key, points in anchor.points.items()
+            if not any(points is some for some in partners)
+        ]
+        if lacking:
+            found.append(f"{test.label} lacks {', '.join(lacking)}, which the anchor has: in no table and no mean")
+    return found
 
 
 def compare(anchor: Curves, tests: Sequence[Curves], metrics: Sequence[str] = (), method: str = "pchip") -> list[Delta]:
@@ -109,17 +152,6 @@ def compare(anchor: Curves, tests: Sequence[Curves], metrics: Sequence[str] = ()
     return deltas
 
 
-def left_out(anchor: Curves, tests: Sequence[Curves]) -> list[str]:
-    """Which of the anchor's curves a test lacks, so that its means are without them."""
-    found = []
-    for test in tests:
-        used = {id(_partner(anchor, test, key)) for key in test.points}
-        lacking = [" ".join(filter(None, key)) or "one without a name" for key, points in anchor.points.items() if id(points) not in used]
-        if lacking:
-            found.append(f"{test.label} has no curve of {', '.join(lacking)}, which the anchor has: nothing here is about it")
-    return found
-
-
 def _partner(anchor: Curves, test: Curves, key: tuple[str, str]) -> list[Record]:
     if key in anchor.points:
         return anchor.points[key]
@@ -130,7 +162,9 @@ def _partner(anchor: Curves, test: Curves, key: tuple[str, str]) -> list[Record]
         return next(iter(anchor.points.values()))
     name = " ".join(filter(None, key)) or "a curve without a name"
     known = ", ".join(" ".join(filter(None, other)) or "one without a name" for other in anchor.points)
-    raise PointsError(f"{test.label}: the anchor {anchor.label} has no curve of {name}; it has {known}")
+    single = all(len(points) == 1 for curves in (anchor, test) for points in curves.points.values())
+    hint = ": files that do not name their input are called after themselves, SEQUENCE_qQP.log; name both sides' alike" if single else ""
+    raise PointsError(f"{test.label}: the anchor {anchor.label} has no curve of {name}; it has {known}{hint}")
 
 
 def _metrics(points: Iterable[Record]) -> list[str]:
@@ -143,7 +177,7 @@ def _delta(
 ) -> Delta:
     results: dict[str, BdResult] = {}
     errors: dict[str, str] = {}
-    quality = Quality(metric, " dB" if in_decibels(metric) else "", DIGITS if in_decibels(metric) else 5)
+    quality = Quality(words_of(metric), " dB" if in_decibels(metric) else "", DIGITS if in_decibels(metric) else 5)
     curves: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
     try:
         curves = _curve("anchor", base, metric), _curve("test", points, metric)
@@ -167,15 +201,19 @@ def _curve(name: str, points: Sequence[Record], metric: str) -> list[tuple[float
     """The (rate, quality) of points, by rising rate. Raises PointsError for what cannot be such a quality."""
     lacking = next((record for record in points if metric not in record.qualities), None)
     if lacking:
-        raise PointsError(f"the {name} has no {metric} at {_place(lacking)}")
+        raise PointsError(f"the {name} has no {words_of(metric)} at {_place(lacking)}")
     low, high = next((RANGES[begin] for begin in RANGES if metric.startswith(begin) and not metric.endswith("_db")), (-math.inf, math.inf))
     for record in points:
         value = record.qualities[metric]
         if math.isinf(value) or (metric.startswith("psnr") and value >= IDENTICAL):
-            raise PointsError(f"the {name}'s {metric} is infinite at {_place(record)}: a picture equals its original; leave the point out")
+            raise PointsError(
+                f"the {name}'s {words_of(metric)} is infinite at {_place(record)}: a picture equals its original; leave the point out"
+            )
         if not math.isnan(value) and not low <= value <= high:
             unit = " dB" if in_decibels(metric) else ""
-            raise PointsError(f"the {name}'s {metric} cannot be {value:g}{unit} at {_place(record)}: it lies from {low:g} to {high:g}")
+            raise PointsError(
+                f"the {name}'s {words_of(metric)} cannot be {value:g}{unit} at {_place(record)}: it lies from {low:g} to {high:g}"
+            )
     return sorted((record.rate, record.qualities[metric]) for record in points)
 
 
@@ -248,7 +286,7 @@ def means(deltas: Sequence[Delta]) -> list[Mean]:
         for class_name, of in (*parts, (None, some)):
             rates = {name: _mean([delta.results[name].bd_rate if name in delta.results else None for delta in of]) for name in METHODS}
             quality = _mean([delta.result.bd_psnr if delta.result else None for delta in of])
-            found.append(Mean(test, configuration, class_name, metric, len(of), rates, quality))
+            found.append(Mean(test, configuration, class_name, metric, len(of), rates, quality, sum(bool(delta.notes) for delta in of)))
     return found
 
 

@@ -6,27 +6,28 @@ from pathlib import Path
 from typing import Any
 
 from codec_bridge.figures.bd_rate import METHODS
-from codec_bridge.points.compare import Delta, Mean, in_decibels
-from codec_bridge.points.show import name_of, quality_text
+from codec_bridge.points.compare import Delta, Mean, class_words, in_decibels, name_of
+from codec_bridge.points.show import quality_text
 from codec_bridge.report.page import PAGE_BYTES, from_template, gain_at_equal_rate
 from vrcnn_int.files import write_text
+from vrcnn_int.text import counted
 
 SCRIPTS = ("theme.js", "chart.js", "bd.js")
 MARGIN = 1000
 
 
-def write_html(path: Path, deltas: Sequence[Delta], means: Sequence[Mean], anchor: str, method: str) -> None:
+def write_html(path: Path, deltas: Sequence[Delta], means: Sequence[Mean], anchor: str, method: str, left_out: Sequence[str] = ()) -> None:
     """Write ``render(...)``. Raises VrcnnError if the file cannot be written."""
-    write_text(path, render(deltas, means, anchor, method))
+    write_text(path, render(deltas, means, anchor, method, left_out))
 
 
-def render(deltas: Sequence[Delta], means: Sequence[Mean], anchor: str, method: str) -> str:
-    """The page's text. Everything that comes from files is text to it."""
+def render(deltas: Sequence[Delta], means: Sequence[Mean], anchor: str, method: str, left_out: Sequence[str] = ()) -> str:
+    """The page's text. left_out: sentences on what is in no table. Everything that comes from files is text to it."""
     keys = dict.fromkeys((delta.test, delta.configuration) for delta in deltas)
     groups = [_group(*key, deltas, means) for key in keys]
 
     def page(curves: Sequence[dict[str, Any]], missing: str = "") -> str:
-        values = {"title": f"BD-rate against {anchor}", "method": method, "methods": METHODS, "groups": groups}
+        values = {"title": f"BD-rate against {anchor}", "method": method, "methods": METHODS, "groups": groups, "left_out": left_out}
         return from_template("bd.html.j2", SCRIPTS, **values, data={"curves": curves}, missing=missing)
 
     every = _curves(deltas, anchor)
@@ -55,14 +56,15 @@ def _group(test: str, configuration: str, deltas: Sequence[Delta], means: Sequen
     for sequence in dict.fromkeys(delta.sequence for delta in own):
         some = [delta for delta in own if delta.sequence == sequence]
         lines = [_line(delta) for delta in some]
-        about = f"class {some[0].class_name}" if some[0].class_name else ""
+        about = class_words(some[0].class_name) if some[0].class_name else ""
         height = len(lines) + sum(bool(line["error"] or line["notes"]) for line in lines)
         entries.append({"sequence": sequence or "one sequence", "about": about, "lines": lines, "height": height, "total": False})
     averages = [mean for mean in means if (mean.test, mean.configuration) == (test, configuration)]
     for class_name in dict.fromkeys(mean.class_name for mean in averages):
         lines = [_mean_line(mean) for mean in averages if mean.class_name == class_name]
-        name = "all sequences" if class_name is None else f"class {class_name}"
-        entries.append({"sequence": name, "about": "mean", "lines": lines, "height": len(lines), "total": True})
+        name = "all sequences" if class_name is None else class_words(class_name)
+        height = len(lines) + sum(bool(line["notes"]) for line in lines)
+        entries.append({"sequence": name, "about": "mean", "lines": lines, "height": height, "total": True})
     return {"label": ", ".join(filter(None, (test, configuration))), "entries": entries}
 
 
@@ -70,7 +72,7 @@ def _line(delta: Delta) -> dict[str, Any]:
     return {
         "metric": name_of(delta.metric),
         "rates": [delta.results[name].bd_rate if name in delta.results else None for name in METHODS],
-        "quality": quality_text(delta.result.bd_psnr if delta.result else None, delta.metric),
+        "quality": _signed(quality_text(delta.result.bd_psnr if delta.result else None, delta.metric)),
         "overlap": delta.result.overlap if delta.result else None,
         "points": len(delta.curves[1]) or "",
         "rises": ("yes" if delta.rises else "no") if delta.curves[1] else "",
@@ -81,14 +83,25 @@ def _line(delta: Delta) -> dict[str, Any]:
 
 def _mean_line(mean: Mean) -> dict[str, Any]:
     rates = [mean.bd_rates[name] for name in METHODS]
-    quality = quality_text(mean.bd_quality, mean.metric)
-    nothing: dict[str, Any] = {"overlap": None, "points": f"{mean.sequences} sequences", "rises": "", "error": None, "notes": []}
+    quality = _signed(quality_text(mean.bd_quality, mean.metric))
+    nothing: dict[str, Any] = {
+        "overlap": None,
+        "points": counted(mean.sequences, "sequence"),
+        "rises": "",
+        "error": None,
+        "notes": mean.notes,
+    }
     return {"metric": name_of(mean.metric), "rates": rates, "quality": quality, **nothing}
 
 
 def _shown(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Without digits that nobody sees."""
     return [(float(f"{rate:.8g}"), float(f"{quality:.8g}")) for rate, quality in points]
+
+
+def _signed(text: str) -> str:
+    """With the minus that the page's other figures have."""
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _curves(deltas: Sequence[Delta], anchor: str) -> list[dict[str, Any]]:

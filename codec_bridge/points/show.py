@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codec_bridge.figures.bd_rate import METHODS
-from codec_bridge.points.compare import Delta, Mean, in_decibels
-from codec_bridge.points.record import METRICS, PointsError
+from codec_bridge.points.compare import Delta, Mean, class_words, in_decibels, name_of
+from codec_bridge.points.record import PointsError
 from codec_bridge.report.markdown import escaped
 from codec_bridge.report.tables import safe_cell
 from vrcnn_int.files import write_bytes, write_text
@@ -28,11 +28,6 @@ HEADS = (
 NONE = "\N{EN DASH}"
 
 
-def name_of(metric: str) -> str:
-    """A metric in words."""
-    return METRICS.get(metric, metric)
-
-
 def lines(deltas: Sequence[Delta], means: Sequence[Mean]) -> list[list[Any]]:
     """The cells of every comparison, then those of the means, under HEADS; None where there is no figure."""
     cells: list[list[Any]] = []
@@ -46,9 +41,9 @@ def lines(deltas: Sequence[Delta], means: Sequence[Mean]) -> list[list[Any]]:
         names = [delta.test, delta.configuration, delta.class_name, delta.sequence, delta.metric]
         cells.append([*names, points if test else "", *rates, quality, overlap, rises if test else "", notes])
     for mean in means:
-        group = "all" if mean.class_name is None else f"class {mean.class_name}"
+        group = "all" if mean.class_name is None else class_words(mean.class_name)
         names = [mean.test, mean.configuration, mean.class_name or "", f"mean of {mean.sequences}, {group}", mean.metric]
-        cells.append([*names, "", *(mean.bd_rates[name] for name in METHODS), mean.bd_quality, None, "", ""])
+        cells.append([*names, "", *(mean.bd_rates[name] for name in METHODS), mean.bd_quality, None, "", "; ".join(mean.notes)])
     return cells
 
 
@@ -71,15 +66,16 @@ def print_table(deltas: Sequence[Delta], means: Sequence[Mean], console: "Consol
         for line in (line for line in cells if (line[0], line[1]) == (test, configuration)):
             names, rates, (quality, overlap) = line[3:5], line[6 : 6 + len(METHODS)], line[6 + len(METHODS) : 8 + len(METHODS)]
             shown = [Text(NONE) if rate is None else Text(f"{rate:+.2f}", style="green" if rate < 0 else "red") for rate in rates]
-            means_style = "bold" if not line[5] and not line[-1] else None
+            means_style = "bold" if str(line[3]).startswith("mean of ") and not line[5] else None
             gained = quality_text(quality, line[4])
             overlap_text = NONE if overlap is None else f"{overlap:.0f} %"
             table.add_row(plain(names[0] or NONE), plain(name_of(names[1])), *shown, gained, overlap_text, style=means_style)
         show_table(table, console)
-    for delta in deltas:
+    entries: list[Delta | Mean] = [*deltas, *means]
+    for entry in entries:
         for text, style in [
-            *([(f"error: {delta}: {delta.error}", "red")] if delta.error else []),
-            *((f"warning: {delta}: {note}", "yellow") for note in delta.notes),
+            *([(f"error: {entry}: {entry.error}", "red")] if isinstance(entry, Delta) and entry.error else []),
+            *((f"warning: {entry}: {note}", "yellow") for note in entry.notes),
         ]:
             console.print(plain(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
@@ -100,8 +96,10 @@ def write_csv(path: Path, deltas: Sequence[Delta], means: Sequence[Mean]) -> Non
     write_text(path, text.getvalue())
 
 
-def write_markdown(path: Path, deltas: Sequence[Delta], means: Sequence[Mean], anchor: str, method: str) -> None:
-    """Comparisons and means as a table."""
+def write_markdown(
+    path: Path, deltas: Sequence[Delta], means: Sequence[Mean], anchor: str, method: str, left_out: Sequence[str] = ()
+) -> None:
+    """Comparisons and means as a table. left_out: sentences on what is not in it."""
     heads = [
         "test",
         "configuration",
@@ -119,7 +117,7 @@ def write_markdown(path: Path, deltas: Sequence[Delta], means: Sequence[Mean], a
     rule = [":--"] * 5 + ["--:"] * (len(METHODS) + 3) + [":--"] * 2
     table = [f"| {' | '.join(row)} |" for row in ([escaped(head) for head in heads], rule, *cells)]
     title = f"# BD-rate (%) against {escaped(anchor)}\n\nAt equal quality, negative is better; BD-quality at equal rate.\n\n"
-    write_text(path, title + "\n".join(table) + "\n")
+    write_text(path, title + "\n".join(table) + "\n" + "".join(f"\n{escaped(text)}\n" for text in left_out))
 
 
 def _markdown_line(line: Sequence[Any]) -> list[str]:

@@ -1,4 +1,5 @@
-"""Result documents of `codec-bridge bdrate`, --json or --csv: each variant of a codec and configuration is a curve."""
+"""Result documents of `codec-bridge bdrate`, --json or --csv: each variant of a codec and configuration is a curve; of a plan that compares
+encoders, which have no variants but themselves, each codec."""
 
 import re
 from collections.abc import Mapping
@@ -35,12 +36,13 @@ def _read(path: Path, content: bytes, columns: Columns) -> list[Record]:
     if flagged:
         raise PointsError(f"{path}: {flagged['sequence']}, {flagged['variant']}, QP {flagged['qp']} is flagged: {flagged['flag']}")
     try:
-        return [_record(row) for row in rows]
+        encoders = {row["variant"] for row in rows} == {"anchor"} and len({row["codec"] for row in rows}) > 1
+        return [_record(row, encoders) for row in rows]
     except (ValueError, TypeError, KeyError) as error:
         raise PointsError(f"{path} is damaged or was edited: {error}") from None
 
 
-def _record(row: Mapping[str, Any]) -> Record:
+def _record(row: Mapping[str, Any], encoders: bool) -> Record:
     values = {**row, **(row.get("more") or {})}
     named = {**_QUALITIES, **{key: metric for key, metric in _MORE.items() if key in values}}
     levels = {metric: float(values[key]) for key, metric in named.items() if values[key] not in (None, "")}
@@ -50,8 +52,8 @@ def _record(row: Mapping[str, Any]) -> Record:
         "kbit/s",
         row["sequence"],
         row["class"],
-        f"{row['codec']} {row['configuration']}",
-        row["variant"],
+        row["configuration"] if encoders else f"{row['codec']} {row['configuration']}",
+        row["codec"] if encoders else row["variant"],
         float(row["qp"]),
         int(row["pictures"]),
         {"psnr_yuv": WEIGHED, "ssim": GAUSSIAN, **dict.fromkeys(PLANES, MEAN_OF_PICTURES)},

@@ -1,4 +1,4 @@
-"""Files of x265's option --csv: a line for each run; the lines of single pictures, if there are any, stand before."""
+"""Files of x265's option --csv: a line for each run, in which the lines of its single pictures, if there are any, stand before it."""
 
 import re
 from dataclasses import replace
@@ -11,6 +11,7 @@ DEFINED = {"psnr": WEIGHED, "ssim": BLOCKS, "ssim_db": BLOCKS, **dict.fromkeys(P
 _HEAD = re.compile(rb"^Command, ?Date/Time,", re.M)
 _INPUT = re.compile(r"(?:--input[= ]+(\S+))|(\S+\.(?:yuv|y4m))\b")
 _PICTURES = re.compile(rb"^Encode Order, ?Type, ?POC,")
+"""Files with --csv-log-level 1 and 2 begin so: the line of the first run may stand thousands of pictures below."""
 _QP = re.compile(r"(?:--qp|-q|--crf)[= ]+([\d.]+)")
 
 

@@ -238,7 +238,7 @@ def test_a_workbook_in_jvet_s_layout(tmp_path: Path) -> None:
     )
     assert math.isclose(float(line_of(found, sequence="Kimono", metric="psnr_y")["bd_rate_pchip_percent"]), expected_b, abs_tol=1e-9)
     rates = [expected_b, by_hand(ANCHOR, TEST, "pchip")]
-    mean = line_of(found, sequence="mean of 2, class Class B", metric="psnr_y")
+    mean = line_of(found, sequence="mean of 2, class B", metric="psnr_y")
     assert math.isclose(float(mean["bd_rate_pchip_percent"]), sum(rates) / 2, abs_tol=1e-9)
     total = line_of(found, sequence="mean of 3, all", metric="psnr_y")
     assert math.isclose(float(total["bd_rate_pchip_percent"]), (expected_a + sum(rates)) / 3, abs_tol=1e-9)
@@ -356,24 +356,24 @@ def changed(points: Points, at: int, rate: float | None = None, level: float | N
     ("points", "words"),
     [
         (TEST[:3], "needs at least 4 points (QPs) a curve; the test has 3"),
-        (changed(TEST, 1, level=math.inf), "the test's psnr_y is infinite at 4469 kbit/s: a picture equals its original"),
-        (changed(TEST, 1, level=999.99), "the test's psnr_y is infinite at 4469 kbit/s"),
-        (changed(TEST, 1, rate=9787.80), "two points of equal rate or psnr_y"),
-        (changed(TEST, 1, level=42.0), "the test's psnr_y falls while its rate rises"),
+        (changed(TEST, 1, level=math.inf), "the test's PSNR Y is infinite at 4469 kbit/s: a picture equals its original"),
+        (changed(TEST, 1, level=999.99), "the test's PSNR Y is infinite at 4469 kbit/s"),
+        (changed(TEST, 1, rate=9787.80), "two points of equal rate or PSNR Y"),
+        (changed(TEST, 1, level=42.0), "the test's PSNR Y falls while its rate rises"),
         (changed(TEST, 1, level=math.nan), "not finite numbers"),
         (
             [(rate, level + 10) for rate, level in TEST],
-            "no psnr_y in common: the anchor has 34.851 to 40.037 dB, the test 44.987 to 50.121 dB",
+            "no PSNR Y in common: the anchor has 34.851 to 40.037 dB, the test 44.987 to 50.121 dB",
         ),
         ([(rate * 1000, level) for rate, level in TEST], "the rates cannot be of one unit"),
-        ([(rate, level / 50) for rate, level in TEST], "psnr_y cannot be 0.80242 dB at 9787.8 kbit/s"),
+        ([(rate, level / 50) for rate, level in TEST], "PSNR Y cannot be 0.80242 dB at 9787.8 kbit/s"),
         ([(-rate, level) for rate, level in TEST], "a rate that is not positive"),
     ],
 )
 def test_bad_points_are_refused_by_name(points: Points, words: str, tmp_path: Path) -> None:
     anchor, test = table(tmp_path / "a.csv", ANCHOR, "kbps,psnr_y"), table(tmp_path / "worse.csv", points, "kbps,psnr_y")
     said = refusal(anchor, test)
-    assert said.startswith("1 of 1 comparisons have no BD-rate: worse, psnr_y: ")
+    assert said.startswith("1 of 1 comparisons have no BD-rate: worse, PSNR Y: ")
     assert words in said
 
 
@@ -382,9 +382,9 @@ def test_more_that_cannot_be_compared(tmp_path: Path) -> None:
     assert "different units: the anchor's in kbit/s, the test's in bits" in refusal(anchor, table(tmp_path / "b.csv", TEST, "bits,psnr_y"))
     assert "no quality in common: vmaf, and psnr_y" in refusal(anchor, table(tmp_path / "c.csv", TEST, "kbps,vmaf"))
     high = table(tmp_path / "d.csv", [(rate, level + 70) for rate, level in TEST], "kbps,vmaf")
-    assert "d, vmaf: the anchor's vmaf cannot be 110.121 at 9787.8 kbit/s: it lies from 0 to 100" in refusal(high, high)
+    assert "d, VMAF: the anchor's VMAF cannot be 110.121 at 9787.8 kbit/s: it lies from 0 to 100" in refusal(high, high)
     (tmp_path / "hole.csv").write_text("kbps,psnr_y,psnr_u\n" + "".join(f"{r},{q},{q + 3 if n else ''}\n" for n, (r, q) in enumerate(TEST)))
-    assert "hole, psnr_u: the anchor has no psnr_u at 9787.8 kbit/s" in refusal(tmp_path / "hole.csv", tmp_path / "hole.csv")
+    assert "hole, PSNR U: the anchor has no PSNR U at 9787.8 kbit/s" in refusal(tmp_path / "hole.csv", tmp_path / "hole.csv")
     (tmp_path / "comma.csv").write_text("kbps;psnr_y\n100;38,5\n")
     assert "row 2: psnr_y: '38,5' is not a number: write a decimal point" in refusal(anchor, tmp_path / "comma.csv")
     (tmp_path / "noise.log").write_text("nothing here")
@@ -406,14 +406,6 @@ def test_sequences_must_meet(tmp_path: Path) -> None:
     assert [line["sequence"] for line in found] == ["dog"]
     assert "b: the anchor a has no curve of cow; it has cat, dog" in refusal(tmp_path / "a.csv", several("b.csv", ["dog", "cow"]))
     assert len(bd(several("a.csv", ["cat"]), several("b.csv", ["dog"]), folder=tmp_path)) == 1, "one sequence each needs no name"
-
-
-def test_what_a_mean_is_without_is_said(tmp_path: Path) -> None:
-    for name, sequences in (("a", ("cat", "dog", "cow")), ("b", ("cat", "cow"))):
-        lines = [f"{sequence},{rate},{level}" for sequence in sequences for rate, level in ANCHOR]
-        (tmp_path / f"{name}.csv").write_text("\n".join(["sequence,kbps,psnr_y", *lines]))
-    done = CliRunner().invoke(app, ["bd", str(tmp_path / "a.csv"), str(tmp_path / "b.csv")])
-    assert "warning: b has no curve of dog, which the anchor has" in done.output
 
 
 def test_another_sequence_is_said(tmp_path: Path) -> None:
@@ -694,7 +686,7 @@ def test_many_points_are_no_long_message(tmp_path: Path) -> None:
     many = [(1000 + n, 30 + n / 100) for n in range(1000)]
     for at, point, words in (
         (500, (1500.0, 20.0), "falls while its rate rises: 1499 at 34.9900 dB, 1500 at 20.0000 dB"),
-        (500, (1500.5, 34.99), "equal rate or psnr_y: 1499 at 34.9900 dB, 1500.5 at 34.9900 dB"),
+        (500, (1500.5, 34.99), "equal rate or PSNR Y: 1499 at 34.9900 dB, 1500.5 at 34.9900 dB"),
         (500, (1500.0, math.nan), "not finite numbers: 1500 at nan dB"),
     ):
         said = refusal(anchor, table(tmp_path / "b.csv", [*many[:at], point, *many[at + 1 :]], "kbps,psnr_y"))
@@ -713,3 +705,81 @@ def test_a_page_of_many_curves_stays_small(tmp_path: Path) -> None:
     assert f"The curves of {len(data['curves'])} of 1500 comparisons are here" in page
     assert page.count("&lt;sequence&gt; 1499") == 1
     assert "comparisons are here" not in render(deltas[:2], [], "a", "pchip")
+
+
+# ---- files that several runs were appended to, and what is said of what is missing ----
+
+
+def test_a_csv_file_of_x265_with_lines_of_the_pictures_of_every_run(tmp_path: Path) -> None:
+    """Each run appends its pictures, titles and itself, and only the first has titles over its pictures, of which it may have thousands."""
+    titles, *runs = (DATA / "x265_medium.csv").read_text().splitlines()
+    pictures = "".join(f"{n}, P-SLICE, {n}, 22.00, 155152, 0,40.1, 45.2, 46.3, 41.2, 0.98, 17.1\n" for n in range(300))
+    text = "".join(f"{pictures}\nSummary\n{titles}\n{run}\n" for run in runs)
+    (tmp_path / "long.csv").write_text(f"Encode Order, Type, POC, QP, Bits, Scenecut, Y PSNR, U PSNR\n{text}")
+    short, long = (bd(path, DATA / "x265_ultrafast.csv", folder=tmp_path) for path in (DATA / "x265_medium.csv", tmp_path / "long.csv"))
+    assert short == long
+    (tmp_path / "cut.csv").write_text(f"Encode Order, Type, POC, QP, Bits\n{pictures}")
+    assert "cut.csv has lines of pictures and none of a whole run" in refusal(tmp_path / "cut.csv", DATA / "x265_medium.csv")
+    (tmp_path / "empty.csv").write_text(titles + "\n")
+    assert "empty.csv: there is no line of a run: the encoder did not end" in refusal(tmp_path / "empty.csv", DATA / "x265_medium.csv")
+
+
+def test_a_sheet_with_a_wrong_cell_is_not_passed_over(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    sequences: dict[tuple[str, str], tuple[Points, Points]] = {("Class A", "Traffic"): (ANCHOR, TEST)}
+    path = jvet(tmp_path / "jvet.xlsx", {"AI": sequences, "RA": sequences})
+    book = openpyxl.load_workbook(path)
+    book["RA"]["D4"] = "37,5"
+    book.save(path)
+    assert "sheet RA, row 4: rate: '37,5' is not a number: write a decimal point" in refusal(path)
+    assert len(bd(path, "--sheet", "AI", "--metric", "psnr_y", folder=tmp_path)) == 1
+
+
+def test_what_a_test_lacks_is_said_everywhere(tmp_path: Path) -> None:
+    for name, sequences in (("a", ("cat", "dog", "cow")), ("b", ("cat", "dog"))):
+        lines = [f"{sequence},{rate},{level}" for sequence in sequences for rate, level in (ANCHOR if name == "a" else TEST)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["sequence,kbps,psnr_y", *lines]))
+    outputs = [word for name in ("html", "markdown") for word in (f"--{name}", str(tmp_path / name))]
+    done = CliRunner().invoke(app, ["bd", str(tmp_path / "a.csv"), str(tmp_path / "b.csv"), *outputs])
+    assert done.exit_code == 0, done.output
+    for text in (done.output, (tmp_path / "html").read_text(), (tmp_path / "markdown").read_text()):
+        assert "b lacks cow, which the anchor has: in no table and no mean" in text
+
+
+def test_a_mean_over_doubtful_figures_says_so(tmp_path: Path) -> None:
+    """The test's curve of dog shares 60 % of the anchor's range."""
+    far = [(rate * 1.6, level + 1.3) for rate, level in TEST]
+    for name, curves in (("a", {"cat": ANCHOR, "dog": ANCHOR}), ("b", {"cat": TEST, "dog": far})):
+        lines = [f"{sequence},{rate},{level}" for sequence, points in curves.items() for rate, level in points]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["sequence,kbps,psnr_y", *lines]))
+    mean = line_of(bd(tmp_path / "a.csv", tmp_path / "b.csv", folder=tmp_path), sequence="mean of 2, all")
+    assert mean["notes"] == "1 of 2 has a warning, and is in the mean"
+    done = CliRunner().invoke(app, ["bd", str(tmp_path / "a.csv"), str(tmp_path / "b.csv")])
+    assert "warning: b, mean of 2, all, PSNR Y: 1 of 2 has a warning" in done.output
+
+
+def test_logs_that_do_not_name_their_input(tmp_path: Path) -> None:
+    """x265's: they are called after themselves, without the QP."""
+    for preset, points in (("medium", ANCHOR), ("slow", TEST)):
+        for folder in ("good", "bad"):
+            (tmp_path / f"{preset}_{folder}").mkdir()
+            for number, (rate, level) in enumerate(points):
+                name = f"cat_q{number}.log" if folder == "good" else f"{preset}.{number}.log"
+                (tmp_path / f"{preset}_{folder}" / name).write_text(
+                    "y4m  [info]: 352x288 fps 30/1 i420p8\n"
+                    f"encoded 2 frames in 1.1s (1.80 fps), {rate} kb/s, Avg QP:20.50, Global PSNR: {level}\n"
+                )
+    (line,) = bd(tmp_path / "medium_good", tmp_path / "slow_good", folder=tmp_path)
+    assert line["sequence"] == "cat"
+    agrees(line, ANCHOR, TEST)
+    assert "files that do not name their input are called after themselves" in refusal(tmp_path / "medium_bad", tmp_path / "slow_bad")
+
+
+def test_results_of_a_plan_of_several_encoders(tmp_path: Path) -> None:
+    """They have no variants but themselves: each is a curve."""
+    rows = [row | {"codec": codec} for codec, variant in (("hm", "anchor"), ("x264", "integer")) for row in rows_of("a", variant)]
+    points = {codec: [(row["kbps"], row["psnr_y"]) for row in rows if row["codec"] == codec] for codec in ("hm", "x264")}
+    (tmp_path / "r.json").write_text(json.dumps(document_of([row | {"variant": "anchor"} for row in rows])))
+    (line,) = bd(f"{tmp_path / 'r.json'}#hm", "--metric", "psnr_y", folder=tmp_path)
+    assert line["test"] == "x264"
+    agrees(line, points["hm"], points["x264"])
