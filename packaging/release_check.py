@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build/release"
 SPDX = re.compile(r"SPDX-License-Identifier: ([\w.+-]+)")
 LICENSED = (".c", ".h", ".cu", ".cuh", ".cpp")
-LARGEST_WHEEL, LARGEST_CORE = 5_000_000, 120
+LARGEST_WHEEL, LARGEST_CORE = 3_000_000, 120
 """Bytes; MiB of an environment with the core alone, Python's own files counted."""
 
 
