@@ -1,5 +1,6 @@
 """Builds the extension codec_bridge.library._vrcnn (cffi, API mode) from the C library's sources. Paths: from the root."""
 
+import os
 from pathlib import Path
 
 from cffi import FFI
@@ -7,6 +8,8 @@ from cffi import FFI
 _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parent.parent
 _SOURCE = Path("c") / "src"
+# Python has -g among its own flags, which would be half of a wheel; who asks for it, as Debian's packages do, gets it.
+_DEBUG = [] if "-g" in os.environ.get("CFLAGS", "").split() else ["-g0"]
 
 
 def _files(pattern: str) -> list[str]:
@@ -30,7 +33,7 @@ ffibuilder.set_source(
         "c/kernel_flags.txt",
         "codec_bridge/library/_vrcnn.cdef.txt",
     ],
-    # -O3: the scalar kernels rely on the compiler to vectorize them. -g0: Python has -g among its own flags, which is half of a wheel.
-    extra_compile_args=["-O3", "-g0", "-fvisibility=hidden", "-pthread"],
+    # -O3: the scalar kernels rely on the compiler to vectorize them.
+    extra_compile_args=["-O3", *_DEBUG, "-fvisibility=hidden", "-pthread"],
     extra_link_args=["-pthread"],
 )
