@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 # The editable install holds the compiled C library: it is stale when one of these changes.
 BUILT_FROM := pyproject.toml setup.py constraints.txt codec_bridge/library/_build.py codec_bridge/library/_vrcnn.cdef.txt \
-	c/kernel_flags.txt $(wildcard vrcnn_int/models/*.vrcnn) $(wildcard c/src/*.[ch] c/src/*/*.[ch] c/bench/*.[ch] c/include/vrcnn/*.h)
+	c/kernel_flags.txt $(wildcard c/src/*.[ch] c/src/*/*.[ch] c/bench/*.[ch] c/include/vrcnn/*.h)
 
 C_FILES := $(wildcard c/src/*.[ch] c/src/*/*.[ch] c/include/vrcnn/*.h c/tools/*.[ch] c/research/*.c c/tests/*.[ch] c/bench/*.[ch] \
 	c/fuzz/*.[ch] c/cuda/*.[ch] c/cuda/*/*.[ch] c/cuda/*.cu c/cuda/*.cuh c/cuda/tests/*.cpp)

@@ -42,7 +42,6 @@ from codec_bridge.library.native import (
 )
 from codec_bridge.library.pictures import AnyPicture, LumaPicture, PlanarPicture
 from vrcnn_int.integer import UNIT_SCALE, ModelSet, Plane
-from vrcnn_int.models import builtin_path
 from vrcnn_int.network import KINDS, POSITIONS, SIZES
 from vrcnn_int.text import counted
 
@@ -83,10 +82,8 @@ class Filter(FilterOwner):
     ) -> None:
         known(backend, BACKENDS, "backend", ErrorCode.BACKEND)
         kernel_number(kernel)
-        if model is None and backend != "c":
-            model = builtin_path()
         data, described_as = read_model(model)
-        self._made_of = data, kernel, backend, threads
+        self._made_of = None if model is None else data, kernel, backend, threads
         self._model = Model(data, described_as)
         self._engine: Engine = ENGINES[backend](self._model, kernel, threads_of(threads))
         super().__init__()

@@ -3,7 +3,7 @@
 # on Debian 12, whose setuptools and cffi are too old, -Pnopython leaves python3-vrcnn out.
 set -eu
 cd "$(dirname "$0")/.."
-version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' vrcnn_int/__init__.py)
+version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' vrcnn_int/version.py)
 folder=build/debian
 tree=$folder/vrcnn-int-$version
 rm -rf "$folder"

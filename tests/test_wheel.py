@@ -12,6 +12,7 @@ import pytest
 from codec_bridge.report.document import write_json
 from tests.support.documents import document_of, rows_of
 from tests.support.hm_checkout import make_checkout, make_library
+from vrcnn_int.conformance.networks import GENERAL_SETS
 from vrcnn_int.models import set_names
 
 ROOT = Path(__file__).parent.parent
@@ -40,7 +41,8 @@ def test_wheel_is_small_and_has_no_training_data(installed: Path) -> None:
     with zipfile.ZipFile(wheel) as file:
         names = file.namelist()
     print(f"{wheel.name}: {len(names)} files, {wheel.stat().st_size} bytes")
-    assert wheel.stat().st_size < 5_000_000  # a third of it the model sets, in the extension and beside it; a quarter the conformance suite
+    assert wheel.stat().st_size < 3_000_000  # half of it the model sets, once; an eighth the conformance suite, without random networks
+    assert not [name for name in names if Path(name).stem in GENERAL_SETS and name.endswith(".vrcnn")]
     assert not [name for name in names if name.endswith((".npz", ".png", ".c", ".inc"))]
     assert {f"vrcnn_int/models/{name}{ending}" for name in set_names() for ending in (".vrcnn", ".json")} <= set(names)
     assert {"codec_bridge/py.typed", "vrcnn_int/py.typed"} <= set(names)

@@ -1,4 +1,5 @@
-/* The model sets that are compiled in, in the order of their names. Their bytes are written out by the build.
+/* The model sets that are compiled in, in the order of their names. Their bytes are written out by the build. With VRCNN_NO_SETS there are
+ * none: the Python extension is built so, beside which they lie as files.
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #include <string.h>
 
@@ -10,9 +11,14 @@ typedef struct Builtin {
     size_t offset, size; /* in builtin_bytes */
 } Builtin;
 
+#if defined(VRCNN_NO_SETS)
+static const unsigned char builtin_bytes[1];
+static const Builtin builtin_sets[1];
+#define SETS 0
+#else
 #include "builtin_sets.inc"
-
 #define SETS ((int)(sizeof builtin_sets / sizeof builtin_sets[0]))
+#endif
 
 const char *vrcnn_builtin_name(int number)
 {

@@ -308,6 +308,41 @@ static void test_streams(void)
     }
 }
 
+/* Each of the sets that are built in is found by what a stream says of it, and the receiver changes from one to another. */
+static void test_built_in_sets(void)
+{
+    VrcnnReceiver *receiver = open_receiver(NULL, VRCNN_KERNEL_AUTO, 1);
+    int number = 0;
+    for (const char *name; (name = vrcnn_builtin_name(number)); number++) {
+        uint8_t id[2][VRCNN_ID_SIZE], data[VRCNN_SIDEINFO_SIZE];
+        size_t size = 0;
+        VrcnnModel *model;
+        const void *const file = vrcnn_builtin_file(name, &size);
+        CHECK_ERROR(vrcnn_model_load(&model, file, size, NULL), VRCNN_OK);
+        CHECK_ERROR(vrcnn_model_id(model, id[0]), VRCNN_OK);
+        VrcnnNetworkInfo network;
+        CHECK_ERROR(vrcnn_model_network_info(model, 0, &network), VRCNN_OK);
+        VrcnnPlaneSideinfo info, read;
+        memset(&info, 0, sizeof info);
+        info.version = 2;
+        info.has_identity = info.filters = 1;
+        memcpy(info.identity, id[0], VRCNN_SIDEINFO_SHORT_ID_SIZE);
+        info.luma_mode = VRCNN_MODE_ALL;
+        info.position = network.position;
+        info.filter[0].heads = vrcnn_model_network_heads(model, 0);
+        for (int head = 0; head < info.filter[0].heads; head++)
+            info.filter[0].weights.luma[head] = 8;
+        vrcnn_model_free(model);
+        CHECK_ERROR(vrcnn_sideinfo_write_planes(data, &size, &info, NULL, NULL, 40, 24), VRCNN_OK);
+        CHECK_ERROR(vrcnn_receiver_picture_planes(receiver, data, size, 1, 40, 24, &read), VRCNN_OK);
+        if (vrcnn_receiver_model(receiver))
+            CHECK_ERROR(vrcnn_model_id(vrcnn_receiver_model(receiver), id[1]), VRCNN_OK);
+        CHECK(vrcnn_receiver_model(receiver) && !memcmp(id[0], id[1], sizeof id[0]));
+    }
+    CHECK(number > 1);
+    vrcnn_receiver_close(receiver);
+}
+
 static void test_kernels_and_threads(void)
 {
     for (int kernel = 0; vrcnn_kernel_name(kernel); kernel++)
@@ -857,6 +892,7 @@ int main(int argc, char **argv)
     test_segments();
     test_segments_ahead();
     test_planted_state();
+    test_built_in_sets();
     test_opening();
     test_no_memory();
     free_sets();

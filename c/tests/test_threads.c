@@ -82,7 +82,14 @@ void *__wrap_malloc(size_t size)
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-    return is_watching && is_refused() ? NULL : __real_calloc(count, size);
+    if (!is_watching)
+        return __real_calloc(count, size);
+    if (is_refused())
+        return NULL;
+    is_watching = 0; /* in a static program musl's calloc calls the malloc above */
+    void *const memory = __real_calloc(count, size);
+    is_watching = 1;
+    return memory;
 }
 
 void __wrap_free(void *memory)

@@ -199,6 +199,25 @@ static void test_builtin(void)
     CHECK_ERROR(vrcnn_model_builtin(NULL, VRCNN_BEFORE_DEBLOCKING), VRCNN_ERROR_ARGUMENT);
     CHECK_ERROR(vrcnn_model_builtin(&model, (VrcnnPosition)7), VRCNN_ERROR_POSITION);
     CHECK(model == NULL);
+
+    /* All of them, by name and in the order of their names. */
+    int sets = 0, defaults = 0;
+    size_t size = 0;
+    for (const char *name, *last = ""; (name = vrcnn_builtin_name(sets)); sets++, last = name) {
+        CHECK(strcmp(last, name) < 0);
+        const void *const file = vrcnn_builtin_file(name, &size);
+        CHECK_ERROR(vrcnn_model_load(&model, file, size, NULL), VRCNN_OK);
+        CHECK_ERROR(vrcnn_model_id(model, id[1]), VRCNN_OK);
+        defaults += !memcmp(id[0], id[1], sizeof id[0]) && !strcmp(name, "vrcnn_intra");
+        vrcnn_model_free(model);
+    }
+    CHECK(sets > 1 && defaults == 1);
+    CHECK(!vrcnn_builtin_name(-1) && !vrcnn_builtin_name(sets + 1));
+    size = 5;
+    static const char *const others[] = {"", "joint", "joint_intra.vrcnn", NULL};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        CHECK(!vrcnn_builtin_file(others[i], &size));
+    CHECK(!vrcnn_builtin_file("joint_intra", NULL) && size == 5);
 }
 
 /* Changes bytes of a valid set, makes size and identity right again if asked, and loads it. */

@@ -13,7 +13,7 @@ from codec_bridge.library.errors import ErrorCode, FilterError, refuse
 from codec_bridge.library.native import MAX_SIZE, MAX_THREADS, PlaneFilter, Region, Weights
 from vrcnn_int.inputs import MOST_MODEL_BYTES, read_bytes
 from vrcnn_int.integer import ModelSet, Plane
-from vrcnn_int.models import model_path
+from vrcnn_int.models import builtin_path, model_path
 from vrcnn_int.network import BIT_DEPTHS, DEEP
 from vrcnn_int.text import counted, plain
 
@@ -186,12 +186,12 @@ def inside(region: Region, plane: Plane) -> Region:
     return Region(x, y, width, height)
 
 
-def read_model(model: str | Path | bytes | ModelSet | None) -> tuple[bytes | None, str]:
-    """The bytes of a model set (None: vrcnn_intra, in the library) and what to call it in messages. Text: a name or path."""
+def read_model(model: str | Path | bytes | ModelSet | None) -> tuple[bytes, str]:
+    """The bytes of a model set (None: vrcnn_intra) and what to call it in messages. Text: a name or path."""
     if isinstance(model, str):
         model = model_path(model)
     if model is None:
-        return None, "shipped model set"
+        model = builtin_path()
     if isinstance(model, ModelSet):
         return model.to_bytes(), "model set"
     if isinstance(model, bytes | bytearray | memoryview):

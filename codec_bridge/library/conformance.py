@@ -27,7 +27,7 @@ class CLibrary:
 
     def __init__(self, kernel: str = "auto", threads: int = 1) -> None:
         self.kernel, self.threads = kernel, threads
-        self._model, self._engine = "", CEngine(Model(None, "shipped model set"), kernel, threads)
+        self._model, self._engine = "", CEngine(Model(*read_model(None)), kernel, threads)
         self.name = f"C library, {self._engine.kernel}, {threads} thread{'s' * (threads > 1)}"
 
     def _open(self, suite: Suite, model: str) -> CEngine:

@@ -126,12 +126,12 @@ class FilterOwner(FilterSingle, Owner):
 class Model(FilterSingle):
     """A model set that the C library has read and checked; networks: what it holds, identity: its SHA-256, 64 hex digits.
 
-    data: the bytes of a model set file; None: the set built into the library. source: what messages call it. Threads may share it.
+    data: the bytes of a model set file. source: what messages call it. Threads may share it.
     """
 
     what = "model set"
 
-    def __init__(self, data: bytes | None, source: str) -> None:
+    def __init__(self, data: bytes, source: str) -> None:
         self.data, self.source = data, source
         self.handle = _load(data, source)
         digest = ffi.new("uint8_t[]", int(lib.VRCNN_ID_SIZE))
@@ -285,18 +285,13 @@ def _fields(array: Plane, bit_depth: int) -> tuple[Any, ...]:
     return ffi.cast("void *", array.ctypes.data), array.strides[0], width, height, bit_depth, array.itemsize
 
 
-def _load(data: bytes | None, source: str) -> Any:
+def _load(data: bytes, source: str) -> Any:
     """A VrcnnModel that frees itself."""
     out, fault = ffi.new("VrcnnModel **"), ffi.new("VrcnnFault *")
-    detail = ""
-    if data is None:
-        code = lib.vrcnn_model_builtin(out, lib.VRCNN_BEFORE_DEBLOCKING)
-    else:
-        code = lib.vrcnn_model_load(out, ffi.from_buffer(data), len(data), fault)
-        # For people, layers and branches are counted from 1, as in the papers; networks and channels are indices.
-        counted = (("network", 0), ("layer", 1), ("branch", 1), ("channel", 0))
-        places = [f"{name} {getattr(fault, name) + first}" for name, first in counted if getattr(fault, name) >= 0]
-        if field := ffi.string(fault.field).decode("ascii"):
-            detail = ", ".join([*places, f"{field} = {fault.value}"])
-    check(code, source, detail)
+    code = lib.vrcnn_model_load(out, ffi.from_buffer(data), len(data), fault)
+    # For people, layers and branches are counted from 1, as in the papers; networks and channels are indices.
+    counted = (("network", 0), ("layer", 1), ("branch", 1), ("channel", 0))
+    places = [f"{name} {getattr(fault, name) + first}" for name, first in counted if getattr(fault, name) >= 0]
+    field = ffi.string(fault.field).decode("ascii")
+    check(code, source, ", ".join([*places, f"{field} = {fault.value}"]) if field else "")
     return ffi.gc(out[0], lib.vrcnn_model_free)

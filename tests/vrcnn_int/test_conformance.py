@@ -22,6 +22,7 @@ from tests.independent_program import packed
 from tests.vrcnn_int.test_independent import python_text
 from vrcnn_int.conformance import FILTER_PARTS, PARTS, FilterVector, JointVector, SideinfoVector, Suite, SuiteError
 from vrcnn_int.conformance.make import make
+from vrcnn_int.conformance.networks import GENERAL_SETS
 from vrcnn_int.conformance.verify import Oracle, PartResult, Program, verify
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet, accumulate, input_values, joint_layer_outputs, layer_outputs, site_values
@@ -49,6 +50,21 @@ def test_made_again_it_is_the_same(tmp_path: Path) -> None:
     assert names[0] == names[1]
     for name in names[0]:
         assert (tmp_path / "again" / name).read_bytes() == (SUITE.folder / name).read_bytes(), f"{name}: run `make generated`"
+
+
+def test_what_wheels_leave_out_is_made_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of the suite that is installed, and of no other."""
+    installed = tmp_path / "installed"
+    shutil.copytree(SUITE.folder, installed, ignore=shutil.ignore_patterns(*(f"{name}.vrcnn" for name in GENERAL_SETS)))
+    assert not (installed / "models/widest.vrcnn").exists()
+    suite = Suite.load(installed)
+    with pytest.raises(SuiteError, match="is missing from the suite"):
+        suite.path("models/widest.vrcnn")
+    monkeypatch.setattr("vrcnn_int.conformance.INSTALLED", installed)
+    for name in GENERAL_SETS:
+        assert suite.path(f"models/{name}.vrcnn").read_bytes() == SUITE.path(f"models/{name}.vrcnn").read_bytes()
+    with pytest.raises(SuiteError, match="is missing from the suite"):
+        suite.path("models/other.vrcnn")
 
 
 def test_it_is_small_and_has_what_it_should() -> None:

@@ -3,7 +3,10 @@
 The files are described in c/SPECIFICATION.md, section 9. No torch here.
 """
 
+import atexit
+import functools
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -160,6 +163,21 @@ def _written(vector: Struct) -> dict[str, Any]:
 LISTS = ("filter", "joint", "refused", "sideinfo")
 
 
+@functools.cache
+def _made_set(name: str) -> Path | None:
+    """A set of random networks that wheels leave out, made anew, bit by bit the same. It lasts as long as the process."""
+    from vrcnn_int.conformance.networks import GENERAL_SETS, general_set
+
+    path = Path(name)
+    if name not in [f"models/{one}.vrcnn" for one in GENERAL_SETS]:
+        return None
+    folder = tempfile.TemporaryDirectory(prefix="vrcnn-suite-")
+    atexit.register(folder.cleanup)
+    made = Path(folder.name) / path.name
+    made.write_bytes(general_set(path.stem).to_bytes())
+    return made
+
+
 @dataclass(frozen=True)
 class Suite:
     """A suite in a folder."""
@@ -205,6 +223,8 @@ class Suite:
         if self.folder == INSTALLED and name == SHIPPED:  # wheels have that set once
             return builtin_path()
         path = self.folder / name
+        if self.folder == INSTALLED and not path.exists() and (made := _made_set(name)):
+            return made
         if not path.is_file():
             raise SuiteError(f"{path} is missing from the suite; make the suite again")
         return path

@@ -10,8 +10,9 @@ import numpy as np
 
 from vrcnn_int.conformance import INDEX, FilterVector, JointVector, Part, RefusedVector, Suite, plane_bytes
 from vrcnn_int.conformance.make_sideinfo import sideinfo_vectors
-from vrcnn_int.conformance.networks import GENERAL, JOINT, at_least_shift, extreme_joint_networks, extreme_networks, general_network
-from vrcnn_int.conformance.pictures import CONTENTS, JOINT_CONTENTS, joint_picture, noise, picture
+from vrcnn_int.conformance.networks import GENERAL, JOINT, at_least_shift, extreme_joint_networks, extreme_networks, general_set
+from vrcnn_int.conformance.noise import noise
+from vrcnn_int.conformance.pictures import CONTENTS, JOINT_CONTENTS, joint_picture, picture
 from vrcnn_int.conformance.refused import refused_models
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet, filter_plane, filter_planes, joint_layer_outputs, layer_outputs
@@ -87,8 +88,8 @@ def _filter_vectors(maker: _Maker) -> None:
     long = [("noise", 1300, 5), ("extremes", 5, 1300)]  # implementations may work piece by piece
     maker.filter("shipped", "shipped", ModelSet.load(builtin_path()), [("real", 416, 240), *sizes, *long])
     middle = ((130, 70), (1, 1), (17, 40), (64, 5), (33, 33))
-    for name, shapes in GENERAL.items():
-        models = ModelSet(tuple(general_network(f"{name} {n}", shape, name) for n, shape in enumerate(shapes)))
+    for name in GENERAL:
+        models = general_set(name)
         few = middle[1:] if name in ("widest", "odd-channels") else middle
         turns = [(CONTENTS[n % len(CONTENTS)], *few[n % len(few)]) for n in range(2 * len(few))]
         maker.filter("general", name, models, turns + long * (name == "branches"))
@@ -102,12 +103,7 @@ def _filter_vectors(maker: _Maker) -> None:
 
 def _joint_vectors(maker: _Maker) -> None:
     sizes = [(JOINT_CONTENTS[n % len(JOINT_CONTENTS)], *size, 420) for n, size in enumerate(JOINT_SMALL)]
-    sets = {
-        name: ModelSet(
-            tuple(general_network(f"joint {name} {n}", shape, name, added, heads) for n, (shape, added, heads) in enumerate(all_))
-        )
-        for name, all_ in JOINT.items()
-    }
+    sets = {name: general_set(f"joint-{name}") for name in JOINT}
     shapes = [network for name in ("fast", "heads") for network in sets[name].networks]
     maker.joint("fast", sets.pop("fast"), [("colour", 130, 70, 420), *sizes, ("noise", 1402, 2, 420), ("extremes", 2, 1402, 420)])
     formats = [(content, 18, 11, chroma_format) for content, chroma_format in product(("noise", "extremes"), (400, 422, 444))]

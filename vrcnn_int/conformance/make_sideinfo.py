@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrcnn_int.conformance import SideinfoVector
-from vrcnn_int.conformance.pictures import noise
+from vrcnn_int.conformance.noise import noise
 
 Map = NDArray[np.int64]
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vrcnn_int.conformance.pictures import noise
-from vrcnn_int.integer import Branch, IntegerNetwork, accumulate, input_values
+from vrcnn_int.conformance.noise import noise
+from vrcnn_int.integer import Branch, IntegerNetwork, ModelSet, accumulate, input_values
 from vrcnn_int.network import SIZES
 from vrcnn_int.proofs import accumulator_range
 from vrcnn_int.requant import LEVELS, rescale
@@ -43,6 +43,18 @@ JOINT: dict[str, tuple[tuple[Shape, tuple[int, ...], int], ...]] = {
     "saturated": (([[(3, 16)]] * 3 + [[(3, 1)]], (0, 1, 2, 0), 1),),
 }
 """Networks of the kind joint: layers (of the last only the kernel size counts), added, heads."""
+
+GENERAL_SETS = (*GENERAL, *(f"joint-{name}" for name in JOINT))
+"""Wheels leave these out: they are two thirds of the suite, and made where they are needed."""
+
+
+def general_set(name: str) -> ModelSet:
+    """The set of a name in GENERAL_SETS."""
+    if name in GENERAL:
+        return ModelSet(tuple(general_network(f"{name} {n}", shape, name) for n, shape in enumerate(GENERAL[name])))
+    trait = name.removeprefix("joint-")
+    networks = [general_network(f"joint {trait} {n}", shape, trait, added, heads) for n, (shape, added, heads) in enumerate(JOINT[trait])]
+    return ModelSet(tuple(networks))
 
 
 def general_network(label: str, shape: Shape, trait: str, added: Sequence[int] = (), heads: int = 0) -> IntegerNetwork:

@@ -1,6 +1,5 @@
-"""Pictures of the conformance suite, and the numbers that all of it is made of. Equal on every machine."""
+"""Pictures of the conformance suite. Equal on every machine."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
@@ -9,15 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrcnn_int.conformance import plane_shapes
+from vrcnn_int.conformance.noise import noise
 
 CONTENTS = ("noise", "black", "narrow", "white", "real", "ramp", "extremes", "grey", "checkerboard")
 JOINT_CONTENTS = tuple("colour" if content == "real" else content for content in CONTENTS)
-
-
-def noise(label: str, count: int, low: int, high: int) -> NDArray[np.int64]:
-    """``count`` integers low .. high, uniform but for 1 part in 2^20: the little-endian 32-bit words of SHAKE-256 of the label, reduced."""
-    words = np.frombuffer(hashlib.shake_256(label.encode("ascii")).digest(4 * count), "<u4")
-    return low + words.astype(np.int64) % (high - low + 1)
 
 
 def picture(content: str, width: int, height: int, bit_depth: int, plane: int = 0) -> NDArray[Any]:

@@ -14,13 +14,12 @@ from vrcnn_int.network import DEEP
 
 
 class OracleEngine(Engine):
-    """The oracle, which reads the model set's bytes itself: not the set built into the C library."""
+    """The oracle, which reads the model set's bytes itself."""
 
     kernel = "oracle"
     memory = 0
 
     def __init__(self, model: Model, _kernel: str = "auto", threads: int = 1) -> None:
-        assert model.data is not None
         self._networks = integer.ModelSet.from_bytes(model.data, model.source).networks
         self.threads = threads
 

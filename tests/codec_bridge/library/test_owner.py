@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from codec_bridge.filter import ErrorCode, Filter
+from codec_bridge.library.arrays import read_model
 from codec_bridge.library.cuda import Cuda, CudaError
 from codec_bridge.library.decider import Decider, PlaneDecider
 from codec_bridge.library.engines.c import CEngine
@@ -49,7 +50,7 @@ KINDS: list[tuple[Callable[[], Any], Callable[[Any, Any], object]]] = [
     (lambda: Decider(WIDTH, HEIGHT), luma),
     (lambda: PlaneDecider(WIDTH, HEIGHT, "joint_intra"), three),
     (Filter, picture),
-    (lambda: Context(Model(None, "set")), context),
+    (lambda: Context(Model(*read_model(None))), context),
 ]
 every = pytest.mark.parametrize(("make", "use"), KINDS, ids=["Decider", "PlaneDecider", "Filter", "Context"])
 
@@ -97,7 +98,7 @@ def test_closed_while_it_is_used(make: Callable[[], Any], use: Callable[[Any, An
 
 
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
-@pytest.mark.parametrize("make", [*(make for make, use in KINDS if use is not picture), lambda: Model(None, "set")])
+@pytest.mark.parametrize("make", [*(make for make, use in KINDS if use is not picture), lambda: Model(*read_model(None))])
 def test_no_copies(make: Callable[[], Any], copied: Callable[[Any], object]) -> None:
     with refused_as(ErrorCode.ARGUMENT, match="cannot be pickled or copied; make one in each process"):
         copied(make())
@@ -119,7 +120,7 @@ def test_a_filter_s_copy_is_another_filter(model: str | None, copied: Callable[[
 
 
 def test_an_engine_s_copy_shares_its_context() -> None:
-    engine = CEngine(Model(None, "set"))
+    engine = CEngine(Model(*read_model(None)))
     other = copy.copy(engine)
     engine.close()
     with refused_as(ErrorCode.ARGUMENT, match="closed"):
