@@ -14,6 +14,7 @@ from codec_bridge.points.curves import chosen, files_of, refuse_unused
 from codec_bridge.points.formats import FORMATS
 from codec_bridge.points.page import write_html
 from codec_bridge.points.record import METRICS, Columns
+from codec_bridge.provenance import provenance
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs
 from vrcnn_int.io.console import console_beside
@@ -58,7 +59,7 @@ def bd(
     console = console_beside(*outputs)
     show.print_table(deltas, averages, console)
     lacking = left_out(base, others)
-    origin = show.origin(base, others, method)
+    origin = show.origin(base, others, method, provenance())
     for text in lacking:
         console.print(plain(f"warning: {text}"), style="yellow", markup=False, highlight=False, soft_wrap=True)
     if csv_file:

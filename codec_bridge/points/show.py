@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,6 @@ from codec_bridge.figures.bd_rate import METHODS
 from codec_bridge.points.compare import Delta, Mean, class_words, in_decibels, name_of
 from codec_bridge.points.curves import Curves
 from codec_bridge.points.record import PointsError
-from codec_bridge.provenance import provenance
 from codec_bridge.report.markdown import escaped
 from codec_bridge.report.tables import safe_cell
 from codec_bridge.report.view import origin_lines, signed
@@ -37,19 +36,19 @@ Origin = Sequence[tuple[str, str | list[str]]]
 """How figures came to be: names, and a text or texts a line each."""
 
 
-def origin(anchor: Curves, tests: Sequence[Curves], method: str) -> Origin:
-    """The files with the curves that they are, how these are interpolated, and the command."""
+def origin(anchor: Curves, tests: Sequence[Curves], method: str, command: Mapping[str, Any]) -> Origin:
+    """The files with the curves that they are, how these are interpolated, and what ``provenance`` says of the command."""
     others = ", ".join(name for name in METHODS if name != method)
     used = f"{method} (of BD-quality, means and errors), beside it {others}"
     sources = [source for curves in (anchor, *tests) for source in curves.sources]
     files = list(dict.fromkeys(f"{source.name}: {source.kind.name}, SHA-256 {source.sha256}" for source in sources))
     more = [f"and {len(files) - MOST_FILES} more"] if len(files) > MOST_FILES else []
     return [
-        ("anchor", _of_files(anchor)),
+        ("anchor", [_of_files(anchor)]),
         ("tests", [_of_files(test) for test in tests]),
         ("files", [*files[:MOST_FILES], *more]),
         ("method", used),
-        *origin_lines(provenance()),
+        *origin_lines(command),
     ]
 
 

@@ -722,8 +722,8 @@ def test_the_files_of_folders_are_named_with_them(tmp_path: Path) -> None:
         for number, run in enumerate(re.split(r"(?=^HM software)", (DATA / f"hm_{name}.log").read_text(), flags=re.M)[1:]):
             (tmp_path / name / f"{number}.log").write_text(run)
     base, others = chosen(str(tmp_path / "anchor"), [str(tmp_path / "test")], Columns())
-    facts = dict(origin(base, others, "akima"))
-    assert (facts["anchor"], facts["tests"]) == ("anchor of 4 files in anchor", ["test of 4 files in test"])
+    facts = dict(origin(base, others, "akima", {}))
+    assert (facts["anchor"], facts["tests"]) == (["anchor of 4 files in anchor"], ["test of 4 files in test"])
     assert [text.partition(":")[0] for text in facts["files"]] == [f"{name}/{n}.log" for name in ("anchor", "test") for n in range(4)]
     assert facts["method"] == "akima (of BD-quality, means and errors), beside it pchip, cubic"
 
