@@ -10,10 +10,11 @@ import typer
 from codec_bridge.figures.bd_rate import METHODS
 from codec_bridge.points import show
 from codec_bridge.points.compare import compare, left_out, means
-from codec_bridge.points.curves import chosen, files_of
+from codec_bridge.points.curves import chosen, files_of, refuse_unused
 from codec_bridge.points.formats import FORMATS
 from codec_bridge.points.page import write_html
 from codec_bridge.points.record import METRICS, Columns
+from codec_bridge.provenance import provenance
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs
 from vrcnn_int.io.console import console_beside
@@ -52,21 +53,23 @@ def bd(
         show.need_openpyxl()
     columns = Columns(_all_named(column or ()), sheet)
     base, others = chosen(anchor, tests or (), columns)
+    refuse_unused(columns, [base, *others])
     deltas = compare(base, others, metric or (), method)
     averages = means(deltas)
     console = console_beside(*outputs)
     show.print_table(deltas, averages, console)
     lacking = left_out(base, others)
+    origin = show.origin(base, others, method, provenance())
     for text in lacking:
         console.print(plain(f"warning: {text}"), style="yellow", markup=False, highlight=False, soft_wrap=True)
     if csv_file:
         show.write_csv(csv_file, deltas, averages)
     if markdown:
-        show.write_markdown(markdown, deltas, averages, base.label, method, lacking)
+        show.write_markdown(markdown, deltas, averages, base.label, method, lacking, origin)
     if html:
-        write_html(html, deltas, averages, base.label, method, lacking)
+        write_html(html, deltas, averages, base.label, method, lacking, origin)
     if xlsx:
-        show.write_workbook(xlsx, deltas, averages)
+        show.write_workbook(xlsx, deltas, averages, origin)
     if outputs:
         console.print(f"wrote {', '.join(map(str, outputs))}", soft_wrap=True, highlight=False)
     errors = [f"{delta}: {delta.error}" for delta in deltas if delta.error]

@@ -167,9 +167,11 @@ def bdrate(
 def load_plan(context: typer.Context, path: Path, allow_programs: bool) -> Plan:
     """The plan of a file. Raises VrcnnError if options say, too, what is to be run, and for programs that are not allowed."""
 
-    def allowed(named: str) -> bool:
-        if allow_programs:
-            notices.print(f"the plan names what is to run here: {plain(named)}", soft_wrap=True, highlight=False)
+    def allowed(named: list[str]) -> bool:
+        if allow_programs or len(named) > 1:  # the refusal names the only one
+            notices.print(f"the plan {path} names what is to run here:", soft_wrap=True, highlight=False)
+            for text in named:
+                notices.print(f"    {plain(text)}", soft_wrap=True, highlight=False)
         return allow_programs
 
     if of_the_plan := given(context, sorted(set(context.params) - set(BESIDE_A_PLAN))):

@@ -248,7 +248,7 @@ class PlanFile(Struct, forbid_unknown_fields=True, kw_only=True):
         return self.codecs if self.codecs is not None else tuple(own.name for own in self.codec) or (codecs.DEFAULT,)
 
 
-def load(path: Path, allow_programs: Callable[[str], bool] = lambda _: False) -> Plan:
+def load(path: Path, allow_programs: Callable[[list[str]], bool] = lambda _: False) -> Plan:
     """Read a plan file, and check it. allow_programs: told what programs and commands the plan names, where it does; whether they may run.
 
     Raises PlanError, with the file's name and the key, for one that is no plan, or whose programs may not run.
@@ -256,8 +256,9 @@ def load(path: Path, allow_programs: Callable[[str], bool] = lambda _: False) ->
     try:
         file = checked(read_toml(path), PlanFile, str(path))
         named = _commands(file, path.parent)
-        if named and not allow_programs("; ".join(named)):
-            raise PlanError(f"{path} names what is to run here: {'; '.join(named)}; give --allow-programs if you trust it")
+        if named and not allow_programs(named):
+            said = named[0] if len(named) == 1 else f"{named[0].partition(' = ')[0]} and {len(named) - 1} more"
+            raise PlanError(f"{path} names what is to run here: {said}; give --allow-programs if you trust it")
         jobs = file.slurm.get("jobs", 1)
         if type(jobs) is not int or not 1 <= jobs <= MOST_JOBS:
             raise PlanError(f"{path}: slurm.jobs: {jobs!r:.60} is not a number of jobs, 1 to {MOST_JOBS}")

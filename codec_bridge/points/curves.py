@@ -1,12 +1,13 @@
 """Files as rate-distortion curves: which there are, and which of them was meant."""
 
 import codecs
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from codec_bridge.points.formats import FORMATS
-from codec_bridge.points.record import Columns, PointsError, Record
+from codec_bridge.points.record import Columns, PointsError, Record, Source
 from vrcnn_int.inputs import read_bytes
 
 MOST_BYTES = 256 << 20
@@ -22,10 +23,11 @@ ANCHORS = ("anchor", "reference")
 
 @dataclass(frozen=True)
 class Curves:
-    """Curves of one label: the points of each configuration and sequence, in the order of the file."""
+    """Curves of one label: the points of each configuration and sequence, in the order of the file. sources: the files."""
 
     label: str
     points: dict[tuple[str, str], list[Record]]
+    sources: tuple[Source, ...] = ()
 
     @property
     def classes(self) -> dict[tuple[str, str], str]:
@@ -40,11 +42,19 @@ def read(argument: str, columns: Columns) -> list[Curves]:
     """
     path, label = _split(argument)
     files = _files(path)
-    records = [record for file in files for record in _records(file, columns)]
+    found = {file: _records(file, columns) for file in files}
+    sources: dict[str, list[Source]] = {}
+    for source, some in found.values():
+        for name in dict.fromkeys(record.label for record in some):
+            # The folder was given, and its name tells what its files are of.
+            named = f"{path.resolve().name}/{source.name}" if path.is_dir() else source.name
+            sources.setdefault(name, []).append(replace(source, name=named))
+    records = [record for _, some in found.values() for record in some]
     by_label: dict[str, dict[tuple[str, str], list[Record]]] = {}
     for record in records:
         by_label.setdefault(record.label, {}).setdefault((record.configuration, record.sequence), []).append(record)
-    curves = [Curves(name or (path.name if path.is_dir() else path.stem), points) for name, points in by_label.items()]
+    whole = path.name if path.is_dir() else path.stem
+    curves = [Curves(name or whole, points, tuple(sources[name])) for name, points in by_label.items()]
     return curves if label is None else [_chosen(curves, label, str(path))]
 
 
@@ -138,15 +148,26 @@ def _in_utf8(path: Path, content: bytes) -> bytes:
     return content.removeprefix(codecs.BOM_UTF8)
 
 
-def _records(path: Path, columns: Columns) -> list[Record]:
+def refuse_unused(columns: Columns, curves: Iterable[Curves]) -> None:
+    """Raise PointsError where columns or a sheet are named and no file that was read has such."""
+    kinds = list(dict.fromkeys(source.kind for some in curves for source in some.sources))
+    said = f"{'the file is' if len(kinds) == 1 else 'the files are'} of the kind {' and '.join(kind.name for kind in kinds)}"
+    if columns.named and not any(kind.columns for kind in kinds):
+        raise PointsError(f"--column names columns of tables, and none is given: {said}; leave it out")
+    if columns.sheet is not None and not any(kind.sheets for kind in kinds):
+        raise PointsError(f"--sheet names a sheet of workbooks, and none is given: {said}; leave it out")
+
+
+def _records(path: Path, columns: Columns) -> tuple[Source, list[Record]]:
     try:
         content = read_bytes(path, MOST_BYTES)
     except OSError as error:
         raise PointsError(f"cannot read {path}: {error.strerror or error}") from None
     if not content:
         raise PointsError(f"{path} has no RD points: the file is empty")
+    digest = hashlib.sha256(content).hexdigest()
     content = _in_utf8(path, content)
     kind = next((kind for kind in FORMATS if kind.claims(path, content[:HEAD])), None)
     if kind is None:
         raise PointsError(f"{path} is of no known format; known are: {'; '.join(kind.name for kind in FORMATS)}")
-    return kind.read(path, content, columns)
+    return Source(path.name, kind, digest), kind.read(path, content, columns)

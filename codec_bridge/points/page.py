@@ -7,7 +7,7 @@ from typing import Any
 
 from codec_bridge.figures.bd_rate import METHODS
 from codec_bridge.points.compare import Delta, Mean, class_words, in_decibels, name_of
-from codec_bridge.points.show import quality_text
+from codec_bridge.points.show import Origin, signed_quality
 from codec_bridge.report.page import PAGE_BYTES, from_template, gain_at_equal_rate
 from vrcnn_int.files import write_text
 from vrcnn_int.text import counted
@@ -16,19 +16,29 @@ SCRIPTS = ("theme.js", "chart.js", "bd.js")
 MARGIN = 1000
 
 
-def write_html(path: Path, deltas: Sequence[Delta], means: Sequence[Mean], anchor: str, method: str, left_out: Sequence[str] = ()) -> None:
+def write_html(
+    path: Path,
+    deltas: Sequence[Delta],
+    means: Sequence[Mean],
+    anchor: str,
+    method: str,
+    left_out: Sequence[str] = (),
+    origin: Origin = (),
+) -> None:
     """Write ``render(...)``. Raises VrcnnError if the file cannot be written."""
-    write_text(path, render(deltas, means, anchor, method, left_out))
+    write_text(path, render(deltas, means, anchor, method, left_out, origin))
 
 
-def render(deltas: Sequence[Delta], means: Sequence[Mean], anchor: str, method: str, left_out: Sequence[str] = ()) -> str:
+def render(
+    deltas: Sequence[Delta], means: Sequence[Mean], anchor: str, method: str, left_out: Sequence[str] = (), origin: Origin = ()
+) -> str:
     """The page's text. left_out: sentences on what is in no table. Everything that comes from files is text to it."""
     keys = dict.fromkeys((delta.test, delta.configuration) for delta in deltas)
     groups = [_group(*key, deltas, means) for key in keys]
 
     def page(curves: Sequence[dict[str, Any]], missing: str = "") -> str:
         values = {"title": f"BD-rate against {anchor}", "method": method, "methods": METHODS, "groups": groups, "left_out": left_out}
-        return from_template("bd.html.j2", SCRIPTS, **values, data={"curves": curves}, missing=missing)
+        return from_template("bd.html.j2", SCRIPTS, **values, provenance=origin, data={"curves": curves}, missing=missing)
 
     every = _curves(deltas, anchor)
     shown = _fitting(every, PAGE_BYTES - len(page([]).encode()))
@@ -72,7 +82,7 @@ def _line(delta: Delta) -> dict[str, Any]:
     return {
         "metric": name_of(delta.metric),
         "rates": [delta.results[name].bd_rate if name in delta.results else None for name in METHODS],
-        "quality": _signed(quality_text(delta.result.bd_psnr if delta.result else None, delta.metric)),
+        "quality": signed_quality(delta.result.bd_psnr if delta.result else None, delta.metric),
         "overlap": delta.result.overlap if delta.result else None,
         "points": len(delta.curves[1]) or "",
         "rises": ("yes" if delta.rises else "no") if delta.curves[1] else "",
@@ -83,7 +93,7 @@ def _line(delta: Delta) -> dict[str, Any]:
 
 def _mean_line(mean: Mean) -> dict[str, Any]:
     rates = [mean.bd_rates[name] for name in METHODS]
-    quality = _signed(quality_text(mean.bd_quality, mean.metric))
+    quality = signed_quality(mean.bd_quality, mean.metric)
     nothing: dict[str, Any] = {
         "overlap": None,
         "points": counted(mean.sequences, "sequence"),
@@ -97,11 +107,6 @@ def _mean_line(mean: Mean) -> dict[str, Any]:
 def _shown(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Without digits that nobody sees."""
     return [(float(f"{rate:.8g}"), float(f"{quality:.8g}")) for rate, quality in points]
-
-
-def _signed(text: str) -> str:
-    """With the minus that the page's other figures have."""
-    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _curves(deltas: Sequence[Delta], anchor: str) -> list[dict[str, Any]]:

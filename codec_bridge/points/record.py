@@ -96,11 +96,23 @@ class Format:
     """A kind of file. name: in words. claims: whether a file is of it, told its name and what it begins with.
 
     read: its points. Raises PointsError for what claims to be of the format and is not.
+    columns, sheets: whether it has such that can be named.
     """
 
     name: str
     claims: Callable[[Path, bytes], bool]
     read: Callable[[Path, bytes, Columns], list[Record]]
+    columns: bool = False
+    sheets: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that points are from. name: with the folder, where that was given, and no others. sha256: of the whole file."""
+
+    name: str
+    kind: Format
+    sha256: str
 
 
 def kilobits(rate: float, unit: str) -> tuple[float, str]:

@@ -2,16 +2,18 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codec_bridge.figures.bd_rate import METHODS
 from codec_bridge.points.compare import Delta, Mean, class_words, in_decibels, name_of
+from codec_bridge.points.curves import Curves
 from codec_bridge.points.record import PointsError
 from codec_bridge.report.markdown import escaped
 from codec_bridge.report.tables import safe_cell
+from codec_bridge.report.view import origin_lines, signed
 from vrcnn_int.files import write_bytes, write_text
 from vrcnn_int.text import plain
 
@@ -26,6 +28,35 @@ HEADS = (
 """Of the CSV file and the workbook; bd_quality is in the metric's unit, at equal rate, by the method that was asked for."""
 
 NONE = "\N{EN DASH}"
+
+MOST_FILES = 200
+"""That are named, of the folders that are given."""
+
+Origin = Sequence[tuple[str, str | list[str]]]
+"""How figures came to be: names, and a text or texts a line each."""
+
+
+def origin(anchor: Curves, tests: Sequence[Curves], method: str, command: Mapping[str, Any]) -> Origin:
+    """The files with the curves that they are, how these are interpolated, and what ``provenance`` says of the command."""
+    others = ", ".join(name for name in METHODS if name != method)
+    used = f"{method} (of BD-quality, means and errors), beside it {others}"
+    sources = [source for curves in (anchor, *tests) for source in curves.sources]
+    files = list(dict.fromkeys(f"{source.name}: {source.kind.name}, SHA-256 {source.sha256}" for source in sources))
+    more = [f"and {len(files) - MOST_FILES} more"] if len(files) > MOST_FILES else []
+    return [
+        ("anchor", [_of_files(anchor)]),
+        ("tests", [_of_files(test) for test in tests]),
+        ("files", [*files[:MOST_FILES], *more]),
+        ("method", used),
+        *origin_lines(command),
+    ]
+
+
+def _of_files(curves: Curves) -> str:
+    """'slow of slow.csv', 'noloop of 4 files in noloop'."""
+    names = [source.name for source in curves.sources]
+    place = names[0] if len(names) == 1 else f"{len(names)} files in {names[0].partition('/')[0]}"
+    return f"{curves.label} of {place}"
 
 
 def lines(deltas: Sequence[Delta], means: Sequence[Mean]) -> list[list[Any]]:
@@ -87,6 +118,11 @@ def quality_text(value: float | None, metric: str) -> str:
     return f"{value:+.3f} dB" if in_decibels(metric) else f"{value:+.5f}"
 
 
+def signed_quality(value: float | None, metric: str) -> str:
+    """The same with the minus sign of reports."""
+    return quality_text(value, metric).replace("-", "\N{MINUS SIGN}")
+
+
 def write_csv(path: Path, deltas: Sequence[Delta], means: Sequence[Mean]) -> None:
     """Comparisons and means with a line of titles; missing figures are empty."""
     text = io.StringIO(newline="")
@@ -97,7 +133,13 @@ def write_csv(path: Path, deltas: Sequence[Delta], means: Sequence[Mean]) -> Non
 
 
 def write_markdown(
-    path: Path, deltas: Sequence[Delta], means: Sequence[Mean], anchor: str, method: str, left_out: Sequence[str] = ()
+    path: Path,
+    deltas: Sequence[Delta],
+    means: Sequence[Mean],
+    anchor: str,
+    method: str,
+    left_out: Sequence[str] = (),
+    origin: Origin = (),
 ) -> None:
     """Comparisons and means as a table. left_out: sentences on what is not in it."""
     heads = [
@@ -117,24 +159,30 @@ def write_markdown(
     rule = [":--"] * 5 + ["--:"] * (len(METHODS) + 3) + [":--"] * 2
     table = [f"| {' | '.join(row)} |" for row in ([escaped(head) for head in heads], rule, *cells)]
     title = f"# BD-rate (%) against {escaped(anchor)}\n\nAt equal quality, negative is better; BD-quality at equal rate.\n\n"
-    write_text(path, title + "\n".join(table) + "\n" + "".join(f"\n{escaped(text)}\n" for text in left_out))
+    said = "".join(f"\n{escaped(text)}\n" for text in left_out)
+    facts = [f"| {escaped(key)} | {escaped(value if isinstance(value, str) else '; '.join(value))} |" for key, value in origin]
+    end = ["", "## Provenance", "", "| what | value |", "| :-- | :-- |", *facts, ""] if facts else []
+    write_text(path, title + "\n".join(table) + "\n" + said + "\n".join(end))
 
 
 def _markdown_line(line: Sequence[Any]) -> list[str]:
     names, points, rates, (quality, overlap), rest = line[:5], line[5], line[6:9], line[9:11], line[11:]
     texts = [*names[:4], name_of(names[4]), points]
-    figures = [NONE if rate is None else f"{rate:+.2f}" for rate in rates]
+    figures = map(signed, rates)
     return [
         *map(escaped, texts),
         *figures,
-        quality_text(quality, names[4]),
+        signed_quality(quality, names[4]),
         NONE if overlap is None else f"{overlap:.0f} %",
         *map(escaped, rest),
     ]
 
 
-def write_workbook(path: Path, deltas: Sequence[Delta], means: Sequence[Mean]) -> None:
-    """A sheet of comparisons and means, and one of the points that they are made of. Raises PointsError without openpyxl."""
+def write_workbook(path: Path, deltas: Sequence[Delta], means: Sequence[Mean], origin: Origin = ()) -> None:
+    """A sheet of comparisons and means, one of the points that they are made of, and one of how they came to be.
+
+    Raises PointsError without openpyxl.
+    """
     need_openpyxl()
     openpyxl = import_module("openpyxl")
     book = openpyxl.Workbook()
@@ -147,6 +195,9 @@ def write_workbook(path: Path, deltas: Sequence[Delta], means: Sequence[Mean]) -
     ]
     unique = list(dict.fromkeys(map(tuple, points)))
     _fill(book.create_sheet(), "points", ("curve", "configuration", "sequence", "metric", "rate", "quality"), unique)
+    facts = [(key, text) for key, value in origin for text in ([value] if isinstance(value, str) else value)]
+    if facts:
+        _fill(book.create_sheet(), "provenance", ("what", "value"), facts)
     data = io.BytesIO()
     book.save(data)
     write_bytes(path, data.getvalue())

@@ -4,6 +4,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,13 +28,26 @@ def print_table(document: Document, console: "Console") -> None:
     """Print BD-rates per sequence, class and in the mean, then what is flagged; as many variants beside each other as fit."""
     for means in document.summary.means:
         _print_group(document, console, means.codec, means.configuration, means.variants)
+    named = _named(document)
     for flag in document.summary.flags:
         style = "red" if flag.severity == "error" else "yellow"
-        console.print(f"{flag.severity}: {flag}", style=style, markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            f"{flag.severity}: {replace(flag, variant=named.get(flag.variant, flag.variant))}",
+            style=style,
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _named(document: Document) -> dict[str, str]:
+    """Variants that the terminal calls as reports do; the others by their keys, which --variants has: words in them would be too wide."""
+    return {"anchor": view.AS_CODED} if view.against(document) else {}
 
 
 def _print_group(document: Document, console: "Console", codec: str, configuration: str, means: Mapping[str, Mean]) -> None:
     summary = document.summary
+    named = _named(document)
     entries = [entry for entry in summary.sequences if (entry.codec, entry.configuration) == (codec, configuration)]
     rows = [row for row in document.rows if (row.codec, row.configuration) == (codec, configuration)]
     sizes = {row.sequence: f"{row.pictures} of {row.width}x{row.height}" for row in rows}
@@ -47,7 +61,14 @@ def _print_group(document: Document, console: "Console", codec: str, configurati
     if any(unflagged[variant] != mean.of_all() for variant, mean in means.items()):
         sums.append(("mean, unflagged", "", unflagged))
     other = f" against {view.reference_curve(document)}" if view.against(document) else ""
-    _print_bd_rates(f"BD-rate (%), {view.label(codec, configuration)}{other}, negative is better", lines, sums, apart, list(means), console)
+    _print_bd_rates(
+        f"BD-rate (%), {view.label(codec, configuration)}{other}, negative is better",
+        lines,
+        sums,
+        apart,
+        {v: named.get(v, v) for v in means},
+        console,
+    )
     groups: dict[str, tuple[str | None, bool]] = {"mean": (None, False), "mean, unflagged": (None, True)}
     groups |= {f"class {entry.class_name}": (entry.class_name, False) for entry in classes}
     for name, _, variants in sums:
@@ -57,22 +78,25 @@ def _print_group(document: Document, console: "Console", codec: str, configurati
         for variant in variants:
             unlike.setdefault(_unlike(*population(some, variant, sound)), []).append(variant)
         for text, which in unlike.items():
-            of = f"{', '.join(which)}: " if len(unlike) > 1 else ""
+            of = f"{', '.join(named.get(variant, variant) for variant in which)}: " if len(unlike) > 1 else ""
             if text:
                 console.print(f"{name}: {of}{text}", style="dim", markup=False, highlight=False)
     if apart:
         console.print("The sequences below the mean are not in it, as the plan says.", style="dim", highlight=False)
-    _print_gains(means, console)
-    _print_costs(means, console)
+    called = {named.get(variant, variant): mean for variant, mean in means.items()}
+    _print_gains(called, console)
+    _print_costs(called, console)
     compared = ((entry.sequence, variant, result.overlap_y) for entry in entries for variant, result in entry.variants.items())
     overlaps = [(overlap, name, variant) for name, variant, overlap in compared if overlap is not None]
     if overlaps:
         least, name, variant = min(overlaps)
-        console.print(f"luma curves overlap by at least {math.floor(least)} % ({name}, {variant})", markup=False, highlight=False)
+        console.print(
+            f"luma curves overlap by at least {math.floor(least)} % ({name}, {named.get(variant, variant)})", markup=False, highlight=False
+        )
 
 
 def _print_bd_rates(
-    title: str, lines: Sequence[Line], sums: Sequence[Line], apart: Sequence[Line], variants: Sequence[str], console: "Console"
+    title: str, lines: Sequence[Line], sums: Sequence[Line], apart: Sequence[Line], variants: Mapping[str, str], console: "Console"
 ) -> None:
     from rich import box
     from rich.table import Table
@@ -82,13 +106,13 @@ def _print_bd_rates(
 
     texts = [("sequence", "pictures"), *(line[:2] for line in (*lines, *sums, *apart))]
     widths = [max(map(len, column)) + 1 for column in zip(*texts, strict=True)]
-    for some in _fitting(variants, console.width - sum(widths), 3 * 8):
+    for some in _fitting(list(variants), console.width - sum(widths), 3 * 8):
         table = Table(title=title, box=box.SIMPLE_HEAD, padding=0)
         table.add_column("sequence", no_wrap=True)
         table.add_column("pictures", justify="right", no_wrap=True)
         for variant in some:
             for plane in PLANES[:3]:
-                table.add_column(Text(f"{variant}\n{plane.upper()}"), justify="right", no_wrap=True, min_width=7)
+                table.add_column(Text("\n".join([*variants[variant].split(), plane.upper()])), justify="right", no_wrap=True, min_width=7)
         for group, style in ((lines, None), (sums, "bold"), (apart, "dim")):
             for name, size, results in group:
                 rates = [results[variant].bd_rate(plane) if variant in results else None for variant in some for plane in PLANES[:3]]

@@ -174,7 +174,15 @@ def seconds(value: float | None) -> str:
 def provenance_lines(document: Document) -> list[tuple[str, str | list[str]]]:
     """What a document says about how it came to be, as pairs of a name and a text, or texts a line each."""
     plan = {key: value for key, value in document.plan.items() if key != "sequences"}
-    origin = {key: value for key, value in document.provenance.items() if key != "timing"}
+    lines = origin_lines({key: value for key, value in document.provenance.items() if key != "timing"})
+    used = {row.variant for row in document.rows}
+    lines.append(("variants", [f"{words(document)[variant]}: {variant}" for variant in VARIANTS if variant in used]))
+    lines.append(("plan", [text for item in plan.items() if item[1] is not None for text in _flat(*item)]))
+    return lines
+
+
+def origin_lines(origin: Mapping[str, Any]) -> list[tuple[str, str | list[str]]]:
+    """What ``provenance`` says, laid out likewise."""
     lines: list[tuple[str, str | list[str]]] = []
     for key, value in origin.items():
         if key == "command_line":
@@ -185,9 +193,6 @@ def provenance_lines(document: Document) -> list[tuple[str, str | list[str]]]:
             lines.append((_spaced(key), ", ".join(map(str, value))))
         elif value is not None:
             lines.append((ORIGINS.get(key, _spaced(key)), str(value)))
-    used = {row.variant for row in document.rows}
-    lines.append(("variants", [f"{words(document)[variant]}: {variant}" for variant in VARIANTS if variant in used]))
-    lines.append(("plan", [text for item in plan.items() if item[1] is not None for text in _flat(*item)]))
     return lines
 
 

@@ -17,16 +17,17 @@ def encode(source: str, output: str, recon: str, qp: int, width: int, height: in
     samples = Path(source).read_bytes()
     if samples.startswith(b"YUV4MPEG2"):
         samples = b"".join(part.split(b"\n", 1)[1] if number else b"" for number, part in enumerate(samples.split(b"FRAME")))
+    fault = os.environ.get("PACKING_FAULT", "") if qp == 32 else ""
     step = round(2 ** (qp / 6)) // 2
-    table = bytes(min(value // step * step + step // 2, 255) for value in range(256))
+    table = bytes(min(value // step * step + step // 2, 255) if fault != "lossless" else value for value in range(256))
     packed = samples.translate(table)
     picture = width * height * 3 // 2 if chroma == "420" else width * height
     count = len(samples) // picture
     levels = []
     for at in range(0, len(samples), picture):
         pairs = zip(samples[at : at + width * height], packed[at : at + width * height], strict=True)
-        levels.append(10 * math.log10(255 * 255 * width * height / sum((a - b) ** 2 for a, b in pairs)))
-    fault = os.environ.get("PACKING_FAULT", "") if qp == 32 else ""
+        squares = sum((a - b) ** 2 for a, b in pairs)
+        levels.append(10 * math.log10(255 * 255 * width * height / squares) if squares and fault != "inf" else math.inf)
     if runs := os.environ.get("PACKING_RUNS"):
         with open(runs, "a") as file:
             file.write(f"{qp}\n")

@@ -29,4 +29,4 @@ def _rows(values: Any, name: str) -> list[table.Row]:
     raise PointsError(f"{name} has neither a list of points nor lists of figures that are equally long")
 
 
-FORMAT = Format("JSON", _claims, _read)
+FORMAT = Format("JSON", _claims, _read, columns=True)

@@ -18,4 +18,4 @@ def _read(path: Path, content: bytes, columns: Columns) -> list[Record]:
     return table.records(table.split(text, str(path)), columns, str(path))
 
 
-FORMAT = Format("table as text (CSV)", _claims, _read)
+FORMAT = Format("table as text (CSV)", _claims, _read, columns=True)

@@ -69,4 +69,4 @@ def _has_formulas(openpyxl: Any, content: bytes, title: str, places: Sequence[tu
     return any(column < len(rows[row]) and str(rows[row][column] or "").startswith("=") for row, column in places)
 
 
-FORMAT = Format("workbook (xlsx)", _claims, _read)
+FORMAT = Format("workbook (xlsx)", _claims, _read, columns=True, sheets=True)

@@ -62,4 +62,4 @@ def _named(record: Record, command: str) -> Record:
     return replace(record, unit=record.unit or "kbit/s", sequence=record.sequence or name, qp=float(qp[1]) if qp else record.qp)
 
 
-FORMAT = Format("CSV file of x265", _claims, _read)
+FORMAT = Format("CSV file of x265", _claims, _read, columns=True)

@@ -19,6 +19,7 @@ from codec_bridge.codecs.base import Request
 from codec_bridge.codecs.external.commands import Commands
 from codec_bridge.evaluation.plan import PlanError, load
 from codec_bridge.figures.bd_rate import bd_rate
+from codec_bridge.figures.metrics import IDENTICAL
 from codec_bridge.video.files import write_y4m
 from codec_bridge.video.picture import Picture
 from tests.codec_bridge.evaluation.test_jobs import moving
@@ -97,6 +98,14 @@ def test_a_plan_s_own_codecs_are_evaluated_and_compared(folder: Path) -> None:
     again = run("--plan", folder / "plan.toml", "--allow-programs", "--results", folder / "results")
     assert "0 jobs done, 8 done before" in again
     assert "model set" not in again
+    said = [line.split() for line in again.splitlines()]
+    assert [3 * ["as"], 3 * ["coded"], ["sequence", "pictures", "Y", "U", "V"]] in [said[at : at + 3] for at in range(len(said))]
+    assert any(words[:2] == ["as", "coded"] and len(words) > 3 for words in said), "the table of costs, too"
+    assert "(cat, as coded)" in again
+    assert "anchor" not in " ".join(again.split()).replace("anchor of fine", "").replace("% of the anchor's", "")
+    assert '<th class="text" scope="col">variant</th>' in page
+    assert ">filter</th>" not in page
+    assert "| as coded |" in (folder / "t.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -123,6 +132,17 @@ def test_the_gates(fault: str, words: str, folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("PACKING_RUNS", str(folder / "runs"))
     run("--plan", folder / "plan.toml", "--allow-programs", "--results", folder / "results")
     assert (folder / "runs").read_text() == "32\n"
+
+
+def test_coding_without_loss_passes_the_gate_of_the_log(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both sides' PSNR is infinite; where one alone is, the pictures are others."""
+    plan(folder, codec("pack", log="PSNR Mean Y:(?P<psnr_y>[0-9.]+|inf)"))
+    monkeypatch.setenv("PACKING_FAULT", "lossless")
+    rows = {row["qp"]: row for row in evaluate(folder)["rows"]}
+    assert (rows[32]["flag"], rows[32]["psnr_y"]) == (None, IDENTICAL)
+    monkeypatch.setenv("PACKING_FAULT", "inf")
+    flag = {row["qp"]: row["flag"] for row in evaluate(folder, code=1)["rows"]}[32]
+    assert re.search(r"says a luma PSNR of inf dB, the decoder's pictures have 3[\d.]+ dB: they are not its own", flag)
 
 
 def test_the_log_alone_tells_that_the_pictures_are_the_encoder_s(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,8 +221,11 @@ def test_programs_run_only_when_they_may(folder: Path, monkeypatch: pytest.Monke
     for words in ((), ("--dry-run",)):
         done = CliRunner().invoke(app, ["bdrate", "--plan", str(folder / "plan.toml"), *words])
         assert isinstance(done.exception, PlanError)
-        assert "codec pack: encode = " in str(done.exception)
-        assert "give --allow-programs if you trust it" in str(done.exception)
+        assert str(done.exception).endswith(
+            "names what is to run here: codec pack: encode and 2 more; give --allow-programs if you trust it"
+        )
+        said = [line.strip().partition(" = ")[0] for line in done.output.splitlines()]
+        assert said[1:4] == [f"codec pack: {key}" for key in ("encode", "decode", "version")], "a command a line"
     assert not (folder / "runs").exists()
 
 

@@ -61,7 +61,7 @@ def written(folder: Path, text: str) -> Path:
 
 def test_everything(folder: Path) -> None:
     named: list[str] = []
-    found = plan.load(written(folder, WHOLE), lambda text: not named.append(text))  # type: ignore[func-returns-value]
+    found = plan.load(written(folder, WHOLE), lambda texts: not named.extend(texts))  # type: ignore[func-returns-value]
     assert named == [f"programs.hm = {folder / 'hm'}"]
     assert [sequence.name for sequence in found.sequences] == ["chelsea", "cat"]
     common = {

@@ -118,6 +118,15 @@ def test_an_ffmpeg_without_libvmaf_is_one_line(without_package: pytest.MonkeyPat
     assert subprocess.run([program], check=False, capture_output=True).returncode == 8
 
 
+def test_an_ffmpeg_that_a_signal_ends_is_one_line(without_package: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\nkill -ABRT $$\n")
+    program.chmod(0o755)
+    without_package.setattr(perceptual, "shutil", SimpleNamespace(which=lambda _: str(program)))
+    with pytest.raises(perceptual.MetricError, match=r"vrcnn-int\[metrics\]' \(ffmpeg says: signal 6\)$"):
+        perceptual.measured_by(("vmaf",))
+
+
 def test_vmaf_of_tiny_pictures_is_refused_before_libvmaf_ends_in_a_signal() -> None:
     with pytest.raises(perceptual.MetricError, match="VMAF needs pictures of at least 17x17 samples; clip has 64x16"):
         perceptual.refuse_size(("vmaf",), "clip", 64, 16)

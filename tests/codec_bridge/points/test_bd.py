@@ -1,6 +1,8 @@
 """`codec-bridge bd` on files of other programs: each figure is what the bjontegaard package says of the numbers in the file."""
 
 import csv
+import hashlib
+import html
 import json
 import math
 import re
@@ -17,12 +19,15 @@ from typer.testing import CliRunner
 from codec_bridge.cli.commands import app
 from codec_bridge.figures.bd_rate import METHODS
 from codec_bridge.points.compare import compare
-from codec_bridge.points.curves import Curves
+from codec_bridge.points.curves import Curves, chosen
 from codec_bridge.points.page import render
-from codec_bridge.points.record import Record
+from codec_bridge.points.record import Columns, Record
+from codec_bridge.points.show import origin
+from codec_bridge.report.markdown import escaped
 from tests.codec_bridge.figures.test_bd_rate import ANCHOR, ANCHOR_2, JCTVC_E137, TEST, TEST_2
 from tests.support.documents import document_of, rows_of
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.version import __version__
 
 DATA = Path(__file__).parent / "data"
 """hm_*.log: HM-18.0, two pictures at four QPs, with and without deblocking and SAO; x265_*.csv: x265 3.5 with --psnr --ssim --csv;
@@ -667,8 +672,10 @@ def test_every_output(tmp_path: Path) -> None:
         psnr, _ssim = csv.DictReader(file)
     rate = float(psnr["bd_rate_pchip_percent"])
     assert f"{rate:+.2f}" in done.output
-    assert f"| {rate:+.2f} |" in outputs["markdown"].read_text()
-    sheet = openpyxl.load_workbook(outputs["xlsx"])["BD-rate"]
+    markdown = outputs["markdown"].read_text()
+    assert f"| {rate:+.2f} |" in markdown
+    book = openpyxl.load_workbook(outputs["xlsx"])
+    sheet = book["BD-rate"]
     heads, first, *_ = (list(row) for row in sheet.iter_rows(values_only=True))
     assert math.isclose(dict(zip(heads, first, strict=True))["bd_rate_pchip_percent"], rate)
     page = outputs["html"].read_text()
@@ -678,7 +685,58 @@ def test_every_output(tmp_path: Path) -> None:
     data: Any = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])  # type: ignore[index]
     assert [len(test["points"]) for test in data["curves"][0]["tests"]] == [4, 4]
     assert len(page) < 2_000_000
+    origin = [tuple(row) for row in book["provenance"].iter_rows(values_only=True)]
+    assert book.sheetnames == ["BD-rate", "points", "provenance"]
+    digest = hashlib.sha256((DATA / "x265_medium.csv").read_bytes()).hexdigest()
+    for line in (
+        ("anchor", "x265_medium of x265_medium.csv"),
+        ("tests", "<b> of <b>.csv"),
+        ("files", f"x265_medium.csv: CSV file of x265, SHA-256 {digest}"),
+        ("method", "pchip (of BD-quality, means and errors), beside it cubic, akima"),
+        ("version of vrcnn-int", __version__),
+    ):
+        assert line in origin
+        assert html.escape(line[1]) in page.partition('<section id="provenance">')[2]
+        assert escaped(line[1]) in markdown.partition("## Provenance")[2]
+    assert "command line" in dict(origin)
+    assert "/" not in str(dict(origin)["anchor"])
     assert "is an input of this command" in refusal(DATA / "hm_anchor.log", DATA / "hm_test.log", "--csv", DATA / "hm_test.log")
+
+
+def test_markdown_has_the_minus_sign_of_reports(tmp_path: Path) -> None:
+    anchor, test = table(tmp_path / "a.csv", ANCHOR), table(tmp_path / "b.csv", TEST)
+    done = CliRunner().invoke(app, ["bd", str(test), str(anchor), "--markdown", str(tmp_path / "t.md")])
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(app, ["bd", str(anchor), str(test), "--markdown", str(tmp_path / "u.md")])
+    assert done.exit_code == 0, done.output
+    texts = [
+        next(line for line in (tmp_path / name).read_text().splitlines() if "PSNR" in line and "| 4 |" in line) for name in ("t.md", "u.md")
+    ]
+    assert all("-" not in text for text in texts)
+    assert "| \N{MINUS SIGN}" in texts[0] + texts[1]
+
+
+def test_the_files_of_folders_are_named_with_them(tmp_path: Path) -> None:
+    for name in ("anchor", "test"):
+        (tmp_path / name).mkdir()
+        for number, run in enumerate(re.split(r"(?=^HM software)", (DATA / f"hm_{name}.log").read_text(), flags=re.M)[1:]):
+            (tmp_path / name / f"{number}.log").write_text(run)
+    base, others = chosen(str(tmp_path / "anchor"), [str(tmp_path / "test")], Columns())
+    facts = dict(origin(base, others, "akima", {}))
+    assert (facts["anchor"], facts["tests"]) == (["anchor of 4 files in anchor"], ["test of 4 files in test"])
+    assert [text.partition(":")[0] for text in facts["files"]] == [f"{name}/{n}.log" for name in ("anchor", "test") for n in range(4)]
+    assert facts["method"] == "akima (of BD-quality, means and errors), beside it pchip, cubic"
+
+
+def test_options_that_no_file_heeds_are_refused(tmp_path: Path) -> None:
+    logs = DATA / "hm_anchor.log", DATA / "hm_test.log"
+    kind = "the file is of the kind encoder log of HM or VTM; leave it out"
+    assert refusal(*logs, "--column", "rate=Bitrate") == f"--column names columns of tables, and none is given: {kind}"
+    assert refusal(*logs, "--sheet", "AI") == f"--sheet names a sheet of workbooks, and none is given: {kind}"
+    anchor, test = table(tmp_path / "a.csv", ANCHOR), table(tmp_path / "b.csv", TEST)
+    assert "--sheet names a sheet of workbooks, and none is given: " in refusal(anchor, test, "--sheet", "AI")
+    assert "--column names columns of tables" in refusal(RESULT, "--column", "rate=Bitrate")
+    assert len(bd(anchor, test, "--column", "rate=kbps", folder=tmp_path)) == 1
 
 
 def test_many_points_are_no_long_message(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_the_page_has_every_section_and_figure() -> None:
     assert [target for target in page.values("href") if target and target.startswith("#")] == [f"#{name}" for name in html_report.SECTIONS]
     assert list(page.sections)[1:] == list(html_report.SECTIONS)
     summary, sequences, gains, methods = page.tables[:4]
-    assert gains[0] == ["sequence", "filter", "QP 22", "QP 27", "QP 32", "QP 37"]
+    assert gains[0] == ["sequence", "variant", "QP 22", "QP 27", "QP 32", "QP 37"]
     assert gains[-1] == ["mean", "integer network", *4 * ["0.000"]]
     lines = [["no filter", *PLUS, "100 %", "0.0", "2"], ["integer network", *MINUS, "300 %", "53.9", "2"]]
     assert summary[1:] == [["class D (size)"], *lines, ["all sequences"], *lines], "nothing is flagged"
@@ -111,12 +111,12 @@ def test_the_page_has_every_section_and_figure() -> None:
 
 def test_encoding_is_a_sum_and_other_times_a_picture() -> None:
     document = usual()
-    table = next(table for table in Page(render(document)).tables if table[0][:2] == ["filter", "rows"])
+    table = next(table for table in Page(render(document)).tables if table[0][:2] == ["variant", "rows"])
     assert table[0][1:] == ["rows", "encoding, sum", *report_view.TIMES.values(), "samples filtered", "kMAC a sample"]
     assert table[1] == ["deblocking and SAO", "8", "64.0", "0", "0.0500", "0", "0 %", "0.0"]
     assert table[3] == ["integer network", "8", "64.0", "0.100", "0.0500", "0", "100 %", "53.9"]
     document["rows"][0]["flag"] = "failed"
-    table = next(table for table in Page(render(document)).tables if table[0][:2] == ["filter", "rows"])
+    table = next(table for table in Page(render(document)).tables if table[0][:2] == ["variant", "rows"])
     assert table[1][:3] == ["deblocking and SAO", "7 of 8", NONE], "the sum of some would be taken for that of all"
 
 
@@ -420,7 +420,7 @@ def test_other_qualities_have_bd_rates_and_curves() -> None:
     page = Page(render(document))
     table = next(table for table in page.tables if "VMAF" in table[0])
     rate = MINUS[0]
-    assert table[0] == ["sequence", "filter", "SSIM", "SSIM U", "VMAF"]
+    assert table[0] == ["sequence", "variant", "SSIM", "SSIM U", "VMAF"]
     assert table[1:] == [
         ["a", "integer network", *3 * [rate]],
         ["b", "integer network", rate, NONE, NONE],
