@@ -158,18 +158,18 @@ def filter_video(
     gains = Gains()
     with open_any(source, size, pixel_format, pictures_a_second, frames, cropping=False, lenient=lenient, once=True) as video:
         coded = Coded(source, video.codings())
+        place = coded.position if automatic else position
+        if model is None and index is None and kind != "luma":
+            model = builtin_path(DEFAULT_AT[place])
+            models = load_models(replace(settings, model=model))
+        networks = [picture_filters(model, models, scale, backend, kernel, 1 if together > 1 else threads) for _ in range(together)]
         if index is not None:
             choose = network_of_index(models, coded, index, trust_options)
         else:
             if not automatic and not trust_options:
                 coded.check_position(position)
-            place = coded.position if automatic else position
-            if model is None and kind != "luma":
-                model = builtin_path(DEFAULT_AT[place])
-                models = load_models(replace(settings, model=model))
             here = replace(settings, model=model, position=place)
             choose = networks_of_qp(models, coded, wanted, here, trust_options, said)
-        networks = [picture_filters(model, models, scale, backend, kernel, 1 if together > 1 else threads) for _ in range(together)]
         with ExitStack() as stack:
             pairs = stack.enter_context(closing(filtered(video, networks, partial(chosen, choose, used))))
             pictures: Iterable[Triple] = ((before, after, None) for before, after in pairs)
