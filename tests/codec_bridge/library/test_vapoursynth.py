@@ -90,6 +90,7 @@ def run(vapoursynth: Path, plugin: Path, source: Path, form: str, arguments: str
         ("YUV444P8", 8, (34, 50), ["--qp", 32, "--format", 444, "--position", "after_sao"], "qp=32"),
         ("GRAY8", 8, None, ["--qp", 32, "--format", 400, "--position", "after_sao"], "qp=32"),
         ("YUV420P8", 8, (17, 25), ["--qp", 33, "--model", "joint_intra"], "qp=33, model='joint_intra', position='before_deblocking'"),
+        ("YUV420P12", 12, (17, 25), ["--qp", 37, "--position", "after_sao", "--model", "joint_post"], "qp=37, model='joint_post'"),
     ],
 )
 def test_the_samples_are_the_tools(
