@@ -30,6 +30,11 @@ VrcnnModel *load_set(const char *name, const char **fault)
     return model;
 }
 
+const char *default_set(VrcnnPosition position, int luma)
+{
+    return position == VRCNN_AFTER_SAO && !luma ? "joint_post" : "vrcnn_intra";
+}
+
 VrcnnKind kind_of_set(const VrcnnModel *model)
 {
     for (int i = 0; i < vrcnn_model_networks(model); i++)

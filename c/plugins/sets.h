@@ -10,6 +10,9 @@ enum { LOWEST_QP = -12, HIGHEST_QP = 51 };
 /* A built-in set, or the file of one, which the caller frees; NULL, and in *fault what is wrong, a constant string. */
 VrcnnModel *load_set(const char *name, const char **fault);
 
+/* The built-in set of a call that names none: decoded video is filtered by what learned from it, unless luma networks are asked for. */
+const char *default_set(VrcnnPosition position, int luma);
+
 /* Luma, unless the set has joint networks only. */
 VrcnnKind kind_of_set(const VrcnnModel *model);
 

@@ -56,7 +56,7 @@ static gboolean open_model(GstVrcnnFilter *self)
     VrcnnSettings settings;
     vrcnn_default_settings(&settings, sizeof settings);
     GST_OBJECT_LOCK(self);
-    gchar *name = g_strdup(self->name);
+    gchar *name = g_strdup(self->name ? self->name : default_set((VrcnnPosition)self->position, self->kind == VRCNN_LUMA));
     settings.threads = self->threads;
     self->is_open = TRUE; /* what is set from here on is seen at the next picture */
     GST_OBJECT_UNLOCK(self);
@@ -148,6 +148,15 @@ static GstFlowReturn transform_frame(GstVideoFilter *filter, GstVideoFrame *in, 
     return GST_FLOW_ERROR;
 }
 
+/* Position or kind, which decide what set is opened where none is named. Controllers set them for each picture: most often to what they
+ * are. */
+static void set_choice(GstVrcnnFilter *self, int *choice, int value)
+{
+    if (*choice != value && !self->name)
+        self->is_open = FALSE;
+    *choice = value;
+}
+
 static void set_property(GObject *object, guint id, const GValue *value, GParamSpec *spec)
 {
     GstVrcnnFilter *self = GST_VRCNN_FILTER(object);
@@ -156,15 +165,15 @@ static void set_property(GObject *object, guint id, const GValue *value, GParamS
     case PROPERTY_QP: self->qp = g_value_get_int(value); break;
     case PROPERTY_STRENGTH: self->strength = g_value_get_int(value); break;
     case PROPERTY_SIZE: self->size = g_value_get_enum(value); break;
-    case PROPERTY_POSITION: self->position = g_value_get_enum(value); break;
-    case PROPERTY_KIND: self->kind = g_value_get_enum(value); break;
+    case PROPERTY_POSITION: set_choice(self, &self->position, g_value_get_enum(value)); break;
+    case PROPERTY_KIND: set_choice(self, &self->kind, g_value_get_enum(value)); break;
     case PROPERTY_THREADS:
         self->threads = g_value_get_int(value);
         self->is_open = FALSE;
         break;
     case PROPERTY_MODEL:
         g_free(self->name);
-        self->name = g_strdup(g_value_get_string(value) ? g_value_get_string(value) : "vrcnn_intra");
+        self->name = g_strdup(g_value_get_string(value));
         self->is_open = FALSE;
         break;
     default: G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec); break;
@@ -220,10 +229,12 @@ static void install_properties(GObjectClass *class)
     g_object_class_install_property(class, PROPERTY_THREADS,
                                     g_param_spec_int("threads", "Threads", "That work on a picture; any number gives the same samples", 1,
                                                      VRCNN_MAX_THREADS, 1, opening));
-    g_object_class_install_property(class, PROPERTY_MODEL,
-                                    g_param_spec_string("model", "Model set",
-                                                        "A built-in set (vrcnn_intra, joint_intra, joint_inter) or the file of one",
-                                                        "vrcnn_intra", opening));
+    g_object_class_install_property(
+        class, PROPERTY_MODEL,
+        g_param_spec_string("model", "Model set",
+                            "A built-in set or the file of one; default: joint_post, before deblocking and with "
+                            "kind=luma vrcnn_intra",
+                            NULL, opening));
 }
 
 static void gst_vrcnn_filter_class_init(GstVrcnnFilterClass *class)

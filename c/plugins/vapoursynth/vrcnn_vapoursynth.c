@@ -195,15 +195,15 @@ static const char *read_arguments(Filter *f, const VSMap *in, const VSAPI *api)
         return "size: must be fast or best";
     if (position < 0)
         return "position: must be before_deblocking or after_sao";
-    const char *name = api->mapGetData(in, "model", 0, &unset), *fault = NULL;
-    f->model = load_set(unset ? "vrcnn_intra" : name, &fault);
-    if (!f->model)
-        return fault;
-    int kind = word(in, "kind", "luma", "joint", api);
+    int kind = word(in, "kind", "luma", "joint", api), any_kind;
     if (kind < 0)
         return "kind: must be luma or joint";
-    api->mapGetData(in, "kind", 0, &unset);
-    if (unset)
+    api->mapGetData(in, "kind", 0, &any_kind);
+    const char *name = api->mapGetData(in, "model", 0, &unset), *fault = NULL;
+    f->model = load_set(unset ? default_set((VrcnnPosition)position, !any_kind && kind == VRCNN_LUMA) : name, &fault);
+    if (!f->model)
+        return fault;
+    if (any_kind)
         kind = (int)kind_of_set(f->model);
     if (format->bitsPerSample == 12 && kind != VRCNN_JOINT)
         return "clip: 12 bits are filtered by joint networks only: give a model that has some, and kind=\"joint\" if it has others too";
