@@ -161,8 +161,9 @@ def test_luma_calls_refuse_joint_networks() -> None:
                 call()
             assert refused.value.code == ErrorCode.KIND
         assert filter_.index_for_qp(22) == LUMA
-    with Filter(ModelSet(NETWORKS[:3])) as joint, pytest.raises(FilterError) as none:
-        assert joint.networks[joint.index_for_qp(32)].kind == "joint"
+    joint = Filter(ModelSet(NETWORKS[:3]))
+    assert joint.networks[joint.index_for_qp(32)].kind == "joint"
+    with pytest.raises(FilterError) as none:
         joint.index_for_qp(32, kind="luma")
     assert none.value.code == ErrorCode.POSITION
 
