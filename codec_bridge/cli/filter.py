@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from codec_bridge.cli.options import Force, Kernel, Kind, NetworkSize, PixelFormat, Size, TrustOptions, given, parse_qp
+from codec_bridge.cli.options import Force, Kernel, Kind, NetworkSize, PixelFormat, Size, TrustOptions, given, model_option, parse_qp
 from codec_bridge.evaluation.beside import BestCrop, split_screen
 from codec_bridge.evaluation.filtering import Triple, filtered, measured, picture_filters
 from codec_bridge.evaluation.given import set_words
@@ -32,7 +32,7 @@ from vrcnn_int.files import check_outputs, is_standard_output, is_stream
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.io.console import console_beside, notices, progress_bar
 from vrcnn_int.machine import cores
-from vrcnn_int.models import DEFAULT, DEFAULT_AT, builtin_path, model_path, read_files, set_names
+from vrcnn_int.models import DEFAULT, DEFAULT_AT, builtin_path, read_files
 from vrcnn_int.network import POSITIONS
 from vrcnn_int.text import counted
 
@@ -83,13 +83,7 @@ def filter_video(
         typer.Option(help="Also write a .png: the crop that filtering changes most (with --original: gains most), before and after."),
     ] = None,
     model: Annotated[
-        Path | None,
-        typer.Option(
-            parser=model_path,
-            metavar="<set>",
-            help=f"Model set: a .vrcnn file, or one that is shipped: {', '.join(set_names())}; default: {DEFAULT_AT['after_sao']} for "
-            f"pictures after SAO, else, and with --index or --kind luma, {DEFAULT}.",
-        ),
+        Path | None, model_option(f"{DEFAULT_AT['after_sao']} for pictures after SAO, else, and with --index or --kind luma, {DEFAULT}")
     ] = None,
     kernel: Kernel = "auto",
     threads: Annotated[

@@ -32,16 +32,16 @@ DEFAULT_VARIANTS = "; ".join(f"{codec.name} {','.join(codec.default_variants)}" 
 Folders = Mapping[str, Path]
 """Of the codecs' programs, by name; see takes_folders."""
 
+
+def model_option(default: str) -> Any:
+    """The option that names a model set. default: in words."""
+    text = f"Model set: a .vrcnn file, or one that is shipped: {', '.join(set_names())}; default: {default}."
+    return typer.Option(parser=model_path, metavar="<set>", help=text)
+
+
 CodecName = Annotated[str, typer.Option(help=f"{_OFFLINE}, filtered after decoding; with the filter inside {_INSIDE}.")]
 Configuration = Annotated[str, typer.Option(help=f"{_BY_CODEC}.")]
-ModelFile = Annotated[
-    Path | None,
-    typer.Option(
-        parser=model_path,
-        metavar="<set>",
-        help=f"Model set: a .vrcnn file, or one that is shipped: {', '.join(set_names())}; default: {DEFAULT}.",
-    ),
-]
+ModelFile = Annotated[Path | None, model_option(DEFAULT)]
 Kernel = Annotated[str, typer.Option(help="auto, or one that `codec-bridge bench` lists.")]
 Backend = Annotated[str, typer.Option(help="What filters decoded pictures: c (the C library) or cuda (a GPU; `make cuda`).")]
 Position = Annotated[str, typer.Option(help=f"Where the filter stands: {' or '.join(POSITIONS)}.")]
