@@ -36,7 +36,12 @@ FILES = {
         '#include "TAppEncCfg.h"\nBool TAppEncCfg::parseCfg( Int argc, TChar* argv[] )\n{{\n  po::setDefaults(opts);\n}}\n'
     ),
 }
-CMAKE = {"CMakeLists.txt": 'project( HM )\n\nadd_subdirectory( "source/Lib/TLibCommon" )\nadd_subdirectory( "source/Lib/TLibDecoder" )\n'}
+CMAKE = {
+    "CMakeLists.txt": (
+        'project( HM )\n\nif( XCODE )\n  add_subdirectory( "lldb" )\nendif()\n\n'  # as 16.21 has it
+        'add_subdirectory( "source/Lib/TLibCommon" )\nadd_subdirectory( "source/Lib/TLibDecoder" )\n'
+    )
+}
 MAKE = {
     "build/linux/common/makefile.base": "CPPFLAGS = $(DEFS)\nifeq ($(HIGHBITDEPTH), 1)\nCPPFLAGS += -DX\nendif\n",
     "build/linux/lib/TLibCommon/makefile": "OBJS = a.o\nMAKE_FILE_NAME = ../../common/makefile.base\n",

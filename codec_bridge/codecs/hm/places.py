@@ -117,7 +117,7 @@ HM = Codec(
             )
         ),
     ),
-    builds=(cmake("CMakeLists.txt", r"^\s*add_subdirectory\s*\("), MAKE),
+    builds=(cmake("CMakeLists.txt", r'^add_subdirectory\s*\(\s*"source/'), MAKE),
     following="build HM, then code with --VRCNN=1",
     notice="streams coded with --VRCNN=1 do not conform to Main, Main 10 or any other profile: other decoders parse them, "
     "but their pictures drift",

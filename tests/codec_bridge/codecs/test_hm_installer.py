@@ -66,6 +66,9 @@ def test_lines_stand_where_they_should(tmp_path: Path) -> None:
     cavlc = (hm / "source/Lib/TLibDecoder/TDecCAVLC.cpp").read_text().splitlines()
     assert sum("vrcnnExtension" in line for line in cavlc) == 2
     assert "vrcnnExtension.append(nothing);" in cavlc[next(i for i, line in enumerate(cavlc) if "READ_CODE" in line) + 1]
+    cmake = (hm / "CMakeLists.txt").read_text().splitlines()  # outside of 16.21's if( XCODE )
+    assert "add_subdirectory" in cmake[next(i for i, line in enumerate(cmake) if "link_libraries" in line) + 1]
+    assert "lldb" not in "".join(cmake[next(i for i, line in enumerate(cmake) if "include_directories" in line) :])
     header = (hm / "source/Lib/TLibCommon/TComSlice.h").read_text().splitlines()
     assert header.index("{") + 2 == next(i for i, line in enumerate(header) if "VrcnnHmExtension vrcnnExtension" in line)
 
