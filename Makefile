@@ -95,7 +95,7 @@ DOCS ?= build/docs
 docs: $(VENV)/.dev ## the page of the Python interface, from its docstrings, into build/docs
 	$(BIN)/python -m pdoc --no-show-source --output-directory $(DOCS) codec_bridge.filter codec_bridge.library.owner
 
-codecs: $(VENV)/.runtime ## x265 and libde265 with the filter inside, into build/codecs/bin, from Debian's source packages
+codecs: $(VENV)/.runtime ## x265 and libde265 with the filter inside, into build/codecs/bin, from this Debian's or Ubuntu's source packages
 	CODEC_BRIDGE=$(BIN)/codec-bridge X265_SOURCE="$(X265_SOURCE)" LIBDE265_SOURCE="$(LIBDE265_SOURCE)" sh codec_bridge/codecs/build.sh
 
 exactness: $(VENV)/.dev ## every kernel, compiler and architecture here on the conformance suite: minutes. WEEKLY=1: an hour

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Build x265 (8 and 10 bits) and libde265 with the filter inside. `make codecs` runs this; variables:
 #   OUT              folder for everything (build/codecs); programs end up in OUT/bin
-#   X265_SOURCE, LIBDE265_SOURCE   source trees to use instead of Debian's source packages; they are copied, not changed
-#   DEBIAN_MIRROR    where the source packages come from (http://deb.debian.org/debian)
+#   X265_SOURCE, LIBDE265_SOURCE   source trees to use instead of the distribution's source packages; they are copied, not changed
+#   MIRROR           where the source packages come from instead of the archives that this system's own packages do
 #   CODEC_BRIDGE     the codec-bridge program; JOBS: compilers at once
 #   CACHE            none; a folder: programs that were built from the same sources with the same tools are taken from there
 # Exit code 3: something to build with is not there (a tool, apt, the network); the last line of the standard error says what.
@@ -10,11 +10,9 @@
 set -eu
 cd "$(dirname "$0")/../.."
 OUT=${OUT:-build/codecs}
-DEBIAN_MIRROR=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 CODEC_BRIDGE=${CODEC_BRIDGE:-.venv/bin/codec-bridge}
 # As many as this process may use: nproc respects its affinity.
 JOBS=${JOBS:-$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)}
-KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
 fail() {
     echo "make codecs: $*" >&2
@@ -41,21 +39,61 @@ command -v nasm >/dev/null || echo "there is no nasm: x265 is built without its 
 mkdir -p "$OUT/bin"
 OUT=$(cd "$OUT" && pwd)
 
+# source_lists SUITE FILE FOLDER OUT: of apt's sources, in either format, those of the suite itself (components main and
+# Ubuntu's universe: other vendors' archives have none of that name), for source packages.
+source_lists() {
+    for file in "$2" "$3"/*.list; do
+        [ ! -f "$file" ] || awk -v suite="$1" '
+            { sub(/#.*/, "") }
+            $1 ~ /^deb(-src)?$/ {
+                options = match($0, /\[[^]]*\]/) ? substr($0, RSTART, RLENGTH) " " : ""
+                sub(/^ *deb(-src)? */, ""); sub(/^\[[^]]*\] */, "")
+                if ($1 !~ /^cdrom:/ && $2 == suite && (" " $0 " ") ~ / (main|universe) /) print "deb-src " options $0
+            }' "$file"
+    done | sort -u >"$4/own.list"
+    for file in "$3"/*.sources; do
+        [ ! -f "$file" ] || awk -v suite="$1" '
+            function end() { if (usable && main && !off) printf "Types: deb-src\nSuites: %s\n%s\n", suite, text; text = ""; usable = main = off = 0 }
+            /^#/ { next }
+            /^[ \t]*$/ { end(); next }
+            /^[^ \t]/ { field = tolower($1) }
+            field == "types:" { next }
+            field == "suites:" { for (i = 1; i <= NF; i++) if ($i == suite) usable = 1; next }
+            field == "components:" { for (i = 1; i <= NF; i++) if ($i ~ /^(main|universe)$/) main = 1 }
+            field == "enabled:" { if (tolower($2) == "no") off = 1 }
+            field == "architectures:" { next }
+            { text = text $0 "\n" }
+            END { end() }' "$file"
+    done >"$4/own.sources"
+    for file in "$4"/own.*; do [ -s "$file" ] || rm "$file"; done
+}
+
 if [ -z "${X265_SOURCE:-}" ] || [ -z "${LIBDE265_SOURCE:-}" ]; then
-    if ! command -v apt-get >/dev/null || ! command -v dpkg-source >/dev/null || [ ! -f $KEYRING ]; then
-        lacks "Debian's source packages need apt-get, dpkg-source (dpkg-dev) and $KEYRING;" \
-            "elsewhere give source trees: make codecs X265_SOURCE=folder of x265 3.5 LIBDE265_SOURCE=folder of libde265 1.0.11"
-    fi
-    # A source list and state of its own: the system's are neither read nor changed.
+    advice="give source trees: make codecs X265_SOURCE=folder of x265 3.5 LIBDE265_SOURCE=folder of libde265 1.0.11"
+    for tool in apt-get apt-config dpkg-source; do
+        command -v $tool >/dev/null || lacks "source packages of Debian or Ubuntu need $tool (apt and dpkg-dev); elsewhere $advice"
+    done
+    [ -f /etc/os-release ] || lacks "there is no /etc/os-release; $advice"
+    # shellcheck disable=SC1091
+    suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}") components=$(. /etc/os-release && [ "$ID" != ubuntu ] || echo universe)
+    # A source list and state of its own: the system's are read, and not changed.
     apt=$OUT/apt
-    mkdir -p "$apt/preferences.d" "$apt/state/lists/partial" "$apt/cache/archives/partial" "$OUT/packages"
-    echo "deb-src [signed-by=$KEYRING] $DEBIAN_MIRROR bookworm main" >"$apt/sources.list"
-    set -- -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null -o Dir::Etc::Preferences=/dev/null \
+    rm -rf "$apt/lists"
+    mkdir -p "$apt/lists" "$apt/preferences.d" "$apt/state/lists/partial" "$apt/cache/archives/partial" "$OUT/packages"
+    list='' parts=''
+    eval "$(apt-config shell list Dir::Etc::SourceList/f parts Dir::Etc::SourceParts/d)"
+    if [ -n "${MIRROR:-}" ]; then
+        echo "deb-src $MIRROR $suite main $components" >"$apt/lists/own.list"
+    else
+        source_lists "$suite" "$list" "$parts" "$apt/lists"
+    fi
+    [ -n "$(ls "$apt/lists")" ] || lacks "no archive of ${suite:-this system} stands in $list or $parts; give MIRROR=URL of one, or $advice"
+    set -- -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$apt/lists" -o Dir::Etc::Preferences=/dev/null \
         -o Dir::Etc::PreferencesParts="$apt/preferences.d" -o Dir::State="$apt/state" -o Dir::Cache="$apt/cache" -o APT::Sandbox::User= \
         -o Acquire::Languages=none
     rm -rf "$OUT/packages"
     mkdir "$OUT/packages"
-    echo "source packages of x265 and libde265 from $DEBIAN_MIRROR"
+    echo "source packages of x265 and libde265 of $suite${MIRROR:+ from $MIRROR}"
     otherwise=lacks
     quietly "$OUT/apt.log" apt-get "$@" --error-on=any update
     cd "$OUT/packages"

@@ -43,6 +43,72 @@ def build(place: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["sh", str(SCRIPT)], env=environment | variables, capture_output=True, text=True)
 
 
+APT_GET = """while [ $# -gt 0 ]; do case $1 in *Dir::Etc::SourceParts=*) parts=${1#*=} ;; esac; last=$1; shift; done
+cat "$parts"/* > "$(dirname "$0")/asked"
+[ "$last" = update ] || mkdir x265-3.5 libde265-1.0.11"""
+OTHERS = (
+    "deb https://example.org/linux SUITE stable\ndeb https://example.org/more SUITE-more main\n# deb https://example.org/off SUITE main\n"
+)
+CDROM = "deb cdrom:[disc]/ SUITE main\n"
+STANZAS = """# this system's
+Types: deb
+URIs: https://example.org/own
+Suites: SUITE SUITE-updates
+Components: main universe
+Signed-By:
+ a key
+ of two lines
+
+Types: deb
+URIs: https://example.org/others
+Suites: SUITE
+Components: stable
+
+Types: deb
+URIs: https://example.org/off
+Suites: SUITE
+Components: main
+Enabled: no
+"""
+
+
+@needs_gnu
+@pytest.mark.skipif(not shutil.which("apt-config"), reason="needs apt, as Debian and Ubuntu have it")
+def test_source_packages_are_this_systems(place: Path) -> None:
+    """Of apt's two formats; nobody's host is a default."""
+    release = dict(line.rstrip("\n").split("=", 1) for line in Path("/etc/os-release").open() if "=" in line)
+    suite = release["VERSION_CODENAME"].strip('"')
+    (place / "tools/apt-get").write_text(f"#!/bin/sh\n{APT_GET}\n")
+    (place / "tools/apt-get").chmod(0o755)
+    (place / "parts").mkdir()
+    (place / "apt.conf").write_text(f'Dir::Etc::SourceList "{place}/sources.list";\nDir::Etc::SourceParts "{place}/parts";\n')
+    own = {"X265_SOURCE": "", "LIBDE265_SOURCE": "", "APT_CONFIG": f"{place}/apt.conf"}
+    (place / "sources.list").write_text((OTHERS + CDROM).replace("SUITE", suite))
+    done = build(place, **own)
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1].startswith(
+        f"make codecs: no archive of {suite} stands in {place}/sources.list or {place}/parts/; give MIRROR="
+    )
+
+    line = f"deb [signed-by=/a/key.gpg] https://example.org/own {suite} main # ours\n"
+    (place / "sources.list").write_text(OTHERS.replace("SUITE", suite) + line)
+    assert build(place, **own).returncode == 0
+    asked = (place / "tools/asked").read_text()
+    assert asked.split() == f"deb-src [signed-by=/a/key.gpg] https://example.org/own {suite} main".split()
+
+    (place / "sources.list").unlink()
+    (place / "parts/own.sources").write_text(STANZAS.replace("SUITE", suite))
+    assert build(place, **own).returncode == 0
+    stanza = (
+        f"Types: deb-src\nSuites: {suite}\nURIs: https://example.org/own\nComponents: main universe\nSigned-By:\n a key\n of two lines\n\n"
+    )
+    assert (place / "tools/asked").read_text() == stanza
+
+    done = build(place, **own, MIRROR="https://example.org/mirror")
+    assert (place / "tools/asked").read_text().split()[:4] == ["deb-src", "https://example.org/mirror", suite, "main"]
+    assert f"source packages of x265 and libde265 of {suite} from https://example.org/mirror" in done.stdout
+
+
 def test_what_is_missing_is_said_with_exit_code_3(place: Path) -> None:
     for tool in ("dirname", "getconf"):
         (place / "few").mkdir(exist_ok=True)
