@@ -76,7 +76,7 @@ Enabled: no
 @pytest.mark.skipif(not shutil.which("apt-config"), reason="needs apt, as Debian and Ubuntu have it")
 def test_source_packages_are_this_systems(place: Path) -> None:
     """Of apt's two formats; nobody's host is a default."""
-    release = dict(line.rstrip("\n").split("=", 1) for line in Path("/etc/os-release").open() if "=" in line)
+    release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
     suite = release["VERSION_CODENAME"].strip('"')
     (place / "tools/apt-get").write_text(f"#!/bin/sh\n{APT_GET}\n")
     (place / "tools/apt-get").chmod(0o755)
