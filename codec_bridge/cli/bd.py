@@ -58,18 +58,17 @@ def bd(
     averages = means(deltas)
     console = console_beside(*outputs)
     show.print_table(deltas, averages, console)
-    lacking = left_out(base, others)
-    origin = show.origin(base, others, method, provenance())
-    for text in lacking:
+    shown = show.Comparison(deltas, averages, base.label, method, left_out(base, others), show.origin(base, others, method, provenance()))
+    for text in shown.left_out:
         console.print(plain(f"warning: {text}"), style="yellow", markup=False, highlight=False, soft_wrap=True)
     if csv_file:
         show.write_csv(csv_file, deltas, averages)
     if markdown:
-        show.write_markdown(markdown, deltas, averages, base.label, method, lacking, origin)
+        show.write_markdown(markdown, shown)
     if html:
-        write_html(html, deltas, averages, base.label, method, lacking, origin)
+        write_html(html, shown)
     if xlsx:
-        show.write_workbook(xlsx, deltas, averages, origin)
+        show.write_workbook(xlsx, shown)
     if outputs:
         console.print(f"wrote {', '.join(map(str, outputs))}", soft_wrap=True, highlight=False)
     errors = [f"{delta}: {delta.error}" for delta in deltas if delta.error]

@@ -7,7 +7,7 @@ from typing import Any
 
 from codec_bridge.figures.bd_rate import METHODS
 from codec_bridge.points.compare import Delta, Mean, class_words, in_decibels, name_of
-from codec_bridge.points.show import Origin, signed_quality
+from codec_bridge.points.show import Comparison, signed_quality
 from codec_bridge.report.page import PAGE_BYTES, from_template, gain_at_equal_rate
 from vrcnn_int.files import write_text
 from vrcnn_int.text import counted
@@ -16,34 +16,25 @@ SCRIPTS = ("theme.js", "chart.js", "bd.js")
 MARGIN = 1000
 
 
-def write_html(
-    path: Path,
-    deltas: Sequence[Delta],
-    means: Sequence[Mean],
-    anchor: str,
-    method: str,
-    left_out: Sequence[str] = (),
-    origin: Origin = (),
-) -> None:
-    """Write ``render(...)``. Raises VrcnnError if the file cannot be written."""
-    write_text(path, render(deltas, means, anchor, method, left_out, origin))
+def write_html(path: Path, shown: Comparison) -> None:
+    """Write ``render(shown)``. Raises VrcnnError if the file cannot be written."""
+    write_text(path, render(shown))
 
 
-def render(
-    deltas: Sequence[Delta], means: Sequence[Mean], anchor: str, method: str, left_out: Sequence[str] = (), origin: Origin = ()
-) -> str:
-    """The page's text. left_out: sentences on what is in no table. Everything that comes from files is text to it."""
-    keys = dict.fromkeys((delta.test, delta.configuration) for delta in deltas)
-    groups = [_group(*key, deltas, means) for key in keys]
+def render(shown: Comparison) -> str:
+    """The page's text. Everything that comes from files is text to it."""
+    keys = dict.fromkeys((delta.test, delta.configuration) for delta in shown.deltas)
+    groups = [_group(*key, shown.deltas, shown.means) for key in keys]
 
     def page(curves: Sequence[dict[str, Any]], missing: str = "") -> str:
-        values = {"title": f"BD-rate against {anchor}", "method": method, "methods": METHODS, "groups": groups, "left_out": left_out}
-        return from_template("bd.html.j2", SCRIPTS, **values, provenance=origin, data={"curves": curves}, missing=missing)
+        values = {"title": f"BD-rate against {shown.anchor}", "method": shown.method, "methods": METHODS, "groups": groups}
+        more = {"left_out": shown.left_out, "provenance": shown.origin, "missing": missing}
+        return from_template("bd.html.j2", SCRIPTS, **values, **more, data={"curves": curves})
 
-    every = _curves(deltas, anchor)
-    shown = _fitting(every, PAGE_BYTES - len(page([]).encode()))
-    missing = f"The curves of {len(shown)} of {len(every)} comparisons are here; with all of them the page would be too large."
-    return page(shown, missing if len(shown) < len(every) else "")
+    every = _curves(shown.deltas, shown.anchor)
+    fitting = _fitting(every, PAGE_BYTES - len(page([]).encode()))
+    missing = f"The curves of {len(fitting)} of {len(every)} comparisons are here; with all of them the page would be too large."
+    return page(fitting, missing if len(fitting) < len(every) else "")
 
 
 def _fitting(curves: Sequence[dict[str, Any]], room: int) -> list[dict[str, Any]]:

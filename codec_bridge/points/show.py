@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,21 @@ MOST_FILES = 200
 
 Origin = Sequence[tuple[str, str | list[str]]]
 """How figures came to be: names, and a text or texts a line each."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is shown of one run.
+
+    anchor: its label. method: of BD-quality, means and errors. left_out: sentences on what is in no table. origin: how it came to be.
+    """
+
+    deltas: Sequence[Delta]
+    means: Sequence[Mean]
+    anchor: str
+    method: str
+    left_out: Sequence[str] = ()
+    origin: Origin = ()
 
 
 def origin(anchor: Curves, tests: Sequence[Curves], method: str, command: Mapping[str, Any]) -> Origin:
@@ -132,16 +148,8 @@ def write_csv(path: Path, deltas: Sequence[Delta], means: Sequence[Mean]) -> Non
     write_text(path, text.getvalue())
 
 
-def write_markdown(
-    path: Path,
-    deltas: Sequence[Delta],
-    means: Sequence[Mean],
-    anchor: str,
-    method: str,
-    left_out: Sequence[str] = (),
-    origin: Origin = (),
-) -> None:
-    """Comparisons and means as a table. left_out: sentences on what is not in it."""
+def write_markdown(path: Path, shown: Comparison) -> None:
+    """Comparisons and means as a table, and what is not in it. Raises VrcnnError if the file cannot be written."""
     heads = [
         "test",
         "configuration",
@@ -150,17 +158,17 @@ def write_markdown(
         "metric",
         "points",
         *METHODS,
-        f"BD-quality ({method})",
+        f"BD-quality ({shown.method})",
         "overlap",
         "rises",
         "notes",
     ]
-    cells = [_markdown_line(line) for line in lines(deltas, means)]
+    cells = [_markdown_line(line) for line in lines(shown.deltas, shown.means)]
     rule = [":--"] * 5 + ["--:"] * (len(METHODS) + 3) + [":--"] * 2
     table = [f"| {' | '.join(row)} |" for row in ([escaped(head) for head in heads], rule, *cells)]
-    title = f"# BD-rate (%) against {escaped(anchor)}\n\nAt equal quality, negative is better; BD-quality at equal rate.\n\n"
-    said = "".join(f"\n{escaped(text)}\n" for text in left_out)
-    facts = [f"| {escaped(key)} | {escaped(value if isinstance(value, str) else '; '.join(value))} |" for key, value in origin]
+    title = f"# BD-rate (%) against {escaped(shown.anchor)}\n\nAt equal quality, negative is better; BD-quality at equal rate.\n\n"
+    said = "".join(f"\n{escaped(text)}\n" for text in shown.left_out)
+    facts = [f"| {escaped(key)} | {escaped(value if isinstance(value, str) else '; '.join(value))} |" for key, value in shown.origin]
     end = ["", "## Provenance", "", "| what | value |", "| :-- | :-- |", *facts, ""] if facts else []
     write_text(path, title + "\n".join(table) + "\n" + said + "\n".join(end))
 
@@ -178,7 +186,7 @@ def _markdown_line(line: Sequence[Any]) -> list[str]:
     ]
 
 
-def write_workbook(path: Path, deltas: Sequence[Delta], means: Sequence[Mean], origin: Origin = ()) -> None:
+def write_workbook(path: Path, shown: Comparison) -> None:
     """A sheet of comparisons and means, one of the points that they are made of, and one of how they came to be.
 
     Raises PointsError without openpyxl.
@@ -186,16 +194,16 @@ def write_workbook(path: Path, deltas: Sequence[Delta], means: Sequence[Mean], o
     need_openpyxl()
     openpyxl = import_module("openpyxl")
     book = openpyxl.Workbook()
-    _fill(book.active, "BD-rate", HEADS, lines(deltas, means))
+    _fill(book.active, "BD-rate", HEADS, lines(shown.deltas, shown.means))
     points = [
         [delta.test if of_test else "anchor", delta.configuration, delta.sequence, delta.metric, rate, quality]
-        for delta in deltas
+        for delta in shown.deltas
         for of_test, curve in zip((False, True), delta.curves, strict=True)
         for rate, quality in curve
     ]
     unique = list(dict.fromkeys(map(tuple, points)))
     _fill(book.create_sheet(), "points", ("curve", "configuration", "sequence", "metric", "rate", "quality"), unique)
-    facts = [(key, text) for key, value in origin for text in ([value] if isinstance(value, str) else value)]
+    facts = [(key, text) for key, value in shown.origin for text in ([value] if isinstance(value, str) else value)]
     if facts:
         _fill(book.create_sheet(), "provenance", ("what", "value"), facts)
     data = io.BytesIO()

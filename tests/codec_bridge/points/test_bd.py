@@ -22,7 +22,7 @@ from codec_bridge.points.compare import compare
 from codec_bridge.points.curves import Curves, chosen
 from codec_bridge.points.page import render
 from codec_bridge.points.record import Columns, Record
-from codec_bridge.points.show import origin
+from codec_bridge.points.show import Comparison, origin
 from codec_bridge.report.markdown import escaped
 from tests.codec_bridge.figures.test_bd_rate import ANCHOR, ANCHOR_2, JCTVC_E137, TEST, TEST_2
 from tests.support.documents import document_of, rows_of
@@ -756,13 +756,13 @@ def test_a_page_of_many_curves_stays_small(tmp_path: Path) -> None:
     anchor, test = (Curves("c", {("", "cat"): [Record(rate, {"psnr_y": level}) for rate, level in some]}) for some in (ANCHOR, TEST))
     delta = compare(anchor, [test])
     deltas = [replace(delta[0], sequence=f"<sequence> {number}") for number in range(1500)]
-    page = render(deltas, [], "a", "pchip")
+    page = render(Comparison(deltas, [], "a", "pchip"))
     assert len(page.encode()) <= 2_000_000
     data: Any = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])  # type: ignore[index]
     assert 300 < len(data["curves"]) < 1500
     assert f"The curves of {len(data['curves'])} of 1500 comparisons are here" in page
     assert page.count("&lt;sequence&gt; 1499") == 1
-    assert "comparisons are here" not in render(deltas[:2], [], "a", "pchip")
+    assert "comparisons are here" not in render(Comparison(deltas[:2], [], "a", "pchip"))
 
 
 # ---- files that several runs were appended to, and what is said of what is missing ----
