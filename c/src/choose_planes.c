@@ -8,7 +8,7 @@
 
 /* What a decoder's work is worth, in bits for each cell of 64x64 luma samples that two networks filter, luma by one and chroma by another.
  * A joint network computes both whatever is taken of it, so that the second one doubles the work. */
-enum { SECOND_NETWORK_BITS = 4 };
+enum { SECOND_NETWORK_BITS = 8 };
 
 enum { LEAST_WEIGHT = -5, LEAST_SINGLE_WEIGHT = 1, MOST_WEIGHT = 10 };
 

@@ -216,21 +216,21 @@ def test_units_choose_among_networks() -> None:
 
 
 def test_a_second_network_has_to_be_worth_the_work() -> None:
-    """Four bits for each of the twelve cells of 64x64: what it gains beyond its own bits must be more."""
+    """Eight bits for each of the twelve cells of 64x64: what it gains beyond its own bits must be more."""
     source, base = pictures(6)
     first, second = (filtered(source, index) for index in (FAST, 3))
     case = Case(source, base, (first[0], *second[1:]))
     gain = case.error(first, 1)  # of chroma by the second
-    for divisor, indices in ((30, {FAST}), (45, {FAST}), (110, {FAST, 3}), (1000, {FAST, 3})):
+    for divisor, indices in ((30, {FAST}), (90, {FAST}), (200, {FAST, 3}), (1000, {FAST, 3})):
         case.lam = gain / divisor
         decision, info = decided(case, 3)
         assert set(info.indices) == indices
         bits = 8 * len(decision.data) + length_bits(len(decision.data))
-        if divisor == 110:
+        if divisor == 200:
             two = bits
-        if divisor == 45:
+        if divisor == 90:
             one = bits
-    assert (two - one) * gain / 45 < gain  # without the price of work, two would have won there
+    assert (two - one) * gain / 90 < gain  # without the price of work, two would have won there
 
 
 def test_sizes_kinds_positions_and_qp() -> None:
