@@ -205,7 +205,8 @@ def install(codec: Codec, source: Path, library: Library, force: bool = False) -
     """
     found, build = version(codec, source), codec.build(source)
     if found not in codec.tested and not force:
-        tested = f"{' and '.join(codec.tested)} {'were' if len(codec.tested) > 1 else 'was'}"
+        *others, last = codec.tested
+        tested = f"{', '.join(others)} and {last} were" if others else f"{last} was"
         raise InsertionError(f"{codec.name} {found} was never tested, only {tested}; try it with --force")
     for value in (str(library.include), *library.link):
         if re.search(r'[^\S ]|["$#\\;`]', value):

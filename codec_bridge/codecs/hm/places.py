@@ -20,7 +20,7 @@ MAKE = Build(
 HM = Codec(
     name="HM",
     version=(f"{COMMON}/CommonDef.h", r'^#define\s+NV_VERSION\s+"([^"]+)"'),
-    tested=("16.20", "18.0"),
+    tested=("16.20", "16.21", "16.22", "16.23", "16.24", "16.25", "16.26", "18.0"),
     package="codec_bridge.codecs.hm",
     adapter={
         "VrcnnHm.h": COMMON,

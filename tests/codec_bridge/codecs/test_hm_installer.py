@@ -115,9 +115,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_untested_versions_want_force(tmp_path: Path) -> None:
-    hm = make_checkout(tmp_path / "hm", "16.23")
+    hm = make_checkout(tmp_path / "hm", "16.19")
     library = find_library(make_library(tmp_path / "prefix"))
-    with pytest.raises(InsertionError, match=r"HM 16\.23 was never tested, only 16\.20 and 18\.0 were; try it with --force"):
+    with pytest.raises(InsertionError, match=r"HM 16\.19 was never tested, only 16\.20, .*16\.26 and 18\.0 were; try it"):
         insertion.install(HM, hm, library)
     assert insertion.install(HM, hm, library, force=True)
 
