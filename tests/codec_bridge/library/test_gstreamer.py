@@ -164,8 +164,8 @@ def source(path: Path, form: str, width: int, height: int, *more: str) -> list[s
 @pytest.mark.parametrize(
     ("form", "bit_depth", "chroma_format", "size", "options", "properties"),
     [
-        ("I420", 8, 420, (50, 34), ["--qp", 28, "--position", "after_sao", "--model", "joint_post"], "qp=28"),
-        ("I420", 8, 420, (49, 33), ["--qp", 28, "--position", "after_sao", "--model", "joint_post"], "qp=28 threads=2"),
+        ("I420", 8, 420, (50, 34), ["--qp", 28, "--position", "after_sao"], "qp=28"),
+        ("I420", 8, 420, (49, 33), ["--qp", 28, "--position", "after_sao"], "qp=28 threads=2"),
         ("YV12", 8, 420, (49, 33), ["--qp", 33, "--model", "joint_intra"], "qp=33 model=joint_intra position=before_deblocking"),
         ("I420", 8, 420, (49, 33), ["--qp", 33, "--model", "joint_intra"], "qp=33 model=joint_intra position=before_deblocking kind=joint"),
         (
@@ -173,17 +173,17 @@ def source(path: Path, form: str, width: int, height: int, *more: str) -> list[s
             10,
             420,
             (50, 34),
-            ["--qp", 37, "--position", "after_sao", "--model", "joint_post", "--scale", 5],
+            ["--qp", 37, "--position", "after_sao", "--scale", 5],
             "qp=37 strength=5",
         ),
         ("I420_10LE", 10, 420, (50, 34), ["--qp", 27, "--model", "joint_intra"], "qp=27 model=joint_intra position=before_deblocking"),
         ("Y42B", 8, 422, (50, 34), ["--qp", 22, "--network-size", "fast"], "qp=22 position=before_deblocking size=fast kind=luma"),
-        ("I422_10LE", 10, 422, (50, 34), ["--qp", 22, "--position", "after_sao", "--model", "joint_post"], "qp=22"),
-        ("Y444", 8, 444, (50, 34), ["--qp", -3, "--position", "after_sao", "--model", "joint_post"], "qp=-3"),
-        ("Y444_10LE", 10, 444, (50, 34), ["--qp", 32, "--position", "after_sao", "--model", "joint_post"], "qp=32"),
-        ("I420", 8, 420, (50, 34), ["--qp", 28, "--position", "after_sao"], "qp=28 kind=luma"),
+        ("I422_10LE", 10, 422, (50, 34), ["--qp", 22, "--position", "after_sao"], "qp=22"),
+        ("Y444", 8, 444, (50, 34), ["--qp", -3, "--position", "after_sao"], "qp=-3"),
+        ("Y444_10LE", 10, 444, (50, 34), ["--qp", 32, "--position", "after_sao"], "qp=32"),
+        ("I420", 8, 420, (50, 34), ["--qp", 28, "--position", "after_sao", "--kind", "luma"], "qp=28 kind=luma"),
         ("I420", 8, 420, (50, 34), ["--qp", 28], "qp=28 position=before_deblocking"),
-        ("GRAY8", 8, 400, (50, 34), ["--qp", 32, "--position", "after_sao", "--model", "joint_post"], "qp=32"),
+        ("GRAY8", 8, 400, (50, 34), ["--qp", 32, "--position", "after_sao"], "qp=32"),
     ],
 )
 def test_the_samples_are_the_tools(
@@ -239,7 +239,7 @@ def test_properties_change_while_it_plays(player: Launch, prefix: Path, tmp_path
     )
     result = player(pipeline, "qp=28", "qp=37,strength=5,threads=2", "qp=33,strength=8,model=joint_intra,position=before_deblocking")
     assert (result.returncode, result.stderr) == (0, "")
-    after = ["--position", "after_sao", "--model", "joint_post", "--qp"]
+    after = ["--position", "after_sao", "--qp"]
     options = [[*after, 28], [*after, 37, "--scale", 5], ["--qp", 33, "--model", "joint_intra"]]
     assert (tmp_path / "f").read_bytes() == expected(prefix, tmp_path, planes, options)
     result = player(pipeline, "--control", 22, 37, 29)
