@@ -1,6 +1,7 @@
 """The C library gives the oracle's bits; its tool and its installation work."""
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -295,6 +296,7 @@ def test_tool_says_what_is_wrong(prefix: Path, tmp_path: Path) -> None:
     data[len(data) // 2] ^= 1
     (tmp_path / "damaged.vrcnn").write_bytes(data)
     (tmp_path / "foreign.vrcnn").write_bytes(b"not a model")
+    os.mkfifo(tmp_path / "pipe")
     base = ["--size", "16x16", "--qp", "32"]
     cases: list[tuple[list[object], str]] = [
         ([*base, tmp_path / "none.yuv", output], "none.yuv: No such file"),
@@ -305,6 +307,7 @@ def test_tool_says_what_is_wrong(prefix: Path, tmp_path: Path) -> None:
         ([*base, "--model", tmp_path / "short.vrcnn", good, output], "short.vrcnn: the model is cut off"),
         ([*base, "--model", tmp_path / "foreign.vrcnn", good, output], "foreign.vrcnn: this is not a vrcnn-int model set"),
         ([*base, "--model", tmp_path / "none.vrcnn", good, output], "none.vrcnn: No such file"),
+        ([*base, "--model", tmp_path / "pipe", good, output], "pipe: not a regular file"),
         ([*base, "--kernel", "cuda", good, output], "--kernel cuda: this kernel is not available"),
         ([*base, "--kernel", "fast", good, output], "--kernel fast: there is no such kernel"),
         ([*base, "--threads", 0, good, output], "--threads 0: must be a whole number from 1 to 64"),

@@ -254,6 +254,7 @@ def test_what_is_wrong_is_named(player: Launch, launch: Launch, plugins: Path, t
     """By the player: after an element's error gst-launch-1.0 waits for ever now and then, with GStreamer's own elements, too."""
     (tmp_path / "in.yuv").write_bytes(b"".join(plane.tobytes() for plane in samples(shapes_of(420, 56, 34), 8)))
     (tmp_path / "empty").write_bytes(b"")
+    os.mkfifo(tmp_path / "pipe")
     interlaced = ["interlaced=true"]
     cases = [
         ("", [], "no QP: set the property qp, such as qp=32, from -12 to 51"),
@@ -261,6 +262,8 @@ def test_what_is_wrong_is_named(player: Launch, launch: Launch, plugins: Path, t
         ("qp=28 kind=joint position=before_deblocking", [], "there is no network of this kind"),
         ("qp=28 model=nowhere", [], "model=nowhere: there is no such file, nor such a built-in set"),
         (f"qp=28 model={tmp_path / 'empty'}", [], "the model is cut off"),
+        (f"qp=28 model={tmp_path / 'pipe'}", [], "this is not a regular file"),
+        (f"qp=28 model={tmp_path}", [], "this is not a regular file"),
         ("qp=28 model=joint_intra position=after_sao", [], "there is no network of this kind for this position"),
     ]
     out = tmp_path / "out.yuv"

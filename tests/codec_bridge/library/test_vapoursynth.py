@@ -138,6 +138,7 @@ def test_each_frame_has_its_own_qp(vapoursynth: Path, plugin: Path, prefix: Path
 
 def test_what_is_wrong_is_named(vapoursynth: Path, plugin: Path, tmp_path: Path) -> None:
     source = samples(tmp_path, 8, (17, 25))
+    os.mkfifo(tmp_path / "pipe")
     cases = [
         ("YUV420P8", "", "", "no QP: give qp="),
         ("YUV420P8", "", "clip = clip.std.SetFrameProps(QP=52)", "no QP: give qp="),
@@ -150,7 +151,10 @@ def test_what_is_wrong_is_named(vapoursynth: Path, plugin: Path, tmp_path: Path)
         ("YUV420P8", "qp=28, kind='both'", "", "kind: must be luma or joint"),
         ("YUV420P8", "qp=28, kind='joint', position='before_deblocking'", "", "there is no network of this kind"),
         ("YUV420P8", "qp=28, model='nowhere'", "", "there is no such file, nor such a built-in set"),
-        ("YUV420P8", "qp=28, model='/dev/null'", "", "the model is cut off"),
+        ("YUV420P8", "qp=28, model='/dev/null'", "", "this is not a regular file"),
+        ("YUV420P8", f"qp=28, model={str(tmp_path)!r}", "", "this is not a regular file"),
+        ("YUV420P8", f"qp=28, model={str(tmp_path / 'pipe')!r}", "", "this is not a regular file"),
+        ("YUV420P8", f"qp=28, model={str(source)!r}", "", "this is not a vrcnn-int model set"),
         ("YUV420P8", "qp=28, kind='luma'", "clip = clip.resize.Point(format=vs.YUV420P12)", "12 bits are filtered by joint networks only"),
         ("YUV420P8", "qp=28", "clip = clip.resize.Point(format=vs.RGB24, matrix_in=1)", "must be GRAY or YUV of 8 to 10 or 12 bits"),
         ("YUV420P8", "qp=28", "clip = core.std.Splice([clip, clip.std.CropRel(2)], mismatch=True)", "frames differ in format or size"),
