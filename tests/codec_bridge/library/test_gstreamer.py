@@ -258,6 +258,7 @@ def test_what_is_wrong_is_named(player: Launch, launch: Launch, plugins: Path, t
     interlaced = ["interlaced=true"]
     cases = [
         ("", [], "no QP: set the property qp, such as qp=32, from -12 to 51"),
+        ("qp=99", [], "no QP: set the property qp, such as qp=32, from -12 to 51"),
         ("qp=28", interlaced, "the video is interlaced: put the element deinterlace before"),
         ("qp=28 kind=joint position=before_deblocking", [], "there is no network of this kind"),
         ("qp=28 model=nowhere", [], "model=nowhere: there is no such file, nor such a built-in set"),
