@@ -84,7 +84,7 @@ lint: $(VENV)/.dev ## ruff, mypy, clang-format and clang-tidy; changes nothing
 	mkdir -p build/lint # one byte in the sets' place: clang-tidy takes half a minute and a gigabyte for all of theirs
 	printf 'static const unsigned char builtin_bytes[] = {0};\nstatic const Builtin builtin_sets[] = {{"vrcnn_intra", 0, 1}};\n' > build/lint/builtin_sets.inc
 	printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -P $(PROCESSES) -I {} sh -c 'file={}; \
-	$(BIN)/clang-tidy --quiet $$file -- -std=c99 -Ic/include -Ic/src -Ibuild/lint -Ic/tests -Ic/tools -Ic/cuda -DVRCNN_CUDA_COMPILER=0 $(KERNEL_FLAGS)'
+	$(BIN)/clang-tidy --quiet $$file -- -std=c99 -Ic/include -Ic/src -Ibuild/lint -Ic/tests -Ic/tools -Ic/plugins -Ic/cuda -DVRCNN_CUDA_COMPILER=0 $(KERNEL_FLAGS)'
 
 format: $(VENV)/.dev ## put Python and C sources into the format that lint wants
 	$(BIN)/ruff check --fix .

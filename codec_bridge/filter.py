@@ -15,6 +15,7 @@ from codec_bridge.library.arrays import (
     filters_of,
     inside,
     items,
+    pictures_in,
     planes_of,
     read_model,
     samples,
@@ -288,13 +289,19 @@ class Filter(FilterOwner):
     ) -> tuple[Plane, ...]:
         """The filtered planes of a picture, luma and chroma together if the network is joint; new arrays of their shapes and dtypes.
 
-        planes: luma [height, width]; or luma and, of 4:2:0, Cb and Cr [ceil(height / 2), ceil(width / 2)], each as for filter_plane. The
-        chroma of other formats, or of depths beyond 8..10 bits, is not filtered: give luma alone. bit_depths: of luma and of chroma; joint
-        networks filter 12 bits too, chroma's where luma has 12 (c/SPECIFICATION.md, section 2).
+        planes: luma [height, width]; or luma and, of 4:2:0, Cb and Cr [ceil(height / 2), ceil(width / 2)], each as for filter_plane; of
+        several pictures each plane is [pictures, height, width]. The chroma of other formats, or of depths beyond 8..10 bits, is not
+        filtered: give luma alone. bit_depths: of luma and of chroma; joint networks filter 12 bits too, chroma's where luma has 12
+        (c/SPECIFICATION.md, section 2).
         luma_weights, chroma_weights: c_h for each head of the network, 1..10 for one head (8: as trained), -5..10 for two
         (c/SPECIFICATION.md, section 2). A luma network gives the chroma planes back as they are. The network: by index, or by qp,
         position, kind (None: what the set has, luma if it has both) and size. ErrorCodes as for filter_plane.
         """
+        if count := pictures_in(planes):
+            index = self._planes_index(index, qp, position, kind, size)
+            alone = [[plane[number] for plane in planes] for number in range(count)]
+            pictures = [self.filter_planes(one, bit_depths, index, luma_weights, chroma_weights) for one in alone]
+            return _typed([np.stack(those) for those in zip(*pictures, strict=True)], planes)
         checked, depths = planes_of(planes, bit_depths, deep=True)
         index = self._planes_index(index, qp, position, kind, size)
         weights = weights_of(luma_weights, chroma_weights, self.networks[index].heads)

@@ -118,6 +118,14 @@ def write_points(path: Path) -> None:
     [
         (["codec-bridge", "filter", "clip.mkv", "out.y4m", "--qp", "32"], "this needs av; install it with: pip install 'vrcnn-int[video]'"),
         (
+            ["codec-bridge", "filter", "clip.y4m", "out.y4m", "--qp", "32", "--compare", "crop.png"],
+            "--compare needs pillow; install it with: pip install 'vrcnn-int[video]'",
+        ),
+        (
+            ["codec-bridge", "filter", "clip.y4m", "out.y4m", "--qp", "32", "--preview", "split.mkv"],
+            "--preview needs av; install it with: pip install 'vrcnn-int[video]'",
+        ),
+        (
             ["codec-bridge", "filter", "a.png", "out.y4m", "--qp", "32"],
             "this needs pillow; install it with: pip install 'vrcnn-int[video]'",
         ),
@@ -158,6 +166,14 @@ def test_a_command_says_which_extra_it_lacks(arguments: list[str], line: str, tm
     assert done.stderr.endswith(f"{line}\n")
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.glob("*.xlsx")) + list(tmp_path.glob("out.*"))
+
+
+def test_the_notebook_names_an_extra_that_has_what_it_imports() -> None:
+    cells = ["".join(cell["source"]) for cell in json.loads((ROOT / "docs/filter.ipynb").read_text())["cells"]]
+    named = re.search(r"pip install '\.\[(\w+)\]'", cells[0])
+    assert named
+    imported = {module for cell in cells for module in re.findall(r"^(?:import|from) (\w+)", cell, re.MULTILINE)}
+    assert {module for module in imported if extra_of(module)} <= set(EXTRAS[named[1]])
 
 
 @pytest.mark.parametrize(

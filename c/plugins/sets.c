@@ -1,8 +1,30 @@
 /* Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
+#define _POSIX_C_SOURCE 200809L
+
 #include "sets.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A regular file that is open, or NULL and what is wrong. A pipe is not waited for. */
+static FILE *open_set(const char *path, const char **fault)
+{
+    struct stat status;
+    const int descriptor = open(path, O_RDONLY | O_NONBLOCK);
+    const int is_file = descriptor >= 0 && !fstat(descriptor, &status) && S_ISREG(status.st_mode);
+    FILE *file = is_file ? fdopen(descriptor, "rb") : NULL;
+    if (descriptor < 0)
+        *fault = errno == ENOENT ? "there is no such file, nor such a built-in set" : "this file cannot be read";
+    else if (!is_file)
+        *fault = "this is not a regular file";
+    if (descriptor >= 0 && !file)
+        close(descriptor);
+    return file;
+}
 
 VrcnnModel *load_set(const char *name, const char **fault)
 {
@@ -15,15 +37,13 @@ VrcnnModel *load_set(const char *name, const char **fault)
     if (builtin) {
         error = vrcnn_model_load(&model, builtin, size, NULL);
     } else {
-        FILE *file = fopen(name, "rb");
+        FILE *file = open_set(name, fault);
         unsigned char *data = file ? malloc(LARGEST) : NULL;
         if (data)
             error = vrcnn_model_load(&model, data, fread(data, 1, LARGEST, file), NULL);
         free(data);
         if (file)
             fclose(file);
-        else
-            *fault = "there is no such file, nor such a built-in set";
     }
     if (error && !*fault)
         *fault = vrcnn_strerror(error);

@@ -1,4 +1,4 @@
-/* What plugins have in common: a model set by its name, and what a call that names no kind means.
+/* What plugins and vrcnn_filter have in common: a model set by its name, and what is meant where none, or no kind, is named.
  * Copyright (c) 2026, the vrcnn-int authors. SPDX-License-Identifier: BSD-3-Clause */
 #ifndef VRCNN_PLUGINS_SETS_H
 #define VRCNN_PLUGINS_SETS_H

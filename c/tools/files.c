@@ -48,12 +48,13 @@ void *allocate(size_t size)
     return p;
 }
 
-/* An open regular file and its size. */
+/* An open regular file and its size. A pipe is not waited for. */
 FILE *open_file(const char *path, unsigned long long *size)
 {
     struct stat status;
-    FILE *file = fopen(path, "rb");
-    if (!file || fstat(fileno(file), &status))
+    const int descriptor = open(path, O_RDONLY | O_NONBLOCK);
+    FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "rb");
+    if (!file || fstat(descriptor, &status))
         fail("%s: %s", path, strerror(errno));
     if (!S_ISREG(status.st_mode))
         fail("%s: not a regular file", path);

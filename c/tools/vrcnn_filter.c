@@ -8,6 +8,7 @@
 
 #include "files.h"
 #include "options.h"
+#include "sets.h"
 #include "y4m.h"
 
 static VrcnnModel *load_model(const char *path)
@@ -16,11 +17,10 @@ static VrcnnModel *load_model(const char *path)
     VrcnnFault fault;
     VrcnnError error;
     size_t builtin_size;
-    const char *const name = path ? path : "vrcnn_intra";
-    const void *const builtin = vrcnn_builtin_file(name, &builtin_size);
+    const void *const builtin = vrcnn_builtin_file(path, &builtin_size);
     if (builtin) {
         if ((error = vrcnn_model_load(&model, builtin, builtin_size, NULL)))
-            fail("%s: %s", name, vrcnn_strerror(error));
+            fail("%s: %s", path, vrcnn_strerror(error));
         return model;
     }
     unsigned long long size;
@@ -76,7 +76,7 @@ static VrcnnContext *open_context(const VrcnnModel *model, const char *word, int
 
 static void list_kernels(void)
 {
-    VrcnnModel *model = load_model(NULL);
+    VrcnnModel *model = load_model(default_set(VRCNN_BEFORE_DEBLOCKING, 1));
     for (int kernel = 0; vrcnn_kernel_name(kernel); kernel++) {
         VrcnnError error;
         VrcnnContext *context = try_context(model, kernel, 1, &error);
@@ -87,24 +87,23 @@ static void list_kernels(void)
     vrcnn_model_free(model);
 }
 
-/* Luma, unless the set has joint networks only. */
-static VrcnnKind first_kind(const VrcnnModel *model)
+/* The set's name, or its file. A position is said with --qp alone. */
+static const char *set_of(const Options *o)
 {
-    for (int i = 0; i < vrcnn_model_networks(model); i++)
-        if (vrcnn_model_network_kind(model, i) == VRCNN_LUMA)
-            return VRCNN_LUMA;
-    return VRCNN_JOINT;
+    if (o->model)
+        return o->model;
+    return default_set(o->has_qp ? o->position : VRCNN_BEFORE_DEBLOCKING, o->has_kind && o->kind == VRCNN_LUMA);
 }
 
 static int choose_network(const Options *o, const VrcnnModel *model)
 {
-    const char *set = o->model ? o->model : "vrcnn_intra";
+    const char *set = set_of(o);
     if (o->has_index) {
         if (o->index >= vrcnn_model_networks(model))
             fail("--index %d: %s has networks 0 to %d", o->index, set, vrcnn_model_networks(model) - 1);
         return o->index;
     }
-    const VrcnnKind kind = o->has_kind ? o->kind : first_kind(model);
+    const VrcnnKind kind = o->has_kind ? o->kind : kind_of_set(model);
     const int index = vrcnn_model_find(model, o->position, kind, o->network_size, o->qp);
     if (index < 0)
         fail("%s: %s", set, vrcnn_strerror(index));
@@ -326,7 +325,7 @@ int main(int argc, char **argv)
     Filter f = {.o = &o};
     FILE *in = open_input(o.input, &f.size);
     read_layout(in, &o, f.size, &f.layout, &line);
-    VrcnnModel *model = load_model(o.model);
+    VrcnnModel *model = load_model(set_of(&o));
     f.model = model;
     f.index = choose_network(&o, model);
     check_weights(&o, model, f.index);

@@ -28,6 +28,7 @@ from codec_bridge.video.in_loop import InLoopError
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture, VideoError
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.extras import require
 from vrcnn_int.files import check_outputs, is_standard_output, is_stream
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.io.console import console_beside, notices, progress_bar
@@ -134,6 +135,10 @@ def filter_video(
     if is_standard_output(out) and sys.stdout.isatty():
         raise VrcnnError("standard output is a terminal; pictures are no text: give them to a program or a file")
     check_outputs([path for path in (out, preview, compare) if path], [source, original, *read_files(model)], force)
+    if preview:
+        require("--preview", "video", "av")
+    if compare:
+        require("--compare", "video", "PIL")
     automatic = position == "auto"
     settings = Settings(model=model, kernel=kernel, position=POSITIONS[0] if automatic else position, kind=kind, network_size=network_size)
     settings.refuse()

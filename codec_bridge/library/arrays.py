@@ -144,6 +144,17 @@ def planes_of(
     return checked, (depths[0], depths[1])
 
 
+def pictures_in(planes: Sequence[Plane]) -> int:
+    """How many pictures planes of three dimensions hold; 0: they are one picture's, or no such planes. All have as many, or none."""
+    if not isinstance(planes, Sequence):
+        return 0
+    counts = {len(plane) if isinstance(plane, np.ndarray) and plane.ndim == 3 else 0 for plane in planes}
+    if len(counts) > 1:
+        given = ", ".join(described(plane) for plane in planes)
+        raise FilterError(f"of several pictures each plane is [pictures, height, width], with as many in all, not {given}", ErrorCode.PLANE)
+    return counts.pop() if counts else 0
+
+
 def bytes_of(array: NDArray[np.uint8], shape: tuple[int, ...], highest: int, what: str, code: ErrorCode) -> NDArray[np.uint8]:
     """A uint8 array of a shape with values 0 to ``highest``, C-contiguous."""
     if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != np.uint8 or int(array.max()) > highest:

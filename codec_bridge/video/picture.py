@@ -121,7 +121,8 @@ def plane_shapes(width: int, height: int, chroma_format: str) -> list[tuple[int,
         raise VideoError(f"a picture of {width}x{height} samples is not possible")
     x, y = _STEPS[chroma_format]
     if width % x or height % y:
-        raise VideoError(f"a picture of {width}x{height} cannot have chroma format {chroma_format}: odd sizes are not supported")
+        odd = "odd sizes are not supported here; vrcnn_filter filters them"
+        raise VideoError(f"a picture of {width}x{height} cannot have chroma format {chroma_format}: {odd}")
     return [(height, width)] + ([] if chroma_format == "400" else 2 * [(height // y, width // x)])
 
 

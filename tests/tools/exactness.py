@@ -40,7 +40,7 @@ from vrcnn_int.io.console import console, run
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (
-    *("c/src/**/*", "c/include/**/*", "c/tools/*", "c/tests/print_sideinfo.c", "c/Makefile", "c/kernel_flags.txt"),
+    *("c/src/**/*", "c/include/**/*", "c/tools/*", "c/plugins/sets.*", "c/tests/print_sideinfo.c", "c/Makefile", "c/kernel_flags.txt"),
     *("vrcnn_int/integer/*.py", "vrcnn_int/requant.py", "vrcnn_int/proofs.py", "vrcnn_int/models/*.vrcnn"),
     *("vrcnn_int/conformance/*.py", "vrcnn_int/conformance/vectors/**/*", "codec_bridge/filter.py", "codec_bridge/library/**/*.py"),
     *("tests/tools/exactness.py", "tests/tools/random_pictures.py", "tests/support/models.py", "tests/independent*.py"),

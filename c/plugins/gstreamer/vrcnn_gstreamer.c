@@ -206,7 +206,7 @@ static void finalize(GObject *object)
 
 static void install_properties(GObjectClass *class)
 {
-    const GParamFlags opening = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_CONSTRUCT | GST_PARAM_MUTABLE_PLAYING;
+    const GParamFlags opening = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_PLAYING;
     const GParamFlags flags = opening | GST_PARAM_CONTROLLABLE;
     const GType size = g_enum_register_static("GstVrcnnFilterSize", sizes);
     const GType position = g_enum_register_static("GstVrcnnFilterPosition", positions);
@@ -259,9 +259,15 @@ static void gst_vrcnn_filter_class_init(GstVrcnnFilterClass *class)
     gst_caps_unref(caps);
 }
 
+/* The defaults of properties. A value out of range is warned of and never arrives, also where it is given at construction. */
 static void gst_vrcnn_filter_init(GstVrcnnFilter *self)
 {
-    (void)self; /* properties have their defaults by construction */
+    self->qp = NO_QP;
+    self->strength = VRCNN_SCALE_TRAINED;
+    self->size = VRCNN_BEST;
+    self->position = VRCNN_AFTER_SAO;
+    self->kind = DEFAULT_KIND;
+    self->threads = 1;
 }
 
 static gboolean register_elements(GstPlugin *plugin)

@@ -1,6 +1,7 @@
 """The C library gives the oracle's bits; its tool and its installation work."""
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from codec_bridge.filter import ErrorCode, Filter, kernels
+from tests.codec_bridge.cli.test_command_lines import bridge
 from tests.support.errors import refused_as
 from tests.support.models import extreme_network, picture, random_network, shipped
 from tests.support.tool import tool
@@ -252,6 +254,35 @@ def test_tool_takes_the_networks_that_a_built_in_set_has(prefix: Path, tmp_path:
     assert tool(prefix, "--version").stdout == f"vrcnn_filter {version()}\n"
 
 
+@pytest.mark.parametrize(
+    ("options", "model", "position"),
+    [
+        (("--qp", 33), "vrcnn_intra", "before_deblocking"),
+        (("--qp", 33, "--position", "after_sao"), "joint_post", "after_sao"),
+        (("--qp", 33, "--position", "after_sao", "--kind", "joint"), "joint_post", "after_sao"),
+        (("--qp", 33, "--position", "after_sao", "--kind", "luma"), "vrcnn_intra", "after_sao"),
+        (("--index", 2, "--position", "after_sao"), "vrcnn_intra", "before_deblocking"),
+    ],
+)
+def test_tool_takes_the_set_that_codec_bridge_filter_takes(
+    prefix: Path, tmp_path: Path, options: tuple[object, ...], model: str, position: str
+) -> None:
+    rng = np.random.default_rng(8)
+    planes = [picture(rng, "random", *shape, 8) for shape in ((18, 26), (9, 13), (9, 13))]
+    (tmp_path / "in.yuv").write_bytes(b"".join(plane.tobytes() for plane in planes))
+    arguments = [*options, "--size", "26x18", tmp_path / "in.yuv", tmp_path / "out.yuv"]
+    done = tool(prefix, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    result = (tmp_path / "out.yuv").read_bytes()
+    bridge("filter", *arguments, "--format", "yuv420p", "--force")
+    assert result == (tmp_path / "out.yuv").read_bytes()
+    with Filter(model) as filter_:
+        index = 2 if "--index" in options else filter_.index_for_qp(33, position)
+        count = 3 if model == "joint_post" else 1
+        expected = [*filter_.filter_planes(planes[:count], (8, 8), index), *planes[count:]]
+    assert result == b"".join(plane.tobytes() for plane in expected)
+
+
 def test_tool_says_what_is_wrong(prefix: Path, tmp_path: Path) -> None:
     good, output = tmp_path / "in.yuv", tmp_path / "out.yuv"
     good.write_bytes(bytes(16 * 16 * 3 // 2 * 2))
@@ -265,6 +296,7 @@ def test_tool_says_what_is_wrong(prefix: Path, tmp_path: Path) -> None:
     data[len(data) // 2] ^= 1
     (tmp_path / "damaged.vrcnn").write_bytes(data)
     (tmp_path / "foreign.vrcnn").write_bytes(b"not a model")
+    os.mkfifo(tmp_path / "pipe")
     base = ["--size", "16x16", "--qp", "32"]
     cases: list[tuple[list[object], str]] = [
         ([*base, tmp_path / "none.yuv", output], "none.yuv: No such file"),
@@ -275,6 +307,7 @@ def test_tool_says_what_is_wrong(prefix: Path, tmp_path: Path) -> None:
         ([*base, "--model", tmp_path / "short.vrcnn", good, output], "short.vrcnn: the model is cut off"),
         ([*base, "--model", tmp_path / "foreign.vrcnn", good, output], "foreign.vrcnn: this is not a vrcnn-int model set"),
         ([*base, "--model", tmp_path / "none.vrcnn", good, output], "none.vrcnn: No such file"),
+        ([*base, "--model", tmp_path / "pipe", good, output], "pipe: not a regular file"),
         ([*base, "--kernel", "cuda", good, output], "--kernel cuda: this kernel is not available"),
         ([*base, "--kernel", "fast", good, output], "--kernel fast: there is no such kernel"),
         ([*base, "--threads", 0, good, output], "--threads 0: must be a whole number from 1 to 64"),

@@ -49,6 +49,23 @@ def test_planes_and_regions(filter_: Filter, depths: tuple[int, int], index: int
             assert part.dtype == a.dtype
 
 
+@pytest.mark.parametrize(("count", "depths"), [(1, (8, 8)), (3, (10, 8))])
+def test_several_pictures(filter_: Filter, count: int, depths: tuple[int, int]) -> None:
+    pictures = [tuple(np.roll(plane, number, 0) for plane in planes(depths)) for number in range(count)]
+    several = tuple(np.stack(those) for those in zip(*pictures, strict=True))
+    several = (several[0].astype(several[0].dtype.newbyteorder()), *several[1:])
+    found = filter_.filter_planes(several, depths, FAST, *WEIGHTS[FAST])
+    assert [plane.dtype for plane in found] == [plane.dtype for plane in several]
+    for number, given in enumerate(pictures):
+        for a, b in zip(whole(FAST, given, depths), found, strict=True):
+            np.testing.assert_array_equal(a, b[number])
+    (luma,) = filter_.filter_planes([several[0]], depths, qp=32, kind="joint", size="fast")
+    assert luma.shape == (count, HEIGHT, WIDTH)
+    for wrong in ([several[0][:, :, 0], *several[1:]], [several[0], several[1][:0], several[2]], [plane[:0] for plane in several]):
+        with refused_as(ErrorCode.PLANE):
+            filter_.filter_planes(wrong, depths, FAST)
+
+
 def test_maps(filter_: Filter) -> None:
     given = planes()
     other = tuple(np.roll(plane, 3, 1) for plane in given)

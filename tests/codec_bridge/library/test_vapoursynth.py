@@ -84,20 +84,20 @@ def run(vapoursynth: Path, plugin: Path, source: Path, form: str, arguments: str
 @pytest.mark.parametrize(
     ("form", "bit_depth", "chroma", "options", "arguments"),
     [
-        ("YUV420P8", 8, (17, 25), ["--qp", 28, "--position", "after_sao", "--model", "joint_post"], "qp=28"),
+        ("YUV420P8", 8, (17, 25), ["--qp", 28, "--position", "after_sao"], "qp=28"),
         (
             "YUV420P10",
             10,
             (17, 25),
-            ["--qp", 37, "--position", "after_sao", "--model", "joint_post", "--scale", 5],
+            ["--qp", 37, "--position", "after_sao", "--scale", 5],
             "qp=37, strength=5, threads=2",
         ),
         ("YUV422P8", 8, (34, 25), ["--qp", 22, "--format", 422], "qp=22, position='before_deblocking', size='fast', kind='luma'"),
-        ("YUV444P8", 8, (34, 50), ["--qp", 32, "--format", 444, "--position", "after_sao", "--model", "joint_post"], "qp=32"),
-        ("GRAY8", 8, None, ["--qp", 32, "--format", 400, "--position", "after_sao", "--model", "joint_post"], "qp=32"),
+        ("YUV444P8", 8, (34, 50), ["--qp", 32, "--format", 444, "--position", "after_sao"], "qp=32"),
+        ("GRAY8", 8, None, ["--qp", 32, "--format", 400, "--position", "after_sao"], "qp=32"),
         ("YUV420P8", 8, (17, 25), ["--qp", 33, "--model", "joint_intra"], "qp=33, model='joint_intra', position='before_deblocking'"),
-        ("YUV420P12", 12, (17, 25), ["--qp", 37, "--position", "after_sao", "--model", "joint_post"], "qp=37"),
-        ("YUV420P8", 8, (17, 25), ["--qp", 28, "--position", "after_sao"], "qp=28, kind='luma'"),
+        ("YUV420P12", 12, (17, 25), ["--qp", 37, "--position", "after_sao"], "qp=37"),
+        ("YUV420P8", 8, (17, 25), ["--qp", 28, "--position", "after_sao", "--kind", "luma"], "qp=28, kind='luma'"),
     ],
 )
 def test_the_samples_are_the_tools(
@@ -127,7 +127,7 @@ def test_each_frame_has_its_own_qp(vapoursynth: Path, plugin: Path, prefix: Path
     expected = b""
     for number, qp in enumerate((28, 37, 37)):
         (tmp_path / "one.yuv").write_bytes(source.read_bytes()[number * frame : (number + 1) * frame])
-        options = ["--size", "50x34", "--position", "after_sao", "--model", "joint_post", "--qp", qp]
+        options = ["--size", "50x34", "--position", "after_sao", "--qp", qp]
         assert tool(prefix, *options, tmp_path / "one.yuv", tmp_path / "out.yuv").returncode == 0
         expected += (tmp_path / "out.yuv").read_bytes()
     before = f"clip = clip[0].std.SetFrameProps(QP={value}) + clip[1:].std.SetFrameProps(_QP=37)"
@@ -138,6 +138,7 @@ def test_each_frame_has_its_own_qp(vapoursynth: Path, plugin: Path, prefix: Path
 
 def test_what_is_wrong_is_named(vapoursynth: Path, plugin: Path, tmp_path: Path) -> None:
     source = samples(tmp_path, 8, (17, 25))
+    os.mkfifo(tmp_path / "pipe")
     cases = [
         ("YUV420P8", "", "", "no QP: give qp="),
         ("YUV420P8", "", "clip = clip.std.SetFrameProps(QP=52)", "no QP: give qp="),
@@ -150,7 +151,10 @@ def test_what_is_wrong_is_named(vapoursynth: Path, plugin: Path, tmp_path: Path)
         ("YUV420P8", "qp=28, kind='both'", "", "kind: must be luma or joint"),
         ("YUV420P8", "qp=28, kind='joint', position='before_deblocking'", "", "there is no network of this kind"),
         ("YUV420P8", "qp=28, model='nowhere'", "", "there is no such file, nor such a built-in set"),
-        ("YUV420P8", "qp=28, model='/dev/null'", "", "the model is cut off"),
+        ("YUV420P8", "qp=28, model='/dev/null'", "", "this is not a regular file"),
+        ("YUV420P8", f"qp=28, model={str(tmp_path)!r}", "", "this is not a regular file"),
+        ("YUV420P8", f"qp=28, model={str(tmp_path / 'pipe')!r}", "", "this is not a regular file"),
+        ("YUV420P8", f"qp=28, model={str(source)!r}", "", "this is not a vrcnn-int model set"),
         ("YUV420P8", "qp=28, kind='luma'", "clip = clip.resize.Point(format=vs.YUV420P12)", "12 bits are filtered by joint networks only"),
         ("YUV420P8", "qp=28", "clip = clip.resize.Point(format=vs.RGB24, matrix_in=1)", "must be GRAY or YUV of 8 to 10 or 12 bits"),
         ("YUV420P8", "qp=28", "clip = core.std.Splice([clip, clip.std.CropRel(2)], mismatch=True)", "frames differ in format or size"),
