@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, Self, SupportsIndex
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from codec_bridge.library.arrays import (
+    all_taken,
     bytes_of,
     depth,
     described,
@@ -20,6 +21,7 @@ from codec_bridge.library.arrays import (
     read_model,
     samples,
     scale_of,
+    taken,
     threads_of,
     weights_of,
     whole,
@@ -63,7 +65,8 @@ class Filter(FilterOwner):
     backend: "c" (the library), "oracle" (vrcnn_int.integer in numpy: slow, the definition of the bits; no kernel is used) or "cuda" (a
     GPU, with libvrcnn_cuda; kernel and threads have no say). All give the same bits.
     threads: how many work on a picture, 1..64; any number gives the same bits.
-    Numbers are whole: int, or numpy's integers. Arrays are numpy's; any layout and byte order will do, they are only read.
+    Numbers are whole: int, or numpy's integers. Arrays are numpy's; any layout and byte order will do, they are only read. Pictures
+    and regions of them may be lists, or anything else that numpy takes.
     identity: SHA-256 of the set, 64 hex digits. kernel: the kernel in use. networks: what the set holds. memory: bytes that the library
     holds for filtering, weights and all threads' buffers; for cuda, the GPU's memory at the start; for oracle, 0.
     Threads of the caller may share a filter, one call runs at a time; a filter for each thread runs in parallel (the GIL is released).
@@ -114,7 +117,7 @@ class Filter(FilterOwner):
 
     def filter_plane(
         self,
-        plane: Plane,
+        plane: ArrayLike,
         bit_depth: int,
         index: int | None = None,
         scale: int = UNIT_SCALE,
@@ -126,11 +129,12 @@ class Filter(FilterOwner):
         """The filtered luma plane, a new array of the same shape and dtype.
 
         plane: [height, width], or [pictures, height, width] for several; uint8 (8 bits) or uint16 (8 to 10 bits), values 0 to
-        2^bit_depth - 1. The network: by index in the set, or by qp, position and size as for index_for_qp. scale: the output scale,
-        1..10. ErrorCodes: BIT_DEPTH, PLANE, SAMPLE, INDEX, KIND, SCALE, those of index_for_qp, and ARGUMENT unless exactly one of qp and
-        index is given.
+        2^bit_depth - 1; a list or anything else that numpy takes is such an array, of uint8 or, beyond 8 bits, uint16. The network: by
+        index in the set, or by qp, position and size as for index_for_qp. scale: the output scale, 1..10. ErrorCodes: BIT_DEPTH, PLANE,
+        SAMPLE, INDEX, KIND, SCALE, those of index_for_qp, and ARGUMENT unless exactly one of qp and index is given.
         """
         index = self._named(index, qp, position, "luma", size)
+        plane = taken(plane, bit_depth)
         if isinstance(plane, np.ndarray) and plane.ndim == 3 and len(plane):
             return np.stack([self.filter_plane(one, bit_depth, index, scale) for one in plane]).astype(plane.dtype, copy=False)
         checked = samples(plane, bit_depth)
@@ -139,7 +143,7 @@ class Filter(FilterOwner):
 
     def filter_region(
         self,
-        plane: Plane,
+        plane: ArrayLike,
         bit_depth: int,
         index: int | None = None,
         x: int = 0,
@@ -158,6 +162,7 @@ class Filter(FilterOwner):
         filter_plane, and the ErrorCode REGION.
         """
         index = self._named(index, qp, position, "luma", size)
+        plane = taken(plane, bit_depth)
         checked = samples(plane, bit_depth)
         return self._region(plane, checked, bit_depth, index, _region_of(checked, x, y, width, height), scale)
 
@@ -276,7 +281,7 @@ class Filter(FilterOwner):
 
     def filter_planes(
         self,
-        planes: Sequence[Plane],
+        planes: Sequence[ArrayLike],
         bit_depths: tuple[int, int],
         index: int | None = None,
         luma_weights: Sequence[int] = (UNIT_SCALE,),
@@ -297,6 +302,7 @@ class Filter(FilterOwner):
         (c/SPECIFICATION.md, section 2). A luma network gives the chroma planes back as they are. The network: by index, or by qp,
         position, kind (None: what the set has, luma if it has both) and size. ErrorCodes as for filter_plane.
         """
+        planes = all_taken(planes, bit_depths)
         if count := pictures_in(planes):
             index = self._planes_index(index, qp, position, kind, size)
             alone = [[plane[number] for plane in planes] for number in range(count)]
@@ -311,7 +317,7 @@ class Filter(FilterOwner):
 
     def filter_planes_region(
         self,
-        planes: Sequence[Plane],
+        planes: Sequence[ArrayLike],
         bit_depths: tuple[int, int],
         index: int | None = None,
         x: int = 0,
@@ -331,6 +337,7 @@ class Filter(FilterOwner):
         x, y, width, height: in luma samples, None: up to the edge; with a joint network x and y are even, and width and height are too
         unless the region ends with the picture. The rest as for filter_planes, and the ErrorCode REGION.
         """
+        planes = all_taken(planes, bit_depths)
         checked, depths = planes_of(planes, bit_depths, deep=True)
         index = self._planes_index(index, qp, position, kind, size)
         region = inside(_region_of(checked[0], x, y, width, height), checked[0])

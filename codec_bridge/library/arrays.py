@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from numbers import Real
 from operator import index as whole_number
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from codec_bridge.library.errors import ErrorCode, FilterError, refuse
 from codec_bridge.library.native import MAX_SIZE, MAX_THREADS, PlaneFilter, Region, Weights
@@ -122,6 +122,38 @@ def samples(plane: Plane, bit_depth: SupportsIndex, deep: bool = False) -> Plane
         message = f"a sample is {highest}, but {bits} bits allow at most {limit}; give the right bit depth"
         raise FilterError(message, ErrorCode.SAMPLE)
     return native
+
+
+def taken(plane: ArrayLike, bit_depth: SupportsIndex, deep: bool = False) -> Plane:
+    """A numpy array as it is. Of lists and whatever else numpy takes its array, of whole numbers in range as uint8 (8 bits) or uint16.
+
+    What numpy makes no such array of comes back as it is, for `samples` to refuse. deep: as for `depth`.
+    """
+    bits = depth(bit_depth, deep)
+    if isinstance(plane, np.ndarray):
+        return plane
+    try:
+        array = np.asarray(plane)
+    except (ValueError, TypeError, OverflowError, RuntimeError, BufferError):  # ragged lists; what others' __array__ raises
+        return cast(Plane, plane)
+    if array.ndim not in (2, 3) or not array.size or array.dtype.kind not in "iu":
+        return cast(Plane, plane)
+    lowest, highest, limit = int(array.min()), int(array.max()), (1 << bits) - 1
+    if lowest < 0 or highest > limit:
+        wrong = lowest if lowest < 0 else highest
+        raise FilterError(f"a sample is {wrong}, but {bits} bits allow 0 to {limit}; give the right bit depth", ErrorCode.SAMPLE)
+    fits = array.dtype.kind == "u" and (bits + 7) // 8 <= array.dtype.itemsize <= 2
+    return array if fits else array.astype(np.uint8 if bits == 8 else np.uint16)
+
+
+def all_taken(planes: Sequence[ArrayLike], bit_depths: Iterable[SupportsIndex]) -> Sequence[Plane]:
+    """Each of a picture's planes, luma 8 to 10 or 12 bits and chroma likewise; what is no such picture comes back as it is."""
+    if not isinstance(planes, Sequence) or len(planes) not in (1, 3) or all(isinstance(plane, np.ndarray) for plane in planes):
+        return cast(Sequence[Plane], planes)
+    depths = wholes(bit_depths, "a bit depth", ErrorCode.BIT_DEPTH)
+    if len(depths) != 2:
+        return cast(Sequence[Plane], planes)
+    return [taken(plane, depths[number > 0], depths[0] == DEEP) for number, plane in enumerate(planes)]
 
 
 def planes_of(

@@ -207,13 +207,46 @@ def test_whole_numbers(model_set: ModelSet, filter_: Filter) -> None:
         filter_.filter_units(plane, 8, one, units, 64)
 
 
+class Foreign:
+    """Of another library: an array to numpy."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return self.array
+
+
+def test_what_numpy_takes(filter_: Filter) -> None:
+    rng = np.random.default_rng(3)
+    for bits, dtype in ((8, np.uint8), (10, np.uint16)):
+        plane = rng.integers(0, 1 << bits, (20, 18)).astype(dtype)
+        expected = filter_.filter_plane(plane, bits, 0)
+        for same in (plane.tolist(), tuple(map(tuple, plane.tolist())), memoryview(plane), Foreign(plane), Foreign(plane.astype(np.int64))):
+            got = filter_.filter_plane(same, bits, 0)
+            assert got.dtype == dtype
+            assert np.array_equal(got, expected)
+            assert np.array_equal(filter_.filter_region(same, bits, 0, 2, 4, 10, 8), expected[4:12, 2:12])
+            (of_planes,) = filter_.filter_planes([same], (bits, bits), 0)
+            assert np.array_equal(of_planes, expected)
+            (part,) = filter_.filter_planes_region([same], (bits, bits), 0, 2, 4, 10, 8)
+            assert np.array_equal(part, expected[4:12, 2:12])
+        pictures = filter_.filter_plane([plane.tolist(), plane.tolist()], bits, 0)
+        assert np.array_equal(pictures, [expected] * 2)
+        for value in (-1, 1 << bits):
+            with refused_as(ErrorCode.SAMPLE, match=f"a sample is {value}, but {bits} bits allow 0 to {(1 << bits) - 1}"):
+                filter_.filter_plane([[value]], bits, 0)
+    with refused_as(ErrorCode.PLANE):  # an array says what it is
+        filter_.filter_plane(plane.astype(np.int64), 10, 0)
+
+
 def test_what_is_no_array(filter_: Filter) -> None:
     plane, units = np.zeros((70, 66), np.uint8), np.ones((2, 2), np.uint8)
     wrong: Any
-    for wrong in ([[1, 2]], 7, None, "plane", b"\0\0", memoryview(b"\0\0")):
+    for wrong in ([[1, 2]], [[1, 2], [3]], [[0.5]], [["1"]], [[10**30]], [[]], 7, None, "plane", b"\0\0", memoryview(b"\0\0")):
         for call in (
-            filter_.filter_plane,
-            lambda *words: filter_.filter_region(*words, 0, 0, 1, 1),
+            *([] if wrong == [[1, 2]] else [filter_.filter_plane]),
+            *([] if wrong == [[1, 2]] else [lambda *words: filter_.filter_region(*words, 0, 0, 1, 1)]),
             lambda *words: filter_.layer(*words, 0),
         ):
             with refused_as(ErrorCode.PLANE, match=f"array .height, width., not {type(wrong).__name__}"):
