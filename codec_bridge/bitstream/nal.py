@@ -55,6 +55,11 @@ class Nal:
         return self.data[2:].replace(b"\0\0\3", b"\0\0")
 
 
+def escaped(rbsp: bytes) -> bytes:
+    """With emulation prevention bytes."""
+    return re.sub(rb"\0\0(?=[\0-\3])", b"\0\0\3", rbsp)
+
+
 def scan(stream: bytes | mmap, lenient: bool = False, time: Fraction | None = None, shown: bool = True) -> Iterator[Nal]:
     """NAL units of an Annex B stream; their sizes add up to the stream's. lenient: what is none is passed over.
 
@@ -144,8 +149,11 @@ def access_units(nals: Iterable[Nal]) -> list[list[Nal]]:
     return units
 
 
-def sei_messages(nal: Nal) -> list[tuple[int, bytes]]:
-    """(payloadType, payload) of every message in an SEI NAL unit. Raises CodecError if a message is cut off."""
+def sei_messages(nal: Nal, cut: bool = False) -> list[tuple[int, bytes]]:
+    """(payloadType, payload) of every message in an SEI NAL unit. Raises CodecError if a message is cut off.
+
+    cut: such a message ends the list instead, with as much of its payload as is there.
+    """
     data = nal.rbsp
     messages = []
     position = 0
@@ -160,11 +168,11 @@ def sei_messages(nal: Nal) -> list[tuple[int, bytes]]:
             position += 1
             values.append(value)
         kind, size = values
-        if position + size > len(data):
+        if position + size > len(data) and not cut:
             raise CodecError("damaged HEVC stream: an SEI message is cut off")
         messages.append((kind, data[position : position + size]))
         position += size
-    if position >= len(data):
+    if position >= len(data) and not cut:
         raise CodecError("damaged HEVC stream: an SEI message is cut off")
     return messages
 

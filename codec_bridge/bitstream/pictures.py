@@ -11,6 +11,7 @@ from itertools import pairwise
 from codec_bridge.bitstream import nal
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.parameter_sets import Sps
+from codec_bridge.bitstream.post_filter import PostFilter, PostFilterError, PostFilterReader
 from codec_bridge.bitstream.sideinfo import MAGIC
 from codec_bridge.bitstream.slices import SliceReader, SliceSegment
 
@@ -25,12 +26,13 @@ class Coding:
     """What a stream says of how a picture was coded.
 
     qp: mean SliceQpY of its slices; single blocks may have others. deblocking, sao: whether one of its slices uses the filter on luma;
-    None where the stream is of a codec whose headers are not read.
+    None where the stream is of a codec whose headers are not read. post_filter: what it names to filter the decoded picture.
     """
 
     qp: float
     deblocking: bool | None
     sao: bool | None
+    post_filter: PostFilter | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class PictureReader:
 
     def __init__(self) -> None:
         self._slices = SliceReader()
+        self._post_filters = PostFilterReader()
         self._number = 0
         self._references: set[int] = set()
         self._previous_poc = 0  # of prevTid0Pic
@@ -138,6 +141,13 @@ class PictureReader:
         if not hashes and self._hashed:
             problems.append("it lacks its hash, which the pictures before it have")
         self._hashed = bool(hashes) if self._hashed is None else self._hashed
+        carries_magic = first.is_irap and first.first_in_picture and first.extension[:2] == MAGIC
+        post_filter = None
+        try:
+            if not skipped:
+                post_filter = self._post_filters.read(parts, kind, starts, header.qp, carries_magic)
+        except PostFilterError as error:
+            problems.append(str(error))
         return Unit(
             parts,
             number,
@@ -145,13 +155,16 @@ class PictureReader:
             kind,
             first.sps,
             Coding(
-                sum(some.qp for some in headers) / len(headers), any(some.deblocking for some in headers), any(some.sao for some in headers)
+                sum(some.qp for some in headers) / len(headers),
+                any(some.deblocking for some in headers),
+                any(some.sao for some in headers),
+                post_filter,
             ),
             hashes,
             shown=header.output and not skipped and all(part.shown for part in parts if part.is_slice),
             leading_skipped=skipped,
             discards_earlier=starts and (first.discards_earlier or kind == CRA),
-            carries_magic=first.is_irap and first.first_in_picture and first.extension[:2] == MAGIC,
+            carries_magic=carries_magic,
             sets=tuple(dict.fromkeys(data for segment in segments for data in segment.sets)),
             references=frozenset(self._references),
             problems=tuple(problems),

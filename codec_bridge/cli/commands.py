@@ -1,7 +1,7 @@
 """codec-bridge: filter coded video, evaluate BD-rate, and check that encoder and decoder agree bit for bit."""
 
 from codec_bridge import codecs
-from codec_bridge.cli import bd, bdrate, bench, check, conformance, pairs, report, research, results, source_tree
+from codec_bridge.cli import announce, bd, bdrate, bench, check, conformance, pairs, report, research, results, source_tree
 from codec_bridge.cli import filter as filtering
 from vrcnn_int.io.console import command_line
 
@@ -15,6 +15,7 @@ app = command_line(
         "results": command_line("What is published of it.", {"check": results.check_results}),
         "check": check.check,
         "filter": filtering.filter_video,
+        "announce": announce.announce_filter,
         "conformance": conformance.check_conformance,
         "bench": bench.run_bench,
         "compare": research.compare_methods,

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from codec_bridge.bitstream.post_filter import PostFilter
 from codec_bridge.cli.options import Force, Kernel, Kind, NetworkSize, PixelFormat, Size, TrustOptions, given, model_option, parse_qp
 from codec_bridge.evaluation.beside import BestCrop, split_screen
 from codec_bridge.evaluation.filtering import Triple, filtered, measured, picture_filters
 from codec_bridge.evaluation.given import set_words
+from codec_bridge.evaluation.named import network_of, post_filters, set_of
 from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, far_qps, load_models, open_filter
 from codec_bridge.figures.metrics import is_identical, level_text
@@ -30,7 +32,7 @@ from codec_bridge.video.picture import Picture, VideoError
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.extras import require
 from vrcnn_int.files import check_outputs, is_standard_output, is_stream
-from vrcnn_int.integer import ModelSet
+from vrcnn_int.integer import UNIT_SCALE, ModelSet
 from vrcnn_int.io.console import console_beside, notices, progress_bar
 from vrcnn_int.machine import cores
 from vrcnn_int.models import DEFAULT, DEFAULT_AT, builtin_path, read_files
@@ -48,6 +50,8 @@ BY = {"c": "by the C library", "cuda": "by the GPU", "oracle": "by the oracle", 
 GONE_OVER = 3
 """Exit code where --lenient has gone over faults."""
 FAULTS_SHOWN = 5
+Choose = Callable[[Picture], tuple[int, int] | None]
+"""The number of the network for a picture, and the QP that it is for; None: none filters it."""
 
 
 def filter_video(
@@ -113,8 +117,8 @@ def filter_video(
     9 bits ffv1) or with --crf, and keep the times of pictures, audio, subtitles, chapters, tags, colours, aspect ratio and rotation of a
     container.
 
-    What a stream says of its QP and of the filters in its loop is compared with --qp and --position. The first damaged or lost picture
-    ends it, unless --lenient is given.
+    What a stream says of its QP and of the filters in its loop is compared with --qp and --position. A stream that names its filter
+    (codec-bridge announce) is filtered by it. The first damaged or lost picture ends it, unless --lenient is given.
     """
     if qp is not None and index is not None:
         raise VrcnnError("give either --qp or --index, to choose the network (--qp auto, the default: as the stream says)")
@@ -158,11 +162,27 @@ def filter_video(
     with open_any(source, size, pixel_format, pictures_a_second, frames, cropping=False, lenient=lenient, once=True) as video:
         coded = Coded(source, video.codings())
         place = coded.position if automatic else position
-        if model is None and index is None and kind != "luma":
+        options = {
+            "--qp": wanted is not None,
+            "--index": index is not None,
+            "--scale": scale != UNIT_SCALE,
+            "--kind": kind is not None,
+            "--network-size": bool(given(context, ["network_size"])),
+            "--position": not automatic,
+        }
+        named = named_filters(coded, [word for word, is_given in options.items() if is_given], model, models, trust_options)
+        if named:
+            model = set_of(source, named, model)
+            models = ModelSet.load(model)
+        elif model is None and index is None and kind != "luma":
             model = builtin_path(DEFAULT_AT[place])
             models = load_models(replace(settings, model=model))
         networks = [picture_filters(model, models, scale, backend, kernel, 1 if together > 1 else threads) for _ in range(together)]
-        if index is not None:
+        choose: Choose
+        if named:
+            said.print(f"the stream names its filter: {'; '.join(map(str, named))}", soft_wrap=True, highlight=False)
+            choose = networks_of_stream(models)
+        elif index is not None:
             choose = network_of_index(models, coded, index, trust_options)
         else:
             if not automatic and not trust_options:
@@ -193,6 +213,8 @@ def filter_video(
             said.print(f"wrote {compare}: picture {crop.picture} at {crop.x}, {crop.y}", soft_wrap=True, highlight=False)
     if gains.pictures:
         said.print(gains.text(), soft_wrap=True, highlight=False)
+    if unfiltered := sum(not coding.post_filter for coding in coded.codings) if named else 0:
+        longer.append(f"{counted(unfiltered, 'picture')} for which the stream names no filter pass{'es' * (unfiltered == 1)} through")
     if any(models.networks[number].kind == "joint" for number in used) and video.chroma_format in ("422", "444"):
         longer.append(f"chroma of {video.chroma_format} passes through: joint networks filter that of 420")
     if index is None and (far := far_qps((qp, models.networks[number].qp) for number, qps in used.items() for qp in qps)):
@@ -208,6 +230,33 @@ def networks_text(models: ModelSet, numbers: Sequence[int]) -> str:
     joint = [f"; joint, {network.size}" for network in networks if network.kind == "joint"][:1]
     qps = ", ".join(str(network.qp) for network in networks)
     return f"network{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))} (QP {qps}{''.join(joint)})"
+
+
+def named_filters(coded: Coded, options: list[str], model: Path | None, models: ModelSet, trusted: bool) -> list[PostFilter]:
+    """Those that the stream names for its pictures; [] where it names none, or is not to be followed.
+
+    options: those given that choose a network. models: of the model option. Raises VrcnnError where they contradict, unless trusted.
+    """
+    named = post_filters(coded.codings)
+    if named and model and not any(models.identity.startswith(some.identity) for some in named):
+        options = [*options, "--model"]
+    if named and options and not trusted:
+        words = "; ".join(map(str, named))
+        raise VrcnnError(f"{coded.path} names its filter itself ({words}): leave out {', '.join(options)}, or give --trust-options too")
+    return [] if options else named
+
+
+def networks_of_stream(models: ModelSet) -> Choose:
+    """The network that the stream names for a picture, and the QP that it is for."""
+
+    def named(picture: Picture) -> tuple[int, int] | None:
+        wanted = picture.coding.post_filter if picture.coding else None
+        if wanted is None:
+            return None
+        number = network_of(models, wanted)
+        return number, models.networks[number].qp if wanted.index is not None or wanted.qp is None else wanted.qp
+
+    return named
 
 
 def network_of_index(models: ModelSet, coded: Coded, index: int, trusted: bool) -> Callable[[Picture], tuple[int, int]]:
@@ -249,9 +298,12 @@ def networks_of_qp(
     return own
 
 
-def chosen(choose: Callable[[Picture], tuple[int, int]], used: dict[int, set[int]], picture: Picture) -> int:
-    """The number of a picture's network, which is put among those that were used, with the QP."""
-    number, qp = choose(picture)
+def chosen(choose: Choose, used: dict[int, set[int]], picture: Picture) -> int | None:
+    """The number of a picture's network, which is put among those that were used, with the QP; None: none filters it."""
+    found = choose(picture)
+    if found is None:
+        return None
+    number, qp = found
     used.setdefault(number, set()).add(qp)
     return number
 
@@ -303,7 +355,7 @@ def open_any(
         return open_video(path, dimensions if raw else None, pixel_format if raw else None, rate, frames, cropping, lenient, once=once)
     except VideoError as error:
         if isinstance(error.__cause__, InLoopError) and error.__cause__.announcement:
-            raise VrcnnError(f"{error}; it {set_words(error.__cause__.announcement)}") from None
+            raise VrcnnError(f"{error}; it {set_words(error.__cause__.announcement.identity)}") from None
         raise
 
 

@@ -50,7 +50,7 @@ def commands(codec: insertion.Codec) -> typer.Typer:
         """List the side information of a stream's pictures, in decoding order."""
         announcement, pictures = given.inspected(stream)
         if announcement:
-            text = f"stream: {given.set_words(announcement)}, for side information of version {announcement.version}"
+            text = f"stream: {given.set_words(announcement.identity)}, for side information of version {announcement.version}"
             console.print(text, highlight=False, soft_wrap=True)
         for number, side in enumerate(pictures):
             console.print(f"picture {number}: {_told(side)}", highlight=False, soft_wrap=True)

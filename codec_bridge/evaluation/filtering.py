@@ -46,25 +46,25 @@ def picture_filters(
 
 
 def filtered(
-    video: Iterable[Picture], networks: Sequence[Networks], choose: Callable[[Picture], int]
+    video: Iterable[Picture], networks: Sequence[Networks], choose: Callable[[Picture], int | None]
 ) -> Generator[tuple[Picture, Picture]]:
-    """(picture, the same filtered by the network that ``choose`` gives for it), both cropped after filtering, in order.
+    """(picture, the same filtered by the network that ``choose`` gives for it, None: by none), both cropped after filtering, in order.
 
     networks: of one or more filters, each of which works on a picture at a time; at most one picture more than there are filters is held.
     With one filter a picture is given before the next one is read.
     """
     if len(networks) == 1:
         for picture in video:
-            yield picture.cropped(), networks[0](choose(picture))(picture).cropped()
+            yield picture.cropped(), _apply(networks[0], choose(picture), picture).cropped()
         return
     free: SimpleQueue[Networks] = SimpleQueue()
     for some in networks:
         free.put(some)
 
-    def apply(picture: Picture, number: int) -> tuple[Picture, Picture]:
+    def apply(picture: Picture, number: int | None) -> tuple[Picture, Picture]:
         own = free.get()
         try:
-            return picture.cropped(), own(number)(picture).cropped()
+            return picture.cropped(), _apply(own, number, picture).cropped()
         finally:
             free.put(own)
 
@@ -79,6 +79,10 @@ def filtered(
             yield running.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _apply(networks: Networks, number: int | None, picture: Picture) -> Picture:
+    return picture if number is None else networks(number)(picture)
 
 
 def measured(

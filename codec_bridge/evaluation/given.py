@@ -32,21 +32,21 @@ def check_inside(path: Path, settings: Settings) -> tuple[int, int]:
         if not any(side_information(data)):
             raise CodecError(f"{path}: {TAKEN_OUT}")
         given = settings.model and ModelSet.load(settings.model).identity.startswith(announcement.identity)
-        if not given and builtin_name(announcement) is None:
-            raise CodecError(f"{path}: the stream {set_words(announcement)}: give its .vrcnn file with --model")
+        if not given and builtin_name(announcement.identity) is None:
+            raise CodecError(f"{path}: the stream {set_words(announcement.identity)}: give its .vrcnn file with --model")
     return codec.check_stream(data, Network(settings.position, True, settings.kernel, settings.model))
 
 
-def builtin_name(announcement: Announcement) -> str | None:
-    """The shipped model set that a stream names; None: another one."""
+def builtin_name(identity: str) -> str | None:
+    """The shipped model set that a stream names by the beginning of its identity; None: another one."""
     identities = {name: ModelSet.load(builtin_path(name)).identity for name in set_names()}
-    return next((name for name, identity in identities.items() if identity.startswith(announcement.identity)), None)
+    return next((name for name, whole in identities.items() if whole.startswith(identity)), None)
 
 
-def set_words(announcement: Announcement) -> str:
+def set_words(identity: str) -> str:
     """'needs the model set 0123456789abcdef (joint_intra)', or that it is not built in."""
-    name = builtin_name(announcement)
-    return f"needs the model set {announcement.identity}{f' ({name})' if name else ', which is not built in'}"
+    name = builtin_name(identity)
+    return f"needs the model set {identity}{f' ({name})' if name else ', which is not built in'}"
 
 
 def coded(path: Path, data: bytes, frames: int | None) -> Coded:

@@ -9,7 +9,9 @@ UndefinedBehaviorSanitizer. What is a finding, and ends with exit code 1:
   that it calls right (HM says so picture by picture; of libde265 every picture counts that has a hash).
 
 What goes wrong in the decoders' own code is counted by itself. ``--extensions``: mutated side information alone, in the replay program of
-the fuzz target (c/build/asan/replay_sideinfo of `make -C c sanitize`). A mutant is its seed and its number, so ``--only`` repeats it.
+the fuzz target (c/build/asan/replay_sideinfo of `make -C c sanitize`). ``--messages``: mutated SEI messages of post-filters, in libde265's
+program; there a picture is wrong if it is neither as decoded nor as a network of the set filters it. A mutant is its seed and its number,
+so ``--only`` repeats it.
 """
 
 import argparse
@@ -26,14 +28,18 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from codec_bridge.bitstream import nal, slices
+from codec_bridge.bitstream import nal, post_filter, slices
+from codec_bridge.bitstream.announcing import announce
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.pictures import read_units
+from codec_bridge.bitstream.post_filter import PostFilter
 from codec_bridge.codecs.hm import run as hm
 from codec_bridge.codecs.x265 import run as x265
 from tests.support.hm_runs import moving_clip
-from tests.support.hm_streams import with_extension
+from tests.support.hm_streams import escaped, with_extension
 from tests.support.streams import join
+from vrcnn_int.integer import ModelSet
+from vrcnn_int.models import builtin_path
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("extension", "truncated", "swapped", "flipped")
@@ -111,6 +117,40 @@ def mutant(stream: bytes, seed: int, number: int) -> bytes:
     while (found := _WAYS[KINDS[number % len(KINDS)]](stream, draw)) == stream:
         pass
     return found
+
+
+def mutated_message(data: bytes, draw: random.Random) -> bytes:
+    """Another SEI NAL unit, without emulation prevention bytes."""
+    out = bytearray(data)
+    for _ in range(draw.choice([1, 1, 2, 5])):
+        at = draw.randrange(2, max(len(out), 3))
+        match draw.randrange(6):
+            case 0:
+                del out[at:]
+            case 1:
+                out[at:at] = draw.randbytes(draw.choice([1, 2, 40, 600]))
+            case 2:
+                del out[at : at + draw.choice([1, 2, 20])]
+            case 3:
+                out[at : at + 1] = draw.choice([b"\xff", b"\0", b"\x80", b"/", b"1"])
+            case _:
+                if at < len(out):
+                    out[at] ^= 1 << draw.randrange(8)
+    return bytes(out)
+
+
+def with_mutated_message(stream: bytes, seed: int, number: int) -> bytes:
+    """The stream with one of the NAL units mutated that name a post-filter, or with it once more, mutated, before any slice."""
+    draw = random.Random(f"{seed} {number}")
+    parts = nal.split(stream)
+    at = draw.choice([at for at, part in enumerate(parts) if list(post_filter.messages([part]))])
+    changed = mutated_message(parts[at].data[:2] + parts[at].rbsp, draw)
+    new = nal.Nal(changed[:2] + escaped(changed[2:]), 0)
+    if draw.random() < 0.2:
+        parts.insert(draw.choice([place for place, part in enumerate(parts) if part.is_slice]), new)
+    else:
+        parts[at] = new
+    return join(parts)
 
 
 # ---- decoders ----
@@ -320,12 +360,51 @@ def replay_extensions(given: argparse.Namespace) -> int:
     return 0
 
 
+def decode_messages(given: argparse.Namespace) -> int:
+    """Mutated messages of post-filters; how many findings."""
+    models = ModelSet.load(builtin_path("joint_post"))
+    decoder = dec265(given.messages)
+    options = ["--keyint", "2", "--min-keyint", "2", "--ctu", "32", "--hash", "1"]
+    plain = x265.encode(x265.find_tools(), moving_clip(), 38, configuration="ra", options=options).data
+    named = announce(plain, PostFilter(models.identity[:16], "joint", "fast"), joint=True)[0]
+    outcomes, findings = Counter[str](), 0
+    with tempfile.TemporaryDirectory(prefix="vrcnn-mutations-") as name:
+        folder = Path(name)
+        wanted = [PostFilter(models.identity[:16], index=index) for index in range(len(models.networks))]
+        right = [decoder.run(data, folder).shown for data in (plain, *(announce(plain, some, joint=True)[0] for some in wanted))]
+        if {len(shown) for shown in right} != {3} or len(set(right)) != len(right):
+            raise SystemExit("the decoder does not decode, or does not filter")
+        for number in range(given.count) if given.only is None else [given.only]:
+            ran = decoder.run(with_mutated_message(named, given.seed, number), folder)
+            found = [line for _, line in reports(ran.text)]
+            if (
+                ran.code is None
+                or ran.code < 0
+                or any(picture not in {shown[at] for shown in right} for at, picture in enumerate(ran.shown))
+            ):
+                found.append(f"exit code {ran.code}, {len(ran.shown)} pictures")
+            if ran.code == 0 and len(ran.shown) != 3:
+                found.append(f"{len(ran.shown)} pictures without a word")
+            refused = re.search(r"^VRCNN: (?!\d)(?:POC \d+: )?(.*)", ran.text, re.M)
+            outcomes[refused[1] if refused else f"exit code {ran.code}, {'plain' if ran.shown == right[0] else 'filtered'}"] += 1
+            findings += bool(found)
+            for line in found:
+                print(f"FINDING: message mutant {number}: {line}", flush=True)
+    for outcome, count in outcomes.most_common():
+        print(f"{outcome}: {count}")
+    print(f"{sum(outcomes.values())} mutants, seed {given.seed}: {findings} findings")
+    return findings
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.tools.mutations", description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--dec265", type=Path, metavar="PROGRAM", help="libde265's program with the filter inside, with sanitizers")
     parser.add_argument("--hm-decoder", type=Path, metavar="PROGRAM", help="HM's")
     parser.add_argument(
         "--extensions", type=Path, metavar="PROGRAM", help="replay_sideinfo, with sanitizers: mutate side information alone"
+    )
+    parser.add_argument(
+        "--messages", type=Path, metavar="PROGRAM", help="libde265's program: mutate the SEI messages of post-filters alone"
     )
     parser.add_argument("--count", type=int, default=1000, metavar="N", help="how many mutants, default 1000")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
@@ -334,9 +413,11 @@ def main() -> int:
     given = parser.parse_args()
     if given.extensions:
         return replay_extensions(given)
+    if given.messages:
+        return bool(decode_messages(given))
     decoders = [make(path) for make, path in ((dec265, given.dec265), (hm_decoder, given.hm_decoder)) if path]
     if not decoders:
-        parser.error("give --dec265, --hm-decoder or --extensions")
+        parser.error("give --dec265, --hm-decoder, --extensions or --messages")
     return bool(decode_mutants(given, decoders))
 
 

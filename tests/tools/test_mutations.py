@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from codec_bridge.bitstream import nal, slices
+from codec_bridge.bitstream.announcing import announce
+from codec_bridge.bitstream.post_filter import PostFilter
 from tests.support import streams
 from tests.tools import mutations
 from tests.tools.mutations import Decoder, Ran, Verdict, dec265, hm_decoder, judge, mutant
@@ -45,6 +47,16 @@ def test_mutants_are_of_four_kinds_and_repeat_themselves(stream: bytes) -> None:
         if kind == "truncated":
             assert sum(len(part.data) for part in parts) < sum(len(part.data) for part in before)
     assert mutant(stream, 7, 0) != mutant(stream, 8, 0)
+
+
+def test_mutated_messages_repeat_themselves() -> None:
+    named = announce(streams.hevc("qp=32:keyint=2", count=4), PostFilter("0123456789abcdef", "joint", "fast"), joint=True)[0]
+    slices_before = [part.data for part in nal.split(named) if part.is_slice]
+    for number in range(100):
+        found = mutations.with_mutated_message(named, 7, number)
+        assert found == mutations.with_mutated_message(named, 7, number)
+        assert [part.data for part in nal.split(found) if part.is_slice] == slices_before
+    assert mutations.with_mutated_message(named, 7, 0) != mutations.with_mutated_message(named, 8, 0)
 
 
 def judged(decoder: Decoder, code: int | None, text: str, shown: bytes, with_hash: int = 3) -> Verdict:

@@ -9,7 +9,7 @@ LIBDE265 = Codec(
     version=("CMakeLists.txt", r"^project \(libde265\s+LANGUAGES C CXX\s+VERSION (\S+)"),
     tested=("1.0.11", "1.0.15"),
     package="codec_bridge.codecs.libde265",
-    adapter=dict.fromkeys(("vrcnn_de265.h", "vrcnn_filter.h", "vrcnn_filter.cc"), DECODER),
+    adapter=dict.fromkeys(("vrcnn_de265.h", "vrcnn_filter.h", "vrcnn_filter.cc", "vrcnn_post.h", "vrcnn_post.cc"), DECODER),
     edits=(
         # The bytes of the extension belong to the slice segment header.
         Edit(f"{DECODER}/slice.h", r'^#include "contextmodel\.h"', ('#include "vrcnn_filter.h"',), after=True),
@@ -26,6 +26,26 @@ LIBDE265 = Codec(
             r"^\s*get_bits\(br,\s*8\);",
             ("      { bitreader ahead = *br; vrcnn.append(get_bits(&ahead, 8)); }",),
             "slice_segment_header::read",
+        ),
+        # What is put out in place of a picture that is filtered after decoding.
+        Edit(
+            f"{DECODER}/image.h",
+            r"^\s*std::vector<slice_segment_header\*> slices;",
+            ("  std::shared_ptr<de265_image> vrcnn_shown;",),
+            "struct de265_image",
+            after=True,
+        ),
+        Edit(
+            f"{DECODER}/de265.cc",
+            r"^\s*return img;",
+            ("    if (img->vrcnn_shown) return img->vrcnn_shown.get();",),
+            "de265_peek_next_picture",
+        ),
+        Edit(
+            f"{DECODER}/decctx.cc",
+            r"\berr\s*=\s*read_sei_NAL\s*\(",
+            ("      if (nal_hdr.nal_unit_type == NAL_UNIT_PREFIX_SEI_NUT) vrcnn.sei(nal->data(), nal->size());",),
+            "decoder_context::decode_NAL",
         ),
         # Decoder.
         Edit(f"{DECODER}/decctx.h", r"^\s*public:", ("  vrcnn_decoder vrcnn;",), "class decoder_context", after=True, first=True),
@@ -48,7 +68,7 @@ LIBDE265 = Codec(
             f"{DECODER}/decctx.cc",
             r"\badd_slice_segment_header\s*\(\s*shdr\s*\)",
             (
-                "  err = vrcnn.slice(*shdr, nal_hdr.nal_unit_type, num_worker_threads);",
+                "  err = vrcnn.slice(*shdr, *img, NoRaslOutputFlag, num_worker_threads);",
                 "  if (err != DE265_OK) { nal_parser.free_NAL_unit(nal); return err; }",
             ),
             "decoder_context::read_slice_NAL",
@@ -95,21 +115,27 @@ LIBDE265 = Codec(
             ("  if (vrcnn_decoder::text(err)) return vrcnn_decoder::text(err);",),
             "de265_get_error_text",
         ),
-        Edit(f"{DECODER}/CMakeLists.txt", r"^set\s*\(\s*libde265_sources", ("  vrcnn_filter.cc",), after=True),
+        Edit(f"{DECODER}/CMakeLists.txt", r"^set\s*\(\s*libde265_sources", ("  vrcnn_filter.cc vrcnn_post.cc",), after=True),
         # The program's options and report.
         Edit(PROGRAM, r'^#include "libde265/quality\.h"', ('#include "libde265/vrcnn_de265.h"',), after=True),
         Edit(
             PROGRAM,
             r"^int disable_sao\b",
-            ("const char *vrcnn_model=NULL, *vrcnn_kernel=NULL, *vrcnn_dump=NULL;", "int vrcnn_threads=0, vrcnn_dump_position=0;"),
+            (
+                "const char *vrcnn_model=NULL, *vrcnn_kernel=NULL, *vrcnn_dump=NULL;",
+                "int vrcnn_threads=0, vrcnn_dump_position=0, vrcnn_post_filters=1;",
+            ),
             after=True,
         ),
         Edit(
             PROGRAM,
             r'^\s*\{"disable-sao"',
-            tuple(
-                f'  {{"vrcnn-{word}", required_argument, 0, {code} }},'
-                for word, code in (("model", 1001), ("kernel", 1002), ("threads", 1003), ("dump", 1004), ("dump-position", 1005))
+            (
+                *(
+                    f'  {{"vrcnn-{word}", required_argument, 0, {code} }},'
+                    for word, code in (("model", 1001), ("kernel", 1002), ("threads", 1003), ("dump", 1004), ("dump-position", 1005))
+                ),
+                '  {"vrcnn-no-post-filter", no_argument, 0, 1006 },',
             ),
             after=True,
         ),
@@ -122,6 +148,7 @@ LIBDE265 = Codec(
                 "    case 1003: vrcnn_threads=atoi(optarg); break;",
                 "    case 1004: vrcnn_dump=optarg; break;",
                 "    case 1005: vrcnn_dump_position=atoi(optarg); break;",
+                "    case 1006: vrcnn_post_filters=0; break;",
             ),
             after=True,
         ),
@@ -134,6 +161,7 @@ LIBDE265 = Codec(
                 '    fprintf(stderr,"      --vrcnn-threads N      threads of the CNN filter (0 - as many as worker threads)\\n");',
                 '    fprintf(stderr,"      --vrcnn-dump FILE      write what the CNN filter reads of every picture, for training\\n");',
                 '    fprintf(stderr,"      --vrcnn-dump-position N  0 (default): before deblocking, 1: after SAO\\n");',
+                '    fprintf(stderr,"      --vrcnn-no-post-filter ignore a filter of decoded pictures that SEI messages name\\n");',
             ),
             after=True,
         ),
@@ -141,6 +169,7 @@ LIBDE265 = Codec(
             PROGRAM,
             r"^\s*de265_set_limit_TID\s*\(\s*ctx",
             (
+                "  vrcnn_de265_post_filters(ctx, vrcnn_post_filters);",
                 "  if (((vrcnn_model || vrcnn_kernel || vrcnn_threads) &&",
                 "       vrcnn_de265_set(ctx, vrcnn_model, vrcnn_kernel, vrcnn_threads) != DE265_OK) ||",
                 "      (vrcnn_dump && vrcnn_de265_dump(ctx, vrcnn_dump, vrcnn_dump_position) != DE265_OK)) {",

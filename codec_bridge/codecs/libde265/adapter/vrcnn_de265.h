@@ -22,6 +22,10 @@ LIBDE265_API de265_error vrcnn_de265_set(de265_decoder_context *decoder, const c
  * row, in one byte each, or two, the lower first, where the plane has more than 8 bits. */
 LIBDE265_API de265_error vrcnn_de265_dump(de265_decoder_context *decoder, const char *file, int position);
 
+/* Before the first picture. are_used: 0: pictures are put out as they were decoded, whatever post-filter SEI messages name; 1, as it is
+ * without this call: filtered by it. */
+LIBDE265_API void vrcnn_de265_post_filters(de265_decoder_context *decoder, int are_used);
+
 /* 1 if the filter is the cause of this error: the pictures from here to the next IRAP picture are not output. */
 LIBDE265_API int vrcnn_de265_is_error(de265_error error);
 

@@ -10,7 +10,10 @@
 #include "decctx.h"
 
 /* libde265's errors end below 600 and its warnings begin at 1000. The library's error -n is FIRST + n. */
-enum { FIRST = 600, NO_FILE = 680, NO_DUMP = 681 };
+enum { LOWEST_QP = -12 };
+enum { FIRST = 600, NO_FILE = 680, NO_DUMP = 681, BAD_POST = 682 };
+
+static const uint8_t MAGIC[] = {0x56, 0x4e}; /* of side information, which is the receiver's to read */
 
 static bool is_irap(int nal_unit_type)
 {
@@ -29,11 +32,14 @@ const char *vrcnn_decoder::text(int error)
         return "cannot read the file of the model set";
     if (error == NO_DUMP)
         return "cannot write the dump of pictures";
+    if (error == BAD_POST)
+        return "the SEI message of the post-filter is damaged";
     return error > FIRST && error < NO_FILE ? vrcnn_strerror(FIRST - error) : NULL;
 }
 
 vrcnn_decoder::vrcnn_decoder()
-    : m_receiver(NULL), m_kernel(VRCNN_KERNEL_AUTO), m_threads(0), m_dump(NULL), m_dump_position(0), m_pictures(0), m_seconds(0)
+    : m_receiver(NULL), m_kernel(VRCNN_KERNEL_AUTO), m_threads(0), m_uses_post(true), m_post_model(NULL), m_post_context(NULL),
+      m_decoder_threads(1), m_dump(NULL), m_dump_position(0), m_pictures(0), m_seconds(0)
 {
     reset();
 }
@@ -43,13 +49,17 @@ vrcnn_decoder::~vrcnn_decoder()
     if (m_dump)
         fclose(m_dump);
     vrcnn_receiver_close(m_receiver);
+    vrcnn_close(m_post_context);
+    vrcnn_model_free(m_post_model);
 }
 
 void vrcnn_decoder::reset()
 {
     vrcnn_receiver_reset(m_receiver);
+    m_post.reset();
     m_error = VRCNN_OK;
-    m_broken = false;
+    m_broken = m_post_is_bad = false;
+    m_post_filter = NULL;
     memset(&m_info, 0, sizeof m_info);
     memset(m_source, 0, sizeof m_source);
 }
@@ -57,13 +67,11 @@ void vrcnn_decoder::reset()
 de265_error vrcnn_decoder::fail(VrcnnError error, int poc)
 {
     char line[256];
-    char digits[2 * VRCNN_SIDEINFO_ID_SIZE + 1] = "";
-    for (int i = 0; i < (m_info.version == 1 ? VRCNN_SIDEINFO_ID_SIZE : VRCNN_SIDEINFO_SHORT_ID_SIZE); i++)
-        snprintf(digits + 2 * i, 3, "%02x", m_info.identity[i]);
+    if (error == VRCNN_ERROR_SIDEINFO_MODEL && m_post_filter)
+        return fail_set(m_post_filter->identity, sizeof m_post_filter->identity);
     if (error == VRCNN_ERROR_SIDEINFO_MODEL)
-        snprintf(line, sizeof line, "the stream needs the model set %s..., which is not built in; name its file with --vrcnn-model",
-                 digits);
-    else if (poc >= 0)
+        return fail_set(m_info.identity, m_info.version == 1 ? VRCNN_SIDEINFO_ID_SIZE : VRCNN_SIDEINFO_SHORT_ID_SIZE);
+    if (poc >= 0)
         snprintf(line, sizeof line, "POC %d: %s", poc, vrcnn_strerror(error));
     else
         snprintf(line, sizeof line, "%s", vrcnn_strerror(error));
@@ -71,17 +79,32 @@ de265_error vrcnn_decoder::fail(VrcnnError error, int poc)
     return (de265_error)(FIRST - error);
 }
 
+de265_error vrcnn_decoder::fail_set(const uint8_t *identity, int size)
+{
+    char digits[2 * sizeof(vrcnn_post_filter::identity) + 1] = "";
+    for (int i = 0; i < size; i++)
+        snprintf(digits + 2 * i, 3, "%02x", identity[i]);
+    m_message = std::string("the stream needs the model set ") + digits + "..., which is not built in; name its file with --vrcnn-model";
+    return (de265_error)(FIRST - VRCNN_ERROR_SIDEINFO_MODEL);
+}
+
 /* ---- opening ---- */
 
-VrcnnError vrcnn_decoder::open(int threads)
+VrcnnSettings vrcnn_decoder::settings(int threads) const
 {
     VrcnnSettings settings;
-    if (m_receiver)
-        return VRCNN_OK;
     vrcnn_default_settings(&settings, sizeof settings);
     settings.kernel = m_kernel;
     settings.threads = m_threads ? m_threads : threads > VRCNN_MAX_THREADS ? VRCNN_MAX_THREADS : threads;
-    return vrcnn_receiver_open(&m_receiver, &settings, m_file.empty() ? NULL : &m_file[0], m_file.size());
+    return settings;
+}
+
+VrcnnError vrcnn_decoder::open(int threads)
+{
+    if (m_receiver)
+        return VRCNN_OK;
+    const VrcnnSettings wanted = settings(threads);
+    return vrcnn_receiver_open(&m_receiver, &wanted, m_file.empty() ? NULL : &m_file[0], m_file.size());
 }
 
 de265_error vrcnn_decoder::set(const char *model, const char *kernel, int threads)
@@ -154,14 +177,16 @@ void vrcnn_decoder::dump(const image_unit &unit)
 de265_error vrcnn_decoder::lost(int nal_unit_type, de265_error error, int threads)
 {
     VrcnnError own = open(threads);
+    m_post.skip();
     if (!own)
         own = vrcnn_receiver_lost(m_receiver, is_irap(nal_unit_type));
     m_broken = m_broken || own;
     return own ? fail(own, -1) : error;
 }
 
-de265_error vrcnn_decoder::slice(const slice_segment_header &header, int nal_unit_type, int threads)
+de265_error vrcnn_decoder::slice(slice_segment_header &header, const de265_image &image, bool without_rasl, int threads)
 {
+    const int nal_unit_type = image.nal_hdr.nal_unit_type;
     const std::vector<uint8_t> &bytes = header.vrcnn.bytes();
     const std::vector<int> &order = header.pps->CtbAddrRStoTS;
     const size_t address = header.slice_segment_address;
@@ -172,17 +197,33 @@ de265_error vrcnn_decoder::slice(const slice_segment_header &header, int nal_uni
     if (!error)
         error = vrcnn_receiver_segment(m_receiver, &segment);
     m_broken = m_broken || error;
+    m_decoder_threads = threads;
+    post_slice(header, image, without_rasl);
     return error ? fail(error, -1) : DE265_OK;
+}
+
+/* What filters the picture after decoding goes with its first slice. */
+void vrcnn_decoder::post_slice(slice_segment_header &header, const de265_image &image, bool without_rasl)
+{
+    const int nal_unit_type = image.nal_hdr.nal_unit_type;
+    const std::vector<uint8_t> &bytes = header.vrcnn.bytes();
+    const bool in_loop = is_irap(nal_unit_type) && bytes.size() > 1 && bytes[0] == MAGIC[0] && bytes[1] == MAGIC[1];
+    /* Leading pictures that refer to what is before the beginning are none. */
+    if (!m_uses_post || !header.first_slice_segment_in_pic_flag || (isRASL(nal_unit_type) && without_rasl))
+        m_post.skip();
+    else
+        header.vrcnn.read_post(m_post, nal_unit_type, is_irap(nal_unit_type) && without_rasl, in_loop);
 }
 
 /* ---- pictures ---- */
 
-/* What there is for networks: luma; chroma too, for those of version 2, if it is 4:2:0 of 8 to 10 bits. What is not there has no data. */
-int vrcnn_decoder::planes_of(VrcnnPlane planes[3], de265_image &image) const
+/* Luma, and chroma if it is wanted and 4:2:0 of 8 to 10 bits, or of 12 if luma has 12 and that is allowed. What is not there has no data.
+ */
+static int fill_planes(VrcnnPlane planes[3], de265_image &image, bool wants_chroma, bool allows_deep)
 {
-    const int chroma_depth = image.get_sps().BitDepth_C;
-    const bool has_chroma = m_info.version > 1 && image.get_chroma_format() == de265_chroma_420 && chroma_depth >= 8 && chroma_depth <= 10;
-    const int count = has_chroma ? 3 : 1;
+    const int depth = image.get_sps().BitDepth_Y, chroma_depth = image.get_sps().BitDepth_C;
+    const bool fits = (chroma_depth >= 8 && chroma_depth <= 10) || (allows_deep && depth == 12 && chroma_depth == 12);
+    const int count = wants_chroma && image.get_chroma_format() == de265_chroma_420 && fits ? 3 : 1;
     memset(planes, 0, 3 * sizeof *planes);
     for (int i = 0; i < count; i++) {
         const int bytes = image.get_bytes_per_pixel(i);
@@ -192,6 +233,12 @@ int vrcnn_decoder::planes_of(VrcnnPlane planes[3], de265_image &image) const
         planes[i] = plane;
     }
     return count;
+}
+
+/* What there is for networks in the loop: no chroma for those of version 1. */
+int vrcnn_decoder::planes_of(VrcnnPlane planes[3], de265_image &image) const
+{
+    return fill_planes(planes, image, m_info.version > 1, false);
 }
 
 void vrcnn_decoder::keep(de265_image &image)
@@ -231,7 +278,9 @@ void vrcnn_decoder::before_deblocking(image_unit &unit)
     const bool irap = is_irap(image.nal_hdr.nal_unit_type);
     const std::vector<uint8_t> &bytes = unit.slice_units[0]->shdr->vrcnn.bytes();
     if (irap)
-        m_broken = false;
+        m_broken = m_post_is_bad = false;
+    image.vrcnn_shown.reset();
+    m_post_filter = image.PicOutputFlag ? unit.slice_units[0]->shdr->vrcnn.post_filter() : NULL;
     memset(&m_info, 0, sizeof m_info);
     m_error = vrcnn_receiver_picture_planes(m_receiver, bytes.empty() ? NULL : &bytes[0], bytes.size(), irap, image.get_width(0),
                                             image.get_height(0), &m_info);
@@ -239,6 +288,73 @@ void vrcnn_decoder::before_deblocking(image_unit &unit)
         keep(image);
     if (m_dump && m_dump_position == VRCNN_BEFORE_DEBLOCKING)
         dump(unit);
+}
+
+/* The set that begins with this identity: the one that was given, or one that is built in. */
+VrcnnError vrcnn_decoder::open_post(const vrcnn_post_filter &filter)
+{
+    uint8_t id[VRCNN_ID_SIZE];
+    if (m_post_context && !vrcnn_model_id(m_post_model, id) && !memcmp(id, filter.identity, sizeof filter.identity))
+        return VRCNN_OK;
+    vrcnn_close(m_post_context);
+    vrcnn_model_free(m_post_model);
+    m_post_context = NULL;
+    m_post_model = NULL;
+    for (int i = m_file.empty() ? 0 : -1; i < 0 || vrcnn_builtin_name(i); i++) {
+        size_t size = m_file.size();
+        const void *const file = i < 0 ? &m_file[0] : vrcnn_builtin_file(vrcnn_builtin_name(i), &size);
+        VrcnnModel *model;
+        VrcnnError error = vrcnn_model_load(&model, file, size, NULL);
+        if (error)
+            return error;
+        if (!vrcnn_model_id(model, id) && !memcmp(id, filter.identity, sizeof filter.identity)) {
+            const VrcnnSettings wanted = settings(m_decoder_threads);
+            m_post_model = model;
+            return vrcnn_open(&m_post_context, model, &wanted);
+        }
+        vrcnn_model_free(model);
+    }
+    return VRCNN_ERROR_SIDEINFO_MODEL;
+}
+
+/* The picture stays what others refer to and what its hash is of; a filtered copy is put out in its place. */
+VrcnnError vrcnn_decoder::run_post(const vrcnn_post_filter &filter, int qp, de265_image &image)
+{
+    const VrcnnWeights trained = {{VRCNN_SCALE_TRAINED, VRCNN_SCALE_TRAINED}, {VRCNN_SCALE_TRAINED, VRCNN_SCALE_TRAINED}};
+    VrcnnError error = open_post(filter);
+    if (error)
+        return error;
+    const int index = filter.index >= 0 ? filter.index
+                                        : vrcnn_model_find(m_post_model, VRCNN_AFTER_SAO, (VrcnnKind)filter.kind, (VrcnnSize)filter.size,
+                                                           qp < LOWEST_QP ? LOWEST_QP : qp);
+    if (index < 0)
+        return (VrcnnError)index;
+    const int kind = vrcnn_model_network_kind(m_post_model, index);
+    if (kind < 0)
+        return (VrcnnError)kind;
+    std::shared_ptr<de265_image> shown = std::make_shared<de265_image>();
+    if (shown->alloc_image(image.get_width(), image.get_height(), image.get_chroma_format(), image.get_shared_sps(), false, image.decctx,
+                           image.pts, image.user_data, true) != DE265_OK)
+        return VRCNN_ERROR_MEMORY;
+    shown->copy_lines_from(&image, 0, image.get_height());
+    shown->nal_hdr = image.nal_hdr;
+    shown->PicOrderCntVal = image.PicOrderCntVal;
+    shown->integrity = image.integrity;
+    VrcnnPlane source[3], target[3];
+    VrcnnConstPlane read[3];
+    fill_planes(source, image, true, true);
+    fill_planes(target, *shown, true, true);
+    for (int i = 0; i < 3; i++) {
+        const VrcnnPlane &plane = source[i];
+        const VrcnnConstPlane constant = {plane.data, plane.stride, plane.width, plane.height, plane.bit_depth, plane.bytes_per_sample};
+        read[i] = constant;
+        if (i && kind == VRCNN_LUMA)
+            memset(&target[i], 0, sizeof target[i]);
+    }
+    error = vrcnn_filter_planes(m_post_context, index, &trained, target, read);
+    if (!error)
+        image.vrcnn_shown = shown;
+    return error;
 }
 
 VrcnnError vrcnn_decoder::run(image_unit &unit)
@@ -264,12 +380,23 @@ de265_error vrcnn_decoder::after_sao(image_unit &unit)
         m_message = text(NO_DUMP);
         return (de265_error)NO_DUMP;
     }
-    if (m_error == VRCNN_OK && filters()) {
+    if (m_error == VRCNN_OK && (filters() || m_post_filter)) {
         const double start = now();
-        m_error = run(unit);
+        m_error = m_post_filter ? run_post(*m_post_filter, unit.slice_units[0]->shdr->SliceQPY, *unit.img) : run(unit);
         m_seconds += now() - start;
         m_pictures += m_error == VRCNN_OK;
     }
+    const char *const problem = unit.slice_units[0]->shdr->vrcnn.post_problem();
+    if (problem) {
+        m_post_is_bad = true;
+        unit.img->PicOutputFlag = false;
+        char line[256];
+        snprintf(line, sizeof line, "POC %d: %s: %s", unit.img->PicOrderCntVal, text(BAD_POST), problem);
+        m_message = line;
+        return (de265_error)BAD_POST;
+    }
+    if (m_post_is_bad)
+        unit.img->PicOutputFlag = false;
     if (m_error == VRCNN_OK)
         return DE265_OK;
     const bool is_told = m_broken;
@@ -282,7 +409,8 @@ const char *vrcnn_decoder::statistics(int *pictures, double *seconds) const
 {
     *pictures = m_pictures;
     *seconds = m_seconds;
-    return m_pictures ? vrcnn_kernel_name(vrcnn_context_kernel(vrcnn_receiver_context(m_receiver))) : NULL;
+    const VrcnnContext *const context = m_post_context ? m_post_context : vrcnn_receiver_context(m_receiver);
+    return m_pictures ? vrcnn_kernel_name(vrcnn_context_kernel(context)) : NULL;
 }
 
 /* ---- for programs ---- */
@@ -295,6 +423,11 @@ de265_error vrcnn_de265_set(de265_decoder_context *decoder, const char *model, c
 de265_error vrcnn_de265_dump(de265_decoder_context *decoder, const char *file, int position)
 {
     return ((decoder_context *)decoder)->vrcnn.dump_to(file, position);
+}
+
+void vrcnn_de265_post_filters(de265_decoder_context *decoder, int are_used)
+{
+    ((decoder_context *)decoder)->vrcnn.post_filters(are_used != 0);
 }
 
 int vrcnn_de265_is_error(de265_error error)

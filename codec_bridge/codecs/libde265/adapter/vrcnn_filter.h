@@ -10,15 +10,20 @@
 
 #include "vrcnn/vrcnn.h"
 #include "vrcnn_de265.h"
+#include "vrcnn_post.h"
 
 class image_unit;
 class slice_segment_header;
 struct de265_image;
 
-/* The bytes of a slice segment header's extension. They travel with the slice: headers are read ahead of decoding. */
+/* The bytes of a slice segment header's extension, and in a picture's first one what filters the decoded picture. They travel with the
+ * slice: headers are read ahead of decoding. */
 class vrcnn_extension
 {
   public:
+    vrcnn_extension() : m_is_post_filtered(false), m_post_problem(NULL)
+    {
+    }
     void clear()
     {
         m_bytes.clear();
@@ -32,9 +37,26 @@ class vrcnn_extension
     {
         return m_bytes;
     }
+    void read_post(vrcnn_post &post, int nal_unit_type, bool starts, bool in_loop)
+    {
+        m_post_problem = post.picture(nal_unit_type, starts, in_loop, &m_is_post_filtered, &m_post_filter);
+    }
+    /* NULL: nothing does. */
+    const vrcnn_post_filter *post_filter() const
+    {
+        return m_is_post_filtered ? &m_post_filter : NULL;
+    }
+    /* What is damaged of that; NULL: nothing is. */
+    const char *post_problem() const
+    {
+        return m_post_problem;
+    }
 
   private:
     std::vector<uint8_t> m_bytes;
+    bool m_is_post_filtered;
+    const char *m_post_problem;
+    vrcnn_post_filter m_post_filter;
 };
 
 class vrcnn_decoder
@@ -48,18 +70,29 @@ class vrcnn_decoder
 
     de265_error set(const char *model, const char *kernel, int threads);
     de265_error dump_to(const char *file, int position);
+    /* Whether pictures are put out filtered where SEI messages say so. */
+    void post_filters(bool are_used)
+    {
+        m_uses_post = are_used;
+    }
     /* Forgets the stream. */
     void reset();
 
+    /* In the order of the stream: a prefix SEI NAL unit, without emulation prevention bytes. */
+    void sei(const uint8_t *data, size_t size)
+    {
+        if (m_uses_post)
+            m_post.sei(data, size);
+    }
     /* In the order of the stream. Tells whether a first slice segment is missing before this one; then the decoder has to give up.
-     * threads: of the decoder, here and below. */
-    de265_error slice(const slice_segment_header &header, int nal_unit_type, int threads);
+     * without_rasl: NoRaslOutputFlag of the last IRAP picture. threads: of the decoder, here and below. */
+    de265_error slice(slice_segment_header &header, const de265_image &image, bool without_rasl, int threads);
     /* The slice segment of this NAL unit is given up with this error. Returns it, or that of the filter where its picture may need it. */
     de265_error lost(int nal_unit_type, de265_error error, int threads);
 
     /* In decoding order: reads the side information of a picture and keeps the samples that the networks want. */
     void before_deblocking(image_unit &unit);
-    /* Filters the picture. After any error of it the picture is not output. */
+    /* Filters the picture, or what of it is put out. After any error of it the picture is not output. */
     de265_error after_sao(image_unit &unit);
 
     const char *message() const
@@ -73,6 +106,14 @@ class vrcnn_decoder
     std::vector<char> m_file;  /* a model set, empty for those that are built in */
     VrcnnKernel m_kernel;
     int m_threads;
+
+    bool m_uses_post;
+    vrcnn_post m_post;
+    VrcnnModel *m_post_model; /* that pictures are filtered with after decoding, and its context */
+    VrcnnContext *m_post_context;
+    const vrcnn_post_filter *m_post_filter; /* of the current picture; NULL: there is none */
+    bool m_post_is_bad;                     /* nothing is output before the next IRAP picture */
+    int m_decoder_threads;
 
     VrcnnError m_error; /* of the current picture */
     bool m_broken;      /* the error before the current picture is told, and nothing is output before the next IRAP picture */
@@ -88,7 +129,12 @@ class vrcnn_decoder
     vrcnn_decoder(const vrcnn_decoder &);
     vrcnn_decoder &operator=(const vrcnn_decoder &);
     de265_error fail(VrcnnError error, int poc);
+    de265_error fail_set(const uint8_t *identity, int size);
+    VrcnnSettings settings(int threads) const;
     VrcnnError open(int threads);
+    void post_slice(slice_segment_header &header, const de265_image &image, bool without_rasl);
+    VrcnnError open_post(const vrcnn_post_filter &filter);
+    VrcnnError run_post(const vrcnn_post_filter &filter, int qp, de265_image &image);
     bool filters() const
     {
         return m_info.luma_mode != VRCNN_MODE_OFF || m_info.chroma_mode != VRCNN_MODE_OFF;
