@@ -187,7 +187,7 @@ def test_whole_numbers(model_set: ModelSet, filter_: Filter) -> None:
     for code, planes, depths, weights in (
         (ErrorCode.PLANE, plane, (8, 8), (8,)),
         (ErrorCode.PLANE, None, (8, 8), (8,)),
-        (ErrorCode.PLANE, [plane.tolist()], (8, 8), (8,)),
+        (ErrorCode.PLANE, [[1, 2]], (8, 8), (8,)),
         (ErrorCode.BIT_DEPTH, [plane], 8, (8,)),
         (ErrorCode.BIT_DEPTH, [plane], (8,), (8,)),
         (ErrorCode.BIT_DEPTH, [plane], (8.0, 8), (8,)),
