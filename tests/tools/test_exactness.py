@@ -79,7 +79,10 @@ def test_the_weekly_workflow_installs_what_every_row_needs(monkeypatch: pytest.M
     monkeypatch.setattr(shutil, "which", lambda tool: tool if tool in ("gcc", "make") else None)
     workflow = (Path(__file__).parents[2] / ".github/workflows/weekly.yml").read_text()
     job = workflow.split("  exactness:\n")[1].split("make exactness")[0]
-    wanted = {package for target in (*EMULATED, *COMPILED) for package in missing_packages(target)} - {"gcc-x86-64-linux-gnu", "libsimde-dev"}
+    wanted = {package for target in (*EMULATED, *COMPILED) for package in missing_packages(target)} - {
+        "gcc-x86-64-linux-gnu",
+        "libsimde-dev",
+    }
     assert wanted - set(job.split()) == set()
     crosses = [package for package in wanted if package.startswith("gcc-")]
     assert len(re.findall(r"libc6-dev-\w+-cross", job)) == len(crosses)
