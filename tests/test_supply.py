@@ -108,6 +108,12 @@ def test_versions_agree() -> None:
         found = re.search(pattern, (ROOT / name).read_text(), re.M)
         assert found, name
         assert found.group(1) == __version__, name
+    # The conda recipe reads it from a file.
+    recipe = (ROOT / "packaging/conda/meta.yaml").read_text()
+    place, pattern = re.findall(r"load_file='(.*?)', regex_pattern='(.*?)'", recipe)[0]
+    found = re.search(pattern, (ROOT / "packaging/conda" / place).read_text())
+    assert found, place
+    assert found.group(1) == __version__
     assert GOLDEN.read_text().startswith(f"soversion {soversion()}\nversion {version()}\n")
 
 

@@ -15,7 +15,7 @@ def announce(stream: bytes, wanted: PostFilter, joint: bool) -> tuple[bytes, int
     loop or in it.
     """
     units = list(read_units(nal.scan(stream)))
-    _check(units)
+    refuse_unfit(units)
     used = {post_filter.number_of(payload) for payload in _characteristics(units)}
     number = min(set(IDS) - used, default=None)
     if number is None:
@@ -38,7 +38,8 @@ def _characteristics(units: list[Unit]) -> list[bytes]:
     return [payload for unit in units for kind, payload in post_filter.messages(unit.nals) if kind == NNPFC]
 
 
-def _check(units: list[Unit]) -> None:
+def refuse_unfit(units: list[Unit]) -> None:
+    """Raise CodecError for what `announce` refuses of a stream, whatever the filter is."""
     if not any(unit.has_picture for unit in units):
         raise CodecError("the stream has no picture")
     for unit in units:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from codec_bridge.bitstream.announcing import announce
+from codec_bridge.bitstream.announcing import announce, refuse_unfit
 from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.nal import scan
 from codec_bridge.bitstream.pictures import Unit, read_units
@@ -54,6 +54,11 @@ def announce_filter(
     models = load_models(Settings(model=model or builtin_path(DEFAULT_AT[AFTER])))
     stream = read(source)
     said = coded(source, stream, None)
+    units = list(read_units(scan(stream)))
+    try:
+        refuse_unfit(units)  # before options that follow from what it says
+    except CodecError as error:
+        raise CodecError(f"{source}: {error}") from None
     settings = Settings(position=said.position, kind=kind, network_size=network_size)
     settings.refuse()
     if index is None and wanted_qp is None and said.position != AFTER:
@@ -69,7 +74,6 @@ def announce_filter(
     by_qp = index is None and wanted_qp is None
     wanted = named(models, None if by_qp else network, chosen)
     try:
-        units = list(read_units(scan(stream)))
         refuse_depths(units, models, wanted)
         written, count = announce(stream, wanted, chosen.kind == "joint")
     except CodecError as error:

@@ -38,7 +38,10 @@ def commands(codec: insertion.Codec) -> typer.Typer:
         inside = insertion.status(codec, source)
         console.print(f"{codec.name} {inside.version}, built with {inside.build}: {inside.state}", highlight=False, soft_wrap=True)
         if inside.library:
-            console.print(f"library: {inside.library}", highlight=False, soft_wrap=True)
+            # The first word of what is linked: a file, or one of pkg-config's options.
+            gone = not inside.library.startswith("-") and not Path(inside.library).exists()
+            advice = ", which is not there: install the filter again, with --vrcnn"
+            console.print(f"library: {inside.library}{advice * gone}", highlight=False, soft_wrap=True)
             console.print(f"note: {codec.notice}", highlight=False, soft_wrap=True)
 
     def uninstall(source: Annotated[Path, source_option]) -> None:

@@ -40,32 +40,51 @@ mkdir -p "$OUT/bin"
 OUT=$(cd "$OUT" && pwd)
 
 # source_lists SUITE FILE FOLDER OUT: of apt's sources, in either format, those of the suite itself (components main and
-# Ubuntu's universe: other vendors' archives have none of that name), for source packages.
+# Ubuntu's universe), for source packages.
 source_lists() {
     for file in "$2" "$3"/*.list; do
         [ ! -f "$file" ] || awk -v suite="$1" '
-            { sub(/#.*/, "") }
-            $1 ~ /^deb(-src)?$/ {
-                options = match($0, /\[[^]]*\]/) ? substr($0, RSTART, RLENGTH) " " : ""
-                sub(/^ *deb(-src)? */, ""); sub(/^\[[^]]*\] */, "")
-                if ($1 !~ /^cdrom:/ && $2 == suite && (" " $0 " ") ~ / (main|universe) /) print "deb-src " options $0
+            {
+                gsub(/[ \t\r]+/, " ")
+                # Options may have a # in them.
+                options = match($0, /^ ?deb(-src)? ?\[[^]]*\]/) ? substr($0, 1, RLENGTH) : ""
+                rest = substr($0, length(options) + 1)
+                sub(/#.*/, "", rest)
+                if (options == "" && !sub(/^ ?deb(-src)? /, "", rest)) next
+                sub(/^[^[]*/, "", options); sub(/^ /, "", rest); sub(/ $/, "", rest)
+                split(rest, word, " ")
+                if (word[1] !~ /^cdrom:/ && word[2] == suite && (rest " ") ~ / (main|universe) /)
+                    print "deb-src " options (options == "" ? "" : " ") rest
             }' "$file"
     done | sort -u >"$4/own.list"
     for file in "$3"/*.sources; do
         [ ! -f "$file" ] || awk -v suite="$1" '
             function end() { if (usable && main && !off) printf "Types: deb-src\nSuites: %s\n%s\n", suite, text; text = ""; usable = main = off = 0 }
+            { sub(/\r$/, "") }
             /^#/ { next }
             /^[ \t]*$/ { end(); next }
-            /^[^ \t]/ { field = tolower($1) }
-            field == "types:" { next }
-            field == "suites:" { for (i = 1; i <= NF; i++) if ($i == suite) usable = 1; next }
-            field == "components:" { for (i = 1; i <= NF; i++) if ($i ~ /^(main|universe)$/) main = 1 }
-            field == "enabled:" { if (tolower($2) == "no") off = 1 }
-            field == "architectures:" { next }
+            { value = $0 }
+            /^[^ \t]/ { field = tolower(substr($0, 1, index($0, ":") - 1)); value = substr($0, index($0, ":") + 1) }
+            { count = split(tolower(value), word) }
+            field == "types" || field == "architectures" { next }
+            field == "suites" { for (i = 1; i <= count; i++) if (word[i] == tolower(suite)) usable = 1; next }
+            field == "components" { for (i = 1; i <= count; i++) if (word[i] ~ /^(main|universe)$/) main = 1 }
+            field == "enabled" { if (word[1] ~ /^(no|false|without|off|disable|0)$/) off = 1; next }
             { text = text $0 "\n" }
             END { end() }' "$file"
     done >"$4/own.sources"
     for file in "$4"/own.*; do [ -s "$file" ] || rm "$file"; done
+}
+
+# foreign_left_out LISTS ID: of archives that apt has the lists of, those of the distribution stay, if there are any: others name their suite
+# and component main like it, too, have newer packages of the same name, or no source packages.
+foreign_left_out() {
+    own=
+    for release in "$1"/*Release; do ! grep -qix "Origin: *$2" "$release" 2>/dev/null || own=1; done
+    [ -n "$own" ] || return 1
+    for release in "$1"/*Release; do
+        grep -qix "Origin: *$2" "$release" || { prefix=${release%Release} && rm -f "${prefix%In}"*; }
+    done
 }
 
 if [ -z "${X265_SOURCE:-}" ] || [ -z "${LIBDE265_SOURCE:-}" ]; then
@@ -75,7 +94,8 @@ if [ -z "${X265_SOURCE:-}" ] || [ -z "${LIBDE265_SOURCE:-}" ]; then
     done
     [ -f /etc/os-release ] || lacks "there is no /etc/os-release; $advice"
     # shellcheck disable=SC1091
-    suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}") components=$(. /etc/os-release && [ "$ID" != ubuntu ] || echo universe)
+    suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}") id=$(. /etc/os-release && echo "${ID:-}")
+    [ "$id" = ubuntu ] && components=universe || components=
     # A source list and state of its own: the system's are read, and not changed.
     apt=$OUT/apt
     rm -rf "$apt/lists"
@@ -95,8 +115,15 @@ if [ -z "${X265_SOURCE:-}" ] || [ -z "${LIBDE265_SOURCE:-}" ]; then
     mkdir "$OUT/packages"
     echo "source packages of x265 and libde265 of $suite${MIRROR:+ from $MIRROR}"
     otherwise=lacks
-    quietly "$OUT/apt.log" apt-get "$@" --error-on=any update
+    status=0
+    apt-get "$@" --error-on=any update >"$OUT/apt.log" 2>&1 || status=$?
+    # Where the distribution's own lists came, it does not matter that another archive's did not.
+    if ! foreign_left_out "$apt/state/lists" "$id" && [ "$status" != 0 ]; then
+        tail -n 20 "$OUT/apt.log" >&2
+        lacks "apt-get failed; all of its output is in $OUT/apt.log"
+    fi
     cd "$OUT/packages"
+    [ "$status" = 0 ] || tail -n 5 "$OUT/apt.log" >&2
     quietly "$OUT/apt-source.log" apt-get "$@" source --only-source x265 libde265
     cd "$OLDPWD"
     otherwise=fail

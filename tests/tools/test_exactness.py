@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -71,6 +72,21 @@ def test_missing_tools_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert missing_packages(next(target for target in COMPILED if target.compiler == "clang")) == ["clang"]
     assert missing_packages(COMPILED[0]) == []
     assert run_target(s390x, Suite.load(), SMALL, 1, tmp_path).skipped == "install gcc-s390x-linux-gnu qemu-user"
+
+
+def test_the_weekly_workflow_installs_what_every_row_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And each cross compiler's C library, which it recommends only. The runner has gcc and make."""
+    monkeypatch.setattr(shutil, "which", lambda tool: tool if tool in ("gcc", "make") else None)
+    workflow = (Path(__file__).parents[2] / ".github/workflows/weekly.yml").read_text()
+    job = workflow.split("  exactness:\n")[1].split("make exactness")[0]
+    wanted = {package for target in (*EMULATED, *COMPILED) for package in missing_packages(target)} - {
+        "gcc-x86-64-linux-gnu",
+        "libsimde-dev",
+    }
+    assert wanted - set(job.split()) == set()
+    crosses = [package for package in wanted if package.startswith("gcc-")]
+    assert len(re.findall(r"libc6-dev-\w+-cross", job)) == len(crosses)
+    assert "libsimde-dev" in job.split()
 
 
 @pytest.mark.skipif(not shutil.which("gcc") or not shutil.which("make"), reason="make and gcc are needed")

@@ -16,7 +16,7 @@ from codec_bridge.video.picture import Picture
 from tests.support import media
 from tests.support.models import joint_set
 from tests.support.post_filters import message, with_messages, without_messages
-from tests.support.streams import INTRA, carrying, contained, hevc, write
+from tests.support.streams import INTRA, carrying, contained, hevc, join, write
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.models import builtin_path
@@ -166,6 +166,17 @@ def test_what_cannot_be_announced(tmp_path: Path) -> None:
     AFTER.save(tmp_path / "m.vrcnn")
     said = refusal("announce", deep, tmp_path / "q.hevc", "--model", tmp_path / "m.vrcnn", "--kind", "luma")
     assert "picture 0 has luma of 12 bits, which the filter does not take" in said
+
+
+def test_what_a_stream_lacks_is_said_before_options(tmp_path: Path) -> None:
+    """None of its parameter sets, as in H.264: nothing is known of its filters, so that nothing follows from them."""
+    data = hevc(INTRA + ":hash=1", 2)
+    lacking = write(tmp_path / "a.hevc", join(part for part in nal.split(data) if part.type != 34))
+    assert "picture 0: damaged HEVC stream: a slice refers to parameter sets" in refusal("announce", lacking, tmp_path / "o.hevc")
+    looped = write(tmp_path / "b.hevc", carrying(hevc(INTRA, 2)))
+    assert "networks in the loop" in refusal("announce", looped, tmp_path / "o.hevc")
+    assert "networks in the loop" in refusal("announce", looped, tmp_path / "o.hevc", "--qp", 22)
+    assert not (tmp_path / "o.hevc").exists()
 
 
 def test_others_messages_stay(tmp_path: Path) -> None:

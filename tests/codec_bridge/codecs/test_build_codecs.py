@@ -76,13 +76,8 @@ Enabled: no
 @pytest.mark.skipif(not shutil.which("apt-config"), reason="needs apt, as Debian and Ubuntu have it")
 def test_source_packages_are_this_systems(place: Path) -> None:
     """Of apt's two formats; nobody's host is a default."""
-    release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
-    suite = release["VERSION_CODENAME"].strip('"')
-    (place / "tools/apt-get").write_text(f"#!/bin/sh\n{APT_GET}\n")
-    (place / "tools/apt-get").chmod(0o755)
-    (place / "parts").mkdir()
-    (place / "apt.conf").write_text(f'Dir::Etc::SourceList "{place}/sources.list";\nDir::Etc::SourceParts "{place}/parts";\n')
-    own = {"X265_SOURCE": "", "LIBDE265_SOURCE": "", "APT_CONFIG": f"{place}/apt.conf"}
+    suite = of_release("VERSION_CODENAME")
+    own = settings_of_apt(place)
     (place / "sources.list").write_text((OTHERS + CDROM).replace("SUITE", suite))
     done = build(place, **own)
     assert done.returncode == 3
@@ -107,6 +102,105 @@ def test_source_packages_are_this_systems(place: Path) -> None:
     done = build(place, **own, MIRROR="https://example.org/mirror")
     assert (place / "tools/asked").read_text().split()[:4] == ["deb-src", "https://example.org/mirror", suite, "main"]
     assert f"source packages of x265 and libde265 of {suite} from https://example.org/mirror" in done.stdout
+
+
+ODD_LINES = (
+    "deb [arch=amd64 signed-by=/a/key#1.gpg] https://example.org/a SUITE main # ours\n"
+    "\tdeb\thttps://example.org/b\tSUITE\tmain\r\n"
+    " # deb [arch=amd64] https://example.org/off SUITE main\n"
+    "deb [trusted=yes] cdrom:[disc]/ SUITE main\n"
+    "deb https://example.org/c SUITE main\n"
+    "deb-src  https://example.org/c  SUITE  main \n"
+    "deb https://example.org/c SUITE universe"
+)
+ODD_STANZAS = """types:deb
+uris:https://example.org/a https://example.org/b
+suites:
+ other
+ SUITE
+components:contrib
+# a comment
+ main
+architectures:
+ amd64
+ENABLED: yes
+
+Types: deb
+URIs: https://example.org/off
+Suites: SUITE
+Components: main
+Enabled: false"""
+
+
+def settings_of_apt(place: Path) -> dict[str, str]:
+    """Tools and variables by which the script finds apt's sources in ``place``, and what asks apt for anything in `asked`."""
+    (place / "tools/apt-get").write_text(f"#!/bin/sh\n{APT_GET}\n")
+    (place / "tools/apt-get").chmod(0o755)
+    (place / "parts").mkdir()
+    (place / "apt.conf").write_text(f'Dir::Etc::SourceList "{place}/sources.list";\nDir::Etc::SourceParts "{place}/parts";\n')
+    return {"X265_SOURCE": "", "LIBDE265_SOURCE": "", "APT_CONFIG": f"{place}/apt.conf"}
+
+
+def of_release(name: str) -> str:
+    lines = Path("/etc/os-release").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line)[name].strip('"')
+
+
+@needs_gnu
+@pytest.mark.skipif(not shutil.which("apt-config"), reason="needs apt, as Debian and Ubuntu have it")
+def test_sources_are_read_as_apt_reads_them(place: Path) -> None:
+    suite = of_release("VERSION_CODENAME")
+    own = settings_of_apt(place)
+    (place / "sources.list").write_text(ODD_LINES.replace("SUITE", suite))
+    assert build(place, **own).returncode == 0
+    assert (place / "tools/asked").read_text().splitlines() == [
+        f"deb-src [arch=amd64 signed-by=/a/key#1.gpg] https://example.org/a {suite} main",
+        f"deb-src https://example.org/b {suite} main",
+        f"deb-src https://example.org/c {suite} main",
+        f"deb-src https://example.org/c {suite} universe",
+    ]
+    (place / "sources.list").unlink()
+    (place / "parts/own.sources").write_text(ODD_STANZAS.replace("SUITE", suite))
+    assert build(place, **own).returncode == 0
+    stanza = f"Types: deb-src\nSuites: {suite}\nuris:https://example.org/a https://example.org/b\ncomponents:contrib\n main\n\n"
+    assert (place / "tools/asked").read_text() == stanza
+    (place / "parts/own.sources").write_text(ODD_STANZAS.replace("SUITE", suite).split("\n\n")[1])
+    done = build(place, **own)
+    assert done.returncode == 3, "the only archive is disabled"
+    assert "give MIRROR=" in done.stderr.splitlines()[-1]
+
+
+LISTS = """while [ $# -gt 0 ]; do case $1 in Dir::State=*) lists=${1#*=}/lists ;; esac; last=$1; shift; done
+if [ "$last" = update ]; then
+    for origin in ORIGINS; do
+        printf 'Origin: %s\\nSuite: stable\\n' "$origin" > "$lists/${origin}_dists_stable_InRelease"
+        : > "$lists/${origin}_dists_stable_main_source_Sources"
+    done
+    exit STATUS
+fi
+ls "$lists" > "$(dirname "$0")/had"
+mkdir x265-3.5 libde265-1.0.11"""
+
+
+@needs_gnu
+@pytest.mark.skipif(not shutil.which("apt-config"), reason="needs apt, as Debian and Ubuntu have it")
+def test_other_vendors_archives_of_the_suite_are_left_out(place: Path) -> None:
+    """They have newer packages of the same name, or no source packages, so that apt fails."""
+    own = settings_of_apt(place)
+    (place / "sources.list").write_text(f"deb https://example.org/own {of_release('VERSION_CODENAME')} main\n")
+    ours = of_release("ID").capitalize()
+    for origins, status, kept in ((f"Vendor {ours}", 0, ours), (f"{ours} Vendor", 100, ours), ("Vendor", 0, "Vendor")):
+        (place / "tools/apt-get").write_text(f"#!/bin/sh\n{LISTS.replace('ORIGINS', origins).replace('STATUS', str(status))}\n")
+        shutil.rmtree(place / "out", ignore_errors=True)
+        done = build(place, **own)
+        assert done.returncode == 0, done.stderr
+        had = (place / "tools/had").read_text().split()
+        assert had == [f"{kept}_dists_stable_InRelease", f"{kept}_dists_stable_main_source_Sources", "partial"]
+    (place / "tools/apt-get").write_text("#!/bin/sh\necho no network\nexit 100\n")
+    shutil.rmtree(place / "out")
+    done = build(place, **own)
+    assert done.returncode == 3
+    assert done.stderr.splitlines() == ["no network", f"make codecs: apt-get failed; all of its output is in {place}/out/apt.log"]
 
 
 def test_what_is_missing_is_said_with_exit_code_3(place: Path) -> None:

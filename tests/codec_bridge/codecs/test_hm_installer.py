@@ -181,6 +181,10 @@ def test_command_line(tmp_path: Path) -> None:
     status = run("status")
     assert "HM 18.0, built with cmake: installed" in status.stdout
     assert "do not conform to Main" in status.stdout
+    assert "not there" not in status.stdout
+    prefix.rename(tmp_path / "elsewhere")
+    assert f"library: {prefix}/lib/libvrcnn.a, which is not there: install" in run("status").stdout
+    (tmp_path / "elsewhere").rename(prefix)
     assert "the checkout is as it was" in run("uninstall").stdout
     assert "not installed" in run("status").stdout
     (hm / "source/Lib/TLibDecoder/TDecGop.cpp").write_text("\n")
