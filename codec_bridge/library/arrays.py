@@ -109,11 +109,8 @@ def depth(bit_depth: SupportsIndex, deep: bool = False) -> int:
 def samples(plane: Plane, bit_depth: SupportsIndex, deep: bool = False) -> Plane:
     """The plane as a C-contiguous array in the machine's byte order, every sample in range. deep: as for `depth`."""
     bits = depth(bit_depth, deep)
-    wanted = f"a plane of {bits} bits must be a {'uint8 or uint16' if bits == 8 else 'uint16'} array [height, width]"
-    if not isinstance(plane, np.ndarray):
-        raise FilterError(f"{wanted}, not {described(plane)}", ErrorCode.PLANE)
-    if plane.ndim != 2 or plane.dtype.kind != "u" or not (bits + 7) // 8 <= plane.dtype.itemsize <= 2:
-        raise FilterError(f"{wanted}, not {described(plane)}", ErrorCode.PLANE)
+    if not isinstance(plane, np.ndarray) or plane.ndim != 2 or plane.dtype.kind != "u" or not (bits + 7) // 8 <= plane.dtype.itemsize <= 2:
+        raise _no_plane(bits, described(plane))
     if not all(1 <= size <= MAX_SIZE for size in plane.shape):
         refuse(ErrorCode.PLANE, f"plane of {plane.shape[1]}x{plane.shape[0]} samples")
     native = np.ascontiguousarray(plane, plane.dtype.newbyteorder("="))
@@ -124,10 +121,15 @@ def samples(plane: Plane, bit_depth: SupportsIndex, deep: bool = False) -> Plane
     return native
 
 
+def _no_plane(bits: int, given: str) -> FilterError:
+    wanted = f"a plane of {bits} bits must be a {'uint8 or uint16' if bits == 8 else 'uint16'} array [height, width]"
+    return FilterError(f"{wanted}, not {given}", ErrorCode.PLANE)
+
+
 def taken(plane: ArrayLike, bit_depth: SupportsIndex, deep: bool = False) -> Plane:
     """A numpy array as it is. Of lists and whatever else numpy takes its array, of whole numbers in range as uint8 (8 bits) or uint16.
 
-    What numpy makes no such array of comes back as it is, for `samples` to refuse. deep: as for `depth`.
+    What numpy makes no array of comes back as it is, for `samples` to refuse. deep: as for `depth`.
     """
     bits = depth(bit_depth, deep)
     if isinstance(plane, np.ndarray):
@@ -137,7 +139,7 @@ def taken(plane: ArrayLike, bit_depth: SupportsIndex, deep: bool = False) -> Pla
     except (ValueError, TypeError, OverflowError, RuntimeError, BufferError):  # ragged lists; what others' __array__ raises
         return cast(Plane, plane)
     if array.ndim not in (2, 3) or not array.size or array.dtype.kind not in "iu":
-        return cast(Plane, plane)
+        raise _no_plane(bits, f"{described(plane)} of {array.dtype} {array.shape}")
     lowest, highest, limit = int(array.min()), int(array.max()), (1 << bits) - 1
     if lowest < 0 or highest > limit:
         wrong = lowest if lowest < 0 else highest

@@ -236,6 +236,8 @@ def test_what_numpy_takes(filter_: Filter) -> None:
         for value in (-1, 1 << bits):
             with refused_as(ErrorCode.SAMPLE, match=f"a sample is {value}, but {bits} bits allow 0 to {(1 << bits) - 1}"):
                 filter_.filter_plane([[value]], bits, 0)
+    with refused_as(ErrorCode.PLANE, match=r"array \[height, width\], not list of float64 \(1, 2\)"):
+        filter_.filter_plane([[0.5, 1]], 8, 0)
     with refused_as(ErrorCode.PLANE):  # an array says what it is
         filter_.filter_plane(plane.astype(np.int64), 10, 0)
 
