@@ -367,7 +367,7 @@ def decode_messages(given: argparse.Namespace) -> int:
     options = ["--keyint", "2", "--min-keyint", "2", "--ctu", "32", "--hash", "1"]
     plain = x265.encode(x265.find_tools(), moving_clip(), 38, configuration="ra", options=options).data
     named = announce(plain, PostFilter(models.identity[:16], "joint", "fast"), joint=True)[0]
-    outcomes, findings = Counter[str](), 0
+    outcomes, theirs, findings = Counter[str](), Counter[str](), 0
     with tempfile.TemporaryDirectory(prefix="vrcnn-mutations-") as name:
         folder = Path(name)
         wanted = [PostFilter(models.identity[:16], index=index) for index in range(len(models.networks))]
@@ -376,7 +376,8 @@ def decode_messages(given: argparse.Namespace) -> int:
             raise SystemExit("the decoder does not decode, or does not filter")
         for number in range(given.count) if given.only is None else [given.only]:
             ran = decoder.run(with_mutated_message(named, given.seed, number), folder)
-            found = [line for _, line in reports(ran.text)]
+            found = [line for ours, line in reports(ran.text) if ours]
+            theirs.update(line for ours, line in reports(ran.text) if not ours)
             if (
                 ran.code is None
                 or ran.code < 0
@@ -392,6 +393,8 @@ def decode_messages(given: argparse.Namespace) -> int:
                 print(f"FINDING: message mutant {number}: {line}", flush=True)
     for outcome, count in outcomes.most_common():
         print(f"{outcome}: {count}")
+    for line, count in theirs.most_common():
+        print(f"in the decoder's own code, {count} times: {line}")
     print(f"{sum(outcomes.values())} mutants, seed {given.seed}: {findings} findings")
     return findings
 
