@@ -109,7 +109,7 @@ def depth(bit_depth: SupportsIndex, deep: bool = False) -> int:
 def samples(plane: Plane, bit_depth: SupportsIndex, deep: bool = False) -> Plane:
     """The plane as a C-contiguous array in the machine's byte order, every sample in range. deep: as for `depth`."""
     bits = depth(bit_depth, deep)
-    if not isinstance(plane, np.ndarray) or plane.ndim != 2 or plane.dtype.kind != "u" or not (bits + 7) // 8 <= plane.dtype.itemsize <= 2:
+    if not isinstance(plane, np.ndarray) or plane.ndim != 2 or not _holds(plane.dtype, bits):
         raise _no_plane(bits, described(plane))
     if not all(1 <= size <= MAX_SIZE for size in plane.shape):
         refuse(ErrorCode.PLANE, f"plane of {plane.shape[1]}x{plane.shape[0]} samples")
@@ -119,6 +119,11 @@ def samples(plane: Plane, bit_depth: SupportsIndex, deep: bool = False) -> Plane
         message = f"a sample is {highest}, but {bits} bits allow at most {limit}; give the right bit depth"
         raise FilterError(message, ErrorCode.SAMPLE)
     return native
+
+
+def _holds(dtype: np.dtype[Any], bits: int) -> bool:
+    """Whether planes of so many bits may have this type."""
+    return dtype.kind == "u" and (bits + 7) // 8 <= dtype.itemsize <= 2
 
 
 def _no_plane(bits: int, given: str) -> FilterError:
@@ -144,8 +149,7 @@ def taken(plane: ArrayLike, bit_depth: SupportsIndex, deep: bool = False) -> Pla
     if lowest < 0 or highest > limit:
         wrong = lowest if lowest < 0 else highest
         raise FilterError(f"a sample is {wrong}, but {bits} bits allow 0 to {limit}; give the right bit depth", ErrorCode.SAMPLE)
-    fits = array.dtype.kind == "u" and (bits + 7) // 8 <= array.dtype.itemsize <= 2
-    return array if fits else array.astype(np.uint8 if bits == 8 else np.uint16)
+    return array if _holds(array.dtype, bits) else array.astype(np.uint8 if bits == 8 else np.uint16)
 
 
 def all_taken(planes: Sequence[ArrayLike], bit_depths: Iterable[SupportsIndex]) -> Sequence[Plane]:
