@@ -184,6 +184,10 @@ class Stepper:
     ) -> None:
         self.team, self.patches, self.optimizers, self.averages = team, patches, optimizers, averages
         self.dtype, self.stage, self.capture = dtype, stage, capture
+        # In fp32 on a CPU oneDNN finds the gradient of weights in half the time in the ordinary layout (AVX2, 32 and 64 channels).
+        plain = dtype == torch.float32 and patches.device == "cpu" and patches.sampling.kind == "joint"
+        self.layout = torch.contiguous_format if plain else torch.channels_last
+        team.to(memory_format=self.layout)  # type: ignore[call-overload]
         self.block, self.drawn = -1, (torch.empty(0), torch.empty(0))
         self.places = torch.zeros(patches.sampling.batch, 6, dtype=torch.int64, device=patches.device)
         self.weights = torch.ones(patches.sampling.batch, patches.weights.shape[1], device=patches.device)
@@ -202,7 +206,7 @@ class Stepper:
     def body(self) -> None:
         """Cut patches, forward, backward, optimizer, averages; the loss is the squared error in 8-bit sample steps."""
         cut = self.patches.cut(self.places)
-        inputs, targets = cut.x.contiguous(memory_format=torch.channels_last), cut.residual
+        inputs, targets = (values.contiguous(memory_format=self.layout) for values in (cut.x, cut.residual))
         # Luma networks in fp32 keep the order of sums that records of runs have.
         exact = self.dtype == torch.float32 and self.patches.sampling.kind == "luma"
         given = self.patches.sampling.margin > 0, cut.inside
