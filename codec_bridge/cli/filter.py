@@ -181,7 +181,7 @@ def filter_video(
         choose: Choose
         if named:
             said.print(f"the stream names its filter: {'; '.join(map(str, named))}", soft_wrap=True, highlight=False)
-            choose = networks_of_stream(models)
+            choose = networks_of_stream(coded.path, models)
         elif index is not None:
             choose = network_of_index(models, coded, index, trust_options)
         else:
@@ -246,14 +246,14 @@ def named_filters(coded: Coded, options: list[str], model: Path | None, models: 
     return [] if options else named
 
 
-def networks_of_stream(models: ModelSet) -> Choose:
+def networks_of_stream(path: Path, models: ModelSet) -> Choose:
     """The network that the stream names for a picture, and the QP that it is for."""
 
     def named(picture: Picture) -> tuple[int, int] | None:
         wanted = picture.coding.post_filter if picture.coding else None
         if wanted is None:
             return None
-        number = network_of(models, wanted)
+        number = network_of(path, models, wanted)
         return number, models.networks[number].qp if wanted.index is not None or wanted.qp is None else wanted.qp
 
     return named

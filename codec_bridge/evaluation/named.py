@@ -36,13 +36,13 @@ def set_of(path: Path, named: Sequence[PostFilter], model: Path | None) -> Path:
     raise EvaluationError(f"{path}: the stream {set_words(identities[0])}: give its .vrcnn file with --model")
 
 
-def network_of(models: ModelSet, named: PostFilter) -> int:
+def network_of(path: Path, models: ModelSet, named: PostFilter) -> int:
     """The number of the network that filters a picture. Raises EvaluationError where the set has none such."""
     if named.index is None:
         try:
             return models.index_for_qp(max(named.qp or 0, LOWEST_QP), "after_sao", named.kind or "", named.size)
         except VrcnnError as error:
-            raise EvaluationError(f"the stream names a post-filter that is not there: {error}") from error
+            raise EvaluationError(f"{path} names a post-filter that is not there: {error}") from error
     if named.index >= len(models.networks):
-        raise EvaluationError(f"the stream names network {named.index} as its post-filter; the set has 0 to {len(models.networks) - 1}")
+        raise EvaluationError(f"{path} names network {named.index} as its post-filter; the set has 0 to {len(models.networks) - 1}")
     return named.index

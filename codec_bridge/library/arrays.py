@@ -111,6 +111,8 @@ def samples(plane: Plane, bit_depth: SupportsIndex, deep: bool = False) -> Plane
     bits = depth(bit_depth, deep)
     if not isinstance(plane, np.ndarray) or plane.ndim != 2 or not _holds(plane.dtype, bits):
         raise _no_plane(bits, described(plane))
+    if np.ma.is_masked(plane):
+        raise FilterError("a plane has masked samples, which the filter would read: give plane.filled(...)", ErrorCode.PLANE)
     if not all(1 <= size <= MAX_SIZE for size in plane.shape):
         refuse(ErrorCode.PLANE, f"plane of {plane.shape[1]}x{plane.shape[0]} samples")
     native = np.ascontiguousarray(plane, plane.dtype.newbyteorder("="))

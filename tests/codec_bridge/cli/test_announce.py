@@ -132,7 +132,7 @@ def test_damage_is_said_or_gone_over(tmp_path: Path) -> None:
     missing = write(tmp_path / "e.hevc", (tmp_path / "b.hevc").read_bytes().replace(b"joint/fast", b"31" + b"\0" * 8))
     assert "names network 31 as its post-filter; the set has 0 to 3" in refusal("filter", missing, tmp_path / "p.y4m")
     luma = write(tmp_path / "f.hevc", (tmp_path / "b.hevc").read_bytes().replace(b"joint/fast", b"luma/best\0"))
-    assert "names a post-filter that is not there: the model set has no luma network" in refusal("filter", luma, tmp_path / "p.y4m")
+    assert f"{luma} names a post-filter that is not there: the model set has no luma network" in refusal("filter", luma, tmp_path / "p.y4m")
 
 
 def test_two_sets_in_a_stream(tmp_path: Path) -> None:

@@ -186,6 +186,14 @@ def test_refusals(filter_: Filter) -> None:
         with refused_as(code):
             call()
 
+    masked = np.ma.masked_array(given[0], given[0] < given[0].max())
+    with refused_as(ErrorCode.PLANE, match="masked samples"):
+        filter_.filter_planes((masked, *given[1:]), (8, 8), index=FAST)
+    bare = np.ma.masked_array(given[0])  # nothing is masked
+    assert np.array_equal(
+        filter_.filter_planes((bare, *given[1:]), (8, 8), index=FAST)[0], filter_.filter_planes(given, (8, 8), index=FAST)[0]
+    )
+
     class Bare:
         planes, bit_depth = given, 8
 
