@@ -10,9 +10,10 @@ from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.nal import scan
 from codec_bridge.bitstream.pictures import Unit, read_units
 from codec_bridge.bitstream.post_filter import PostFilter
+from codec_bridge.cli.evaluation import say_far
 from codec_bridge.cli.options import Force, Kind, NetworkSize, given, model_option, parse_qp
 from codec_bridge.evaluation.given import coded, read
-from codec_bridge.evaluation.settings import Settings, load_models
+from codec_bridge.evaluation.settings import Settings, far_qps, load_models
 from codec_bridge.video.coding import AFTER
 from codec_bridge.video.open import RAW_STREAMS
 from vrcnn_int.errors import VrcnnError
@@ -87,6 +88,9 @@ def announce_filter(
         soft_wrap=True,
         highlight=False,
     )
+    if by_qp:
+        own = {round(coding.qp) for coding in said.codings}
+        say_far(far_qps((own_qp, models.networks[settings.network_in(models, own_qp)].qp) for own_qp in own))
 
 
 def named(models: ModelSet, index: int | None, like: IntegerNetwork) -> PostFilter:

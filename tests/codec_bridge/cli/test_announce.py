@@ -119,6 +119,14 @@ def test_pictures_that_nobody_names_a_filter_for(tmp_path: Path) -> None:
     assert not media.equal(found[:2], list(decode(data)))
 
 
+def test_pictures_far_from_the_networks_are_said(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.hevc", hevc("qp=45:ipratio=1:keyint=1:hash=1", 2))
+    assert "note: QP 45 is filtered by the network for QP 37, the nearest of the set" in bridge("announce", source, tmp_path / "b.hevc")
+    assert "note:" not in bridge("announce", source, tmp_path / "c.hevc", "--qp", "37", "--trust-options")
+    near = write(tmp_path / "d.hevc", hevc("qp=32:ipratio=1:keyint=1:hash=1", 2))
+    assert "note:" not in bridge("announce", near, tmp_path / "e.hevc")
+
+
 def test_damage_is_said_or_gone_over(tmp_path: Path) -> None:
     data = hevc("qp=32:keyint=1:hash=1", 2)
     bridge("announce", write(tmp_path / "a.hevc", data), tmp_path / "b.hevc")
