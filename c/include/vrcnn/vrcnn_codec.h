@@ -163,7 +163,7 @@ VRCNN_API void vrcnn_plane_decider_close(VrcnnPlaneDecider *decider);
 /* Chooses the way of least cost: for luma and for chroma off (the ordinary filters), one filter, or a map of units that choose among up to
  * three; weights are those of the training or of least squares. Tried are, as far as the decider may, the network for the QP, others of its
  * kind, size and nominal QP, then its neighbours in QP. Where luma and chroma of a square of 64x64 would have two networks, the second
- * counts four bits more, as it doubles a decoder's work. The cost is that of the real samples, never more than without the filter. Planes
+ * counts eight bits more, as it doubles a decoder's work. The cost is that of the real samples, never more than without the filter. Planes
  * that are filtered are written to dst, as the last act: dst may be the memory of any plane of the input; planes of dst are like those of
  * source, and absent where they are. context is of the same model. Equal input gives equal decisions, whatever the kernels. Allocates
  * nothing. VRCNN_ERROR_ARGUMENT (also costs, weights, kind and size), POSITION (also: no network of the kind for it), QP, PLANE, BIT_DEPTH,
