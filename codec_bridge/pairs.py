@@ -319,6 +319,26 @@ def by_bands(
     ]
 
 
+def again(
+    source: pairs.PairFile, filtered: Callable[[tuple[pairs.Plane, ...]], Sequence[pairs.Plane]], times: int, out: Path, identity: str
+) -> int:
+    """Pack what a filter makes of a pair file's coded pictures when it is run on its own output, so many times; the number of pictures.
+
+    filtered: of the planes of a picture. In a loop of inter pictures a network reads what it, or its like, has filtered before; these
+    pairs show that to training without coding anything anew. identity: of the model set. Raises VrcnnError for pairs made so themselves.
+    """
+    if source.meta.get("filtered"):
+        raise VrcnnError("these pairs were filtered already: begin with those that were coded, and say how many times")
+
+    def planes() -> Iterator[tuple[Sequence[pairs.Plane], Sequence[pairs.Plane]]]:
+        for recon, original in source.planes():
+            for _ in range(times):
+                recon = tuple(filtered(recon))
+            yield recon, original
+
+    return pairs.write(out, planes(), {**source.meta, "filtered": {"times": times, "model": identity}, "provenance": provenance()})
+
+
 def nearest(bands: Sequence[int], qp: int) -> int:
     """The band of a picture's QP."""
     return min(bands, key=lambda band: (abs(band - qp), band))

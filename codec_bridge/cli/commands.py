@@ -26,6 +26,7 @@ app = command_line(
                 "code": pairs.code_pairs,
                 "loop": pairs.loop_pairs,
                 "sort": pairs.sort_pairs,
+                "again": pairs.filter_pairs_again,
                 "upscale": research.upscale_pairs,
                 "pack": pairs.pack_pairs,
             },

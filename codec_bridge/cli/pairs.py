@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from codec_bridge import codecs
@@ -29,7 +30,7 @@ from codec_bridge.cli.options import (
 from codec_bridge.codecs.base import ORDINARY
 from codec_bridge.codecs.dump import find_decoder
 from codec_bridge.evaluation.plan import parse_size
-from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, load_models
+from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, load_models, open_filter
 from codec_bridge.video.catalogue import resolve
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs
@@ -163,6 +164,39 @@ def sort_pairs(
         files = coded_pairs.by_bands(originals, coded, out, sorted_by, frames, lambda: progress.advance(task))
     for file, count in files:
         console.print(f"wrote {file}: {counted(count, 'picture')}", soft_wrap=True)
+
+
+def filter_pairs_again(
+    source: Annotated[Path, typer.Argument(help="Pair file of coded pictures.")],
+    out: Annotated[Path, typer.Option(help="Pair file to write (.npz), with the filtered pictures in the coded ones' place.")],
+    times: Annotated[int, typer.Option(help="How often the network filters its own output.", min=1, max=16)] = 1,
+    model: ModelFile = None,
+    network_size: NetworkSize = "best",
+    force: Force = False,
+) -> None:
+    """Filter the coded pictures of a pair file with the network for their QP, again and again: what it reads where references are filtered.
+
+    For fine-tuning networks for inter pictures without new data: train on pairs filtered 0, 1, 2, ... times together.
+    """
+    check_outputs([out], [source, *([model] if model else [])], force)
+    found = pairs.read(source)
+    settings = Settings(model=model, position=str(found.meta["position"]), network_size=network_size)
+    models = load_models(settings)
+    index = settings.network_in(models, found.qp)
+    with open_filter(settings, models) as filter_, progress_bar() as progress:
+        task = progress.add_task("pictures", total=len(found.recon))
+
+        def filtered(planes: tuple[pairs.Plane, ...]) -> list[pairs.Plane]:
+            progress.advance(task, 1 / times)
+            luma_alone = models.networks[index].kind == "luma"
+            made = (filter_.filter_plane(planes[0], 8, index), *planes[1:]) if luma_alone else filter_.filter_planes(planes, (8, 8), index)
+            return [plane.astype(np.uint8) for plane in made]
+
+        count = coded_pairs.again(found, filtered, times, out, models.identity)
+    console_beside(out).print(
+        f"wrote {out}: {counted(count, 'picture')}, filtered {counted(times, 'time')} by network {index} of set {models.identity[:16]}",
+        soft_wrap=True,
+    )
 
 
 def parse_qps(text: str) -> tuple[int, ...]:

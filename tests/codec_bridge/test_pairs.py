@@ -20,8 +20,10 @@ from codec_bridge.video.picture import Picture
 from tests.support import streams
 from tests.support import stubs as stub_tools
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.integer import ModelSet, oracle
 from vrcnn_int.io import pairs
 from vrcnn_int.io.pairs import PairFile
+from vrcnn_int.models import builtin_path
 
 SHAPES = (16, 24), (40, 8), (9, 11), (32, 32)
 
@@ -68,6 +70,34 @@ def test_pictures_without_chroma_have_grey_beside_those_with_it(coloured: PairFi
         pairs.write(tmp_path / "b.npz", [tuple((side[0], side[1][:-1], side[2]) for side in first)], coloured.meta)
     with pytest.raises(VrcnnError, match=r"pair 0: the coded picture is .* they must match"):
         pairs.write(tmp_path / "b.npz", [(first[0], first[1][0])], coloured.meta)
+
+
+@pytest.mark.parametrize("model", ["joint_post", "vrcnn_intra"])
+def test_pictures_are_filtered_again_and_again(coloured: PairFile, tmp_path: Path, model: str) -> None:
+    pairs.write(tmp_path / "a.npz", coloured.planes(), coloured.meta)
+    done = CliRunner().invoke(
+        app, ["pairs", "again", str(tmp_path / "a.npz"), *f"--times 2 --model {model} --out {tmp_path}/b.npz".split()]
+    )
+    assert done.exit_code == 0, done.output
+    models = ModelSet.load(builtin_path(model))
+    index = models.index_for_qp(27, "after_sao", models.networks[0].kind)
+    network = models.networks[index]
+    assert f"4 pictures, filtered 2 times by network {index} of set {models.identity[:16]}" in " ".join(done.output.split())
+    found = pairs.read(tmp_path / "b.npz")
+    assert found.meta["filtered"] == {"times": 2, "model": models.identity}
+    assert (found.qp, found.meta["position"]) == (27, "after_sao")
+    for (made, kept), (recon, original) in zip(found.planes(), coloured.planes(), strict=True):
+        expected = recon
+        for _ in range(2):
+            if network.kind == "joint":
+                expected = oracle.filter_planes(network, expected, (8, 8))
+            else:
+                expected = (oracle.filter_plane(network, expected[0], 8), *recon[1:])
+        for a, b in zip((*made, *kept), (*expected, *original), strict=True):
+            np.testing.assert_array_equal(a, b)
+    twice = CliRunner().invoke(app, ["pairs", "again", str(tmp_path / "b.npz"), "--model", model, "--out", str(tmp_path / "c.npz")])
+    assert "these pairs were filtered already" in str(twice.exception)
+    assert not (tmp_path / "c.npz").exists()
 
 
 def test_packing_loses_nothing(source: PairFile, tmp_path: Path) -> None:
