@@ -1,7 +1,7 @@
 """codec-bridge: filter coded video, evaluate BD-rate, and check that encoder and decoder agree bit for bit."""
 
 from codec_bridge import codecs
-from codec_bridge.cli import announce, bd, bdrate, bench, check, conformance, pairs, report, research, results, source_tree
+from codec_bridge.cli import announce, bd, bdrate, bench, check, conformance, pairs, passes, report, research, results, source_tree
 from codec_bridge.cli import filter as filtering
 from vrcnn_int.io.console import command_line
 
@@ -18,6 +18,7 @@ app = command_line(
         "announce": announce.announce_filter,
         "conformance": conformance.check_conformance,
         "bench": bench.run_bench,
+        "passes": passes.measure_passes,
         "compare": research.compare_methods,
         "pairs": command_line(
             "Training pairs for `vrcnn-int train`.",

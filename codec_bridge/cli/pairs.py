@@ -27,7 +27,7 @@ from codec_bridge.cli.options import (
     parse_qp,
     takes_folders,
 )
-from codec_bridge.codecs.base import ORDINARY
+from codec_bridge.codecs.base import ORDINARY, Codec
 from codec_bridge.codecs.dump import find_decoder
 from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, load_models, open_filter
@@ -42,6 +42,15 @@ from vrcnn_int.text import counted
 
 INSIDE = sorted((codec for codec in codecs.every() if codec.inside), key=lambda codec: codec.cost)
 """Those with the filter in their loops, the quickest first."""
+
+
+def with_filter(codec: str, configuration: str, folders: Folders) -> Codec:
+    """A codec that has the filter in the loop of the configuration. Raises VrcnnError."""
+    coder = codecs.find(codec)(folders)
+    if not coder.inside or configuration not in coder.configurations:
+        offered = "; ".join(f"{each.name}: {', '.join(each.configurations)}" for each in INSIDE)
+        raise VrcnnError(f"{codec} has no filter in a loop of configuration {configuration!r:.30}; there are {offered}")
+    return coder
 
 
 def make_pairs(
@@ -118,10 +127,7 @@ def loop_pairs(
     """
     check_position(position)
     wanted, sorted_by = parse_qps(qps), parse_qps(bands)
-    coder = codecs.find(codec)(folders)
-    if not coder.inside or configuration not in coder.configurations:
-        offered = "; ".join(f"{each.name}: {', '.join(each.configurations)}" for each in INSIDE)
-        raise VrcnnError(f"{codec} has no filter in a loop of configuration {configuration!r:.30}; there are {offered}")
+    coder = with_filter(codec, configuration, folders)
     settings = Settings(codec, wanted, model=model, position=position, network_size=network_size, configuration=configuration)
     decoder = find_decoder(folders)
     kinds = [coded_pairs.loop_file(out, kind, band) for kind in coded_pairs.SLICE_TYPES for band in sorted_by]

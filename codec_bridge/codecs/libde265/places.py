@@ -123,7 +123,7 @@ LIBDE265 = Codec(
             r"^int disable_sao\b",
             (
                 "const char *vrcnn_model=NULL, *vrcnn_kernel=NULL, *vrcnn_dump=NULL;",
-                "int vrcnn_threads=0, vrcnn_dump_position=0, vrcnn_post_filters=1;",
+                "int vrcnn_threads=0, vrcnn_dump_position=0, vrcnn_dump_motion=0, vrcnn_post_filters=1;",
             ),
             after=True,
         ),
@@ -136,6 +136,7 @@ LIBDE265 = Codec(
                     for word, code in (("model", 1001), ("kernel", 1002), ("threads", 1003), ("dump", 1004), ("dump-position", 1005))
                 ),
                 '  {"vrcnn-no-post-filter", no_argument, 0, 1006 },',
+                '  {"vrcnn-dump-motion", no_argument, 0, 1007 },',
             ),
             after=True,
         ),
@@ -149,6 +150,7 @@ LIBDE265 = Codec(
                 "    case 1004: vrcnn_dump=optarg; break;",
                 "    case 1005: vrcnn_dump_position=atoi(optarg); break;",
                 "    case 1006: vrcnn_post_filters=0; break;",
+                "    case 1007: vrcnn_dump_motion=1; break;",
             ),
             after=True,
         ),
@@ -161,6 +163,7 @@ LIBDE265 = Codec(
                 '    fprintf(stderr,"      --vrcnn-threads N      threads of the CNN filter (0 - as many as worker threads)\\n");',
                 '    fprintf(stderr,"      --vrcnn-dump FILE      write what the CNN filter reads of every picture, for training\\n");',
                 '    fprintf(stderr,"      --vrcnn-dump-position N  0 (default): before deblocking, 1: after SAO\\n");',
+                '    fprintf(stderr,"      --vrcnn-dump-motion    write also what each block was predicted from\\n");',
                 '    fprintf(stderr,"      --vrcnn-no-post-filter ignore a filter of decoded pictures that SEI messages name\\n");',
             ),
             after=True,
@@ -170,6 +173,7 @@ LIBDE265 = Codec(
             r"^\s*de265_set_limit_TID\s*\(\s*ctx",
             (
                 "  vrcnn_de265_post_filters(ctx, vrcnn_post_filters);",
+                "  vrcnn_de265_dump_motion(ctx, vrcnn_dump_motion);",
                 "  if (((vrcnn_model || vrcnn_kernel || vrcnn_threads) &&",
                 "       vrcnn_de265_set(ctx, vrcnn_model, vrcnn_kernel, vrcnn_threads) != DE265_OK) ||",
                 "      (vrcnn_dump && vrcnn_de265_dump(ctx, vrcnn_dump, vrcnn_dump_position) != DE265_OK)) {",

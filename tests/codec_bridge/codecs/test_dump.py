@@ -11,10 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from codec_bridge import pairs as training_pairs
+from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.sideinfo import side_information
 from codec_bridge.cli.commands import app
 from codec_bridge.codecs import decoder
-from codec_bridge.codecs.dump import dump
+from codec_bridge.codecs.dump import check_motion, dump
 from codec_bridge.codecs.x265 import run as x265_loop
 from codec_bridge.evaluation.check import replay
 from codec_bridge.filter import Filter
@@ -143,3 +144,70 @@ def test_a_dump_that_cannot_be_written_is_said(tools: x265_loop.Tools, clip: lis
         assert (done.returncode, done.stderr.strip()) == (10, "VRCNN: cannot write the dump of pictures")
     full = subprocess.run([tools.decoder, "-q", "-c", "--vrcnn-dump", "/dev/full", stream], capture_output=True, text=True)
     assert "VRCNN: cannot write the dump of pictures" in full.stderr
+
+
+def shifted(picture: Picture, count: int, columns: int, rows: int) -> list[Picture]:
+    """A picture again and again, each time so many luma samples further to the right and down."""
+    found = []
+    for i in range(count):
+        steps = [(i * rows // part, i * columns // part) for part in (1, 2, 2)]
+        planes = (np.roll(plane, step, (0, 1)) for plane, step in zip(picture.planes, steps, strict=True))
+        found.append(Picture(tuple(planes), picture.bit_depth, picture.chroma_format))
+    return found
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(0, 0), (4, 2), (-6, 0)])
+def test_motion_is_where_the_samples_came_from(tools: x265_loop.Tools, clip: list[Picture], columns: int, rows: int) -> None:
+    coded = x265_loop.encode(tools, shifted(clip[0], 4, columns, rows), 27, configuration="ldp", options=(*JOINT, "--ref", "1"))
+    intra, *others = dump(tools.decoder, coded.data, "before_deblocking", motion=True)
+    assert intra.motion is not None
+    assert intra.motion.shape == (104 // 4, 136 // 4, 2, 3)
+    assert not intra.motion.any()
+    for each in others:
+        assert each.motion is not None
+        assert not each.motion[:, :, 1].any()  # of P pictures
+        inter = each.motion[:, :, 0, 0] != 0
+        assert inter.mean() > 0.7
+        vectors = each.motion[inter][:, 0]
+        assert set(vectors[:, 0]) == {-1}
+        assert (vectors[:, 1:] == (-4 * columns, -4 * rows)).all(1).mean() > (0.99 if columns == 0 else 0.8)
+
+
+def test_motion_of_b_pictures_and_threads(tools: x265_loop.Tools, clip: list[Picture]) -> None:
+    """The form without motion stays as it is; with it samples are the same, and as many threads as there are change nothing."""
+    data = x265_loop.encode(tools, clip, 32, configuration="ra", options=JOINT).data
+    plain = dump(tools.decoder, data, "before_deblocking")
+    alone, threaded = (dump(tools.decoder, data, "before_deblocking", options, motion=True) for options in ((), ("-t", "4")))
+    assert all(each.motion is None for each in plain)
+    places = {each.order for each in plain}
+    later = 0
+    for one, two, three in zip(plain, alone, threaded, strict=True):
+        assert equal(one.picture, two.picture)
+        assert equal(one.picture, three.picture)
+        assert one.number == two.number == three.number
+        assert two.motion is not None
+        assert three.motion is not None
+        np.testing.assert_array_equal(two.motion, three.motion)
+        differences = set(np.unique(two.motion[:, :, :, 0])) - {0}
+        assert {(two.order[0], two.order[1] + int(each)) for each in differences} <= places
+        assert (two.slice_type == "I") == (not differences)
+        assert two.slice_type == "B" or not two.motion[:, :, 1].any()
+        later += any(each > 0 for each in differences)
+        unused = two.motion[two.motion[:, :, :, 0] == 0]
+        assert not unused.any()
+    assert later >= 3
+    decoded = sorted(alone, key=lambda each: each.number)
+    assert [each.number for each in decoded] == list(range(9))
+    for number, each in enumerate(decoded):
+        assert each.motion is not None
+        references = {each.order[1] + int(other) for other in np.unique(each.motion[:, :, :, 0]) if other}
+        assert references <= {earlier.order[1] for earlier in decoded[:number]}
+
+
+def test_a_decoder_without_motion_is_said(tools: x265_loop.Tools, tmp_path: Path) -> None:
+    check_motion(tools.decoder)
+    older = tmp_path / "dec265"
+    older.write_text("#!/bin/sh\necho '      --vrcnn-dump FILE      write what the CNN filter reads'\n")
+    older.chmod(0o755)
+    with pytest.raises(CodecError, match="dec265 is older than this version and cannot write motion; build it again with: make codecs"):
+        check_motion(older)

@@ -22,6 +22,12 @@ LIBDE265_API de265_error vrcnn_de265_set(de265_decoder_context *decoder, const c
  * row, in one byte each, or two, the lower first, where the plane has more than 8 bits. */
 LIBDE265_API de265_error vrcnn_de265_dump(de265_decoder_context *decoder, const char *file, int position);
 
+/* Before the first picture. is_wanted: 1: behind the samples of a picture in that file stands what it was predicted from: for each block of
+ * 4x4 luma samples, row by row, for list 0 and then list 1, the reference picture's POC minus the picture's own, 0 where nothing was
+ * predicted by that list, and the motion vector's x and y in quarter luma samples: six numbers of four bytes, the lowest first, in two's
+ * complement. */
+LIBDE265_API void vrcnn_de265_dump_motion(de265_decoder_context *decoder, int is_wanted);
+
 /* Before the first picture. are_used: 0: pictures are put out as they were decoded, whatever post-filter SEI messages name; 1, as it is
  * without this call: filtered by it. */
 LIBDE265_API void vrcnn_de265_post_filters(de265_decoder_context *decoder, int are_used);

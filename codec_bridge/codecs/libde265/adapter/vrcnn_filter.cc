@@ -39,7 +39,7 @@ const char *vrcnn_decoder::text(int error)
 
 vrcnn_decoder::vrcnn_decoder()
     : m_receiver(NULL), m_kernel(VRCNN_KERNEL_AUTO), m_threads(0), m_uses_post(true), m_post_model(NULL), m_post_context(NULL),
-      m_decoder_threads(1), m_dump(NULL), m_dump_position(0), m_pictures(0), m_seconds(0)
+      m_decoder_threads(1), m_dump(NULL), m_dump_position(0), m_dumps_motion(false), m_pictures(0), m_seconds(0)
 {
     reset();
 }
@@ -169,7 +169,37 @@ void vrcnn_decoder::dump(const image_unit &unit)
         for (int y = 0; y < image.get_height(i); y++, row += (ptrdiff_t)image.get_image_stride(i) * bytes)
             fwrite(row, bytes, image.get_width(i), m_dump);
     }
+    if (m_dumps_motion)
+        write_motion(*unit.img);
     fflush(m_dump);
+}
+
+static void put(std::vector<uint8_t> &bytes, uint32_t value)
+{
+    for (int i = 0; i < 32; i += 8)
+        bytes.push_back((uint8_t)(value >> i));
+}
+
+/* What is left of an earlier picture in blocks that were lost or are intra must not be taken for motion. */
+void vrcnn_decoder::write_motion(de265_image &image)
+{
+    std::vector<uint8_t> bytes;
+    for (int y = 0; y < image.get_height(0); y += 4) {
+        bytes.clear();
+        for (int x = 0; x < image.get_width(0); x += 4) {
+            const slice_segment_header *const slice = image.get_SliceHeader(x, y);
+            const bool is_inter = slice && image.get_pred_mode(x, y) != MODE_INTRA;
+            const PBMotion &motion = image.get_mv_info(x, y);
+            for (int list = 0; list < 2; list++) {
+                const int index = motion.refIdx[list];
+                const bool is_used = is_inter && motion.predFlag[list] && index >= 0 && index < MAX_NUM_REF_PICS;
+                put(bytes, is_used ? (uint32_t)slice->RefPicList_POC[list][index] - (uint32_t)image.PicOrderCntVal : 0);
+                put(bytes, is_used ? (uint32_t)motion.mv[list].x : 0);
+                put(bytes, is_used ? (uint32_t)motion.mv[list].y : 0);
+            }
+        }
+        fwrite(&bytes[0], 1, bytes.size(), m_dump);
+    }
 }
 
 /* ---- order of slice segments ---- */
@@ -423,6 +453,11 @@ de265_error vrcnn_de265_set(de265_decoder_context *decoder, const char *model, c
 de265_error vrcnn_de265_dump(de265_decoder_context *decoder, const char *file, int position)
 {
     return ((decoder_context *)decoder)->vrcnn.dump_to(file, position);
+}
+
+void vrcnn_de265_dump_motion(de265_decoder_context *decoder, int is_wanted)
+{
+    ((decoder_context *)decoder)->vrcnn.dump_motion(is_wanted != 0);
 }
 
 void vrcnn_de265_post_filters(de265_decoder_context *decoder, int are_used)

@@ -70,6 +70,11 @@ class vrcnn_decoder
 
     de265_error set(const char *model, const char *kernel, int threads);
     de265_error dump_to(const char *file, int position);
+    /* Whether motion stands in the dump. */
+    void dump_motion(bool is_wanted)
+    {
+        m_dumps_motion = is_wanted;
+    }
     /* Whether pictures are put out filtered where SEI messages say so. */
     void post_filters(bool are_used)
     {
@@ -123,6 +128,7 @@ class vrcnn_decoder
     std::string m_message;
     FILE *m_dump; /* NULL: there is none */
     int m_dump_position;
+    bool m_dumps_motion;
     int m_pictures;
     double m_seconds;
 
@@ -143,6 +149,7 @@ class vrcnn_decoder
     int planes_of(VrcnnPlane planes[3], de265_image &image) const;
     void keep(de265_image &image);
     void dump(const image_unit &unit);
+    void write_motion(de265_image &image);
     const uint8_t *lossless(const de265_image &image);
 };
 
