@@ -28,6 +28,7 @@ app = command_line(
                 "loop": pairs.loop_pairs,
                 "sort": pairs.sort_pairs,
                 "again": pairs.filter_pairs_again,
+                "rings": pairs.measure_rings,
                 "upscale": research.upscale_pairs,
                 "pack": pairs.pack_pairs,
             },

@@ -1,13 +1,15 @@
 """codec-bridge pairs: pictures beside their originals, for training."""
 
+import json
 import re
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Any
 
-import numpy as np
 import typer
+from rich import box
+from rich.table import Table
 
 from codec_bridge import codecs
 from codec_bridge import pairs as coded_pairs
@@ -29,13 +31,16 @@ from codec_bridge.cli.options import (
 )
 from codec_bridge.codecs.base import ORDINARY, Codec
 from codec_bridge.codecs.dump import find_decoder
+from codec_bridge.evaluation.filtering import whole_pictures
 from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, load_models, open_filter
+from codec_bridge.figures.rings import PLANES, RINGS, ring_gains
+from codec_bridge.provenance import provenance
 from codec_bridge.video.catalogue import resolve
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import check_outputs
+from vrcnn_int.files import check_outputs, write_text
 from vrcnn_int.io import pairs
-from vrcnn_int.io.console import console, console_beside, progress_bar
+from vrcnn_int.io.console import console, console_beside, progress_bar, show_table
 from vrcnn_int.io.options import finite
 from vrcnn_int.network import POSITIONS
 from vrcnn_int.text import counted
@@ -192,17 +197,52 @@ def filter_pairs_again(
     with open_filter(settings, models) as filter_, progress_bar() as progress:
         task = progress.add_task("pictures", total=len(found.recon))
 
+        once = whole_pictures(filter_, index)
+
         def filtered(planes: tuple[pairs.Plane, ...]) -> list[pairs.Plane]:
             progress.advance(task, 1 / times)
-            luma_alone = models.networks[index].kind == "luma"
-            made = (filter_.filter_plane(planes[0], 8, index), *planes[1:]) if luma_alone else filter_.filter_planes(planes, (8, 8), index)
-            return [plane.astype(np.uint8) for plane in made]
+            return once(planes)
 
         count = coded_pairs.again(found, filtered, times, out, models.identity)
     console_beside(out).print(
         f"wrote {out}: {counted(count, 'picture')}, filtered {counted(times, 'time')} by network {index} of set {models.identity[:16]}",
         soft_wrap=True,
     )
+
+
+def measure_rings(
+    sources: Annotated[list[Path], typer.Argument(help="Pair files, of any QPs.", metavar="PAIRS...")],
+    out: Annotated[Path | None, typer.Option(help="The table as JSON.")] = None,
+    model: ModelFile = None,
+    network_size: NetworkSize = "best",
+    force: Force = False,
+) -> None:
+    """What the networks of a set gain on the pictures of pair files, plane by plane and by ring of samples from the edge."""
+    check_outputs([out] if out else [], [*sources, *([model] if model else [])], force)
+    rows: list[dict[str, Any]] = []
+    for source in sources:
+        found = pairs.read(source)
+        settings = Settings(model=model, position=str(found.meta["position"]), network_size=network_size)
+        models = load_models(settings)
+        index = settings.network_in(models, found.qp)
+        with open_filter(settings, models) as filter_, progress_bar() as progress:
+            once = whole_pictures(filter_, index)
+            pictures = progress.track(list(found.planes()), description=f"QP {found.qp}")
+            gains = ring_gains((recon, once(recon), original) for recon, original in pictures)
+        of = PLANES if len(gains) > 1 and models.networks[index].kind == "joint" else PLANES[:1]
+        for plane, (rings, whole) in zip(of, gains, strict=False):
+            named = {"file": source.name, "md5": found.md5_for(models.networks[index].kind), "pictures": len(found.recon)}
+            rows.append({**named, "qp": found.qp, "network": index, "plane": plane, "rings": rings, "all": whole})
+    titles = [f"{first}" if last == first + 1 else f"from {first}" if last is None else f"{first}-{last - 1}" for first, last in RINGS]
+    table = Table(title=f"gain in dB by ring of samples from the edge, set {models.identity[:16]}", box=box.SIMPLE_HEAD)
+    for title in ("pairs", "QP", "plane", *titles, "all"):
+        table.add_column(title, justify="left" if title in ("pairs", "plane") else "right")
+    for row in rows:
+        cells = ["" if gain is None else f"{gain:+.3f}" for gain in (*row["rings"], row["all"])]
+        table.add_row(row["file"], str(row["qp"]), row["plane"], *cells)
+    show_table(table, console_beside(out))
+    if out:
+        write_text(out, json.dumps({"model": models.identity, "rings": RINGS, "rows": rows, "provenance": provenance()}, indent=1) + "\n")
 
 
 def parse_qps(text: str) -> tuple[int, ...]:

@@ -7,6 +7,9 @@ from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 
+import numpy as np
+from numpy.typing import NDArray
+
 from codec_bridge.evaluation.settings import EvaluationError, FilterPicture, float_filter
 from codec_bridge.figures.metrics import picture_psnr
 from codec_bridge.filter import BACKENDS, Filter
@@ -106,3 +109,14 @@ def measured(
         yield before, after, truth
     if next(truths, None) is not None:
         longer(number + 1)
+
+
+def whole_pictures(filter_: Filter, index: int) -> Callable[[Sequence[NDArray[np.uint8]]], list[NDArray[np.uint8]]]:
+    """A network, by its number, as a function of the planes of 8-bit pictures; a luma network leaves chroma as it is."""
+
+    def whole(planes: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+        if filter_.networks[index].kind == "luma":
+            return [filter_.filter_plane(planes[0], 8, index).astype(np.uint8), *planes[1:]]
+        return [plane.astype(np.uint8) for plane in filter_.filter_planes(planes, (8, 8), index)]
+
+    return whole

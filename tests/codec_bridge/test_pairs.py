@@ -100,6 +100,28 @@ def test_pictures_are_filtered_again_and_again(coloured: PairFile, tmp_path: Pat
     assert not (tmp_path / "c.npz").exists()
 
 
+def test_gains_are_told_by_ring(coloured: PairFile, tmp_path: Path) -> None:
+    pairs.write(tmp_path / "a.npz", coloured.planes(), coloured.meta)
+    words = ["pairs", "rings", str(tmp_path / "a.npz"), "--model", "joint_post", "--out", str(tmp_path / "rings.json")]
+    done = CliRunner().invoke(app, words, catch_exceptions=False, env={"COLUMNS": "200"})
+    told = json.loads((tmp_path / "rings.json").read_text())
+    models = ModelSet.load(builtin_path("joint_post"))
+    assert (told["model"], [row["plane"] for row in told["rows"]]) == (models.identity, ["Y", "Cb", "Cr"])
+    network = models.networks[models.index_for_qp(27, "after_sao", "joint")]
+    # Luma at the very edge and of the whole picture, counted another way.
+    edge, whole = [], []
+    for recon, original in coloured.planes():
+        after = oracle.filter_planes(network, recon, (8, 8))[0].astype(int)
+        inner = np.pad(np.zeros((recon[0].shape[0] - 2, recon[0].shape[1] - 2), bool), 1, constant_values=True)
+        squares = [(plane.astype(int) - original[0]) ** 2 for plane in (recon[0], after)]
+        edge.append(10 * np.log10(squares[0][inner].sum() / squares[1][inner].sum()))
+        whole.append(10 * np.log10(squares[0].sum() / squares[1].sum()))
+    luma = told["rows"][0]
+    assert (luma["rings"][0], luma["all"]) == pytest.approx((np.mean(edge), np.mean(whole)))
+    assert luma["rings"][-1] is None, "no picture has samples so far from its edges"
+    assert f"{np.mean(edge):+.3f}" in done.output
+
+
 def test_packing_loses_nothing(source: PairFile, tmp_path: Path) -> None:
     assert pairs.pack(source, tmp_path / "packed.npz") == 4
     again = pairs.read(tmp_path / "packed.npz")
