@@ -189,7 +189,7 @@ def test_the_command(tools: x265_loop.Tools, tmp_path: Path) -> None:
     assert "layers: references" in done.output
     found = json.loads(out.read_text())
     assert (found["layers"], found["configuration"], found["codec"], len(found["model"])) == (["references"], "ra", "x265-loop", 64)
-    assert found["provenance"]["command_line"][1] == "passes" or found["provenance"]["git_revision"]
+    assert "git_revision" in found["provenance"]
     assert list(found["rows"]) == ["27", "38", "all"]
     for qp, rows in found["rows"].items():
         for plane, size in (("Y", 136 * 100), ("Cb", 68 * 50), ("Cr", 68 * 50)):
