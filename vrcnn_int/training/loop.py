@@ -125,6 +125,8 @@ class Run:
             self.team.discretize_weights()
         elif stage == "bounds" and not self.resumes(stage):
             self.team.quantize_bounds([None] * self.settings.specialists)
+            if self.settings.round_layers:
+                self.team.round_layers(range_batches(self.patches))
         if hold and stage != "float":
             self.team.hold_first_layers()
 

@@ -123,6 +123,45 @@ class Network(nn.Module):
                 rows = [round_together(row / delta, moment, conv.levels) for row in conv.weight.flatten(1).double().cpu().numpy()]
                 conv.weight.copy_(torch.from_numpy(np.stack(rows) * delta).view_as(conv.weight))
 
+    def round_layers(self, inputs: Iterable[Tensor]) -> None:
+        """Round all weights of a network with frozen deltas, each layer's together, for inputs [N, C, H, W] as these.
+
+        One layer after the other: each for the inputs that those before it, rounded, give it. Its bias takes over what rounding changes
+        in the mean of its outputs, so that only the rest of the error counts.
+        """
+        batches = list(inputs)
+        for layer in self.convolutions():
+            for conv, vectors in zip(layer, self.read_by(layer, batches), strict=True):
+                assert conv.step
+                mean = vectors.mean(0)
+                spread = second_moment(vectors - mean)
+                exact = conv.weight.detach().flatten(1).double().cpu().numpy() / conv.step
+                rounded = np.stack([round_together(row, spread, conv.levels) for row in exact])
+                with torch.no_grad():
+                    conv.weight.copy_(torch.from_numpy(rounded * conv.step).view_as(conv.weight))
+                    conv.bias.sub_(torch.from_numpy((rounded - exact) @ mean * conv.step).to(conv.bias))
+
+    def read_by(self, layer: Sequence[DiscretizedConv], batches: Sequence[Tensor], most: int = 16384) -> list[NDArray[np.float64]]:
+        """What each branch of a layer reads for an output, [count, inputs * k * k], of about ``most`` outputs spread over the batches."""
+        found: dict[nn.Module, list[Tensor]] = {conv: [] for conv in layer}
+
+        def keep(conv: nn.Module, read: tuple[Tensor, ...]) -> None:
+            found[conv].append(read[0])
+
+        hooks = [conv.register_forward_pre_hook(keep) for conv in layer]
+        with torch.no_grad():
+            for batch in batches:
+                self(batch, valid=True)
+        for hook in hooks:
+            hook.remove()
+        vectors = []
+        for conv in layer:
+            outputs = sum(len(x) * (x.shape[2] - conv.kernel + 1) * (x.shape[3] - conv.kernel + 1) for x in found[conv])
+            every = max(1, outputs // most) | 1  # odd, so as not to keep to one column of patches of an even width
+            read = (unfold(x, conv.kernel).transpose(1, 2).flatten(0, 1)[::every] for x in found[conv])
+            vectors.append(torch.cat(list(read)).double().cpu().numpy())
+        return vectors
+
     def hold_first_layer(self) -> None:
         """Train the first layer's weights no further."""
         for conv in self.convolutions()[0]:

@@ -63,6 +63,9 @@ class TrainSettings:
     hold_first_layer: bool = True
     """Stages 2 and 3 begin with the first layer's weights rounded together, for the least error of its outputs (rounding.py), and keep
     them. False: each is rounded by itself, and they are trained on."""
+    round_layers: bool = False
+    """Stage 3 begins with the weights of every layer rounded together, each layer's for the inputs that the rounded ones before it give it
+    and with its bias corrected. Stage 2 has nothing to prepare then (weight_steps=1)."""
     last_layer: float = 0.1
     """Factor on the last layer's initial weights; 0: training starts at "no filter"."""
     specialists: int = 1

@@ -43,6 +43,11 @@ class Team(nn.Module):
         for network in self:
             network.round_first_layer(inputs)
 
+    def round_layers(self, inputs: Sequence[Tensor]) -> None:
+        """Network.round_layers of every network."""
+        for network in self:
+            network.round_layers(inputs)
+
     def hold_first_layers(self) -> None:
         """Network.hold_first_layer of every network."""
         for network in self:

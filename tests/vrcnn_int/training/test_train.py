@@ -103,6 +103,32 @@ def test_discretized_weights_are_steps_and_pass_their_gradient_on() -> None:
     assert (conv.weight.grad == 1).all()
 
 
+@pytest.mark.parametrize("kind", ["joint", "two branches"])
+def test_layers_rounded_together_are_nearer_to_the_float_network(kind: str) -> None:
+    torch.manual_seed(1)
+    if kind == "joint":
+        network = load_float_networks(float_path(builtin_path("joint_intra")), ("joint",))[0][0]
+    else:
+        layers = ((Convolution(6, 5),), (Convolution(4, 3), Convolution(4, 1)), (Convolution(1, 3),))
+        network = Network(Architecture(layers), geometric_progression(20, 3), 22, "before_deblocking").export()
+    rng = np.random.default_rng(1)
+    brightness = rng.uniform(-0.4, 0.4, (3, 1, 1, 1)) + np.linspace(-0.1, 0.1, 48)[:, None]
+    samples = brightness + rng.normal(0, 0.05, (3, network.weights[0][0].shape[1], 48, 48))
+    inputs, unseen = (torch.from_numpy(samples.astype(np.float32)[..., part]) for part in (slice(32), slice(16, None)))
+    exact, plain, together = (module_from(network) for _ in range(3))
+    for module in (plain, together):
+        module.quantize_bounds()
+    together.round_layers([inputs])
+    with torch.no_grad():
+        errors = [float(((module(unseen, valid=True) - exact(unseen, valid=True)) ** 2).mean()) for module in (plain, together)]
+    assert errors[1] < 0.75 * errors[0]
+    for layer in together.convolutions():
+        for conv in layer:
+            steps = conv.weight.detach().double() / conv.step
+            assert (steps - steps.round()).abs().max() < 1e-3
+            assert steps.abs().max() < conv.levels + 1e-3
+
+
 def test_frozen_steps_hold_the_weights_and_the_ratios() -> None:
     torch.manual_seed(2)
     module = Network(VRCNN, geometric_progression(20, 4), 32, "before_deblocking")
@@ -304,6 +330,18 @@ def test_the_first_layer_stays_as_it_was_rounded(pair_file: Path, tmp_path: Path
     if held:
         assert (np.round(steps) != np.round(before / np.abs(before).max() * 127)).any(), "rounded one by one"
         assert (to_integer(tuned).layers[0][0].weights == np.round(steps)).all()
+
+
+def test_stage_3_begins_with_layers_rounded_together(pair_file: Path, tmp_path: Path) -> None:
+    settings = replace(TINY, weight_steps=1, bound_steps=1, tuning_rate=1e-9, tuning_average=0.0)
+    found = {}
+    for together in (False, True):
+        train([pair_file], [pair_file], tmp_path / str(together), replace(settings, round_layers=together))
+        ((floats,), (tuned,)) = (load_float_networks(tmp_path / str(together) / name)[0] for name in ("float.npz", "tuned.npz"))
+        moved = [np.abs(a - b).max() for a, b in zip(floats.biases[1], tuned.biases[1], strict=True)]
+        found[together] = max(moved), [to_integer(tuned).layers[i][0].weights for i in (1, 2)]
+    assert found[False][0] < 1e-6 < found[True][0]
+    assert any(not np.array_equal(a, b) for a, b in zip(found[False][1], found[True][1], strict=True))
 
 
 def test_settings_that_no_run_can_have_are_refused(pair_file: Path, tmp_path: Path) -> None:
