@@ -1,7 +1,6 @@
 """Training pairs: the planes of coded pictures beside their originals, packed for vrcnn_int.training."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from itertools import chain, islice, zip_longest
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from codec_bridge import codecs
 from codec_bridge.codecs.base import OFF, ORDINARY, Codec, Loop, Request
 from codec_bridge.codecs.dump import dump
+from codec_bridge.codecs.programs import at_once, go_on
 from codec_bridge.provenance import provenance
 from codec_bridge.video.catalogue import Sequence as VideoSequence
 from codec_bridge.video.catalogue import resolve
@@ -160,6 +160,7 @@ def code(
         names = []
         with sequence.open() as video:
             for picture in video:
+                go_on()
                 original = downscaled(picture.cropped(), downscale)
                 if original.bit_depth != 8:
                     raise VrcnnError(f"{sequence.name}: only 8-bit pictures can be packed, this has {original.bit_depth} bits")
@@ -174,11 +175,7 @@ def code(
         return names
 
     sequences = resolve(images, rate=Fraction(1))
-    pool = ThreadPoolExecutor(workers or cores())
-    try:
-        names = list(chain.from_iterable(pool.map(code_file, sequences)))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    names = list(chain.from_iterable(at_once(code_file, sequences, workers or cores())))
     files = []
     for qp in qps:
         meta = {
@@ -254,11 +251,7 @@ def loop(
             progress()
         return found
 
-    pool = ThreadPoolExecutor(workers or cores())
-    try:
-        parts = list(chain.from_iterable(pool.map(code_clip, resolve(clips))))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    parts = list(chain.from_iterable(at_once(code_clip, resolve(clips), workers or cores())))
     groups: dict[tuple[str, int], list[tuple[tuple[NDArray[np.uint8], ...], tuple[NDArray[np.uint8], ...]]]] = {}
     for part in dict.fromkeys(parts):
         file = pairs.read(part)

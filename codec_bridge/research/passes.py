@@ -1,7 +1,6 @@
 """What networks in a loop gain by temporal layer, and by how often the samples that a block was predicted from were filtered before."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from math import log10
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from codec_bridge.codecs.base import Codec, Loop, Request
 from codec_bridge.codecs.dump import Dumped, check_motion, dump
+from codec_bridge.codecs.programs import at_once, go_on
 from codec_bridge.pairs import within
 from codec_bridge.provenance import provenance
 from codec_bridge.video.catalogue import Sequence as VideoSequence
@@ -127,6 +127,7 @@ def of_clip(originals: Sequence[Picture], coder: Codec, decoder: Path, request: 
             choices = (said.chroma_choices(*size) if is_chroma else said.choices(*size)) if said else np.zeros(size[::-1])
             filtered.append(choices > 0)
         for each, layer, acted, passes in zip(dumped, in_layers, filtered, of_references(dumped, filtered), strict=True):
+            go_on()
             assert each.motion is not None
             number = shown[each.order]
             original, out = originals[number], coded.recon[number]
@@ -199,11 +200,7 @@ def measure(
         return found
 
     jobs = list(product(sequences, requests))
-    pool = ThreadPoolExecutor(workers or cores())
-    try:
-        results = list(pool.map(code, jobs))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    results = at_once(code, jobs, workers or cores())
     by_qp: dict[str, Sums] = {}
     for (_, (qp, _)), (_, sums) in zip(jobs, results, strict=True):
         for total in (by_qp.setdefault(str(qp), {}), by_qp.setdefault(ALL, {})):

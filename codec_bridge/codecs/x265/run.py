@@ -58,7 +58,8 @@ class Tools:
 
 def find_tools(folder: Path | None = None) -> Tools:
     """The programs in ``folder``; None: in environment variable VRCNN_CODECS, or where `make codecs` puts them. Raises CodecError."""
-    place = folder or Path(os.environ.get("VRCNN_CODECS") or DEFAULT_FOLDER)
+    # Absolute: "./x265" as a Path is "x265", which would be looked for in PATH.
+    place = (folder or Path(os.environ.get("VRCNN_CODECS") or DEFAULT_FOLDER)).absolute()
     tools = Tools(place / "x265", place / "x265-10bit", place / "dec265")
     for program in (tools.encoder, tools.encoder_10bit, tools.decoder):
         if not program.is_file() or not os.access(program, os.X_OK):
