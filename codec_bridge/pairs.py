@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import chain, islice, zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -313,12 +314,17 @@ def by_bands(
 
 
 def again(
-    source: pairs.PairFile, filtered: Callable[[tuple[pairs.Plane, ...]], Sequence[pairs.Plane]], times: int, out: Path, identity: str
+    source: pairs.PairFile,
+    filtered: Callable[[tuple[pairs.Plane, ...]], Sequence[pairs.Plane]],
+    times: int,
+    out: Path,
+    said: Mapping[str, Any],
 ) -> int:
     """Pack what a filter makes of a pair file's coded pictures when it is run on its own output, so many times; the number of pictures.
 
     filtered: of the planes of a picture. In a loop of inter pictures a network reads what it, or its like, has filtered before; these
-    pairs show that to training without coding anything anew. identity: of the model set. Raises VrcnnError for pairs made so themselves.
+    pairs show that to training without coding anything anew. said: of source file and network, which the file's meta values state, beside
+    the provenance of the source. Raises VrcnnError for pairs made so themselves.
     """
     if source.meta.get("filtered"):
         raise VrcnnError("these pairs were filtered already: begin with those that were coded, and say how many times")
@@ -329,7 +335,8 @@ def again(
                 recon = tuple(filtered(recon))
             yield recon, original
 
-    return pairs.write(out, planes(), {**source.meta, "filtered": {"times": times, "model": identity}, "provenance": provenance()})
+    about = {"times": times, **said, "provenance": source.meta.get("provenance")}
+    return pairs.write(out, planes(), {**source.meta, "filtered": about, "provenance": provenance()})
 
 
 def nearest(bands: Sequence[int], qp: int) -> int:

@@ -20,7 +20,7 @@ from codec_bridge.evaluation.filtering import Triple, filtered, measured, pictur
 from codec_bridge.evaluation.given import set_words
 from codec_bridge.evaluation.named import network_of, post_filters, set_of
 from codec_bridge.evaluation.plan import parse_size
-from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, far_qps, load_models, open_filter
+from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, check_index, far_qps, load_models, numbers, open_filter
 from codec_bridge.figures.metrics import is_identical, level_text
 from codec_bridge.video.clock import ONE_RATE
 from codec_bridge.video.coding import Coded
@@ -148,8 +148,8 @@ def filter_video(
     settings.refuse()
     models = load_models(settings)
     open_filter(settings, models).close()
-    if index is not None and index >= len(models.networks):
-        raise VrcnnError(f"the model set has no network {index}; it has 0 to {len(models.networks) - 1}")
+    if index is not None:
+        check_index(models, index)
     wanted = parse_qp(qp)
     pictures_a_second = parse_rate(rate)
     said = console_beside(out)
@@ -263,10 +263,8 @@ def network_of_index(models: ModelSet, coded: Coded, index: int, trusted: bool) 
     """That number for every picture, and its QP. Raises VrcnnError, unless trusted, where the stream has another position."""
     if not trusted:
         fitting = [number for number, network in enumerate(models.networks) if network.position == coded.position]
-        whole = fitting == list(range(fitting[0], fitting[-1] + 1)) if len(fitting) > 2 else False
-        such = f"{fitting[0]} to {fitting[-1]}" if whole else " or ".join(map(str, fitting))
         none = f"another --model: this set has no network that is {coded.position}"
-        coded.check_position(models.networks[index].position, f"--index {such}" if fitting else none)
+        coded.check_position(models.networks[index].position, numbers(fitting) or none)
     return lambda picture: (index, models.networks[index].qp)
 
 

@@ -28,6 +28,7 @@ from codec_bridge.research import passes
 from codec_bridge.video.catalogue import resolve
 from vrcnn_int.files import check_outputs, write_text
 from vrcnn_int.io.console import console_beside, progress_bar, show_table
+from vrcnn_int.network import PLANES
 
 TITLES = {"layer": "temporal layer and slice type", "passes": "how often what samples were predicted from was filtered"}
 
@@ -76,7 +77,7 @@ def table(found: dict[str, Any], by: str) -> Table:
     shown = Table(title=f"gain (dB) by {TITLES[by]}", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     shown.add_column("QP")
     shown.add_column(by, no_wrap=True)
-    planes = [name for name in passes.PLANES if any(row["plane"] == name for row in found["rows"][passes.ALL])]
+    planes = [name for name in PLANES if any(row["plane"] == name for row in found["rows"][passes.ALL])]
     for head in (
         "share of Y",
         "filtered of Y",

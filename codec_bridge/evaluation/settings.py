@@ -228,6 +228,23 @@ def shipped_with(position: str, kind: str | None) -> list[str]:
     return [name for name, found in sets.items() if any(each.position == position and kind in (None, each.kind) for each in found)]
 
 
+def check_index(models: ModelSet, index: int, position: str | None = None) -> None:
+    """Raise EvaluationError unless the set has a network of that number, of the position if one is given."""
+    if index >= len(models.networks):
+        raise EvaluationError(f"the model set has no network {index}; it has 0 to {len(models.networks) - 1}")
+    stands = models.networks[index].position
+    if position not in (None, stands):
+        fitting = numbers([number for number, network in enumerate(models.networks) if network.position == position])
+        raise EvaluationError(f"network {index} is {stands}, the pictures are {position}: give {fitting or 'another --model'}")
+
+
+def numbers(fitting: list[int]) -> str:
+    """'--index 2 or 3', '--index 4 to 7'; '' for none."""
+    whole = len(fitting) > 2 and fitting == list(range(fitting[0], fitting[-1] + 1))
+    words = f"{fitting[0]} to {fitting[-1]}" if whole else " or ".join(map(str, fitting))
+    return f"--index {words}" if fitting else ""
+
+
 def load_models(settings: Settings) -> ModelSet:
     """The model set of an evaluation."""
     return ModelSet.load(settings.model or builtin_path())

@@ -19,11 +19,11 @@ from codec_bridge.video.catalogue import resolve
 from codec_bridge.video.picture import Picture
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.machine import cores
+from vrcnn_int.network import PLANES
 from vrcnn_int.text import counted, named
 
 BINS = ("intra, I picture", "intra, P or B picture", *(f"inter, {word}" for word in ("0", "0-1", "1-2", "2-3", "3-4", "over 4")))
 """Of samples; inter: by passes of the references, the upper limit within."""
-PLANES = ("Y", "Cb", "Cr")
 BY = ("layer", "passes")
 COUNTS = ("samples", "filtered", "sse_before_filtered", "sse_after_filtered", "sse_before", "sse_after")
 """Of a row: samples, those of them that a network filtered, and squared errors, in steps of 8 bits, of what networks read and of what is

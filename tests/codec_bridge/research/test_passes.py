@@ -19,6 +19,7 @@ from codec_bridge.video.files import write_y4m
 from codec_bridge.video.picture import Picture
 from tests.support import media, x265_runs
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.network import PLANES
 
 SHAPE = 8, 16
 
@@ -204,7 +205,7 @@ def test_the_command(tools: x265_loop.Tools, tmp_path: Path) -> None:
             if qp != "all":
                 coded = x265_loop.encode(tools, clip, int(qp), configuration="ra", options=("--vrcnn", "--vrcnn-model", "joint_intra"))
                 read = dump(tools.decoder, coded.data, "before_deblocking")
-                number = passes.PLANES.index(plane)
+                number = PLANES.index(plane)
                 step = 1 + (number > 0)
                 rest = slice(clip[0].planes[number].shape[0])
                 chosen = [said.chroma_choices if number else said.choices for said in side_information(coded.data) if said]
