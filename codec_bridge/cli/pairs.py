@@ -34,7 +34,7 @@ from codec_bridge.codecs.base import ORDINARY, Codec
 from codec_bridge.codecs.dump import find_decoder
 from codec_bridge.evaluation.filtering import whole_pictures
 from codec_bridge.evaluation.plan import parse_size
-from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, check_index, check_words, load_models, open_filter
+from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, check_index, check_settings, check_words, load_models, open_filter
 from codec_bridge.figures.rings import RINGS, ring_gains
 from codec_bridge.filter import Filter
 from codec_bridge.provenance import provenance
@@ -161,10 +161,19 @@ def loop_pairs(
 
     Needs the programs of `make codecs` for every codec: dec265 decodes, and writes what the filter reads.
     """
-    check_position(position)
     wanted, sorted_by = parse_qps(qps), parse_qps(bands)
     coder = with_filter(codec, configuration, folders)
-    settings = Settings(codec, wanted, model=model, position=position, network_size=network_size, configuration=configuration)
+    settings = Settings(
+        codec,
+        wanted,
+        ("anchor" if ordinary else "map",),
+        model=model,
+        position=position,
+        configuration=configuration,
+        folders=folders,
+        network_size=network_size,
+    )
+    check_settings(settings)
     decoder = find_decoder(folders)
     kinds = [coded_pairs.loop_file(out, kind, band) for kind in coded_pairs.SLICE_TYPES for band in sorted_by]
     check_outputs(kinds, [clips, *coder.files(), decoder, *([model] if model else [])], force, make_folders=True)
