@@ -32,11 +32,10 @@ from codec_bridge.cli.options import (
 )
 from codec_bridge.codecs.base import ORDINARY, Codec
 from codec_bridge.codecs.dump import find_decoder
-from codec_bridge.evaluation.filtering import whole_pictures
+from codec_bridge.evaluation.filtering import told_network, whole_pictures
 from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, check_index, check_settings, check_words, load_models, open_filter
 from codec_bridge.figures.rings import RINGS, ring_gains
-from codec_bridge.filter import Filter
 from codec_bridge.provenance import provenance
 from codec_bridge.video.catalogue import resolve
 from vrcnn_int.errors import VrcnnError
@@ -45,7 +44,7 @@ from vrcnn_int.integer import ModelSet
 from vrcnn_int.io import pairs
 from vrcnn_int.io.console import console, console_beside, progress_bar, show_table
 from vrcnn_int.io.options import finite
-from vrcnn_int.network import PLANES, POSITIONS
+from vrcnn_int.network import POSITIONS
 from vrcnn_int.text import counted, named
 
 INSIDE = sorted((codec for codec in codecs.every() if codec.inside), key=lambda codec: codec.cost)
@@ -64,20 +63,6 @@ def network_for(context: typer.Context, meta: dict[str, Any], settings: Settings
         raise VrcnnError("--network-size is for the network of a QP: --index names the network itself")
     check_index(models, index, settings.position)
     return index
-
-
-def told_network(filter_: Filter, index: int, planes: int) -> dict[str, Any]:
-    """What results say of a network, and what of so many planes it filters."""
-    network = filter_.networks[index]
-    return {
-        "model": filter_.identity,
-        "network": index,
-        "network_qp": network.qp,
-        "kind": network.kind,
-        "network_size": network.size,
-        "kernel": filter_.kernel,
-        "planes": list(PLANES[: planes if network.kind == "joint" else 1]),
-    }
 
 
 def with_filter(codec: str, configuration: str, folders: Folders) -> Codec:
