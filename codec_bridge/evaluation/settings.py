@@ -10,13 +10,14 @@ from codec_bridge.codecs.external.commands import Commands
 from codec_bridge.figures import perceptual
 from codec_bridge.figures.row import AFTER_DECODING, ALL_INTRA, INSIDE
 from codec_bridge.filter import Filter
+from codec_bridge.library.arrays import shipped_with
 from codec_bridge.library.engines import ENGINES
 from codec_bridge.video.catalogue import Sequence, auto_frames
 from codec_bridge.video.picture import Picture
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.extras import require
 from vrcnn_int.integer import ModelError, ModelSet
-from vrcnn_int.models import builtin_path, float_file, set_names
+from vrcnn_int.models import builtin_path, float_file
 from vrcnn_int.network import KINDS, POSITIONS, SIZES, load_float_networks
 
 NETWORKS = (*INSIDE, *AFTER_DECODING)
@@ -220,12 +221,6 @@ def frames_of(sequence: Sequence, settings: Settings) -> int:
     by_rule = auto_frames(sequence.width, sequence.height) if settings.configuration == "ai" else INTER_FRAMES
     wanted = settings.frames or by_rule
     return min(wanted, sequence.frames) if sequence.class_name and sequence.frames else wanted
-
-
-def shipped_with(position: str, kind: str | None) -> list[str]:
-    """The names of the shipped sets with networks for a position, of a kind if one is given."""
-    sets = {name: ModelSet.load(builtin_path(name)).networks for name in set_names()}
-    return [name for name, found in sets.items() if any(each.position == position and kind in (None, each.kind) for each in found)]
 
 
 def check_index(models: ModelSet, index: int, position: str | None = None) -> None:

@@ -23,7 +23,7 @@ from vrcnn_int.cli import commands as own_commands
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.io import console
-from vrcnn_int.models import builtin_path
+from vrcnn_int.models import builtin_path, set_names
 from vrcnn_int.text import counted
 
 MODELS = ModelSet.load(builtin_path())
@@ -228,3 +228,9 @@ def test_inspect_numbers_networks() -> None:
     assert re.findall(r"^network (\d+): QP (\d+), (\w+)", output, re.M) == [
         (str(number), str(network.qp), network.position) for number, network in enumerate(MODELS.networks)
     ]
+
+
+@pytest.mark.parametrize("words", ["pairs rings a.npz", "pairs again a.npz --out b.npz", "filter a.y4m b.y4m", "passes a.y4m", "bdrate"])
+def test_every_command_names_the_shipped_sets(words: str) -> None:
+    done = CliRunner().invoke(commands.app, [*words.split(), "--model", "joint_bst"])
+    assert f"shipped are {', '.join(set_names())}" in str(done.exception)
