@@ -36,7 +36,7 @@ from vrcnn_int.integer import UNIT_SCALE, ModelSet
 from vrcnn_int.io.console import console_beside, notices, progress_bar
 from vrcnn_int.machine import cores
 from vrcnn_int.models import DEFAULT, DEFAULT_AT, builtin_path, read_files
-from vrcnn_int.network import POSITIONS
+from vrcnn_int.network import PLANES, POSITIONS
 from vrcnn_int.text import counted
 
 if TYPE_CHECKING:
@@ -390,7 +390,7 @@ class Gains:
     def add(self, before: tuple[float, ...], after: tuple[float, ...]) -> None:
         """Those of a picture."""
         self.pictures += 1
-        for plane, a, b in zip("YUV", before, after, strict=False):
+        for plane, a, b in zip(PLANES, before, after, strict=False):
             self._of.setdefault(plane, []).extend([] if is_identical(a, b) else [b - a])
 
     def text(self) -> str:
@@ -405,7 +405,7 @@ class Gains:
 def say_psnr(console: Console, gains: Gains, number: int, before: tuple[float, ...], after: tuple[float, ...]) -> None:
     """One line on a picture, which counts among the gains."""
     gains.add(before, after)
-    figures = ", ".join(f"{plane} {_levels(a, b)}" for plane, a, b in zip("YUV", before, after, strict=False))
+    figures = ", ".join(f"{plane} {_levels(a, b)}" for plane, a, b in zip(PLANES, before, after, strict=False))
     console.print(f"picture {number}: {figures}", highlight=False, soft_wrap=True)
 
 

@@ -124,7 +124,7 @@ def test_the_mean_gain_is_over_pictures_that_have_a_psnr() -> None:
     gains = filter.Gains()
     gains.add((30.0, 40.0, IDENTICAL), (30.5, 40.0, IDENTICAL))
     gains.add((31.0, 40.0, IDENTICAL), (31.1, IDENTICAL, IDENTICAL))
-    assert gains.text() == "mean gain over 2 pictures: Y +0.300 dB, U +0.000 dB (of 1), V none: identical"
+    assert gains.text() == "mean gain over 2 pictures: Y +0.300 dB, Cb +0.000 dB (of 1), Cr none: identical"
     output = bridge("filter q22.hevc o.y4m --force --qp auto --original original.y4m")
     each = [float(after) - float(before) for before, after in re.findall(r"Y ([\d.]+) -> ([\d.]+) dB", output)]
     (mean,) = re.findall(r"mean gain over 2 pictures: Y ([+-][\d.]+) dB", output)
