@@ -106,9 +106,9 @@ def at_once(do: Callable[[_Job], _Result], jobs: Iterable[_Job], workers: int) -
     pool = ThreadPoolExecutor(workers, initializer=_running.set, initargs=(running,))
     try:
         futures = [pool.submit(do, job) for job in jobs]
-        for done in wait(futures, return_when=FIRST_EXCEPTION).done:
-            done.result()
-        return [future.result() for future in futures]
+        done = wait(futures, return_when=FIRST_EXCEPTION).done
+        # All of them, unless one failed, whose exception this raises.
+        return [future.result() for future in futures if future in done]
     finally:
         running.end()
         pool.shutdown(cancel_futures=True)
