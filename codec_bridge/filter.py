@@ -21,6 +21,7 @@ from codec_bridge.library.arrays import (
     read_model,
     samples,
     scale_of,
+    shipped_with,
     taken,
     threads_of,
     weights_of,
@@ -113,7 +114,12 @@ class Filter(FilterOwner):
         known(position, POSITIONS, "position", ErrorCode.POSITION)
         known(kind, KINDS, "kind", ErrorCode.ARGUMENT)
         known(size, SIZES, "size", ErrorCode.ARGUMENT)
-        return self._model.find(whole(qp, "the QP", ErrorCode.QP), position, kind, size)
+        qp = whole(qp, "the QP", ErrorCode.QP)
+        fits = any((network.position, network.kind) == (position, kind) for network in self.networks)
+        if not fits and (others := shipped_with(position, kind)):
+            detail = f"QP {qp}, {position}, {kind}"
+            refuse(ErrorCode.POSITION, self._model.source, detail, f"shipped sets that have such: {', '.join(others)}")
+        return self._model.find(qp, position, kind, size)
 
     def filter_plane(
         self,

@@ -1,10 +1,10 @@
 """Training pairs: the planes of coded pictures beside their originals, packed for vrcnn_int.training."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from itertools import chain, islice, zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from codec_bridge import codecs
 from codec_bridge.codecs.base import OFF, ORDINARY, Codec, Loop, Request
 from codec_bridge.codecs.dump import dump
+from codec_bridge.codecs.programs import at_once, go_on
 from codec_bridge.provenance import provenance
 from codec_bridge.video.catalogue import Sequence as VideoSequence
 from codec_bridge.video.catalogue import resolve
@@ -160,6 +161,7 @@ def code(
         names = []
         with sequence.open() as video:
             for picture in video:
+                go_on()
                 original = downscaled(picture.cropped(), downscale)
                 if original.bit_depth != 8:
                     raise VrcnnError(f"{sequence.name}: only 8-bit pictures can be packed, this has {original.bit_depth} bits")
@@ -174,11 +176,7 @@ def code(
         return names
 
     sequences = resolve(images, rate=Fraction(1))
-    pool = ThreadPoolExecutor(workers or cores())
-    try:
-        names = list(chain.from_iterable(pool.map(code_file, sequences)))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    names = list(chain.from_iterable(at_once(code_file, sequences, workers or cores())))
     files = []
     for qp in qps:
         meta = {
@@ -254,11 +252,7 @@ def loop(
             progress()
         return found
 
-    pool = ThreadPoolExecutor(workers or cores())
-    try:
-        parts = list(chain.from_iterable(pool.map(code_clip, resolve(clips))))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    parts = list(chain.from_iterable(at_once(code_clip, resolve(clips), workers or cores())))
     groups: dict[tuple[str, int], list[tuple[tuple[NDArray[np.uint8], ...], tuple[NDArray[np.uint8], ...]]]] = {}
     for part in dict.fromkeys(parts):
         file = pairs.read(part)
@@ -320,12 +314,17 @@ def by_bands(
 
 
 def again(
-    source: pairs.PairFile, filtered: Callable[[tuple[pairs.Plane, ...]], Sequence[pairs.Plane]], times: int, out: Path, identity: str
+    source: pairs.PairFile,
+    filtered: Callable[[tuple[pairs.Plane, ...]], Sequence[pairs.Plane]],
+    times: int,
+    out: Path,
+    said: Mapping[str, Any],
 ) -> int:
     """Pack what a filter makes of a pair file's coded pictures when it is run on its own output, so many times; the number of pictures.
 
     filtered: of the planes of a picture. In a loop of inter pictures a network reads what it, or its like, has filtered before; these
-    pairs show that to training without coding anything anew. identity: of the model set. Raises VrcnnError for pairs made so themselves.
+    pairs show that to training without coding anything anew. said: of source file and network, which the file's meta values state, beside
+    the provenance of the source. Raises VrcnnError for pairs made so themselves.
     """
     if source.meta.get("filtered"):
         raise VrcnnError("these pairs were filtered already: begin with those that were coded, and say how many times")
@@ -336,7 +335,8 @@ def again(
                 recon = tuple(filtered(recon))
             yield recon, original
 
-    return pairs.write(out, planes(), {**source.meta, "filtered": {"times": times, "model": identity}, "provenance": provenance()})
+    about = {"times": times, **said, "provenance": source.meta.get("provenance")}
+    return pairs.write(out, planes(), {**source.meta, "filtered": about, "provenance": provenance()})
 
 
 def nearest(bands: Sequence[int], qp: int) -> int:

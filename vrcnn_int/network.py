@@ -24,6 +24,8 @@ WIRING = ("kind", "size", "heads", "added")
 POSITIONS = ("before_deblocking", "after_sao")
 KINDS = ("luma", "joint")
 """What a network filters: the luma plane, or luma and chroma together, a site of 2x2 luma samples and its Cb and Cr at a time."""
+PLANES = ("Y", "Cb", "Cr")
+"""Of a picture, in words."""
 INPUTS = {"luma": 1, "joint": 6}
 """Channels of the first layer's input."""
 DEEP = 12

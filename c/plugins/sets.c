@@ -55,6 +55,27 @@ const char *default_set(VrcnnPosition position, int luma)
     return position == VRCNN_AFTER_SAO && !luma ? "joint_post" : "vrcnn_intra";
 }
 
+void names_of_sets(char *text, size_t size, int position, VrcnnKind kind)
+{
+    size_t length = 0;
+    text[0] = 0;
+    for (int i = 0; vrcnn_builtin_name(i); i++) {
+        const char *fault;
+        VrcnnModel *model = position < 0 ? NULL : load_set(vrcnn_builtin_name(i), &fault);
+        const int fits = position < 0 || (model && vrcnn_model_find(model, (VrcnnPosition)position, kind, VRCNN_BEST, 32) >= 0);
+        vrcnn_model_free(model);
+        if (fits && length < size) {
+            const int added = snprintf(text + length, size - length, "%s%s", length ? ", " : "", vrcnn_builtin_name(i));
+            length += added > 0 ? (size_t)added : 0;
+        }
+    }
+}
+
+int is_there(const char *path)
+{
+    return !access(path, F_OK) || errno != ENOENT;
+}
+
 VrcnnKind kind_of_set(const VrcnnModel *model)
 {
     for (int i = 0; i < vrcnn_model_networks(model); i++)

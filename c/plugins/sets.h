@@ -13,6 +13,12 @@ VrcnnModel *load_set(const char *name, const char **fault);
 /* The built-in set of a call that names none: decoded video is filtered by what learned from it, unless luma networks are asked for. */
 const char *default_set(VrcnnPosition position, int luma);
 
+/* Names of built-in sets, "a, b": all of them (position -1), or those with networks of the position and kind; "" for none. */
+void names_of_sets(char *text, size_t size, int position, VrcnnKind kind);
+
+/* Whether there is a file, or a folder, of that name. */
+int is_there(const char *path);
+
 /* Luma, unless the set has joint networks only. */
 VrcnnKind kind_of_set(const VrcnnModel *model);
 

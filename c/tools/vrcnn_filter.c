@@ -23,6 +23,11 @@ static VrcnnModel *load_model(const char *path)
             fail("%s: %s", path, vrcnn_strerror(error));
         return model;
     }
+    if (!strchr(path, '/') && !is_there(path)) {
+        char names[512];
+        names_of_sets(names, sizeof names, -1, VRCNN_LUMA);
+        fail("%s: there is no such file, nor such a built-in set; built in are %s", path, names);
+    }
     unsigned long long size;
     FILE *file = open_file(path, &size);
     if (size > UINT32_MAX)
@@ -105,8 +110,11 @@ static int choose_network(const Options *o, const VrcnnModel *model)
     }
     const VrcnnKind kind = o->has_kind ? o->kind : kind_of_set(model);
     const int index = vrcnn_model_find(model, o->position, kind, o->network_size, o->qp);
-    if (index < 0)
-        fail("%s: %s", set, vrcnn_strerror(index));
+    if (index < 0) {
+        char names[512];
+        names_of_sets(names, sizeof names, o->position, kind);
+        fail("%s: %s%s%s", set, vrcnn_strerror(index), *names ? "; of the built-in sets there is one in " : "", names);
+    }
     return index;
 }
 

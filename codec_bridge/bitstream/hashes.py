@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge.bitstream.errors import CodecError
+from vrcnn_int.network import PLANES
 
 NAMES = ("MD5", "CRC", "checksum")  # by hash_type
 _BYTES = (16, 2, 4)
@@ -51,10 +52,12 @@ def mismatch(payloads: Sequence[bytes], planes: Sequence[Plane], ctb: int) -> st
         if len(payload) != 1 + size * len(planes):
             return f"its {NAMES[kind]} picture hash (wrong length)"
         stated = [payload[1 + size * k : 1 + size * (k + 1)] for k in range(len(planes))]
-        wrong = [name for name, plane, value in zip("YUV", planes, stated, strict=False) if plane_hash(kind, plane) != value]
-        if NAMES[kind] == "CRC" and wrong == list("UV"):
+        wrong = [name for name, plane, value in zip(PLANES, planes, stated, strict=False) if plane_hash(kind, plane) != value]
+        if NAMES[kind] == "CRC" and wrong == list(PLANES[1:]):
             last = (planes[0].shape[0] - 1) // ctb * ctb * planes[1].shape[0] // planes[0].shape[0]
-            wrong = [name for name, plane, value in zip("UV", planes[1:], stated[1:], strict=True) if plane_hash(1, plane[last:]) != value]
+            wrong = [
+                name for name, plane, value in zip(PLANES[1:], planes[1:], stated[1:], strict=True) if plane_hash(1, plane[last:]) != value
+            ]
         if wrong:
             return f"its {NAMES[kind]} picture hash ({', '.join(wrong)})"
     return None

@@ -21,8 +21,8 @@ from vrcnn_int.text import counted
 
 
 @contextmanager
-def results_folder(results: Path | None) -> Iterator[Path]:
-    """The folder that the user named, or one that goes away; an interruption says what is left."""
+def results_folder(results: Path | None, kept: str = "jobs") -> Iterator[Path]:
+    """The folder that the user named, or one that goes away; an interruption says what is left. kept: folder inside, of results."""
     try:
         if results:
             yield results
@@ -32,8 +32,8 @@ def results_folder(results: Path | None) -> Iterator[Path]:
     except KeyboardInterrupt:
         text = "nothing is kept: with --results FOLDER an evaluation can go on"
         if results:
-            kept = len(list(results.glob("jobs/*.json")))
-            text = f"{counted(kept, 'result')} {'is' if kept == 1 else 'are'} kept in {results}; the same command goes on from there"
+            count = len(list(results.glob(f"{kept}/*.json")))
+            text = f"{counted(count, 'result')} {'is' if count == 1 else 'are'} kept in {results}; the same command goes on from there"
         notices.print(text, highlight=False, soft_wrap=True)
         raise
 

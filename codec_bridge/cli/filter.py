@@ -20,7 +20,7 @@ from codec_bridge.evaluation.filtering import Triple, filtered, measured, pictur
 from codec_bridge.evaluation.given import set_words
 from codec_bridge.evaluation.named import network_of, post_filters, set_of
 from codec_bridge.evaluation.plan import parse_size
-from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, far_qps, load_models, open_filter
+from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, check_index, far_qps, load_models, numbers, open_filter
 from codec_bridge.figures.metrics import is_identical, level_text
 from codec_bridge.video.clock import ONE_RATE
 from codec_bridge.video.coding import Coded
@@ -36,7 +36,7 @@ from vrcnn_int.integer import UNIT_SCALE, ModelSet
 from vrcnn_int.io.console import console_beside, notices, progress_bar
 from vrcnn_int.machine import cores
 from vrcnn_int.models import DEFAULT, DEFAULT_AT, builtin_path, read_files
-from vrcnn_int.network import POSITIONS
+from vrcnn_int.network import PLANES, POSITIONS
 from vrcnn_int.text import counted
 
 if TYPE_CHECKING:
@@ -148,8 +148,8 @@ def filter_video(
     settings.refuse()
     models = load_models(settings)
     open_filter(settings, models).close()
-    if index is not None and index >= len(models.networks):
-        raise VrcnnError(f"the model set has no network {index}; it has 0 to {len(models.networks) - 1}")
+    if index is not None:
+        check_index(models, index)
     wanted = parse_qp(qp)
     pictures_a_second = parse_rate(rate)
     said = console_beside(out)
@@ -263,10 +263,8 @@ def network_of_index(models: ModelSet, coded: Coded, index: int, trusted: bool) 
     """That number for every picture, and its QP. Raises VrcnnError, unless trusted, where the stream has another position."""
     if not trusted:
         fitting = [number for number, network in enumerate(models.networks) if network.position == coded.position]
-        whole = fitting == list(range(fitting[0], fitting[-1] + 1)) if len(fitting) > 2 else False
-        such = f"{fitting[0]} to {fitting[-1]}" if whole else " or ".join(map(str, fitting))
         none = f"another --model: this set has no network that is {coded.position}"
-        coded.check_position(models.networks[index].position, f"--index {such}" if fitting else none)
+        coded.check_position(models.networks[index].position, numbers(fitting) or none)
     return lambda picture: (index, models.networks[index].qp)
 
 
@@ -392,7 +390,7 @@ class Gains:
     def add(self, before: tuple[float, ...], after: tuple[float, ...]) -> None:
         """Those of a picture."""
         self.pictures += 1
-        for plane, a, b in zip("YUV", before, after, strict=False):
+        for plane, a, b in zip(PLANES, before, after, strict=False):
             self._of.setdefault(plane, []).extend([] if is_identical(a, b) else [b - a])
 
     def text(self) -> str:
@@ -407,7 +405,7 @@ class Gains:
 def say_psnr(console: Console, gains: Gains, number: int, before: tuple[float, ...], after: tuple[float, ...]) -> None:
     """One line on a picture, which counts among the gains."""
     gains.add(before, after)
-    figures = ", ".join(f"{plane} {_levels(a, b)}" for plane, a, b in zip("YUV", before, after, strict=False))
+    figures = ", ".join(f"{plane} {_levels(a, b)}" for plane, a, b in zip(PLANES, before, after, strict=False))
     console.print(f"picture {number}: {figures}", highlight=False, soft_wrap=True)
 
 

@@ -26,27 +26,43 @@ from codec_bridge.cli.options import (
     TrustOptions,
     Workers,
     check_position,
+    given,
     parse_qp,
     takes_folders,
 )
 from codec_bridge.codecs.base import ORDINARY, Codec
 from codec_bridge.codecs.dump import find_decoder
-from codec_bridge.evaluation.filtering import whole_pictures
+from codec_bridge.evaluation.filtering import told_network, whole_pictures
 from codec_bridge.evaluation.plan import parse_size
-from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, load_models, open_filter
-from codec_bridge.figures.rings import PLANES, RINGS, ring_gains
+from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, check_index, check_settings, check_words, load_models, open_filter
+from codec_bridge.figures.rings import RINGS, ring_gains
 from codec_bridge.provenance import provenance
 from codec_bridge.video.catalogue import resolve
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs, write_text
+from vrcnn_int.integer import ModelSet
 from vrcnn_int.io import pairs
 from vrcnn_int.io.console import console, console_beside, progress_bar, show_table
 from vrcnn_int.io.options import finite
 from vrcnn_int.network import POSITIONS
-from vrcnn_int.text import counted
+from vrcnn_int.text import counted, named
 
 INSIDE = sorted((codec for codec in codecs.every() if codec.inside), key=lambda codec: codec.cost)
 """Those with the filter in their loops, the quickest first."""
+
+
+Index = Annotated[int | None, typer.Option(help="Network of the set, instead of that for the pictures' QP.", min=0)]
+
+
+def network_for(context: typer.Context, meta: dict[str, Any], settings: Settings, models: ModelSet, index: int | None) -> int:
+    """The number of the network that filters the pictures of a pair file. meta: its values. Raises VrcnnError."""
+    check_words(settings.kind, settings.network_size)
+    if index is None:
+        return settings.network_in(models, int(meta["qp"]))
+    if given(context, ["network_size"]):
+        raise VrcnnError("--network-size is for the network of a QP: --index names the network itself")
+    check_index(models, index, settings.position)
+    return index
 
 
 def with_filter(codec: str, configuration: str, folders: Folders) -> Codec:
@@ -130,10 +146,19 @@ def loop_pairs(
 
     Needs the programs of `make codecs` for every codec: dec265 decodes, and writes what the filter reads.
     """
-    check_position(position)
     wanted, sorted_by = parse_qps(qps), parse_qps(bands)
     coder = with_filter(codec, configuration, folders)
-    settings = Settings(codec, wanted, model=model, position=position, network_size=network_size, configuration=configuration)
+    settings = Settings(
+        codec,
+        wanted,
+        ("anchor" if ordinary else "map",),
+        model=model,
+        position=position,
+        configuration=configuration,
+        folders=folders,
+        network_size=network_size,
+    )
+    check_settings(settings)
     decoder = find_decoder(folders)
     kinds = [coded_pairs.loop_file(out, kind, band) for kind in coded_pairs.SLICE_TYPES for band in sorted_by]
     check_outputs(kinds, [clips, *coder.files(), decoder, *([model] if model else [])], force, make_folders=True)
@@ -178,71 +203,86 @@ def sort_pairs(
 
 
 def filter_pairs_again(
+    context: typer.Context,
     source: Annotated[Path, typer.Argument(help="Pair file of coded pictures.")],
     out: Annotated[Path, typer.Option(help="Pair file to write (.npz), with the filtered pictures in the coded ones' place.")],
     times: Annotated[int, typer.Option(help="How often the network filters its own output.", min=1, max=16)] = 1,
     model: ModelFile = None,
+    index: Index = None,
     network_size: NetworkSize = "best",
     force: Force = False,
 ) -> None:
     """Filter the coded pictures of a pair file with the network for their QP, again and again: what it reads where references are filtered.
 
-    For fine-tuning networks for inter pictures without new data: train on pairs filtered 0, 1, 2, ... times together.
+    For fine-tuning networks for inter pictures without new data: train on pairs filtered 0, 1, 2, ... times together. A luma network leaves
+    chroma as it was coded.
     """
     check_outputs([out], [source, *([model] if model else [])], force)
-    found = pairs.read(source)
-    settings = Settings(model=model, position=str(found.meta["position"]), network_size=network_size)
+    meta = pairs.look(source)
+    settings = Settings(model=model, position=str(meta["position"]), network_size=network_size)
     models = load_models(settings)
-    index = settings.network_in(models, found.qp)
+    number = network_for(context, meta, settings, models, index)
+    found = pairs.read(source)
+    planes = 3 if found.recon_chroma else 1
     with open_filter(settings, models) as filter_, progress_bar() as progress:
         task = progress.add_task("pictures", total=len(found.recon))
 
-        once = whole_pictures(filter_, index)
+        once = whole_pictures(filter_, number)
 
         def filtered(planes: tuple[pairs.Plane, ...]) -> list[pairs.Plane]:
             progress.advance(task, 1 / times)
             return once(planes)
 
-        count = coded_pairs.again(found, filtered, times, out, models.identity)
-    console_beside(out).print(
-        f"wrote {out}: {counted(count, 'picture')}, filtered {counted(times, 'time')} by network {index} of set {models.identity[:16]}",
-        soft_wrap=True,
-    )
+        said = told_network(filter_, number, planes) | {"source": named(source.name), "source_md5": found.md5_for("joint")}
+        count = coded_pairs.again(found, filtered, times, out, said)
+    left = "; chroma is as it was coded, as a luma network leaves it" if len(said["planes"]) < planes else ""
+    by = f"network {number} of set {models.identity[:16]}"
+    console_beside(out).print(f"wrote {out}: {counted(count, 'picture')}, filtered {counted(times, 'time')} by {by}{left}", soft_wrap=True)
 
 
 def measure_rings(
+    context: typer.Context,
     sources: Annotated[list[Path], typer.Argument(help="Pair files, of any QPs.", metavar="PAIRS...")],
     out: Annotated[Path | None, typer.Option(help="The table as JSON.")] = None,
     model: ModelFile = None,
+    index: Index = None,
     network_size: NetworkSize = "best",
     force: Force = False,
 ) -> None:
-    """What the networks of a set gain on the pictures of pair files, plane by plane and by ring of samples from the edge."""
+    """What networks of a set gain on the pictures of pair files, plane by plane and by ring of samples from the edge.
+
+    A gain is the mean of the pictures' gains in dB; pictures without error before or after filtering have none. (`codec-bridge passes`
+    adds up squared errors of all pictures instead.) The column network has the number of the network in the set.
+    """
     check_outputs([out] if out else [], [*sources, *([model] if model else [])], force)
     rows: list[dict[str, Any]] = []
-    for source in sources:
-        found = pairs.read(source)
-        settings = Settings(model=model, position=str(found.meta["position"]), network_size=network_size)
-        models = load_models(settings)
-        index = settings.network_in(models, found.qp)
-        with open_filter(settings, models) as filter_, progress_bar() as progress:
-            once = whole_pictures(filter_, index)
+    common: dict[str, Any] = {}
+    models = load_models(Settings(model=model))
+    # All that can be refused is refused before the first file is filtered.
+    heads = [pairs.look(source) for source in sources]
+    files = [Settings(model=model, position=str(meta["position"]), network_size=network_size) for meta in heads]
+    numbers = [network_for(context, meta, settings, models, index) for meta, settings in zip(heads, files, strict=True)]
+    with open_filter(files[0], models) as filter_, progress_bar() as progress:
+        for source, settings, number in zip(sources, files, numbers, strict=True):
+            found = pairs.read(source)
+            once = whole_pictures(filter_, number)
             pictures = progress.track(list(found.planes()), description=f"QP {found.qp}")
             gains = ring_gains((recon, once(recon), original) for recon, original in pictures)
-        of = PLANES if len(gains) > 1 and models.networks[index].kind == "joint" else PLANES[:1]
-        for plane, (rings, whole) in zip(of, gains, strict=False):
-            named = {"file": source.name, "md5": found.md5_for(models.networks[index].kind), "pictures": len(found.recon)}
-            rows.append({**named, "qp": found.qp, "network": index, "plane": plane, "rings": rings, "all": whole})
+            facts = told_network(filter_, number, len(gains))
+            of, common = facts.pop("planes"), {name: facts.pop(name) for name in ("model", "kernel")}
+            for plane, (rings, whole) in zip(of, gains, strict=False):
+                about = {"file": named(source.name), "md5": found.md5_for(facts["kind"]), "pictures": len(found.recon)}
+                rows.append({**about, "qp": found.qp, "position": settings.position, **facts, "plane": plane, "rings": rings, "all": whole})
     titles = [f"{first}" if last == first + 1 else f"from {first}" if last is None else f"{first}-{last - 1}" for first, last in RINGS]
     table = Table(title=f"gain in dB by ring of samples from the edge, set {models.identity[:16]}", box=box.SIMPLE_HEAD)
-    for title in ("pairs", "QP", "plane", *titles, "all"):
+    for title in ("pairs", "QP", "network", "plane", *titles, "all"):
         table.add_column(title, justify="left" if title in ("pairs", "plane") else "right")
     for row in rows:
         cells = ["" if gain is None else f"{gain:+.3f}" for gain in (*row["rings"], row["all"])]
-        table.add_row(row["file"], str(row["qp"]), row["plane"], *cells)
+        table.add_row(row["file"], str(row["qp"]), str(row["network"]), row["plane"], *cells)
     show_table(table, console_beside(out))
     if out:
-        write_text(out, json.dumps({"model": models.identity, "rings": RINGS, "rows": rows, "provenance": provenance()}, indent=1) + "\n")
+        write_text(out, json.dumps({**common, "rings": RINGS, "rows": rows, "provenance": provenance()}, indent=1) + "\n")
 
 
 def parse_qps(text: str) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ import typer
 from rich import box
 from rich.table import Table
 
+from codec_bridge.cli.evaluation import results_folder
 from codec_bridge.cli.options import (
     DEFAULT_QPS,
     Configuration,
@@ -18,17 +19,20 @@ from codec_bridge.cli.options import (
     NetworkSize,
     Position,
     Workers,
-    check_position,
     takes_folders,
 )
 from codec_bridge.cli.pairs import INSIDE, parse_qps, with_filter
 from codec_bridge.codecs.dump import find_decoder
-from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, load_models
+from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, check_settings, load_models
 from codec_bridge.research import passes
 from codec_bridge.video.catalogue import resolve
+from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs, write_text
 from vrcnn_int.io.console import console_beside, progress_bar, show_table
+from vrcnn_int.network import PLANES
 
+KEPT = "passes"
+"""Folder inside that of --results."""
 TITLES = {"layer": "temporal layer and slice type", "passes": "how often what samples were predicted from was filtered"}
 
 
@@ -44,25 +48,42 @@ def measure_passes(
     network_size: NetworkSize = "best",
     frames: Annotated[int, typer.Option(help="At most so many pictures of a clip.", min=1, max=MOST_FRAMES)] = 17,
     workers: Workers = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Folder to keep what is measured of each stream in: with it an interrupted run goes on.")
+    ] = None,
     folders: Folders = MappingProxyType({}),
     force: Force = False,
 ) -> None:
     """Code clips with networks in the loop, and tell what these gain by temporal layer and by how often references were filtered.
 
-    Gains compare what networks read with what is put out. Needs the programs of `make codecs` for every codec: dec265 decodes, and writes
-    motion.
+    Gains compare what networks read with what is put out, in squared errors added up over all pictures and clips (`codec-bridge pairs
+    rings` takes the mean of pictures' dB instead): where a network filtered, and everywhere, which counts also what deblocking and SAO did
+    to the rest. Needs the programs of `make codecs` for every codec: dec265 decodes, and writes motion.
     """
-    check_position(position)
     wanted = parse_qps(qps)
     coder = with_filter(codec, configuration, folders)
-    settings = Settings(codec, wanted, model=model, position=position, network_size=network_size, configuration=configuration)
+    settings = Settings(
+        codec,
+        wanted,
+        ("map",),
+        model=model,
+        position=position,
+        configuration=configuration,
+        folders=folders,
+        network_size=network_size,
+    )
+    check_settings(settings)
     decoder = find_decoder(folders)
     check_outputs([out] if out else [], [clips, *coder.files(), decoder, *([model] if model else [])], force)
     filters = settings.loop("map", load_models(settings).identity)
-    with progress_bar() as progress:
+    if out and results and out.resolve().is_relative_to(results.resolve() / KEPT):
+        raise VrcnnError(f"{out} is where results are kept; give the output another name")
+    with results_folder(results, KEPT) as folder, progress_bar() as progress:
         task = progress.add_task("streams", total=len(resolve(clips)) * len(wanted))
         requests = [(qp, filters) for qp in wanted]
-        found = passes.measure(clips, requests, coder, decoder, configuration, frames, workers, lambda: progress.advance(task))
+        found = passes.measure(
+            clips, requests, coder, decoder, configuration, frames, folder / KEPT, workers, lambda: progress.advance(task)
+        )
     console = console_beside(out)
     for by in passes.BY:
         show_table(table(found, by), console)
@@ -72,11 +93,15 @@ def measure_passes(
 
 
 def table(found: dict[str, Any], by: str) -> Table:
-    """Shares of luma samples, and gains of all planes, a section a QP. found: of passes.measure. by: one of passes.BY."""
+    """Shares of luma samples, and gains of planes, a section a QP. found: of passes.measure. by: one of passes.BY.
+
+    Chroma of which networks filtered nothing is left out: it has no passes. One QP is not shown twice.
+    """
     shown = Table(title=f"gain (dB) by {TITLES[by]}", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     shown.add_column("QP")
     shown.add_column(by, no_wrap=True)
-    planes = [name for name in passes.PLANES if any(row["plane"] == name for row in found["rows"][passes.ALL])]
+    filtered = {row["plane"] for row in found["rows"][passes.ALL] if row["filtered"]}
+    planes = [name for name in PLANES if name in {"Y", *filtered}]
     for head in (
         "share of Y",
         "filtered of Y",
@@ -84,8 +109,8 @@ def table(found: dict[str, Any], by: str) -> Table:
         *(f"{name}, everywhere" for name in planes),
     ):
         shown.add_column(head, justify="right")
-    for qp, rows in found["rows"].items():
-        cells = {(row["label"], row["plane"]): row for row in rows if row["by"] == by}
+    for qp, rows in list(found["rows"].items())[: 1 if len(found["rows"]) == 2 else None]:
+        cells = {(row["label"], row["plane"]): row for row in rows if row["by"] == by and row["plane"] in planes}
         for label in sorted({label for label, _ in cells}, key=passes.place):
             luma = cells.get((label, "Y"))  # chroma has passes of its own
             shares = [f"{luma[key]:.1%}" if luma else "" for key in ("share", "filtered_share")]

@@ -8,6 +8,7 @@ import numpy as np
 from codec_bridge.bitstream.sideinfo import Sideinfo
 from codec_bridge.video.picture import Picture
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.network import PLANES
 from vrcnn_int.text import counted
 
 
@@ -19,7 +20,7 @@ def compare_sides(encoder_side: Picture, other_side: Picture, name: str, other: 
     """Raise Inconsistency, naming plane and sample, if two pictures that must be equal are not. other: the word for the second."""
     if len(encoder_side.planes) != len(other_side.planes):
         raise Inconsistency(f"{name}: {len(encoder_side.planes)} planes on the encoder's side, {len(other_side.planes)} on the {other}'s")
-    for plane, left, right in zip("YUV", encoder_side.planes, other_side.planes, strict=False):
+    for plane, left, right in zip(PLANES, encoder_side.planes, other_side.planes, strict=False):
         if left.shape != right.shape:
             raise Inconsistency(f"{name}: plane {plane} is {left.shape} on the encoder's side, {right.shape} on the {other}'s")
         unequal = np.argwhere(left != right)

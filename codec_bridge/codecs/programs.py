@@ -6,11 +6,15 @@ import re
 import shlex
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, TypeVar
 
 from codec_bridge.bitstream.errors import CodecError
 
@@ -24,6 +28,9 @@ _logger = logging.getLogger(__name__)  # command lines and what the programs pri
 
 _CODING = "vrcnn|x26[45]|de265|SvtAv1|aom|dav1d|rav1e|vpx|vvenc|vvdec|kvazaar|openh264|theora|xvidcore|avcodec"
 """Libraries that code and decode, by what their names begin with."""
+
+_Job = TypeVar("_Job")
+_Result = TypeVar("_Result")
 
 _REFUSAL = re.compile(r"^VRCNN: (?!\d)", re.M)
 _TELLING = re.compile(r"x265 \[error\]|VRCNN: (?!\d)")
@@ -51,6 +58,68 @@ class Output:
         return f"{self.out}\n{self.errors}"
 
 
+class _Running:
+    """The programs that the threads of an ``at_once`` run."""
+
+    def __init__(self) -> None:
+        self._lock, self._is_over = Lock(), False
+        self._all: list[subprocess.Popen[str]] = []
+
+    def check(self) -> None:
+        """Raise CodecError if they were ended."""
+        if self._is_over:
+            raise CodecError("given up, as another job ended this command")
+
+    @contextmanager
+    def started(self, start: "Callable[[], subprocess.Popen[str]]") -> "Iterator[subprocess.Popen[str]]":
+        """A program, from its start to its end. Raises CodecError, with none started, if they were ended."""
+        with self._lock:
+            self.check()
+            process = start()
+            self._all.append(process)
+        try:
+            with process:
+                yield process
+        finally:
+            with self._lock:
+                self._all.remove(process)
+
+    def end(self) -> None:
+        """End all of them; there will be no more."""
+        with self._lock:
+            self._is_over = True
+            for process in self._all:
+                _end(process)
+
+
+_running: ContextVar[_Running] = ContextVar("_running")
+"""Of the thread."""
+
+
+def at_once(do: Callable[[_Job], _Result], jobs: Iterable[_Job], workers: int) -> list[_Result]:
+    """What ``do`` gives for each job, in order, in as many threads.
+
+    The first exception of a job, and one that a signal raises here, ends the programs that other jobs run; these end with the next
+    program that they would start, or where they call ``go_on``.
+    """
+    running = _Running()
+    pool = ThreadPoolExecutor(workers, initializer=_running.set, initargs=(running,))
+    try:
+        futures = [pool.submit(do, job) for job in jobs]
+        done = wait(futures, return_when=FIRST_EXCEPTION).done
+        # All of them, unless one failed, whose exception this raises.
+        return [future.result() for future in futures if future in done]
+    finally:
+        running.end()
+        pool.shutdown(cancel_futures=True)
+
+
+def go_on() -> None:
+    """Between pictures of long work in a thread of ``at_once``: raise CodecError if it is not wanted any more."""
+    if running := _running.get(None):
+        running.check()
+
+
 def run(command: list[str], what: str, ok: tuple[int, ...] = (0,), quiet: bool = False) -> Output:
     """Run a program to its end; an exception that a signal raises ends it, and what it started. quiet: leave it out of the log.
 
@@ -71,9 +140,12 @@ def run(command: list[str], what: str, ok: tuple[int, ...] = (0,), quiet: bool =
 
 def _finished(command: list[str], what: str) -> tuple[int, str, str]:
     """Exit code and what was printed."""
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, errors="replace"
-    ) as process:
+
+    def start() -> subprocess.Popen[str]:
+        pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+        return subprocess.Popen(command, stdout=pipe, stderr=pipe, stdin=nothing, text=True, errors="replace")
+
+    with (_running.get(None) or _Running()).started(start) as process:
         hanging = _Hanging(process.pid, what)
         try:
             while True:
@@ -83,8 +155,7 @@ def _finished(command: list[str], what: str) -> tuple[int, str, str]:
                 except subprocess.TimeoutExpired:
                     hanging.look()
         except BaseException:
-            _end(process.pid)
-            process.kill()
+            _end(process)
             raise
 
 
@@ -132,14 +203,16 @@ def _processor_time(pid: int) -> float | None:
     return used
 
 
-def _end(pid: int) -> None:
+def _end(process: subprocess.Popen[str]) -> None:
+    """A program, at once, and what it started."""
     import psutil
 
-    for process in _tree(pid):
+    for each in _tree(process.pid) if process.poll() is None else []:
         try:
-            process.terminate()
+            each.terminate()
         except psutil.Error:
             continue
+    process.kill()
 
 
 def _telling_line(output: str, errors: str) -> str:

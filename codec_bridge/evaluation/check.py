@@ -11,6 +11,7 @@ from codec_bridge.codecs.gates import Inconsistency, compare_sides
 from codec_bridge.filter import Filter
 from codec_bridge.video.picture import Picture
 from vrcnn_int import integer
+from vrcnn_int.network import PLANES
 
 THREADS = 3
 """Of the filter that filters by maps."""
@@ -65,7 +66,7 @@ def compare_oracle(filter_: Filter, network: integer.IntegerNetwork, index: int,
     """Raise Inconsistency, naming the picture ``name``, if ``filtered`` (the C library's result for ``picture``) is not the oracle's."""
     weights = (integer.UNIT_SCALE,) * network.heads
     expected = integer.filter_planes(network, picture.planes, (picture.bit_depth,) * 2, picture.chroma_format, weights, weights)
-    for plane, wanted, found in zip("YUV", expected, filtered.planes, strict=False):
+    for plane, wanted, found in zip(PLANES, expected, filtered.planes, strict=False):
         last = first_difference(wanted[None], found[None], len(network.layers))
         if last:
             # A GPU shows no hidden layers: what differs there is seen in the last one only.

@@ -12,6 +12,7 @@ from codec_bridge.evaluation.plan import Plan
 from codec_bridge.evaluation.settings import Settings
 from codec_bridge.figures.row import Row
 from codec_bridge.video.catalogue import resolve
+from vrcnn_int import network
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.io.documents import checked
 from vrcnn_int.models import builtin_path
@@ -20,6 +21,7 @@ NEAR = 0.05
 """Percentage points that a figure, printed in hundredths, may be from the claimed one."""
 
 PLANES = ("y", "u", "v")
+LABELS = dict(zip(PLANES, network.PLANES, strict=True))
 
 
 class Claim(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -50,7 +52,7 @@ class Claim(Struct, forbid_unknown_fields=True, kw_only=True):
             for plane, rate in zip(PLANES, claimed, strict=False):
                 own = means[variant][plane]
                 if own is None or not abs(own - rate) <= NEAR:
-                    wrong.append(f"{variant}, {plane.upper()}: {'no figure' if own is None else f'{own:+.2f} %'}, claimed {rate:+.2f} %")
+                    wrong.append(f"{variant}, {LABELS[plane]}: {'no figure' if own is None else f'{own:+.2f} %'}, claimed {rate:+.2f} %")
         return wrong
 
     def other_encoders(self, rows: list[Row]) -> list[str]:

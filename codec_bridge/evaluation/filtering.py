@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from codec_bridge.filter import BACKENDS, Filter
 from codec_bridge.video.files import Video
 from codec_bridge.video.picture import Picture, VideoError
 from vrcnn_int.integer import UNIT_SCALE, ModelSet
+from vrcnn_int.network import PLANES
 from vrcnn_int.text import counted
 
 Networks = Callable[[int], FilterPicture]
@@ -109,6 +111,20 @@ def measured(
         yield before, after, truth
     if next(truths, None) is not None:
         longer(number + 1)
+
+
+def told_network(filter_: Filter, index: int, planes: int) -> dict[str, Any]:
+    """What results say of a network, and what of so many planes it filters."""
+    network = filter_.networks[index]
+    return {
+        "model": filter_.identity,
+        "network": index,
+        "network_qp": network.qp,
+        "kind": network.kind,
+        "network_size": network.size,
+        "kernel": filter_.kernel,
+        "planes": list(PLANES[: planes if network.kind == "joint" else 1]),
+    }
 
 
 def whole_pictures(filter_: Filter, index: int) -> Callable[[Sequence[NDArray[np.uint8]]], list[NDArray[np.uint8]]]:

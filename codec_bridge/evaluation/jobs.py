@@ -169,7 +169,7 @@ def facts(plan: Plan, jobs: Sequence[Job]) -> dict[str, Any]:
     kind = first.kind_in(models)
     sources = {(job.source.sequence.name, job.source.pictures): job.source for job in jobs}.values()
     return {
-        "sequences": [_facts_of(source) for source in sources],
+        "sequences": [source.facts for source in sources],
         "runs": [{"codec": run.codec, "configuration": run.configuration, "variants": list(run.variants)} for run in plan.runs],
         "qps": list(first.qps),
         "frames": first.frames,
@@ -183,20 +183,6 @@ def facts(plan: Plan, jobs: Sequence[Job]) -> dict[str, Any]:
         **({"metrics": perceptual.measured_by(first.metrics)} if first.metrics else {}),
         **({"against": plan.against} if plan.against else {}),
         **({"kind": kind, "network_size": first.network_size} if (kind, first.network_size) != ("luma", "best") else {}),
-    }
-
-
-def _facts_of(source: Source) -> dict[str, Any]:
-    sequence = source.sequence
-    return {
-        "name": sequence.name,
-        "class": source.class_name,
-        "width": sequence.width,
-        "height": sequence.height,
-        "bit_depth": sequence.bit_depth,
-        "rate": str(sequence.rate or 25),
-        "pictures": source.pictures,
-        "md5": source.md5,
     }
 
 

@@ -341,7 +341,7 @@ def runs_of(file: PlanFile, folder: Path) -> list[Settings]:
             (own[codec][0].qps or file.qps) if codec in own else file.qps,
             variants[codec],
             file.frames if isinstance(file.frames, int) else None,
-            folder / model_path(file.model) if file.model is not None else None,
+            model_path(file.model, folder) if file.model is not None else None,
             file.kernel,
             file.position,
             file.preset,

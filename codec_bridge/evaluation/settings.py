@@ -10,13 +10,14 @@ from codec_bridge.codecs.external.commands import Commands
 from codec_bridge.figures import perceptual
 from codec_bridge.figures.row import AFTER_DECODING, ALL_INTRA, INSIDE
 from codec_bridge.filter import Filter
+from codec_bridge.library.arrays import shipped_with
 from codec_bridge.library.engines import ENGINES
 from codec_bridge.video.catalogue import Sequence, auto_frames
 from codec_bridge.video.picture import Picture
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.extras import require
 from vrcnn_int.integer import ModelError, ModelSet
-from vrcnn_int.models import builtin_path, float_file, set_names
+from vrcnn_int.models import builtin_path, float_file
 from vrcnn_int.network import KINDS, POSITIONS, SIZES, load_float_networks
 
 NETWORKS = (*INSIDE, *AFTER_DECODING)
@@ -222,10 +223,21 @@ def frames_of(sequence: Sequence, settings: Settings) -> int:
     return min(wanted, sequence.frames) if sequence.class_name and sequence.frames else wanted
 
 
-def shipped_with(position: str, kind: str | None) -> list[str]:
-    """The names of the shipped sets with networks for a position, of a kind if one is given."""
-    sets = {name: ModelSet.load(builtin_path(name)).networks for name in set_names()}
-    return [name for name, found in sets.items() if any(each.position == position and kind in (None, each.kind) for each in found)]
+def check_index(models: ModelSet, index: int, position: str | None = None) -> None:
+    """Raise EvaluationError unless the set has a network of that number, of the position if one is given."""
+    if index >= len(models.networks):
+        raise EvaluationError(f"the model set has no network {index}; it has 0 to {len(models.networks) - 1}")
+    stands = models.networks[index].position
+    if position not in (None, stands):
+        fitting = numbers([number for number, network in enumerate(models.networks) if network.position == position])
+        raise EvaluationError(f"network {index} is {stands}, the pictures are {position}: give {fitting or 'another --model'}")
+
+
+def numbers(fitting: list[int]) -> str:
+    """'--index 2 or 3', '--index 4 to 7'; '' for none."""
+    whole = len(fitting) > 2 and fitting == list(range(fitting[0], fitting[-1] + 1))
+    words = f"{fitting[0]} to {fitting[-1]}" if whole else " or ".join(map(str, fitting))
+    return f"--index {words}" if fitting else ""
 
 
 def load_models(settings: Settings) -> ModelSet:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from threading import Lock
+from typing import Any
 
 from codec_bridge.video.catalogue import Sequence
 from codec_bridge.video.picture import Picture, samples_md5
@@ -26,6 +27,21 @@ class Source:
         samples = self.sequence.width * self.sequence.height
         sizes = (("A", 3_000_000), ("B", 1_500_000), ("E", 700_000), ("C", 250_000), ("D", 0))
         return self.sequence.class_name or next(f"{letter} (size)" for letter, least in sizes if samples >= least)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What documents say of it."""
+        sequence = self.sequence
+        return {
+            "name": sequence.name,
+            "class": self.class_name,
+            "width": sequence.width,
+            "height": sequence.height,
+            "bit_depth": sequence.bit_depth,
+            "rate": str(sequence.rate or 25),
+            "pictures": self.pictures,
+            "md5": self.md5,
+        }
 
 
 class Pictures:

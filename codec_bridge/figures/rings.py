@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from vrcnn_int.integer import Plane
 
-PLANES = ("Y", "Cb", "Cr")
 RINGS = ((0, 1), (1, 2), (2, 3), (3, 4), (4, 8), (8, 16), (16, None))
 """Distances from the nearest edge in samples of the plane, the second one left out; None: all beyond. 0 is the outermost ring."""
 
@@ -20,11 +19,13 @@ def distances(shape: tuple[int, ...]) -> NDArray[np.int64]:
     return found
 
 
-def ring_gains(triples: Iterable[tuple[Sequence[Plane], Sequence[Plane], Sequence[Plane]]]) -> list[tuple[list[float | None], float]]:
+def ring_gains(
+    triples: Iterable[tuple[Sequence[Plane], Sequence[Plane], Sequence[Plane]]],
+) -> list[tuple[list[float | None], float | None]]:
     """(gain in each of RINGS, gain of all samples) of each plane in dB, means of the pictures' PSNR; None where no picture has a gain.
 
-    triples: planes before and after filtering and of the original, 8 bits. Where a ring has no error before or after, the picture is left
-    out of that ring's mean.
+    triples: planes before and after filtering and of the original, 8 bits. Where a ring, or the plane, has no error before or after, the
+    picture is left out of that mean.
     """
     gains: list[list[list[float]]] = []
     for before, after, original in triples:
@@ -37,4 +38,4 @@ def ring_gains(triples: Iterable[tuple[Sequence[Plane], Sequence[Plane], Sequenc
                 if all(errors):
                     values.append(10 * math.log10(errors[0] / errors[1]))
     means = [[float(np.mean(values)) if values else None for values in found] for found in gains]
-    return [(found[:-1], found[-1] or 0.0) for found in means]
+    return [(found[:-1], found[-1]) for found in means]

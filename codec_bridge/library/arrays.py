@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from codec_bridge.library.errors import ErrorCode, FilterError, refuse
 from codec_bridge.library.native import MAX_SIZE, MAX_THREADS, PlaneFilter, Region, Weights
+from vrcnn_int.errors import VrcnnError
 from vrcnn_int.inputs import MOST_MODEL_BYTES, read_bytes
 from vrcnn_int.integer import ModelSet, Plane
-from vrcnn_int.models import builtin_path, model_path
+from vrcnn_int.models import builtin_path, model_path, set_names
 from vrcnn_int.network import BIT_DEPTHS, DEEP
 from vrcnn_int.text import counted, plain
 
@@ -237,10 +238,19 @@ def inside(region: Region, plane: Plane) -> Region:
     return Region(x, y, width, height)
 
 
+def shipped_with(position: str, kind: str | None) -> list[str]:
+    """The names of the shipped sets with networks for a position, of a kind if one is given."""
+    sets = {name: ModelSet.load(builtin_path(name)).networks for name in set_names()}
+    return [name for name, found in sets.items() if any(each.position == position and kind in (None, each.kind) for each in found)]
+
+
 def read_model(model: str | Path | bytes | ModelSet | None) -> tuple[bytes, str]:
     """The bytes of a model set (None: vrcnn_intra) and what to call it in messages. Text: a name or path."""
     if isinstance(model, str):
-        model = model_path(model)
+        try:
+            model = model_path(model)
+        except VrcnnError as error:
+            raise FilterError(str(error), ErrorCode.FILE) from None
     if model is None:
         model = builtin_path()
     if isinstance(model, ModelSet):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self, TypedDict
 
 from codec_bridge.figures.row import Count, Row, names
+from vrcnn_int import network
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import one_line, write_text
 from vrcnn_int.io.documents import DocumentError, checked, read_json
@@ -19,6 +20,7 @@ RESULT_FILE = "result.json"
 """The document's name in a results folder."""
 
 PLANES = ("y", "u", "v", "yuv")
+LABELS = dict(zip(PLANES, (*network.PLANES, "YUV"), strict=True))
 
 Gains = list[tuple[int, float]]
 """(QP, dB): luma PSNR above the anchor's at the same QP, by rising QP."""

@@ -31,7 +31,7 @@ def render(document: Document) -> str:
     planes = ("y", "u", "v", "yuv")
     compared = [group for group in groups if group["cards"] or not view.against(document)]
     for group in compared:
-        heads = ["class", "variant", "sequences", "Y", "U", "V", "6:1:1", "decoding", "kMAC a sample"]
+        heads = ["class", "variant", "sequences", "Y", "Cb", "Cr", "6:1:1", "decoding", "kMAC a sample"]
         lines = [
             [
                 line["label"],
@@ -52,8 +52,8 @@ def render(document: Document) -> str:
             "class, pictures",
             "variant",
             "Y",
-            "U",
-            "V",
+            "Cb",
+            "Cr",
             "6:1:1",
             "BD-PSNR Y (dB)",
             "overlap",

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from codec_bridge.figures.bd_rate import METHODS, BdRateError, BdResult, DoubtfulError, Quality, bd_rate
 from codec_bridge.figures.metrics import is_identical
 from codec_bridge.figures.row import AFTER_DECODING, VARIANTS, Figures, Row
-from codec_bridge.report.document import PLANES, BdFigures, Compared, Comparison, Flag, Gains, Mean, Means, MoreBd, Summary
+from codec_bridge.report.document import LABELS, PLANES, BdFigures, Compared, Comparison, Flag, Gains, Mean, Means, MoreBd, Summary
 from vrcnn_int.errors import VrcnnError
 
 MOST = 50.0
@@ -20,11 +20,11 @@ distance from the median in percentage points, and how many sequences it takes."
 
 MORE = {
     "ssim_y": Quality("SSIM", "", 5),
-    "ssim_u": Quality("SSIM U", "", 5),
-    "ssim_v": Quality("SSIM V", "", 5),
+    "ssim_u": Quality("SSIM Cb", "", 5),
+    "ssim_v": Quality("SSIM Cr", "", 5),
     "ms_ssim_y": Quality("MS-SSIM", "", 5),
-    "ms_ssim_u": Quality("MS-SSIM U", "", 5),
-    "ms_ssim_v": Quality("MS-SSIM V", "", 5),
+    "ms_ssim_u": Quality("MS-SSIM Cb", "", 5),
+    "ms_ssim_v": Quality("MS-SSIM Cr", "", 5),
     "vmaf": Quality("VMAF", "", 3),
 }
 """Qualities beside PSNR, by their names in rows."""
@@ -118,8 +118,8 @@ def _compare_curves(anchor: Curve, test: Curve, offline: bool, method: str) -> C
                 if plane == "y" and name != method and isinstance(problem, DoubtfulError):
                     doubtful[name] = str(problem)
     error = errors.pop(("y", method), None)
-    warnings = [f"{plane.upper()}: {text}" for (plane, name), result in results.items() if name == method for text in result.warnings]
-    warnings += [f"{plane.upper()}: {text}" for (plane, name), text in errors.items() if name == method and plane != "yuv"]
+    warnings = [f"{LABELS[plane]}: {text}" for (plane, name), result in results.items() if name == method for text in result.warnings]
+    warnings += [f"{LABELS[plane]}: {text}" for (plane, name), text in errors.items() if name == method and plane != "yuv"]
     warnings += [f"Y, by {name}: {text}" for name, text in doubtful.items() if ("y", method) in results]
     methods = {name: _bd_figures({plane: result for (plane, by), result in results.items() if by == name}) for name in METHODS}
     luma = results.get(("y", method))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from codec_bridge.figures.row import KEYS, MoreLevels, Row, names
 from codec_bridge.report import view
-from codec_bridge.report.document import PLANES, BdFigures, Document, Mean, population
+from codec_bridge.report.document import LABELS, PLANES, BdFigures, Document, Mean, population
 from codec_bridge.report.summary import MORE
 from vrcnn_int.files import write_text
 from vrcnn_int.text import plain
@@ -112,7 +112,7 @@ def _print_bd_rates(
         table.add_column("pictures", justify="right", no_wrap=True)
         for variant in some:
             for plane in PLANES[:3]:
-                table.add_column(Text("\n".join([*variants[variant].split(), plane.upper()])), justify="right", no_wrap=True, min_width=7)
+                table.add_column(Text("\n".join([*variants[variant].split(), LABELS[plane]])), justify="right", no_wrap=True, min_width=7)
         for group, style in ((lines, None), (sums, "bold"), (apart, "dim")):
             for name, size, results in group:
                 rates = [results[variant].bd_rate(plane) if variant in results else None for variant in some for plane in PLANES[:3]]
@@ -123,7 +123,7 @@ def _print_bd_rates(
 
 def _unlike(luma: int, chroma: int) -> str:
     """What a mean over unlike numbers of sequences says of them."""
-    return f"Y over {luma} sequences, U and V over the {chroma} that {'has' if chroma == 1 else 'have'} them" if 0 < chroma < luma else ""
+    return f"Y over {luma} sequences, Cb and Cr over the {chroma} that {'has' if chroma == 1 else 'have'} them" if 0 < chroma < luma else ""
 
 
 def _print_gains(means: Mapping[str, Mean], console: "Console") -> None:

@@ -25,7 +25,7 @@ VARIANT_WORDS = {
 }
 AS_CODED = "as coded"
 """The anchor of a codec that is compared with another one's."""
-PLANES = {"y": "luma", "u": "U", "v": "V", "yuv": "YUV 6:1:1"}
+PLANES = {"y": "luma", "u": "Cb", "v": "Cr", "yuv": "YUV 6:1:1"}
 FIGURES = tuple(f"{name}_{plane}" for name in ("bd_rate", "bd_psnr") for plane in PLANES)
 TIMES = {
     "filter_seconds": "network",
@@ -270,8 +270,8 @@ def tables(document: Document, codec: str, configuration: str) -> dict[str, Any]
 
 
 def _count(luma: int, chroma: int) -> str:
-    """'10', or '10 (U, V: 5)' where not all have chroma."""
-    return f"{luma} (U, V: {chroma})" if 0 < chroma < luma else str(luma)
+    """'10', or '10 (Cb, Cr: 5)' where not all have chroma."""
+    return f"{luma} (Cb, Cr: {chroma})" if 0 < chroma < luma else str(luma)
 
 
 def _gains(

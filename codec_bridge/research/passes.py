@@ -1,7 +1,8 @@
 """What networks in a loop gain by temporal layer, and by how often the samples that a block was predicted from were filtered before."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from itertools import product
 from math import log10
 from pathlib import Path
@@ -12,19 +13,26 @@ from numpy.typing import NDArray
 
 from codec_bridge.codecs.base import Codec, Loop, Request
 from codec_bridge.codecs.dump import Dumped, check_motion, dump
+from codec_bridge.codecs.programs import Programs, at_once, file_hash, go_on
+from codec_bridge.evaluation.sources import Source
+from codec_bridge.evaluation.store import digest
 from codec_bridge.pairs import within
 from codec_bridge.provenance import provenance
 from codec_bridge.video.catalogue import Sequence as VideoSequence
 from codec_bridge.video.catalogue import resolve
-from codec_bridge.video.picture import Picture
+from codec_bridge.video.picture import Picture, samples_md5
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import own_path, write_text
+from vrcnn_int.io.documents import DocumentError, read_json
 from vrcnn_int.machine import cores
+from vrcnn_int.network import PLANES
 from vrcnn_int.text import counted, named
 
 BINS = ("intra, I picture", "intra, P or B picture", *(f"inter, {word}" for word in ("0", "0-1", "1-2", "2-3", "3-4", "over 4")))
 """Of samples; inter: by passes of the references, the upper limit within."""
-PLANES = ("Y", "Cb", "Cr")
 BY = ("layer", "passes")
+SCHEMA = 1
+"""Of what is kept of a stream."""
 COUNTS = ("samples", "filtered", "sse_before_filtered", "sse_after_filtered", "sse_before", "sse_after")
 """Of a row: samples, those of them that a network filtered, and squared errors, in steps of 8 bits, of what networks read and of what is
 put out: over the filtered samples, and over all."""
@@ -106,8 +114,17 @@ def add(sums: Sums, by: str, plane: str, names: Sequence[str], label: NDArray[An
             sums[by, name, plane] = sums.get((by, name, plane), np.zeros(len(COUNTS))) + total
 
 
-def of_clip(originals: Sequence[Picture], coder: Codec, decoder: Path, request: Request) -> tuple[str, Sums]:
-    """Code a clip, decode it, every hash verified, and sum; also where the layers come from."""
+@dataclass(frozen=True)
+class Measured:
+    """Of a stream. layers: where they come from, see ``layers``. kernel: that the encoder filtered on, None where it filtered nothing."""
+
+    layers: str
+    kernel: str | None
+    sums: Sums
+
+
+def of_clip(originals: Sequence[Picture], coder: Codec, decoder: Path, request: Request) -> Measured:
+    """Code a clip, decode it, every hash verified, and sum."""
     network = request.loop.network
     assert network
     coded = coder.code(request, originals)
@@ -127,6 +144,7 @@ def of_clip(originals: Sequence[Picture], coder: Codec, decoder: Path, request: 
             choices = (said.chroma_choices(*size) if is_chroma else said.choices(*size)) if said else np.zeros(size[::-1])
             filtered.append(choices > 0)
         for each, layer, acted, passes in zip(dumped, in_layers, filtered, of_references(dumped, filtered), strict=True):
+            go_on()
             assert each.motion is not None
             number = shown[each.order]
             original, out = originals[number], coded.recon[number]
@@ -141,7 +159,49 @@ def of_clip(originals: Sequence[Picture], coder: Codec, decoder: Path, request: 
                     planes = original.planes[i], read.planes[i], out.planes[i], here
                     add(sums, "passes", name, BINS, label, planes, original.bit_depth)
                     add(sums, "layer", name, [f"{layer} {each.slice_type}"], np.zeros_like(label), planes, original.bit_depth)
-    return origin, sums
+    return Measured(origin, coded.kernel, sums)
+
+
+def inputs_of(source: Source, coder: Codec, decoder: Path, request: Request) -> dict[str, Any]:
+    """All that determines what is measured of a stream, as JSON; its hash names the file that keeps it."""
+    network = request.loop.network
+    assert network
+    words = coder.arguments(request)
+    return {
+        "schema": SCHEMA,
+        "clip": {key: value for key, value in source.facts.items() if key not in ("name", "class")},
+        "chroma_format": source.sequence.chroma_format,
+        "codec": coder.name,
+        "configuration": request.configuration,
+        "qp": request.qp,
+        "programs": asdict(coder.programs(request)),
+        "dec265": file_hash(decoder),
+        "command": [word.replace(str(network.model), network.identity) if network.model else word for word in words],
+        **{key: getattr(network, key) for key in ("position", "kernel", "identity", "size")},
+    }
+
+
+def save(path: Path, inputs: Mapping[str, Any], found: Measured) -> None:
+    """Keep what was measured of a stream."""
+    sums = [[*key, total.tolist()] for key, total in found.sums.items()]
+    content = {"inputs": inputs, "layers": found.layers, "kernel": found.kernel, "sums": sums}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps({**content, "sha256": digest(content)}) + "\n")
+
+
+def load(path: Path, inputs: Mapping[str, Any]) -> Measured | None:
+    """What ``save`` kept, None where it is not there. Raises VrcnnError for another file."""
+    try:
+        content = read_json(path)
+        stated = content.pop("sha256")
+        if content["inputs"] != inputs or digest(content) != stated:
+            raise ValueError("its checksum is wrong")
+        sums = {(by, label, plane): np.array(total, np.float64) for by, label, plane, total in content["sums"]}
+        return Measured(content["layers"], content["kernel"], sums)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, DocumentError) as error:
+        raise VrcnnError(f"{path} is damaged ({error}); remove it, and its stream is coded again") from None
 
 
 def gain(before: float, after: float) -> float | None:
@@ -177,47 +237,61 @@ def measure(
     decoder: Path,
     configuration: str,
     frames: int,
+    kept: Path,
     workers: int | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Code clips with networks in the loop; the rows of each QP, and of all of them as ALL, as a document.
 
     clips: a video, or a folder of videos. requests: QPs of streams, and what stands in their loops, networks always. decoder: dec265 with
-    the filter. frames: at most so many pictures of a clip. ``progress()`` is called after each stream. Raises VrcnnError for clips that
-    cannot be coded.
+    the filter. frames: at most so many pictures of a clip. kept: folder for what was measured of each stream, so a run that was
+    interrupted, or was given more clips or QPs, codes what is missing. ``progress()`` is called after each stream. Raises VrcnnError for
+    clips that cannot be coded.
     """
     coder.check(configuration)
     check_motion(decoder)
     sequences = resolve(clips)
 
-    def code(job: tuple[VideoSequence, tuple[int, Loop]]) -> tuple[str, Sums]:
+    def code(job: tuple[VideoSequence, tuple[int, Loop]]) -> tuple[Source, Programs, Measured]:
         sequence, (qp, filters) = job
         with sequence.open(frames=frames) as video:
             originals = [picture.cropped() for picture in video]
-        found = of_clip(originals, coder, decoder, Request(qp, originals[0], len(originals), configuration, loop=filters))
+        source = Source(sequence, len(originals), samples_md5(originals), None)
+        request = Request(qp, originals[0], len(originals), configuration, loop=filters)
+        inputs = inputs_of(source, coder, decoder, request)
+        path = own_path(kept / f"{digest(inputs)}.json")
+        found = load(path, inputs)
+        if found is None:
+            found = of_clip(originals, coder, decoder, request)
+            save(path, inputs, found)
         progress()
-        return found
+        return source, coder.programs(request), found
 
     jobs = list(product(sequences, requests))
-    pool = ThreadPoolExecutor(workers or cores())
-    try:
-        results = list(pool.map(code, jobs))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    results = at_once(code, jobs, workers or cores())
     by_qp: dict[str, Sums] = {}
-    for (_, (qp, _)), (_, sums) in zip(jobs, results, strict=True):
+    for (_, (qp, _)), (_, _, found) in zip(jobs, results, strict=True):
         for total in (by_qp.setdefault(str(qp), {}), by_qp.setdefault(ALL, {})):
-            for key, counts in sums.items():
+            for key, counts in found.sums.items():
                 total[key] = total.get(key, np.zeros(len(COUNTS))) + counts
     network = requests[0][1].network
+    assert network
+    files = {name: value for _, programs, _ in results for name, value in programs.files.items()} | {"dec265": file_hash(decoder)}
+    origin = provenance(
+        model=network.identity,
+        kernels=sorted({found.kernel for _, _, found in results if found.kernel}),
+        programs={coder.name: {"encoder": ", ".join(sorted({programs.encoder for _, programs, _ in results})), "files": files}},
+    )
     return {
-        "clips": [named(sequence.name) for sequence in sequences],
+        "clips": list({source.sequence: source.facts | {"name": named(source.sequence.name)} for source, _, _ in results}.values()),
         "frames": frames,
         "codec": coder.name,
         "configuration": configuration,
-        "model": network.identity if network else None,
-        "position": network.position if network else None,
-        "layers": sorted({origin for origin, _ in results}),
+        "model": network.identity,
+        "position": network.position,
+        "kernel": network.kernel,
+        "network_size": network.size,
+        "layers": sorted({found.layers for _, _, found in results}),
         "rows": {qp: rows(by_qp[qp]) for qp in [*(str(qp) for qp, _ in requests), ALL]},
-        "provenance": provenance(),
+        "provenance": origin,
     }

@@ -12,6 +12,7 @@ from codec_bridge import pairs as training_pairs
 from codec_bridge.cli.commands import app
 from codec_bridge.codecs import decoder, pyav
 from codec_bridge.codecs.hm import run as hm
+from codec_bridge.filter import Filter
 from codec_bridge.video import catalogue
 from codec_bridge.video.files import write_y4m
 from codec_bridge.video.frames import picture_from_frame
@@ -74,7 +75,8 @@ def test_pictures_without_chroma_have_grey_beside_those_with_it(coloured: PairFi
 
 @pytest.mark.parametrize("model", ["joint_post", "vrcnn_intra"])
 def test_pictures_are_filtered_again_and_again(coloured: PairFile, tmp_path: Path, model: str) -> None:
-    pairs.write(tmp_path / "a.npz", coloured.planes(), coloured.meta)
+    made_by = {"provenance": {"command_line": ["how", "they", "were", "coded"]}}
+    pairs.write(tmp_path / "a.npz", coloured.planes(), coloured.meta | made_by)
     done = CliRunner().invoke(
         app, ["pairs", "again", str(tmp_path / "a.npz"), *f"--times 2 --model {model} --out {tmp_path}/b.npz".split()]
     )
@@ -84,7 +86,23 @@ def test_pictures_are_filtered_again_and_again(coloured: PairFile, tmp_path: Pat
     network = models.networks[index]
     assert f"4 pictures, filtered 2 times by network {index} of set {models.identity[:16]}" in " ".join(done.output.split())
     found = pairs.read(tmp_path / "b.npz")
-    assert found.meta["filtered"] == {"times": 2, "model": models.identity}
+    about = found.meta["filtered"]
+    assert about == {
+        "times": 2,
+        "model": models.identity,
+        "network": index,
+        "network_qp": network.qp,
+        "kind": network.kind,
+        "network_size": network.size,
+        "kernel": Filter(builtin_path(model)).kernel,
+        "planes": ["Y", "Cb", "Cr"] if network.kind == "joint" else ["Y"],
+        "source": "a.npz",
+        "source_md5": coloured.md5_for("joint"),
+        "provenance": {"command_line": ["how", "they", "were", "coded"]},
+    }
+    assert "command_line" in found.meta["provenance"]
+    assert found.meta["provenance"] != about["provenance"]
+    assert ("chroma is as it was coded" in " ".join(done.output.split())) == (network.kind == "luma")
     assert (found.qp, found.meta["position"]) == (27, "after_sao")
     for (made, kept), (recon, original) in zip(found.planes(), coloured.planes(), strict=True):
         expected = recon
@@ -120,6 +138,74 @@ def test_gains_are_told_by_ring(coloured: PairFile, tmp_path: Path) -> None:
     assert (luma["rings"][0], luma["all"]) == pytest.approx((np.mean(edge), np.mean(whole)))
     assert luma["rings"][-1] is None, "no picture has samples so far from its edges"
     assert f"{np.mean(edge):+.3f}" in done.output
+
+
+def test_a_picture_without_errors_has_no_gain(coloured: PairFile, tmp_path: Path) -> None:
+    """Neither 0 nor anything else, in any ring or over all."""
+    pairs.write(tmp_path / "a.npz", [(original, original) for _, original in coloured.planes()], coloured.meta)
+    words = ["pairs", "rings", str(tmp_path / "a.npz"), "--model", "joint_post", "--out", str(tmp_path / "rings.json")]
+    done = CliRunner().invoke(app, words, catch_exceptions=False, env={"COLUMNS": "200"})
+    for row in json.loads((tmp_path / "rings.json").read_text())["rows"]:
+        assert [*row["rings"], row["all"]] == [None] * 8
+    assert "0.000" not in done.output
+
+
+def test_a_network_is_chosen_by_its_number(coloured: PairFile, tmp_path: Path) -> None:
+    """Of joint_inter, whose first half is for inter and whose second half is for intra pictures."""
+    pairs.write(tmp_path / "a.npz", coloured.planes(), coloured.meta | {"position": "before_deblocking"})
+    models = ModelSet.load(builtin_path("joint_inter"))
+    rings = ["pairs", "rings", str(tmp_path / "a.npz"), "--model", "joint_inter"]
+    again = ["pairs", "again", str(tmp_path / "a.npz"), "--model", "joint_inter"]
+    found = []
+    for number, more in ((1, []), (6, ["--index", "6"])):
+        out = tmp_path / f"{number}.json"
+        done = CliRunner().invoke(app, [*rings, *more, "--out", str(out)], catch_exceptions=False, env={"COLUMNS": "200"})
+        told = json.loads(out.read_text())
+        assert (told["model"], told["kernel"]) == (models.identity, Filter(builtin_path("joint_inter")).kernel)
+        (row, *_) = told["rows"]
+        of = [row[key] for key in ("network", "kind", "network_size", "network_qp", "position")]
+        assert of == [number, "joint", "fast", models.networks[number].qp, "before_deblocking"]
+        assert ["a.npz", "27", str(number), "Y"] in [line.split()[:4] for line in done.output.splitlines()]
+        found.append(row["all"])
+        CliRunner().invoke(app, [*again, *more, "--out", str(tmp_path / f"{number}.npz")], catch_exceptions=False)
+        file = pairs.read(tmp_path / f"{number}.npz")
+        assert file.meta["filtered"]["network"] == number
+        recon, _ = next(coloured.planes())
+        np.testing.assert_array_equal(file.recon[0], oracle.filter_planes(models.networks[number], recon, (8, 8))[0])
+    assert found[0] != found[1]
+    for words, said in {
+        ("--index", "8"): "the model set has no network 8; it has 0 to 7",
+        ("--index", "1", "--network-size", "fast"): "--index names the network itself",
+        ("--network-size", "huge"): "unknown network size 'huge'; there are fast and best",
+    }.items():
+        for command in (rings, [*again, "--out", str(tmp_path / "no.npz")]):
+            assert said in str(CliRunner().invoke(app, [*command, *words]).exception)
+    pairs.write(tmp_path / "after.npz", coloured.planes(), coloured.meta)
+    refused = CliRunner().invoke(app, ["pairs", "rings", str(tmp_path / "after.npz"), "--model", "joint_inter", "--index", "1"])
+    assert "network 1 is before_deblocking, the pictures are after_sao: give another --model" in str(refused.exception)
+    assert not (tmp_path / "no.npz").exists()
+
+
+def test_what_cannot_be_read_is_said_before_anything_is_filtered(
+    coloured: PairFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs.write(tmp_path / "a.npz", coloured.planes(), coloured.meta)
+    monkeypatch.setattr("codec_bridge.cli.pairs.whole_pictures", lambda *_: pytest.fail("the first file was filtered"))
+    (tmp_path / "folder").mkdir()
+    for name, said in {"nothing.npz": "no pair file", "folder": "is a folder; give the pair files in it"}.items():
+        words = ["pairs", "rings", str(tmp_path / "a.npz"), str(tmp_path / name), "--model", "joint_post"]
+        refused = CliRunner().invoke(app, words)
+        assert isinstance(refused.exception, VrcnnError)
+        assert said in str(refused.exception)
+
+
+def test_samples_of_another_type_are_named(source: PairFile, tmp_path: Path) -> None:
+    pairs.write(tmp_path / "a.npz", zip(source.recon, source.original, strict=True), source.meta)
+    with np.load(tmp_path / "a.npz") as arrays:
+        values = dict(arrays)
+    np.savez(tmp_path / "a.npz", **(values | {"recon": values["recon"].astype(np.float32)}))
+    with pytest.raises(VrcnnError, match="samples of recon are float32, not uint8"):
+        pairs.read(tmp_path / "a.npz")
 
 
 def test_packing_loses_nothing(source: PairFile, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from vrcnn_int.cli.commands import app
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
-from vrcnn_int.models import builtin_path, float_path, starts_path
+from vrcnn_int.models import builtin_path, float_path, model_path, set_names, starts_path
 from vrcnn_int.network import KINDS, load_float_networks
 
 
@@ -59,3 +59,16 @@ def test_what_lies_beside_a_set_must_be_its_own(tmp_path: Path) -> None:
     mine.with_suffix(".json").write_text('{"identity": 5}')
     refused(r"mine\.json")
     assert not (tmp_path / "out.vrcnn").exists()
+
+
+def test_a_word_that_names_nothing_is_answered_with_the_shipped_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative to the folder that is given, such as a plan's; what has a folder in it is a path, whether it is there or not."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside/mine").touch()
+    assert model_path("mine", tmp_path / "inside") == tmp_path / "inside/mine"
+    assert model_path("joint_best", tmp_path) == builtin_path("joint_best")
+    assert model_path("./joint_bst") == Path("joint_bst")
+    for word in ("joint_bst", "mine"):
+        with pytest.raises(VrcnnError, match=rf"cannot read model {word}: there is no such file.* shipped are {', '.join(set_names())}$"):
+            model_path(word)

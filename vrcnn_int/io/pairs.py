@@ -15,10 +15,11 @@ import json
 import lzma
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 import numpy as np
 from msgspec import Meta, Struct
@@ -260,36 +261,54 @@ def _read_plain(arrays: Any, shapes: NDArray[np.int32], luma: bool, name: str) -
 def _samples(arrays: Any, name: str, shapes: Sequence[Sequence[int]], path: str) -> Plane:
     """A flat array of so many samples as planes of these shapes have."""
     samples = sum(height * width for height, width in shapes)
-    found = _array(arrays, name, samples + MOST_TEXT)
-    if found.dtype != np.uint8 or found.shape != (samples,):
+    found = _array(arrays, name, samples * 8 + MOST_TEXT)
+    if found.dtype != np.uint8:
+        raise VrcnnError(f"{path} is damaged: samples of {name.replace('_', ' ')} are {found.dtype}, not uint8")
+    if found.shape != (samples,):
         raise VrcnnError(f"{path} is damaged: {samples} samples of {name.replace('_', ' ')} expected, {found.size} found")
     return found
 
 
-def read(path: str | Path) -> PairFile:
-    """Read a pair file, packed or not. Raises VrcnnError if it is missing, damaged or something else."""
+@contextmanager
+def _opened(path: str | Path) -> Iterator[tuple[BinaryIO, Any, dict[str, Any]]]:
+    """The file, its arrays and its meta values. Raises VrcnnError for all that goes wrong with it inside."""
     try:
         with open_archive(path) as file, np.load(file, allow_pickle=False) as arrays:
             meta = parse_json(str(_array(arrays, "meta", MOST_TEXT)).encode(), str(path))
             if not isinstance(meta, dict) or meta.get("format") not in FORMATS + PACKED:
                 raise VrcnnError(f"{path} is not a pair file of this version ({FORMATS[-1]})")
-            known = checked(meta, _Meta, str(path))
-            shapes = _array(arrays, "shapes", MOST_TEXT)
-            if shapes.dtype != np.int32 or shapes.ndim != 2 or shapes.shape[1] != 2 or not len(shapes) or shapes.min() < 1:
-                raise VrcnnError(f"{path} is damaged: it does not say the sizes of its pictures")
-            if known.coding_errors is not None and len(known.coding_errors) != len(shapes):
-                raise VrcnnError(f"{path}: coding_errors: {len(known.coding_errors)} for {counted(len(shapes), 'picture')}")
-            luma = meta["format"] in (FORMATS[0], PACKED[0])
-            samples, size = sum(2 * height * width for height, width in shapes.tolist()), os.fstat(file.fileno()).st_size
-            if samples > MOST_RATIO * size + SMALL:
-                raise VrcnnError(f"{path} is damaged: {size} bytes do not hold pictures of {samples} samples")
-            found = (_read_packed if meta["format"] in PACKED else _read_plain)(arrays, shapes, luma, str(path))
-            recon, original = ([planes[0] for planes in side] for side in found)
-            chroma = ([] if luma else [(planes[1], planes[2]) for planes in side] for side in found)
-            return PairFile(recon, original, meta, *chroma)
+            yield file, arrays, meta
     except VrcnnError:
         raise
     except FileNotFoundError:
         raise VrcnnError(f"no pair file {path}; make one with `codec-bridge pairs make`") from None
+    except IsADirectoryError:
+        raise VrcnnError(f"{path} is a folder; give the pair files in it") from None
     except Exception as error:  # numpy, zipfile, zlib and lzma raise whatever they like
         raise VrcnnError(f"{path} is not a readable pair file ({one_line(error)}); make it again with `codec-bridge pairs make`") from None
+
+
+def look(path: str | Path) -> dict[str, Any]:
+    """The meta values of a pair file, without its pictures. Raises VrcnnError as ``read`` does for them."""
+    with _opened(path) as (_, _, meta):
+        checked(meta, _Meta, str(path))
+        return meta
+
+
+def read(path: str | Path) -> PairFile:
+    """Read a pair file, packed or not. Raises VrcnnError if it is missing, damaged or something else."""
+    with _opened(path) as (file, arrays, meta):
+        known = checked(meta, _Meta, str(path))
+        shapes = _array(arrays, "shapes", MOST_TEXT)
+        if shapes.dtype != np.int32 or shapes.ndim != 2 or shapes.shape[1] != 2 or not len(shapes) or shapes.min() < 1:
+            raise VrcnnError(f"{path} is damaged: it does not say the sizes of its pictures")
+        if known.coding_errors is not None and len(known.coding_errors) != len(shapes):
+            raise VrcnnError(f"{path}: coding_errors: {len(known.coding_errors)} for {counted(len(shapes), 'picture')}")
+        luma = meta["format"] in (FORMATS[0], PACKED[0])
+        samples, size = sum(2 * height * width for height, width in shapes.tolist()), os.fstat(file.fileno()).st_size
+        if samples > MOST_RATIO * size + SMALL:
+            raise VrcnnError(f"{path} is damaged: {size} bytes do not hold pictures of {samples} samples")
+        found = (_read_packed if meta["format"] in PACKED else _read_plain)(arrays, shapes, luma, str(path))
+        recon, original = ([planes[0] for planes in side] for side in found)
+        chroma = ([] if luma else [(planes[1], planes[2]) for planes in side] for side in found)
+        return PairFile(recon, original, meta, *chroma)

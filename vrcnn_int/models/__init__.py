@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.text import plain
 
 DEFAULT = "vrcnn_intra"
 DEFAULT_AT = {"before_deblocking": DEFAULT, "after_sao": "joint_post"}
@@ -14,9 +15,18 @@ def set_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in Path(__file__).parent.glob("*.vrcnn")))
 
 
-def model_path(word: str) -> Path:
-    """The file that a model option names: the shipped set of this name, or else the word as a path."""
-    return builtin_path(word) if word in set_names() else Path(word)
+def model_path(word: str, folder: Path | None = None) -> Path:
+    """The file that a model option names: the shipped set of this name, or else the word as a path, in the folder if one is given.
+
+    Raises VrcnnError, naming the shipped sets, for a word that names neither one of them nor a file.
+    """
+    if word in set_names():
+        return builtin_path(word)
+    path = folder / word if folder else Path(word)
+    if Path(word).name == word and not path.exists():
+        known = ", ".join(set_names())
+        raise VrcnnError(f"cannot read model {plain(word)}: there is no such file, nor such a shipped set; shipped are {known}")
+    return path
 
 
 def builtin_path(name: str = DEFAULT) -> Path:

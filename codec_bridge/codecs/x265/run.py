@@ -27,6 +27,10 @@ CONFIGURATIONS = {
 }
 """All-intra; one I picture and P pictures after it; I, P and B pictures, B pictures as references too. x265's own QP offsets."""
 
+CTU_SIZES = (64, 32, 16)
+SMALL_CTU_PRESETS = ("ultrafast", "superfast")
+"""x265's presets that begin with CTUs of 32x32; all others do with 64x64."""
+
 DEFAULT_FOLDER = Path(__file__).resolve().parents[3] / "build/codecs/bin"
 """Of this checkout: programs of whatever folder somebody stands in are not run."""
 
@@ -54,7 +58,8 @@ class Tools:
 
 def find_tools(folder: Path | None = None) -> Tools:
     """The programs in ``folder``; None: in environment variable VRCNN_CODECS, or where `make codecs` puts them. Raises CodecError."""
-    place = folder or Path(os.environ.get("VRCNN_CODECS") or DEFAULT_FOLDER)
+    # Absolute: "./x265" as a Path is "x265", which would be looked for in PATH.
+    place = (folder or Path(os.environ.get("VRCNN_CODECS") or DEFAULT_FOLDER)).absolute()
     tools = Tools(place / "x265", place / "x265-10bit", place / "dec265")
     for program in (tools.encoder, tools.encoder_10bit, tools.decoder):
         if not program.is_file() or not os.access(program, os.X_OK):
@@ -68,6 +73,22 @@ def version(encoder: Path) -> str:
     if not stated:
         raise CodecError(f"{encoder} is not x265's encoder")
     return f"x265 {stated[1]}"
+
+
+def ctu_options(like: Format, configuration: str, preset: str) -> tuple[str, ...]:
+    """A smaller CTU where pictures need one. Raises CodecError for pictures that are too small for any.
+
+    x265 3.5 wants pictures of a CTU in both directions, or says so and then hangs; and those that predict from pictures of one column of
+    CTUs alone do not come out of any decoder as it coded them.
+    """
+    usual = CTU_SIZES[preset in SMALL_CTU_PRESETS]
+    more = configuration != "ai"
+    fitting = [size for size in CTU_SIZES if size <= usual and like.width >= size + more and like.height >= size]
+    if not fitting:
+        least = CTU_SIZES[-1]
+        width = f"wider than {least} and at least {least} high" if more else f"at least {least}x{least}"
+        raise CodecError(f"x265 cannot code pictures of {like.width}x{like.height}: give such as are {width}, or --codec hm")
+    return () if fitting[0] == usual else ("--ctu", str(fitting[0]))
 
 
 def arguments(
@@ -87,7 +108,7 @@ def arguments(
     form = ["--input-res", f"{like.width}x{like.height}", "--input-csp", f"i{like.chroma_format}", "--input-depth", str(like.bit_depth)]
     form += ["--fps", f"{rate.numerator}/{rate.denominator}", "--frames", str(pictures), "--log-level", "debug"]
     settings = ["--preset", preset, "--tune", "psnr", "--qp", str(qp), "--aq-mode", "0", "--no-scenecut", *CONFIGURATIONS[configuration]]
-    return [*form, *settings, "--no-info", "--hash", "1", *options]
+    return [*form, *settings, *ctu_options(like, configuration, preset), "--no-info", "--hash", "1", *options]
 
 
 def encode(

@@ -1,6 +1,6 @@
 // Two pictures of the same area behind each other, a divider to move; their differences to the original; unit maps above and below them.
 
-const PLANE_NAMES = ["colour", "luma", "U", "V"];
+const PLANE_NAMES = ["colour", "luma", "Cb", "Cr"];
 const STEPS = { 400: null, 420: [2, 2], 422: [2, 1], 444: [1, 1] }; // luma samples per chroma sample, across and down
 
 class Viewer {
@@ -132,7 +132,7 @@ class Viewer {
     const { left, right, difference, amplification, amplified } = this.parts;
     amplification.disabled = !difference.checked;
     amplified.textContent = `${amplification.value}×`;
-    const planes = this.samples.original.length > 1 ? " (Y / U / V)" : "";
+    const planes = this.samples.original.length > 1 ? " (Y / Cb / Cr)" : "";
     for (const [side, { value }] of [["left", left], ["right", right]]) {
       this.parts[`${side}-name`].textContent = this.names[value];
       this.parts[`${side}-psnr`].textContent = value === "original" ? "" : `${this.psnr(value)} in this area${planes}`;

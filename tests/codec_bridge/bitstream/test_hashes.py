@@ -44,7 +44,7 @@ def test_a_sample_that_differs_is_named_by_its_plane(kind: int) -> None:
     payload = bytes([kind]) + b"".join(hashes.plane_hash(kind, plane) for plane in planes)
     assert hashes.mismatch([payload], planes, 16) is None
     planes[1][2, 3] = 8
-    assert hashes.mismatch([payload], planes, 16) == f"its {hashes.NAMES[kind]} picture hash (U)"
+    assert hashes.mismatch([payload], planes, 16) == f"its {hashes.NAMES[kind]} picture hash (Cb)"
     assert hashes.mismatch([payload[:-1]], planes, 16) == f"its {hashes.NAMES[kind]} picture hash (wrong length)"
 
 
@@ -63,4 +63,4 @@ def test_x265_s_crc_of_chroma_is_that_of_the_last_row_of_blocks() -> None:
     payload = b"\1" + hashes.plane_hash(1, planes[0]) + b"".join(hashes.plane_hash(1, plane[16:]) for plane in planes[1:])
     assert hashes.mismatch([payload], planes, 16) is None
     planes[2][18, 0] ^= 1
-    assert hashes.mismatch([payload], planes, 16) == "its CRC picture hash (V)"
+    assert hashes.mismatch([payload], planes, 16) == "its CRC picture hash (Cr)"

@@ -16,6 +16,7 @@ from tests.support.documents import rows_of
 from tests.support.models import joint_set
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import filter_planes
+from vrcnn_int.network import PLANES
 
 BOTH = joint_set(luma=True)
 
@@ -61,7 +62,7 @@ def test_filter(folder: Path, model: str, options: list[str], index: int, said: 
     assert said in output
     assert filtered(folder, index)
     lines = [line for line in output.splitlines() if line.startswith("picture 0: ")]
-    assert all(f"{plane} " in lines[0] for plane in "YUV")
+    assert all(f"{plane} " in lines[0] for plane in PLANES)
     assert ("has luma and joint" in output) is (model == "both" and not options)
 
 

@@ -23,7 +23,7 @@ from vrcnn_int.cli import commands as own_commands
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.io import console
-from vrcnn_int.models import builtin_path
+from vrcnn_int.models import builtin_path, set_names
 from vrcnn_int.text import counted
 
 MODELS = ModelSet.load(builtin_path())
@@ -124,7 +124,7 @@ def test_the_mean_gain_is_over_pictures_that_have_a_psnr() -> None:
     gains = filter.Gains()
     gains.add((30.0, 40.0, IDENTICAL), (30.5, 40.0, IDENTICAL))
     gains.add((31.0, 40.0, IDENTICAL), (31.1, IDENTICAL, IDENTICAL))
-    assert gains.text() == "mean gain over 2 pictures: Y +0.300 dB, U +0.000 dB (of 1), V none: identical"
+    assert gains.text() == "mean gain over 2 pictures: Y +0.300 dB, Cb +0.000 dB (of 1), Cr none: identical"
     output = bridge("filter q22.hevc o.y4m --force --qp auto --original original.y4m")
     each = [float(after) - float(before) for before, after in re.findall(r"Y ([\d.]+) -> ([\d.]+) dB", output)]
     (mean,) = re.findall(r"mean gain over 2 pictures: Y ([+-][\d.]+) dB", output)
@@ -228,3 +228,9 @@ def test_inspect_numbers_networks() -> None:
     assert re.findall(r"^network (\d+): QP (\d+), (\w+)", output, re.M) == [
         (str(number), str(network.qp), network.position) for number, network in enumerate(MODELS.networks)
     ]
+
+
+@pytest.mark.parametrize("words", ["pairs rings a.npz", "pairs again a.npz --out b.npz", "filter a.y4m b.y4m", "passes a.y4m", "bdrate"])
+def test_every_command_names_the_shipped_sets(words: str) -> None:
+    done = CliRunner().invoke(commands.app, [*words.split(), "--model", "joint_bst"])
+    assert f"shipped are {', '.join(set_names())}" in str(done.exception)

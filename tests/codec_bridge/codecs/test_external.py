@@ -99,7 +99,7 @@ def test_a_plan_s_own_codecs_are_evaluated_and_compared(folder: Path) -> None:
     assert "0 jobs done, 8 done before" in again
     assert "model set" not in again
     said = [line.split() for line in again.splitlines()]
-    assert [3 * ["as"], 3 * ["coded"], ["sequence", "pictures", "Y", "U", "V"]] in [said[at : at + 3] for at in range(len(said))]
+    assert [3 * ["as"], 3 * ["coded"], ["sequence", "pictures", "Y", "Cb", "Cr"]] in [said[at : at + 3] for at in range(len(said))]
     assert any(words[:2] == ["as", "coded"] and len(words) > 3 for words in said), "the table of costs, too"
     assert "(cat, as coded)" in again
     assert "anchor" not in " ".join(again.split()).replace("anchor of fine", "").replace("% of the anchor's", "")
@@ -117,7 +117,7 @@ def test_a_plan_s_own_codecs_are_evaluated_and_compared(folder: Path) -> None:
         ("endless", "the encoder of pack wrote no pictures: recon.yuv is not a file"),
         ("picture lost", "2 pictures coded, 1 decoded"),
         ("count", "the encoder of pack was given 2 pictures, its log has 1 and its reconstruction 2"),
-        ("reconstruction", "picture 1: encoder and decoder differ in plane V"),
+        ("reconstruction", "picture 1: encoder and decoder differ in plane Cr"),
         ("psnr", "the encoder of pack says a luma PSNR of"),
     ],
 )

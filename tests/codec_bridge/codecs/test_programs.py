@@ -1,9 +1,12 @@
 """Codecs' programs: what is said of those that fail, and that none outlives its evaluation."""
 
+import os
 import signal
+import subprocess
 import sys
-from contextlib import suppress
+from contextlib import chdir, suppress
 from pathlib import Path
+from threading import Event
 from time import monotonic
 from types import FrameType
 
@@ -11,7 +14,11 @@ import psutil
 import pytest
 
 from codec_bridge.bitstream.errors import CodecError
-from codec_bridge.codecs.programs import describe, file_hash, run
+from codec_bridge.codecs.programs import at_once, describe, file_hash, go_on, run
+from codec_bridge.video.files import write_y4m
+from tests.support import media
+
+ROOT = Path(__file__).parents[3]
 
 
 def script(path: Path, text: str) -> Path:
@@ -59,10 +66,96 @@ def test_a_program_and_what_it_started_end_with_what_a_signal_raises(tmp_path: P
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+    ended(tmp_path / "child", start)
+
+
+def ended(path: Path, start: float) -> None:
+    """Wait for the process whose number a file holds."""
     with suppress(psutil.NoSuchProcess):
-        child = psutil.Process(int((tmp_path / "child").read_text()))
-        while child.status() != psutil.STATUS_ZOMBIE:
+        process = psutil.Process(int(path.read_text()))
+        while process.status() != psutil.STATUS_ZOMBIE:
             assert monotonic() - start < 60
+
+
+def test_what_one_job_raises_ends_the_programs_of_the_others(tmp_path: Path) -> None:
+    names, start = ["a", "b", "fails", "never"], monotonic()
+
+    def work(name: str) -> None:
+        if name == "fails":
+            while not all((tmp_path / f"{each}.child").exists() for each in "ab"):
+                go_on()
+            raise CodecError("no such picture")
+        run([str(script(tmp_path / name, f"sleep 100 & echo $! > {name}.tmp; mv {name}.tmp {name}.child; wait"))], name)
+
+    with chdir(tmp_path), pytest.raises(CodecError, match="no such picture"):
+        at_once(work, names, 3)
+    for name in "ab":
+        ended(tmp_path / f"{name}.child", start)
+    assert not (tmp_path / "never.child").exists()
+
+
+def test_jobs_of_an_ended_pool_start_no_program_and_do_not_go_on(tmp_path: Path) -> None:
+    over, said = Event(), []
+
+    def work(name: str) -> None:
+        if name == "fails":
+            raise ZeroDivisionError
+        while True:
+            try:
+                go_on()
+            except CodecError as error:
+                said.append(str(error))
+                break
+        try:
+            run([str(script(tmp_path / "program", f"touch {tmp_path}/ran"))], "it")
+        finally:
+            over.set()
+
+    with pytest.raises(ZeroDivisionError):
+        at_once(work, ["long", "fails"], 2)
+    assert over.is_set()
+    assert said == ["given up, as another job ended this command"]
+    assert not (tmp_path / "ran").exists()
+    go_on()  # outside of a pool nothing is ended
+    assert at_once(len, ["one", "three", ""], 2) == [3, 5, 0]
+
+
+@pytest.mark.parametrize(
+    ("words", "way"),
+    [
+        (["passes", "--qp", "37,38"], signal.SIGINT),
+        (["pairs", "loop", "--out", "out", "--qp", "37"], signal.SIGTERM),
+        (["pairs", "code", "--out", "out", "--codec", "x265-loop"], signal.SIGTERM),
+    ],
+)
+def test_a_signal_to_the_command_alone_ends_its_encoders(tmp_path: Path, words: list[str], way: signal.Signals) -> None:
+    (tmp_path / "clips").mkdir()
+    for name in "ab":
+        write_y4m(tmp_path / f"clips/{name}.y4m", media.pictures(2, 72, 72), 25)
+    for name in ("x265", "x265-10bit"):
+        script(tmp_path / name, f"echo $$ > {tmp_path}/$$.tmp; mv {tmp_path}/$$.tmp {tmp_path}/$$.encoder; exec sleep 100")
+    script(tmp_path / "dec265", "echo --vrcnn-dump-motion")
+    command = [sys.executable, "-m", "codec_bridge.cli", *words, "clips", "--codecs", ".", "--workers", "2"]
+    # What a shell starts in the background ignores SIGINT, and so would its children.
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    while len(encoders := list(tmp_path.glob("*.encoder"))) < 2:
+        assert process.poll() is None, process.stderr and process.stderr.read()
+    start = monotonic()
+    process.send_signal(way)
+    _, errors = process.communicate(timeout=60)
+    assert monotonic() - start < 30
+    assert (process.returncode, errors) == (128 + way, {signal.SIGTERM: "terminated", signal.SIGINT: "interrupted"}[way] + "\n")
+    for encoder in encoders:
+        ended(encoder, start)
+    assert not list(tmp_path.glob("x265-*/"))  # temporary folders
 
 
 def test_programs_are_known_by_their_hashes(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,47 @@ def test_a_program_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(programs, "STALLED", 0.2)
     with pytest.raises(CodecError, match=r"dec265 hangs: it has used no processor time for 0\.2 s"):
         x265_loop.decode(x265_loop.find_tools(tmp_path), b"")
+
+
+@pytest.mark.parametrize(
+    ("size", "configuration", "preset", "options"),
+    [
+        ((66, 64), "ra", "medium", []),
+        ((64, 64), "ai", "medium", []),
+        ((64, 72), "ldp", "medium", ["--ctu", "32"]),
+        ((66, 62), "ra", "medium", ["--ctu", "32"]),
+        ((32, 400), "ai", "slow", ["--ctu", "32"]),
+        ((34, 32), "ra", "superfast", []),
+        ((32, 40), "ra", "ultrafast", ["--ctu", "16"]),
+        ((18, 16), "ra", "medium", ["--ctu", "16"]),
+        ((16, 16), "ai", "medium", ["--ctu", "16"]),
+    ],
+)
+def test_small_pictures_have_small_ctus(size: tuple[int, int], configuration: str, preset: str, options: list[str]) -> None:
+    """Where x265 would hang, or code what no decoder decodes; the keys of all other results stay as they were."""
+    like = moving(1, width=size[0], height=size[1])[0]
+    words = x265_loop.arguments(like, 1, 32, configuration, preset)
+    assert words[words.index("--ctu") :][:2] == options if options else "--ctu" not in words
+
+
+@pytest.mark.parametrize(
+    ("size", "configuration", "told"),
+    [((8, 8), "ai", "at least 16x16"), ((66, 14), "ra", "wider than 16 and at"), ((16, 64), "ldp", "wider")],
+)
+def test_pictures_that_x265_cannot_code_are_refused(size: tuple[int, int], configuration: str, told: str) -> None:
+    """Before the program is started: it would hang."""
+    nowhere = x265_loop.Tools(Path("/no/x265"), Path("/no/x265"), Path("/no/dec265"))
+    with pytest.raises(CodecError, match=rf"x265 cannot code pictures of {size[0]}x{size[1]}: give such as are {told}"):
+        x265_loop.encode(nowhere, moving(2, width=size[0], height=size[1]), 37, configuration=configuration)
+
+
+@pytest.mark.parametrize("size", [(66, 62), (64, 64), (18, 16)])
+def test_small_pictures_are_coded(tools: x265_loop.Tools, size: tuple[int, int]) -> None:
+    """Smaller than a CTU of 64x64, or of one column of them, with and without networks in the loop."""
+    for configuration, words in product(x265_loop.CONFIGURATIONS, [(), ("--vrcnn", "--vrcnn-model", "joint_inter")]):
+        coded = x265_loop.encode(tools, moving(4, width=size[0], height=size[1]), 37, configuration=configuration, options=words)
+        decoded = x265_loop.decode(tools, coded.data, coded.recon[0], words[1:])
+        gates.compare_coded(coded.recon, decoded.pictures, decoded.verdicts)
 
 
 def test_compare_modes() -> None:

@@ -18,7 +18,7 @@ from tests.support.models import joint_set
 from vrcnn_int import integer
 from vrcnn_int.integer import Branch, IntegerNetwork, ModelSet
 from vrcnn_int.models import builtin_path
-from vrcnn_int.network import POSITIONS, macs_per_sample
+from vrcnn_int.network import PLANES, POSITIONS, macs_per_sample
 
 MODELS = ModelSet.load(builtin_path())
 NETWORKS = MODELS.networks
@@ -92,7 +92,7 @@ def test_joint_networks_are_checked_in_all_planes_that_they_filter(index: int, c
         filtered = one.filter_picture(picture, index=index)
         compared = check.check_picture((one, other), network, index, picture, filtered, picture, "cat")
         assert compared == 150 * 70 * (3 if chroma_format == "420" else 2) // 2
-        for number, plane in enumerate("YUV"[: 3 if chroma_format == "420" else 1]):
+        for number, plane in enumerate(PLANES[: 3 if chroma_format == "420" else 1]):
             wrong = [one.copy() for one in filtered.planes]
             wrong[number][3, 7] ^= 1
             where = rf"cat, plane {plane}: kernel .* layer 4, channel 0, sample \(7, 3\)"
@@ -120,7 +120,7 @@ def test_sides_that_differ_are_named() -> None:
     chroma = picture.planes[2].copy()
     chroma[3, 7] ^= 1
     other = Picture((PLANE, picture.planes[1], chroma), 8, "420")
-    with pytest.raises(gates.Inconsistency, match=r"plane V at sample \(7, 3\).*1 sample differs"):
+    with pytest.raises(gates.Inconsistency, match=r"plane Cr at sample \(7, 3\).*1 sample differs"):
         gates.compare_sides(picture, other, "clip")
 
 

@@ -307,6 +307,7 @@ def test_tool_says_what_is_wrong(prefix: Path, tmp_path: Path) -> None:
         ([*base, "--model", tmp_path / "short.vrcnn", good, output], "short.vrcnn: the model is cut off"),
         ([*base, "--model", tmp_path / "foreign.vrcnn", good, output], "foreign.vrcnn: this is not a vrcnn-int model set"),
         ([*base, "--model", tmp_path / "none.vrcnn", good, output], "none.vrcnn: No such file"),
+        ([*base, "--model", "joint_bst", good, output], "no such file, nor such a built-in set; built in are joint_best, joint_inter, "),
         ([*base, "--model", tmp_path / "pipe", good, output], "pipe: not a regular file"),
         ([*base, "--kernel", "cuda", good, output], "--kernel cuda: this kernel is not available"),
         ([*base, "--kernel", "fast", good, output], "--kernel fast: there is no such kernel"),
@@ -318,6 +319,10 @@ def test_tool_says_what_is_wrong(prefix: Path, tmp_path: Path) -> None:
         ([*base, "--model", one_position, "--position", "after_sao", good, output], "for this position"),
         ([*base, "--kind", "joint", good, output], "vrcnn_intra: there is no network of this kind for this position"),
         ([*base, "--model", "joint_intra", "--kind", "luma", good, output], "joint_intra: there is no network of this kind"),
+        (
+            [*base, "--model", "joint_best", "--position", "after_sao", good, output],
+            "in the codec; of the built-in sets there is one in joint_post\n",
+        ),
         ([*base, "--index", 1, good, output], "--qp or --index"),
         (["--size", "16x16", "--index", 31, good, output], "--index 31"),
         (["--size", "16x16", "--qp", "x", good, output], "--qp x"),

@@ -16,6 +16,7 @@ from tests.support.errors import refused_as
 from tests.support.models import picture, random_network, shipped
 from vrcnn_int import integer
 from vrcnn_int.integer import ModelSet
+from vrcnn_int.models import set_names
 
 SHAPE = [[(3, 16)], [(1, 16), (3, 32)], [(3, 1)]]
 
@@ -332,6 +333,16 @@ def test_bad_models(model_set: ModelSet, tmp_path: Path) -> None:
         Filter(tmp_path / "none.vrcnn")
     with refused_as(ErrorCode.FILE, match="cannot read model"):
         Filter(tmp_path)
+    with refused_as(ErrorCode.FILE, match=f"model joint_bst: there is no such file, .* shipped are {', '.join(set_names())}$"):
+        Filter("joint_bst")
+
+
+def test_a_set_that_would_do_is_named() -> None:
+    with Filter("joint_intra") as filter_:
+        with refused_as(ErrorCode.POSITION, match=r"\(QP 32, after_sao, joint\); shipped sets that have such: joint_post$"):
+            filter_.index_for_qp(32, "after_sao")
+        with refused_as(ErrorCode.POSITION, match="shipped sets that have such: vrcnn_intra$"):
+            filter_.filter_plane(np.zeros((8, 8), np.uint8), 8, qp=32)
 
 
 def test_closed(model_set: ModelSet) -> None:

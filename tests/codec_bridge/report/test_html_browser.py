@@ -260,7 +260,7 @@ def test_sequences_planes_and_axis_are_switched(page: Callable[..., Any]) -> Non
     assert Select(find(browser, "#curve-sequence")).first_selected_option.text == "Second"
     Select(find(browser, "#curve-sequence")).select_by_visible_text("First")
     assert find(browser, "#curve-figures").text == "Luma BD-rate: no filter +3.00 %, network by unit \N{MINUS SIGN}6.00 %"
-    Select(find(browser, "#curve-plane")).select_by_visible_text("U")
+    Select(find(browser, "#curve-plane")).select_by_visible_text("Cb")
     assert texts(browser, "svg.plot .axis") == ["rate (kbit/s)", "PSNR of U (dB)"]
     assert ticks(browser)[1] != first[1]
     Select(find(browser, "#curve-plane")).select_by_visible_text("luma")
@@ -357,7 +357,7 @@ def test_colour_and_planes(page: Callable[..., Any]) -> None:
     """The crop's left half is red, the right one blue, in 4:2:0; chroma has a map of its own."""
     browser = page("colour.html")
     plane = Select(find(browser, "[data-part=plane]"))
-    assert [option.text for option in plane.options] == ["colour", "luma", "U", "V"]
+    assert [option.text for option in plane.options] == ["colour", "luma", "Cb", "Cr"]
     script = """
     const copy = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
     copy.drawImage(document.querySelector("#pictures canvas"), -arguments[0], -5);
@@ -365,10 +365,10 @@ def test_colour_and_planes(page: Callable[..., Any]) -> None:
     """
     assert browser.execute_script(script, 10) == pytest.approx([254, 0, 0], abs=2)
     assert browser.execute_script(script, 90) == pytest.approx([0, 0, 255], abs=2)
-    for name, index in (("luma", 0), ("U", 1), ("V", 2)):
+    for name, index in (("luma", 0), ("Cb", 1), ("Cr", 2)):
         plane.select_by_visible_text(name)
         assert [grey(browser, x) for x in (10, 90)] == [RED[index], BLUE[index]]
-    assert find(browser, "[data-part=right-psnr]").text == "34.15 / equal / 28.13 dB in this area (Y / U / V)"
+    assert find(browser, "[data-part=right-psnr]").text == "34.15 / equal / 28.13 dB in this area (Y / Cb / Cr)"
     assert [option.text for option in Select(find(browser, "[data-part=units]")).options] == ["none", "luma", "chroma"]
     assert [text.split(",")[0] for text in texts(browser, ".maps figcaption")] == ["luma", "chroma"]
     assert texts(browser, ".maps li") == ["not filtered: 0 %", "network 3, weight 6/8: 100 %", "not filtered: 100 %", "network 3: 0 %"]

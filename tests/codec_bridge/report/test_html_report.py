@@ -22,7 +22,7 @@ from tests.support.documents import CROP, document_of, rows_of, with_crops
 from vrcnn_int.errors import VrcnnError
 
 NONE = report_view.NONE
-PLUS, MINUS = 4 * ["+3.00"], 4 * ["\N{MINUS SIGN}5.00"]  # Y, U, V and YUV of none and of integer in these documents
+PLUS, MINUS = 4 * ["+3.00"], 4 * ["\N{MINUS SIGN}5.00"]  # Y, Cb, Cr and YUV of none and of integer in these documents
 HOSTILE = """</script><script>document.title="broken"</script><img src=x onerror="document.title='broken'">' {{ 7 * 7 }} & | `a` *b* _c_"""
 
 
@@ -420,7 +420,7 @@ def test_other_qualities_have_bd_rates_and_curves() -> None:
     page = Page(render(document))
     table = next(table for table in page.tables if "VMAF" in table[0])
     rate = MINUS[0]
-    assert table[0] == ["sequence", "variant", "SSIM", "SSIM U", "VMAF"]
+    assert table[0] == ["sequence", "variant", "SSIM", "SSIM Cb", "VMAF"]
     assert table[1:] == [
         ["a", "integer network", *3 * [rate]],
         ["b", "integer network", rate, NONE, NONE],

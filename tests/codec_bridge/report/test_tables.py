@@ -60,12 +60,12 @@ def test_no_table_half_written(tmp_path: Path) -> None:
 def test_means_over_unlike_populations_say_so() -> None:
     rows = rows_of("a", "anchor") + rows_of("a", "integer", 0.9)
     grey = rows_of("b", "anchor", gray=True) + rows_of("b", "integer", 0.8, gray=True)
-    said = "mean: Y over 2 sequences, U and V over the 1 that has them"
+    said = "mean: Y over 2 sequences, Cb and Cr over the 1 that has them"
     assert said in shown(document_of(rows + grey))
     for alike in (rows, grey):
         assert "over the" not in shown(document_of(alike))
     text = render(Document.from_json(document_of(rows + grey)))
-    assert "| all sequences | integer network | 2 (U, V: 1) |" in text
+    assert "| all sequences | integer network | 2 (Cb, Cr: 1) |" in text
 
 
 def test_a_legend_is_of_the_variants_that_it_is_true_of() -> None:
@@ -74,7 +74,7 @@ def test_a_legend_is_of_the_variants_that_it_is_true_of() -> None:
     for name, gray in (("a", False), ("b", True)):
         rows += rows_of(name, "none", 1.05, gray=gray) + rows_of(name, "integer", 0.9, gain=4.0, gray=gray)
     lines = [line.strip() for line in shown(document_of(rows)).splitlines()]
-    assert "mean: Y over 2 sequences, U and V over the 1 that has them" in lines
-    assert "mean, unflagged: none: Y over 2 sequences, U and V over the 1 that has them" in lines
+    assert "mean: Y over 2 sequences, Cb and Cr over the 1 that has them" in lines
+    assert "mean, unflagged: none: Y over 2 sequences, Cb and Cr over the 1 that has them" in lines
     (cells,) = (line.split() for line in lines if line.startswith("mean, unflagged "))
     assert cells[-3:] == ["-"] * 3

@@ -13,12 +13,15 @@ from codec_bridge.bitstream.sideinfo import side_information
 from codec_bridge.cli.commands import app
 from codec_bridge.cli.passes import table
 from codec_bridge.codecs.dump import Dumped, dump
+from codec_bridge.codecs.programs import file_hash
 from codec_bridge.codecs.x265 import run as x265_loop
 from codec_bridge.research import passes
 from codec_bridge.video.files import write_y4m
-from codec_bridge.video.picture import Picture
+from codec_bridge.video.picture import Picture, samples_md5
 from tests.support import media, x265_runs
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.models import builtin_path
+from vrcnn_int.network import PLANES
 
 SHAPE = 8, 16
 
@@ -142,12 +145,61 @@ def test_a_table_has_every_row_in_order() -> None:
     ones = np.ones(len(passes.COUNTS))
     sums = {("passes", passes.BINS[number], plane): ones for plane, number in (("Y", 0), ("Y", 6), ("Cb", 6), ("Cb", 2), ("Cr", 7))}
     sums |= {("layer", name, "Y"): ones for name in ("10 B", "2 B", "0 P", "0 I")}
-    found = {"rows": {"32": passes.rows(sums), "all": passes.rows(sums)}}
+    found = {"rows": {"32": passes.rows(sums), "37": [], "all": passes.rows(sums)}}
     shown = table(found, "passes")
     assert [*shown.columns[1].cells] == [passes.BINS[number] for number in (0, 2, 6, 7)] * 2
     assert [*shown.columns[2].cells] == ["50.0%", "", "50.0%", ""] * 2
     assert [*shown.columns[5].cells] == ["", "+0.000", "+0.000", ""] * 2
     assert [*table(found, "layer").columns[1].cells] == ["0 I", "0 P", "2 B", "10 B"] * 2
+
+
+def test_one_qp_is_shown_once_and_chroma_only_where_it_was_filtered() -> None:
+    """As with chroma that is not 4:2:0, all of whose inter blocks would stand in a row without luma."""
+    ones, left = np.ones(len(passes.COUNTS)), np.array([1, 0, 0, 0, 2, 1])
+    sums = {("passes", passes.BINS[3], "Y"): ones, ("passes", passes.BINS[2], "Cb"): left, ("passes", passes.BINS[2], "Cr"): left}
+    shown = table({"rows": {"32": passes.rows(sums), "all": passes.rows(sums)}}, "passes")
+    assert [*shown.columns[0].cells] == ["32"]
+    assert [*shown.columns[1].cells] == [passes.BINS[3]]
+    assert [column.header for column in shown.columns[2:]] == ["share of Y", "filtered of Y", "Y, where filtered", "Y, everywhere"]
+
+
+def test_what_is_kept_of_a_stream_is_what_was_measured(tmp_path: Path) -> None:
+    sums = {("passes", passes.BINS[2], "Cb"): np.array([3, 1, 0.1, 1 / 3, 2, 1e12]), ("layer", "0 I", "Y"): np.arange(6.0)}
+    path, inputs = tmp_path / "kept" / "a.json", {"qp": 32}
+    assert passes.load(path, inputs) is None
+    passes.save(path, inputs, passes.Measured("references", "avx2", sums))
+    found = passes.load(path, inputs)
+    assert found
+    assert (found.layers, found.kernel, [*found.sums]) == ("references", "avx2", [*sums])
+    assert all(found.sums[key].tolist() == total.tolist() for key, total in sums.items())
+    for text in (path.read_text().replace("0.1,", "0.2,"), path.read_text().replace("32", "33"), "[1]", "{", "{}"):
+        path.write_text(text)
+        with pytest.raises(VrcnnError, match=r"a\.json is damaged .*; remove it"):
+            passes.load(path, inputs)
+
+
+@pytest.mark.parametrize("words", [["passes"], ["pairs", "loop"]])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--position after_sao --model joint_inter", "no joint network for position after_sao; --model joint_post or vrcnn_intra has such"),
+        ("--model joint_post", "no joint network for position before_deblocking; --model joint_best or joint_inter or joint_intra"),
+        ("--network-size huge", "unknown network size 'huge'; there are fast and best"),
+        ("--position there", "unknown position 'there'"),
+    ],
+)
+def test_networks_that_there_are_not_are_refused_before_anything_is_coded(
+    tmp_path: Path, words: list[str], options: str, said: str
+) -> None:
+    """In the words of all other commands; the programs here would fail."""
+    write_y4m(tmp_path / "a.y4m", media.pictures(1, 72, 72), 25)
+    for name in ("x265", "x265-10bit", "dec265"):
+        (tmp_path / name).write_text("#!/bin/sh\necho it was run >&2; exit 1\n")
+        (tmp_path / name).chmod(0o755)
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, [*words, str(tmp_path / "a.y4m"), "--codecs", str(tmp_path), "--out", str(out), *options.split()])
+    assert said in str(done.exception)
+    assert not out.exists()
 
 
 @pytest.fixture(scope="module")
@@ -178,17 +230,29 @@ def test_a_still_clip_has_the_passes_of_its_pictures(tools: x265_loop.Tools) -> 
     assert not any(found.any() for found in passes.of_references(stream, off))
 
 
-def test_the_command(tools: x265_loop.Tools, tmp_path: Path) -> None:
+def test_the_command(tools: x265_loop.Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows by layer and by passes are sums of the same samples, and what they sum is what was coded."""
     clip = media.pictures(6, 136, 100)
     write_y4m(tmp_path / "a.y4m", clip, 25)
     out = tmp_path / "table.json"
-    words = ["passes", str(tmp_path / "a.y4m"), "--model", "joint_intra", "--qp", "27,38", "--frames", "6", "--out", str(out)]
+    kept = tmp_path / "kept"
+    common = ["passes", str(tmp_path / "a.y4m"), "--model", "joint_intra", "--frames", "6", "--results", str(kept)]
+    words = [*common, "--qp", "27,38", "--out", str(out)]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     assert "layers: references" in done.output
     found = json.loads(out.read_text())
     assert (found["layers"], found["configuration"], found["codec"], len(found["model"])) == (["references"], "ra", "x265-loop", 64)
+    assert (found["network_size"], found["kernel"], found["position"]) == ("best", "auto", "before_deblocking")
+    (told,) = found["clips"]
+    expected = {"name": "a", "width": 136, "height": 100, "bit_depth": 8, "rate": "25", "pictures": 6, "md5": samples_md5(clip)}
+    assert {key: told[key] for key in expected} == expected
+    assert found["provenance"]["model"] == found["model"]
+    assert len(found["provenance"]["kernels"]) == 1
+    programs = found["provenance"]["programs"]["x265-loop"]
+    assert programs["encoder"].startswith("x265 3.")
+    hashes = {"encoder": tools.encoder, "decoder": tools.decoder, "dec265": tools.decoder}
+    assert {role: programs["files"][role] for role in hashes} == {role: file_hash(path) for role, path in hashes.items()}
     assert "git_revision" in found["provenance"]
     assert list(found["rows"]) == ["27", "38", "all"]
     for qp, rows in found["rows"].items():
@@ -202,9 +266,11 @@ def test_the_command(tools: x265_loop.Tools, tmp_path: Path) -> None:
             assert totals[0][0] == size * 6 * (1 + (qp == "all"))
             assert 0 < totals[0][1] <= totals[0][0]
             if qp != "all":
-                coded = x265_loop.encode(tools, clip, int(qp), configuration="ra", options=("--vrcnn", "--vrcnn-model", "joint_intra"))
-                read = dump(tools.decoder, coded.data, "before_deblocking")
-                number = passes.PLANES.index(plane)
+                # The file: programs that were built before a set changed have another one of the name.
+                model = ("--vrcnn", "--vrcnn-model", str(builtin_path("joint_intra")))
+                coded = x265_loop.encode(tools, clip, int(qp), configuration="ra", options=model)
+                read = dump(tools.decoder, coded.data, "before_deblocking", model[1:])
+                number = PLANES.index(plane)
                 step = 1 + (number > 0)
                 rest = slice(clip[0].planes[number].shape[0])
                 chosen = [said.chroma_choices if number else said.choices for said in side_information(coded.data) if said]
@@ -221,6 +287,20 @@ def test_the_command(tools: x265_loop.Tools, tmp_path: Path) -> None:
         assert [sum(each[name] for each in parts) for name in passes.COUNTS] == [row[name] for name in passes.COUNTS]
     again = CliRunner().invoke(app, words)
     assert isinstance(again.exception, VrcnnError)  # a file of that name is there
+    # With what is kept, and one QP more, only that is coded.
+    files = sorted((kept / "passes").iterdir())
+    assert len(files) == 2
+    qps: list[int] = []
+    of_clip = passes.of_clip
+    monkeypatch.setattr(passes, "of_clip", lambda *of: qps.append(of[-1].qp) or of_clip(*of))
+    third = CliRunner().invoke(app, [*common, "--qp", "27,38,51", "--out", str(tmp_path / "three.json")])
+    assert third.exit_code == 0, third.output
+    assert qps == [51]
+    three = json.loads((tmp_path / "three.json").read_text())
+    assert [three["rows"][qp] for qp in ("27", "38")] == [found["rows"][qp] for qp in ("27", "38")]
+    assert len(sorted((kept / "passes").iterdir())) == 3
+    inside = CliRunner().invoke(app, [*common, "--out", str(kept / "passes/x.json")])
+    assert "is where results are kept" in str(inside.exception)
     refused = CliRunner().invoke(app, [*words[:-1], str(tmp_path / "other.json"), "--codec", "x265"])
     assert "x265 has no filter in a loop" in str(refused.exception)
     assert not (tmp_path / "other.json").exists()
