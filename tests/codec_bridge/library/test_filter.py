@@ -276,7 +276,7 @@ def test_what_is_no_array(filter_: Filter) -> None:
     for wrong in (3, 1.5, ["model"], np.zeros(3, np.uint8)):
         with refused_as(ErrorCode.ARGUMENT, match=f"a model is None, a path, .*, not {type(wrong).__name__}"):
             Filter(wrong)
-    with refused_as(ErrorCode.FILE, match="null"):
+    with refused_as(ErrorCode.FILE, match="there is no such file"):
         Filter("a\0b.vrcnn")
     for wrong in (None, 3, "auto\0", "\udc80", ["auto"]):
         with refused_as(ErrorCode.KERNEL_UNKNOWN, match="is not known"):
