@@ -64,6 +64,8 @@ class _Running:
     def __init__(self) -> None:
         self._lock, self._is_over = Lock(), False
         self._all: list[subprocess.Popen[str]] = []
+        self.why: BaseException | None = None
+        """What a job raised that ended them."""
 
     def check(self) -> None:
         """Raise CodecError if they were ended."""
@@ -84,9 +86,10 @@ class _Running:
             with self._lock:
                 self._all.remove(process)
 
-    def end(self) -> None:
-        """End all of them; there will be no more."""
+    def end(self, why: BaseException | None = None) -> None:
+        """End all of them; there will be no more. why: the exception of a job, kept if they were not ended before."""
         with self._lock:
+            self.why = self.why if self._is_over else why
             self._is_over = True
             for process in self._all:
                 _end(process)
@@ -104,11 +107,20 @@ def at_once(do: Callable[[_Job], _Result], jobs: Iterable[_Job], workers: int) -
     """
     running = _Running()
     pool = ThreadPoolExecutor(workers, initializer=_running.set, initargs=(running,))
+
+    def ending(job: _Job) -> _Result:
+        try:
+            return do(job)
+        except BaseException as error:
+            running.end(error)  # here, before this thread takes the next job
+            raise
+
     try:
-        futures = [pool.submit(do, job) for job in jobs]
-        done = wait(futures, return_when=FIRST_EXCEPTION).done
-        # All of them, unless one failed, whose exception this raises.
-        return [future.result() for future in futures if future in done]
+        futures = [pool.submit(ending, job) for job in jobs]
+        wait(futures, return_when=FIRST_EXCEPTION)
+        if running.why is not None:
+            raise running.why
+        return [future.result() for future in futures]
     finally:
         running.end()
         pool.shutdown(cancel_futures=True)
