@@ -65,13 +65,26 @@ def network_for(context: typer.Context, meta: dict[str, Any], settings: Settings
     return index
 
 
-def with_filter(codec: str, configuration: str, folders: Folders) -> Codec:
-    """A codec that has the filter in the loop of the configuration. Raises VrcnnError."""
+def in_loop(
+    variant: str, qps: str, *, codec: str, configuration: str, model: Path | None, position: str, network_size: str, folders: Folders
+) -> tuple[Codec, Settings]:
+    """A codec that has the filter in the loop of the configuration, and the settings of coding with it. Raises VrcnnError."""
     coder = codecs.find(codec)(folders)
     if not coder.inside or configuration not in coder.configurations:
         offered = "; ".join(f"{each.name}: {', '.join(each.configurations)}" for each in INSIDE)
         raise VrcnnError(f"{codec} has no filter in a loop of configuration {configuration!r:.30}; there are {offered}")
-    return coder
+    settings = Settings(
+        codec,
+        parse_qps(qps),
+        (variant,),
+        model=model,
+        position=position,
+        configuration=configuration,
+        folders=folders,
+        network_size=network_size,
+    )
+    check_settings(settings)
+    return coder, settings
 
 
 def make_pairs(
@@ -146,28 +159,26 @@ def loop_pairs(
 
     Needs the programs of `make codecs` for every codec: dec265 decodes, and writes what the filter reads.
     """
-    wanted, sorted_by = parse_qps(qps), parse_qps(bands)
-    coder = with_filter(codec, configuration, folders)
-    settings = Settings(
-        codec,
-        wanted,
-        ("anchor" if ordinary else "map",),
+    sorted_by = parse_qps(bands)
+    coder, settings = in_loop(
+        "anchor" if ordinary else "map",
+        qps,
+        codec=codec,
+        configuration=configuration,
         model=model,
         position=position,
-        configuration=configuration,
-        folders=folders,
         network_size=network_size,
+        folders=folders,
     )
-    check_settings(settings)
     decoder = find_decoder(folders)
     kinds = [coded_pairs.loop_file(out, kind, band) for kind in coded_pairs.SLICE_TYPES for band in sorted_by]
     check_outputs(kinds, [clips, *coder.files(), decoder, *([model] if model else [])], force, make_folders=True)
     filters = ORDINARY if ordinary else settings.loop("map", load_models(settings).identity)
     with progress_bar() as progress:
-        task = progress.add_task("streams", total=len(resolve(clips)) * len(wanted))
+        task = progress.add_task("streams", total=len(resolve(clips)) * len(settings.qps))
         files = coded_pairs.loop(
             clips,
-            [(qp, filters) for qp in wanted],
+            [(qp, filters) for qp in settings.qps],
             out,
             position,
             coder,

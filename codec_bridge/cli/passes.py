@@ -21,9 +21,9 @@ from codec_bridge.cli.options import (
     Workers,
     takes_folders,
 )
-from codec_bridge.cli.pairs import INSIDE, parse_qps, with_filter
+from codec_bridge.cli.pairs import INSIDE, in_loop
 from codec_bridge.codecs.dump import find_decoder
-from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, check_settings, load_models
+from codec_bridge.evaluation.settings import MOST_FRAMES, load_models
 from codec_bridge.research import passes
 from codec_bridge.video.catalogue import resolve
 from vrcnn_int.errors import VrcnnError
@@ -60,27 +60,24 @@ def measure_passes(
     rings` takes the mean of pictures' dB instead): where a network filtered, and everywhere, which counts also what deblocking and SAO did
     to the rest. Needs the programs of `make codecs` for every codec: dec265 decodes, and writes motion.
     """
-    wanted = parse_qps(qps)
-    coder = with_filter(codec, configuration, folders)
-    settings = Settings(
-        codec,
-        wanted,
-        ("map",),
+    coder, settings = in_loop(
+        "map",
+        qps,
+        codec=codec,
+        configuration=configuration,
         model=model,
         position=position,
-        configuration=configuration,
-        folders=folders,
         network_size=network_size,
+        folders=folders,
     )
-    check_settings(settings)
     decoder = find_decoder(folders)
     check_outputs([out] if out else [], [clips, *coder.files(), decoder, *([model] if model else [])], force)
     filters = settings.loop("map", load_models(settings).identity)
     if out and results and out.resolve().is_relative_to(results.resolve() / KEPT):
         raise VrcnnError(f"{out} is where results are kept; give the output another name")
     with results_folder(results, KEPT) as folder, progress_bar() as progress:
-        task = progress.add_task("streams", total=len(resolve(clips)) * len(wanted))
-        requests = [(qp, filters) for qp in wanted]
+        task = progress.add_task("streams", total=len(resolve(clips)) * len(settings.qps))
+        requests = [(qp, filters) for qp in settings.qps]
         found = passes.measure(
             clips, requests, coder, decoder, configuration, frames, folder / KEPT, workers, lambda: progress.advance(task)
         )

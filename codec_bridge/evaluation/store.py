@@ -10,17 +10,19 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from codec_bridge.figures.row import Row
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import TEMPORARY, check_folder, own_path, replacing, write_bytes
 from vrcnn_int.io.documents import DocumentError, read_json
 from vrcnn_int.text import plain
+
+_Kept = TypeVar("_Kept")
 
 LOCK = ".lock"
 FOLDERS = ("jobs", "logs", "crops", "streams")
@@ -39,6 +41,32 @@ def digest(value: Any) -> str:
     """SHA-256 of a JSON value in canonical form, 64 hexadecimal digits."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def keep(path: Path, content: Mapping[str, Any]) -> None:
+    """Write content, whose ``inputs`` are what determined it, with a checksum: complete or not at all."""
+    own_path(path).parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        json.dump({**content, "sha256": digest(content)}, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def kept(path: Path, key: str, parse: Callable[[dict[str, Any]], _Kept], then: str) -> _Kept | None:
+    """What ``parse`` makes of the content that ``keep`` wrote, None if there is none.
+
+    key: the digest of its inputs. Raises DamagedError for another file; then: what follows from that.
+    """
+    try:
+        content = read_json(path)
+        stated = content.pop("sha256")
+        if digest(content["inputs"]) != key or digest(content) != stated:
+            raise ValueError("its checksum is wrong")
+        return parse(content)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, DocumentError) as error:
+        raise DamagedError(f"{path} is damaged ({error}); {then}") from None
 
 
 @dataclass
@@ -88,27 +116,12 @@ class Store:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_bytes(path, data)
         if result.row.flag is None:
-            content = {"inputs": result.inputs, "row": result.row.to_json()}
-            path = own_path(self._path(result.key))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-                json.dump({**content, "sha256": digest(content)}, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
+            keep(self._path(result.key), {"inputs": result.inputs, "row": result.row.to_json()})
 
     def load(self, key: str) -> Row | None:
         """The row of a job, None if it is not done. Raises DamagedError."""
         path = self._path(key)
-        try:
-            content = read_json(path)
-            stated = content.pop("sha256")
-            if digest(content["inputs"]) != key or digest(content) != stated:
-                raise ValueError("its checksum is wrong")
-            return Row.from_json(content["row"], path.name, "row.")
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, DocumentError) as error:
-            raise DamagedError(f"{path} is damaged ({error}); its job is run again") from None
+        return kept(path, key, lambda content: Row.from_json(content["row"], path.name, "row."), "its job is run again")
 
     def own(self, name: str) -> Path:
         """The path of a file of the folder. Raises VrcnnError if a link stands there."""

@@ -1,6 +1,5 @@
 """What networks in a loop gain by temporal layer, and by how often the samples that a block was predicted from were filtered before."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -14,16 +13,15 @@ from numpy.typing import NDArray
 from codec_bridge.codecs.base import Codec, Loop, Request
 from codec_bridge.codecs.dump import Dumped, check_motion, dump
 from codec_bridge.codecs.programs import Programs, at_once, file_hash, go_on
+from codec_bridge.evaluation import store
 from codec_bridge.evaluation.sources import Source
-from codec_bridge.evaluation.store import digest
 from codec_bridge.pairs import within
 from codec_bridge.provenance import provenance
 from codec_bridge.video.catalogue import Sequence as VideoSequence
 from codec_bridge.video.catalogue import resolve
 from codec_bridge.video.picture import Picture, samples_md5
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import own_path, write_text
-from vrcnn_int.io.documents import DocumentError, read_json
+from vrcnn_int.files import own_path
 from vrcnn_int.machine import cores
 from vrcnn_int.network import PLANES
 from vrcnn_int.text import counted, named
@@ -181,27 +179,15 @@ def inputs_of(source: Source, coder: Codec, decoder: Path, request: Request) -> 
     }
 
 
-def save(path: Path, inputs: Mapping[str, Any], found: Measured) -> None:
-    """Keep what was measured of a stream."""
-    sums = [[*key, total.tolist()] for key, total in found.sums.items()]
-    content = {"inputs": inputs, "layers": found.layers, "kernel": found.kernel, "sums": sums}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps({**content, "sha256": digest(content)}) + "\n")
+def content_of(found: Measured) -> dict[str, Any]:
+    """What is kept of a stream, as JSON."""
+    return {"layers": found.layers, "kernel": found.kernel, "sums": [[*of, total.tolist()] for of, total in found.sums.items()]}
 
 
-def load(path: Path, inputs: Mapping[str, Any]) -> Measured | None:
-    """What ``save`` kept, None where it is not there. Raises VrcnnError for another file."""
-    try:
-        content = read_json(path)
-        stated = content.pop("sha256")
-        if content["inputs"] != inputs or digest(content) != stated:
-            raise ValueError("its checksum is wrong")
-        sums = {(by, label, plane): np.array(total, np.float64) for by, label, plane, total in content["sums"]}
-        return Measured(content["layers"], content["kernel"], sums)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, DocumentError) as error:
-        raise VrcnnError(f"{path} is damaged ({error}); remove it, and its stream is coded again") from None
+def measured_in(content: Mapping[str, Any]) -> Measured:
+    """The inverse."""
+    sums = {(by, label, plane): np.array(total, np.float64) for by, label, plane, total in content["sums"]}
+    return Measured(content["layers"], content["kernel"], sums)
 
 
 def gain(before: float, after: float) -> float | None:
@@ -259,11 +245,12 @@ def measure(
         source = Source(sequence, len(originals), samples_md5(originals), None)
         request = Request(qp, originals[0], len(originals), configuration, loop=filters)
         inputs = inputs_of(source, coder, decoder, request)
-        path = own_path(kept / f"{digest(inputs)}.json")
-        found = load(path, inputs)
+        key = store.digest(inputs)
+        path = own_path(kept / f"{key}.json")
+        found = store.kept(path, key, measured_in, "remove it, and its stream is coded again")
         if found is None:
             found = of_clip(originals, coder, decoder, request)
-            save(path, inputs, found)
+            store.keep(path, {"inputs": inputs, **content_of(found)})
         progress()
         return source, coder.programs(request), found
 

@@ -15,6 +15,7 @@ from codec_bridge.cli.passes import table
 from codec_bridge.codecs.dump import Dumped, dump
 from codec_bridge.codecs.programs import file_hash
 from codec_bridge.codecs.x265 import run as x265_loop
+from codec_bridge.evaluation import store
 from codec_bridge.research import passes
 from codec_bridge.video.files import write_y4m
 from codec_bridge.video.picture import Picture, samples_md5
@@ -166,16 +167,20 @@ def test_one_qp_is_shown_once_and_chroma_only_where_it_was_filtered() -> None:
 def test_what_is_kept_of_a_stream_is_what_was_measured(tmp_path: Path) -> None:
     sums = {("passes", passes.BINS[2], "Cb"): np.array([3, 1, 0.1, 1 / 3, 2, 1e12]), ("layer", "0 I", "Y"): np.arange(6.0)}
     path, inputs = tmp_path / "kept" / "a.json", {"qp": 32}
-    assert passes.load(path, inputs) is None
-    passes.save(path, inputs, passes.Measured("references", "avx2", sums))
-    found = passes.load(path, inputs)
+
+    def load() -> passes.Measured | None:
+        return store.kept(path, store.digest(inputs), passes.measured_in, "remove it")
+
+    assert load() is None
+    store.keep(path, {"inputs": inputs, **passes.content_of(passes.Measured("references", "avx2", sums))})
+    found = load()
     assert found
     assert (found.layers, found.kernel, [*found.sums]) == ("references", "avx2", [*sums])
     assert all(found.sums[key].tolist() == total.tolist() for key, total in sums.items())
     for text in (path.read_text().replace("0.1,", "0.2,"), path.read_text().replace("32", "33"), "[1]", "{", "{}"):
         path.write_text(text)
         with pytest.raises(VrcnnError, match=r"a\.json is damaged .*; remove it"):
-            passes.load(path, inputs)
+            load()
 
 
 @pytest.mark.parametrize("words", [["passes"], ["pairs", "loop"]])
