@@ -44,23 +44,27 @@ class BReLUFunction(torch.autograd.Function):
 class InPlaceBReLU(torch.autograd.Function):
     """BReLU that takes its input's memory, and makes 0 of rectangles [n, rows, columns]; what is 0 or the bound has no gradient.
 
+    ``levels`` > 0: then rounded as the quantized BReLU, with the gradient of the unrounded one.
+
     For a training step in float, half of whose time goes into passes over memory: a tenth less of it than with BReLU and a mask.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, bound: float, blank: Sequence[Rectangle]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, bound: float, levels: int, blank: Sequence[Rectangle]) -> Tensor:
         x.clamp_(0.0, bound)
         for n, rows, columns in blank:
             x[n, :, rows, columns] = 0
         ctx.mark_dirty(x)
-        ctx.save_for_backward(x)
+        ctx.save_for_backward(x.clone() if levels else x)
+        if levels:
+            x.div_(bound / levels).add_(0.5).floor_().mul_(bound / levels)
         ctx.bound = float(torch.tensor(bound, dtype=x.dtype))  # as it stands in x
         return x
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         (y,) = ctx.saved_tensors
-        return torch.ops.aten.hardtanh_backward(gradients[0], y, 0.0, ctx.bound), None, None
+        return torch.ops.aten.hardtanh_backward(gradients[0], y, 0.0, ctx.bound), None, None, None
 
 
 class SteppedBReLU(torch.autograd.Function):

@@ -119,6 +119,8 @@ class Run:
     def enter(self, stage: str) -> None:
         """Give the team the form of a stage."""
         hold = self.settings.hold_first_layer
+        if self.settings.round_first_activations and stage != "bounds":
+            self.team.round_first_activations()
         if stage == "weights":
             if hold and not self.resumes(stage):
                 self.team.round_first_layers(range_batches(self.patches))

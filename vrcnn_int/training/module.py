@@ -123,6 +123,10 @@ class Network(nn.Module):
                 rows = [round_together(row / delta, moment, conv.levels) for row in conv.weight.flatten(1).double().cpu().numpy()]
                 conv.weight.copy_(torch.from_numpy(np.stack(rows) * delta).view_as(conv.weight))
 
+    def round_first_activations(self) -> None:
+        """Round the first layer's activations to 0..127 steps of its bound from here on."""
+        self.activations[0].levels = LEVELS  # type: ignore[assignment]
+
     def round_layers(self, inputs: Iterable[Tensor]) -> None:
         """Round all weights of a network with frozen deltas, each layer's together, for inputs [N, C, H, W] as these.
 

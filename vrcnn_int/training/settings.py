@@ -66,6 +66,9 @@ class TrainSettings:
     round_layers: bool = False
     """Stage 3 begins with the weights of every layer rounded together, each layer's for the inputs that the rounded ones before it give it
     and with its bias corrected. Stage 2 has nothing to prepare then (weight_steps=1)."""
+    round_first_activations: bool = False
+    """Stages 1 and 2 round the first layer's activations to 7 bits, as the integer filter does: of all activations theirs cost most, since
+    they carry samples' brightness beside what is small (docs/TRAINING.md)."""
     last_layer: float = 0.1
     """Factor on the last layer's initial weights; 0: training starts at "no filter"."""
     specialists: int = 1
@@ -143,6 +146,8 @@ class TrainSettings:
             raise VrcnnError(f"patches of joint networks have an even side, not {self.patch}")
         if self.spread and self.specialists < 2:
             raise VrcnnError("spread is about how specialists differ at the start; give at least two (specialists=2)")
+        if self.round_first_activations and self.bound_rule not in ("geometric", "relu6"):
+            raise VrcnnError(f"round_first_activations needs bounds from the first step on; bound_rule={self.bound_rule} has none")
         if self.seed < 0:
             raise VrcnnError(f"the seed must not be negative, but is {self.seed}")
         if self.device == "cuda" and not torch.cuda.is_available():

@@ -34,8 +34,9 @@ def rate_at(step: int, steps: int, peak: float, schedule: str, warm_up: float) -
 def training_output(module: Network, x: Tensor, dtype: torch.dtype, valid: bool = True, inside: Tensor | None = None) -> Tensor:
     """``module(x, valid, inside)`` in ``dtype``, faster: a layer's branches are one convolution, smaller kernels padded with zeros."""
     values: Tensor = x.to(dtype)
-    # Rectangles are less work than a mask, but CUDA's graph has one form for all patches, and quantized activations know no rectangles.
-    masked = inside is not None and (inside.is_cuda or bool(module.activations[0].levels))
+    # Rectangles are less work than a mask, but CUDA's graph has one form for all patches, and the quantized form knows no rectangles.
+    quantized = bool(module.activations[-1].levels)
+    masked = inside is not None and (inside.is_cuda or quantized)
     mask = inside.to(dtype) if inside is not None and masked else None
     beyond = outside(inside) if inside is not None and not masked else []
     outputs: list[Tensor] = []
@@ -50,7 +51,8 @@ def training_output(module: Network, x: Tensor, dtype: torch.dtype, valid: bool 
             activation = module.activations[i]
             margin = (x.shape[2] - values.shape[2]) // 2
             blank = [(n, shifted(rows, margin), shifted(columns, margin)) for n, rows, columns in beyond]
-            values = activation(values) if activation.levels else InPlaceBReLU.apply(values, activation.bound, blank)  # type: ignore[no-untyped-call]
+            form = (activation.bound, activation.levels, blank)
+            values = activation(values) if quantized else InPlaceBReLU.apply(values, *form)  # type: ignore[no-untyped-call]
             values = values if mask is None else values * middle(mask, values.shape[2:])
             outputs.append(values)
     return module.by_heads([values])

@@ -43,6 +43,11 @@ class Team(nn.Module):
         for network in self:
             network.round_first_layer(inputs)
 
+    def round_first_activations(self) -> None:
+        """Network.round_first_activations of every network."""
+        for network in self:
+            network.round_first_activations()
+
     def round_layers(self, inputs: Sequence[Tensor]) -> None:
         """Network.round_layers of every network."""
         for network in self:

@@ -97,10 +97,13 @@ def test_at_the_edges_of_a_picture_a_patch_is_filtered_as_the_picture(architectu
                 torch.testing.assert_close(training_output(module, cut.x, torch.float32, True, cut.inside), expected, atol=1e-5, rtol=1e-4)
 
 
-def test_the_gradient_at_edges_is_that_of_a_mask() -> None:
-    """The training step takes rectangles of zeros and works in place; the module multiplies by a mask."""
+@pytest.mark.parametrize("rounded", [False, True])
+def test_the_gradient_at_edges_is_that_of_a_mask(rounded: bool) -> None:
+    """The training step takes rectangles of zeros and works in place, also where it rounds; the module multiplies by a mask."""
     torch.manual_seed(1)
     module = Network(joint("fast", 8, 2), [0.3] * 5, 37, "before_deblocking")
+    if rounded:
+        module.round_first_activations()
     margin = reach(module.architecture)
     sampling = Sampling(1, 12, 8 + 2 * margin, margin, True, 0, 0, "joint", True, 1)
     patches = Patches([pair_file([planes(1)], [planes(2)])], sampling, "cpu")
@@ -108,7 +111,9 @@ def test_the_gradient_at_edges_is_that_of_a_mask() -> None:
     assert cut.inside is not None
     assert 0 < cut.inside.mean() < 1
     gradients = []
-    for output in (module(cut.x, True, cut.inside), training_output(module, cut.x, torch.float32, True, cut.inside)):
+    outputs = module(cut.x, True, cut.inside), training_output(module, cut.x, torch.float32, True, cut.inside)
+    torch.testing.assert_close(outputs[1], outputs[0], atol=1e-5, rtol=1e-4)
+    for output in outputs:
         gradients.append(torch.autograd.grad(((output - cut.residual) ** 2).sum(), tuple(module.parameters())))
     for expected, found in zip(*gradients, strict=True):
         torch.testing.assert_close(found, expected, atol=1e-4 * float(expected.abs().max()), rtol=1e-3)

@@ -23,7 +23,7 @@ from vrcnn_int.quantize import bounds
 from vrcnn_int.quantize.bounds import geometric_progression
 from vrcnn_int.quantize.plan import make_plan, to_integer
 from vrcnn_int.research import ablation
-from vrcnn_int.training.brelu import BReLU, brelu_backward, brelu_forward, quantized_brelu_forward
+from vrcnn_int.training.brelu import BReLU, InPlaceBReLU, brelu_backward, brelu_forward, quantized_brelu_forward
 from vrcnn_int.training.loop import train
 from vrcnn_int.training.module import Network, filter_plane_float, module_from
 from vrcnn_int.training.runs import read_run
@@ -332,6 +332,32 @@ def test_the_first_layer_stays_as_it_was_rounded(pair_file: Path, tmp_path: Path
         assert (to_integer(tuned).layers[0][0].weights == np.round(steps)).all()
 
 
+def test_only_the_first_layers_activations_are_rounded_in_stage_1(pair_file: Path, tmp_path: Path) -> None:
+    """What lies between two steps has a gradient as well."""
+    module = Network(VRCNN, geometric_progression(20, 4), 32, "before_deblocking")
+    module.round_first_activations()
+    seen: list[torch.Tensor] = []
+    for layer in module.convolutions()[1:]:
+        layer[0].register_forward_pre_hook(lambda _conv, read: seen.append(read[0]))
+    module(torch.rand(1, 1, 24, 24) - 0.5)
+    off_grid = []
+    for values, activation in zip(seen, module.activations, strict=True):
+        steps = values.detach() * 127 / activation.bound
+        off_grid.append(float((steps - steps.round()).abs().max()))
+    assert off_grid[0] < 1e-3
+    assert min(off_grid[1:]) > 0.1
+    between = torch.full((1, 1, 1, 1), 0.2 / 127, requires_grad=True)
+    rounded = InPlaceBReLU.apply(between * 1, 1.0, 127, ())
+    rounded.sum().backward()
+    assert (rounded.item(), between.grad) == (0, 1)
+
+    found = []
+    for rounds in (False, True):
+        run = train([pair_file], [pair_file], tmp_path / str(rounds), replace(TINY, round_first_activations=rounds), stages=("float",))
+        found.append(load_float_networks(run)[0][0].weights[1][0])
+    assert not np.array_equal(*found)
+
+
 def test_stage_3_begins_with_layers_rounded_together(pair_file: Path, tmp_path: Path) -> None:
     settings = replace(TINY, weight_steps=1, bound_steps=1, tuning_rate=1e-9, tuning_average=0.0)
     found = {}
@@ -361,6 +387,7 @@ def test_settings_that_no_run_can_have_are_refused(pair_file: Path, tmp_path: Pa
         ({"minutes": 1e-4}, "too few"),
         ({"balance": -1.0}, "balance must be"),
         ({"weight_limit": 0.5}, "at least 2"),
+        ({"round_first_activations": True, "bound_rule": "relu"}, "bound_rule=relu"),
     ]:
         with pytest.raises(VrcnnError, match=message):
             train([pair_file], [pair_file], tmp_path / "run", replace(TINY, **change))
@@ -396,6 +423,7 @@ def losses(folder: Path) -> list[tuple[str, int, float, float]]:
         (replace(TINY, optimizer="muon", average=0.5, balance=1.0), ("float", 4)),
         (replace(TINY, bound_rule="n-sigma", precision="bf16", optimizer="adam"), ("float", 2)),
         (replace(TINY, padded=True, schedule="constant"), ("float", 2)),
+        (replace(TINY, round_first_activations=True), ("float", 3)),
     ],
 )
 def test_an_interrupted_run_goes_on_to_the_same_network(
