@@ -41,6 +41,8 @@ class Sampling:
     """Whether margins may lie outside the picture, and the samples at its edges are seen as often as others."""
     chroma: float = 0.0
     """Weight of Cb and of Cr in the loss, both errors in proportion to their means over the training set; luma has 1."""
+    edge_weight: float = 1.0
+    """Weight in the loss of what lies in the two outermost rows and columns of a picture's luma samples; the rest has 1."""
 
 
 def sampling_of(settings: TrainSettings, architecture: Architecture) -> Sampling:
@@ -48,17 +50,19 @@ def sampling_of(settings: TrainSettings, architecture: Architecture) -> Sampling
     margin = 0 if settings.padded else reach(architecture)
     patch = settings.patch // 2 if architecture.kind == "joint" else settings.patch
     drawn = settings.seed, settings.batch, patch + 2 * margin, margin, settings.augment, settings.neighbours, settings.balance
-    return Sampling(*drawn, architecture.kind, settings.borders and not settings.padded, settings.chroma)
+    return Sampling(*drawn, architecture.kind, settings.borders and not settings.padded, settings.chroma, settings.edge_weight)
 
 
 @dataclass(frozen=True)
 class Cut:
     """Patches as the network takes them. ``x`` [N, C, size, size] and ``residual`` [N, C, patch, patch]: float32, re-normalized by 1/255.
-    ``inside`` [N, 1, size, size]: 1 where a site lies in the picture, 0 outside, where every layer reads 0; None: all do."""
+    ``inside`` [N, 1, size, size]: 1 where a site lies in the picture, 0 outside, where every layer reads 0; None: all do.
+    ``weight`` [N, 1, patch, patch]: of each site in the loss; None: 1."""
 
     x: Tensor
     residual: Tensor
     inside: Tensor | None
+    weight: Tensor | None = None
 
 
 class Patches:
@@ -156,7 +160,11 @@ class Patches:
         if inside is None:
             return Cut(values, residual, None)
         mask = inside[:, None].float()
-        return Cut(values * mask, residual, mask)
+        weight = None
+        if self.sampling.edge_weight != 1:
+            distance = torch.minimum(torch.minimum(y, height - 1 - y), torch.minimum(x, width - 1 - x))[:, None, middle, middle]
+            weight = torch.where(distance < (2 if self.sampling.kind == "luma" else 1), self.sampling.edge_weight, 1.0)
+        return Cut(values * mask, residual, mask, weight)
 
 
 def _channels_first(x: Tensor) -> Tensor:

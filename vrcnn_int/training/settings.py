@@ -40,6 +40,8 @@ class TrainSettings:
     """Side of the patch the loss sees, in luma samples; the network reads its halo around it."""
     borders: bool = True
     """Patches lie at the edges of pictures, too, where each layer reads zeros around the picture as the filter does."""
+    edge_weight: float = 1.0
+    """With borders: weight in the loss of the two outermost rows and columns of pictures (one of chroma); the rest has 1."""
     padded: bool = False
     """Instead of the halo the network reads zeros around each patch, as in the published recipe; pictures' edges are then like others."""
     optimizer: str = "muon"
@@ -140,6 +142,10 @@ class TrainSettings:
         for name in ("weight_decay", "last_layer", "balance", "weight_limit", "chroma"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise VrcnnError(f"{name} must be a number of at least 0, not {getattr(self, name)}")
+        if not 0 < self.edge_weight < float("inf"):
+            raise VrcnnError(f"edge_weight must be a number above 0, not {self.edge_weight}")
+        if self.edge_weight != 1 and (self.padded or not self.borders):
+            raise VrcnnError("edge_weight is about the edges of pictures, which are seen with borders=true and padded=false")
         if 0 < self.weight_limit < 2:
             raise VrcnnError(f"weight_limit is a multiple of weights' root mean square: 0 (none) or at least 2, not {self.weight_limit}")
         if self.patch % 2 and NETWORKS[self.network].kind == "joint":

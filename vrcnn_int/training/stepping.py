@@ -213,7 +213,9 @@ class Stepper:
         exact = self.dtype == torch.float32 and self.patches.sampling.kind == "luma"
         given = self.patches.sampling.margin > 0, cut.inside
         outputs = [network(inputs, *given) if exact else self.output(network, inputs, *given) for network in self.team]
-        errors = torch.stack([((output.float() - targets) ** 2).mean((2, 3)) for output in outputs])  # [K, N, C]
+        squares = [(output.float() - targets) ** 2 for output in outputs]
+        squares = squares if cut.weight is None else [values * cut.weight for values in squares]
+        errors = torch.stack([values.mean((2, 3)) for values in squares])  # [K, N, C]
         difficulty = (targets**2).mean((1, 2, 3)) if self.dealing else None
         rival = None
         if self.team.rival is not None and not self.dealing:

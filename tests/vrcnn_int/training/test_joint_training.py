@@ -18,9 +18,10 @@ from vrcnn_int.quantize.bounds import bounds_for
 from vrcnn_int.quantize.plan import to_integer
 from vrcnn_int.training.loop import train
 from vrcnn_int.training.module import Network, module_from, watch_activations
-from vrcnn_int.training.sampling import Patches, Sampling, planes_of, sites_of
+from vrcnn_int.training.sampling import Patches, Sampling, planes_of, sampling_of, sites_of
 from vrcnn_int.training.settings import TrainSettings
-from vrcnn_int.training.stepping import integer_output, training_output
+from vrcnn_int.training.start import begin_team
+from vrcnn_int.training.stepping import integer_output, make_stepper, training_output
 from vrcnn_int.training.team import Team, filtered, psnr_gain
 
 TINY = joint("fast", 16, 1)
@@ -117,6 +118,45 @@ def test_the_gradient_at_edges_is_that_of_a_mask(rounded: bool) -> None:
         gradients.append(torch.autograd.grad(((output - cut.residual) ** 2).sum(), tuple(module.parameters())))
     for expected, found in zip(*gradients, strict=True):
         torch.testing.assert_close(found, expected, atol=1e-4 * float(expected.abs().max()), rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["joint", "luma"])
+def test_edges_have_their_weight_wherever_a_patch_lies(kind: str) -> None:
+    """Two luma samples from any edge, which is one site of a joint network; turned patches as well, and nothing beyond the picture."""
+    sampling = Sampling(1, 1, 10, 2, False, 0, 0, kind, True, 1, edge_weight=5)
+    patches = Patches([pair_file([planes(1, 40, 56)], [planes(2, 40, 56)])], sampling, "cpu")
+    height, width, rim = (20, 28, 1) if kind == "joint" else (40, 56, 2)
+    expected = np.full((height, width), 5)
+    expected[rim:-rim, rim:-rim] = 1
+    for top in (0, 1, 7, height - 6):
+        for left in (0, 2, 9, width - 6):
+            for turn in (0, 3, 4):
+                cut = patches.cut(torch.tensor([[0, height, width, top - 2, left - 2, turn]]))
+                part = expected[top : top + 6, left : left + 6]
+                part = part[::-1, ::-1] if turn == 3 else part.T if turn == 4 else part
+                assert cut.weight is not None
+                np.testing.assert_array_equal(cut.weight[0, 0].numpy(), part)
+    plain = Patches([pair_file([planes(1)], [planes(2)])], replace(sampling, edge_weight=1), "cpu")
+    assert plain.cut(torch.zeros(1, 6).long()).weight is None
+
+
+def test_a_step_learns_more_from_edges_that_count_more() -> None:
+    """The loss is the mean of the sites' squared errors times their weights."""
+    settings = TrainSettings(network="joint-fast", batch=1, patch=20, precision="fp32", average=0, augment=False, chroma=0)
+    losses = []
+    for weight in (1.0, 3.0, 5.0):
+        settings = replace(settings, edge_weight=weight)
+        original = [np.pad(plane[1:-1, 1:-1] + 0, 1, mode="edge") for plane in planes(1, 20, 20)]
+        patches = Patches([pair_file([planes(1, 20, 20)], [tuple(original)])], sampling_of(settings, NETWORKS["joint-fast"]), "cpu")
+        team = begin_team(settings, (0.3,) * 7, 37, "before_deblocking", None)
+        for network in team:
+            for parameter in network.parameters():
+                parameter.data.zero_()
+        stepper = make_stepper(team, patches, settings, "float", None)
+        stepper.step(0, 0.0)
+        losses.append(float(stepper.loss))
+    assert losses[2] - losses[1] == pytest.approx(losses[1] - losses[0], rel=1e-4)
+    assert losses[1] > 2.9 * losses[0] > 0  # nothing but edges errs
 
 
 def test_patches_reach_every_edge_and_never_leave_the_picture() -> None:
