@@ -81,6 +81,15 @@ def test_results_name_the_shipped_sets() -> None:
         assert f"**{ModelSet.load(builtin_path(name)).identity[:16]}** (`{name}`" in said
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["README.md", "c/tools/options.c", "c/tools/vrcnn_filter.1", "codec_bridge/codecs/hm/README.md", "codec_bridge/codecs/x265/README.md"],
+)
+def test_lists_of_the_shipped_sets_are_whole(path: str) -> None:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert [name for name in set_names() if name not in text] == []
+
+
 PROVENANCE = ("set", "clips", "encoder", "command", "revision", "kMAC", "decoding")
 """What is said below a table of results."""
 
