@@ -35,7 +35,7 @@ def side_information(name: str) -> bytes:
         position = filter_.networks[0].position
         index = filter_.index_for_qp(37, position, filter_.networks[0].kind)
         original = filter_.filter_planes(flat, (8, 8), index)
-    if name == "vrcnn_intra":
+    if name.startswith("vrcnn"):
         with Decider(96, 64, model) as decider:
             return decider.decide(original[0], flat[0], flat[0], 8, qp=37, lam=0.0, ordinary_cost=1e9, is_irap=True).data
     with PlaneDecider(96, 64, model) as decider:
