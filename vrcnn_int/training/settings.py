@@ -142,8 +142,8 @@ class TrainSettings:
         for name in ("weight_decay", "last_layer", "balance", "weight_limit", "chroma"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise VrcnnError(f"{name} must be a number of at least 0, not {getattr(self, name)}")
-        if not 0 < self.edge_weight < float("inf"):
-            raise VrcnnError(f"edge_weight must be a number above 0, not {self.edge_weight}")
+        if not 1 <= self.edge_weight <= 1000:
+            raise VrcnnError(f"edge_weight must be a number from 1 to 1000, not {self.edge_weight}")
         if self.edge_weight != 1 and (self.padded or not self.borders):
             raise VrcnnError("edge_weight is about the edges of pictures, which are seen with borders=true and padded=false")
         if 0 < self.weight_limit < 2:

@@ -135,19 +135,28 @@ class Muon(torch.optim.Optimizer):
                 p.sub_((update * (0.2 * max(update.shape) ** 0.5)).view_as(p) * group["lr"])
 
 
+def layout(patches: Patches, dtype: torch.dtype) -> torch.memory_format:
+    """How samples and weights lie in memory: in fp32 on a CPU oneDNN finds the gradient of a joint network's weights in half the time in
+    the ordinary layout (AVX2, 32 and 64 channels)."""
+    plain = dtype == torch.float32 and patches.device == "cpu" and patches.sampling.kind == "joint"
+    return torch.contiguous_format if plain else torch.channels_last
+
+
 class Averages:
     """Moving average of a module's parameters. Decay 0: none, the parameters themselves."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
-        self.parameters = [p.detach() for p in module.parameters()]
+        self.parameters: list[Tensor] = list(module.parameters())  # not their memory: a change of layout replaces it
         self.decay = decay
-        self.values = [p.clone() for p in self.parameters] if decay else self.parameters
+        self.values = [p.detach().clone() for p in self.parameters] if decay else []
 
+    @torch.no_grad()
     def update(self) -> None:
         """Take the parameters in; call after every optimizer step."""
         if self.decay:
             torch._foreach_lerp_(self.values, self.parameters, 1 - self.decay)
 
+    @torch.no_grad()
     def adopt(self) -> None:
         """Make the averages the module's parameters."""
         if self.decay:
@@ -156,12 +165,13 @@ class Averages:
     @contextmanager
     def applied(self) -> Iterator[None]:
         """The module has the averages inside the block, its own parameters again after it."""
-        kept = [p.clone() for p in self.parameters]
+        kept = [p.detach().clone() for p in self.parameters]
         self.adopt()
         try:
             yield
         finally:
-            torch._foreach_copy_(self.parameters, kept)
+            with torch.no_grad():
+                torch._foreach_copy_(self.parameters, kept)
 
 
 class Stepper:
@@ -186,10 +196,7 @@ class Stepper:
     ) -> None:
         self.team, self.patches, self.optimizers, self.averages = team, patches, optimizers, averages
         self.dtype, self.stage, self.capture = dtype, stage, capture
-        # In fp32 on a CPU oneDNN finds the gradient of weights in half the time in the ordinary layout (AVX2, 32 and 64 channels).
-        plain = dtype == torch.float32 and patches.device == "cpu" and patches.sampling.kind == "joint"
-        self.layout = torch.contiguous_format if plain else torch.channels_last
-        team.to(memory_format=self.layout)  # type: ignore[call-overload]
+        self.layout = layout(patches, dtype)
         self.block, self.drawn = -1, (torch.empty(0), torch.empty(0))
         self.places = torch.zeros(patches.sampling.batch, 6, dtype=torch.int64, device=patches.device)
         self.weights = torch.ones(patches.sampling.batch, patches.weights.shape[1], device=patches.device)
@@ -221,7 +228,9 @@ class Stepper:
         if self.team.rival is not None and not self.dealing:
             with torch.no_grad():
                 output = training_output(self.team.rival, inputs, self.dtype, *given)
-                rival = (((output.float() - targets) ** 2).mean((2, 3)) * self.weights).sum(1)
+                square = (output.float() - targets) ** 2
+                square = square if cut.weight is None else square * cut.weight
+                rival = (square.mean((2, 3)) * self.weights).sum(1)
         shared = shares((errors * self.weights).sum(2), difficulty, rival)[..., None] * errors * self.weights
         loss = shared.sum((0, 2)).mean() * 255**2
         for optimizer in self.optimizers:
@@ -299,6 +308,7 @@ def build_stepper(
 
     A parameter with an attribute ``factor`` learns at that multiple of the learning rate (ranges of quantizers).
     """
+    team.to(memory_format=layout(patches, dtype))  # type: ignore[call-overload]
     cuda = settings.device == "cuda"
     rate: Any = torch.tensor(settings.rate, device="cuda") if cuda else settings.rate
     hidden = [conv.weight for network in team for layer in network.convolutions()[1:-1] for conv in layer]

@@ -1,6 +1,7 @@
 """Joint networks in training: patches of sites at the edges of pictures, weights of planes, validation of chroma. Needs torch."""
 
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,6 +158,36 @@ def test_a_step_learns_more_from_edges_that_count_more() -> None:
         losses.append(float(stepper.loss))
     assert losses[2] - losses[1] == pytest.approx(losses[1] - losses[0], rel=1e-4)
     assert losses[1] > 2.9 * losses[0] > 0  # nothing but edges errs
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_is_kept_is_the_average_of_the_weights(tmp_path: Path, precision: str) -> None:
+    """All of them: the team's layout in memory depends on kind and precision, and averages follow it."""
+    pairs.write(tmp_path / "pairs.npz", [(planes(1, 48, 64), planes(2, 48, 64))], FACTS)
+    kept = []
+    for average in (0.0, 0.9):
+        settings = replace(QUICK, precision=precision, average=average)
+        out = train([tmp_path / "pairs.npz"], [], tmp_path / f"run{average}", settings, stages=("float",))
+        kept.append(load_float_networks(out, ("joint",))[0][0])
+    for last, mean in zip(*[[w for layer in (*n.weights, *n.biases) for w in layer] for n in kept], strict=True):
+        assert not np.array_equal(last, mean)
+
+
+@pytest.mark.parametrize("stage", ["float", "weights", "bounds"])
+def test_an_interrupted_joint_run_goes_on_to_the_same_network(tmp_path: Path, stage: str) -> None:
+    file = tmp_path / "pairs.npz"
+    pairs.write(file, [(planes(1, 48, 64), planes(2, 48, 64))], FACTS)
+
+    def interrupt(now: str, step: int, *_: object) -> None:
+        if (now, step) == (stage, 1):
+            signal.raise_signal(signal.SIGINT)
+
+    whole = train([file], [], tmp_path / "whole", QUICK)
+    with pytest.raises(KeyboardInterrupt):
+        train([file], [], tmp_path / "parts", QUICK, interrupt)
+    resumed = train([file], [], tmp_path / "parts", QUICK)
+    first, second = (load_float_networks(path, ("joint",))[0][0] for path in (whole, resumed))
+    assert first.identity == second.identity
 
 
 def test_patches_reach_every_edge_and_never_leave_the_picture() -> None:

@@ -388,6 +388,7 @@ def test_settings_that_no_run_can_have_are_refused(pair_file: Path, tmp_path: Pa
         ({"balance": -1.0}, "balance must be"),
         ({"weight_limit": 0.5}, "at least 2"),
         ({"edge_weight": 0.0}, "edge_weight must be"),
+        ({"edge_weight": 1e300}, "edge_weight must be"),
         ({"edge_weight": 4.0, "borders": False}, "borders=true"),
         ({"round_first_activations": True, "bound_rule": "relu"}, "bound_rule=relu"),
     ]:
