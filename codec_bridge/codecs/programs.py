@@ -7,12 +7,13 @@ import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
@@ -107,20 +108,26 @@ def at_once(do: Callable[[_Job], _Result], jobs: Iterable[_Job], workers: int) -
     """
     running = _Running()
     pool = ThreadPoolExecutor(workers, initializer=_running.set, initargs=(running,))
+    found: dict[int, _Result] = {}
+    # This thread waits for a queue, not for futures: what a signal raises between their locks would leave one locked, and the pool waiting.
+    ended: SimpleQueue[None] = SimpleQueue()
 
-    def ending(job: _Job) -> _Result:
+    def ending(number: int, job: _Job) -> None:
         try:
-            return do(job)
+            found[number] = do(job)
         except BaseException as error:
             running.end(error)  # here, before this thread takes the next job
             raise
+        finally:
+            ended.put(None)
 
     try:
-        futures = [pool.submit(ending, job) for job in jobs]
-        wait(futures, return_when=FIRST_EXCEPTION)
-        if running.why is not None:
-            raise running.why
-        return [future.result() for future in futures]
+        submitted = [pool.submit(ending, number, job) for number, job in enumerate(jobs)]
+        for _ in submitted:
+            ended.get()
+            if running.why is not None:
+                raise running.why
+        return [found[number] for number in range(len(submitted))]
     finally:
         running.end()
         pool.shutdown(cancel_futures=True)
