@@ -142,6 +142,12 @@ def layout(patches: Patches, dtype: torch.dtype) -> torch.memory_format:
     return torch.contiguous_format if plain else torch.channels_last
 
 
+def mean_squares(errors: Tensor, weight: Tensor | None) -> Tensor:
+    """The mean of squared errors [N, C, H, W] times ``weight`` [N, 1, H, W], where there is one, of each patch and channel: [N, C]."""
+    squares = errors**2
+    return (squares if weight is None else squares * weight).mean((2, 3))
+
+
 class Averages:
     """Moving average of a module's parameters. Decay 0: none, the parameters themselves."""
 
@@ -220,17 +226,13 @@ class Stepper:
         exact = self.dtype == torch.float32 and self.patches.sampling.kind == "luma"
         given = self.patches.sampling.margin > 0, cut.inside
         outputs = [network(inputs, *given) if exact else self.output(network, inputs, *given) for network in self.team]
-        squares = [(output.float() - targets) ** 2 for output in outputs]
-        squares = squares if cut.weight is None else [values * cut.weight for values in squares]
-        errors = torch.stack([values.mean((2, 3)) for values in squares])  # [K, N, C]
+        errors = torch.stack([mean_squares(output.float() - targets, cut.weight) for output in outputs])  # [K, N, C]
         difficulty = (targets**2).mean((1, 2, 3)) if self.dealing else None
         rival = None
         if self.team.rival is not None and not self.dealing:
             with torch.no_grad():
                 output = training_output(self.team.rival, inputs, self.dtype, *given)
-                square = (output.float() - targets) ** 2
-                square = square if cut.weight is None else square * cut.weight
-                rival = (square.mean((2, 3)) * self.weights).sum(1)
+                rival = (mean_squares(output.float() - targets, cut.weight) * self.weights).sum(1)
         shared = shares((errors * self.weights).sum(2), difficulty, rival)[..., None] * errors * self.weights
         loss = shared.sum((0, 2)).mean() * 255**2
         for optimizer in self.optimizers:
