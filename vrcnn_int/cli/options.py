@@ -21,13 +21,20 @@ Force = Annotated[bool, typer.Option("--force", help="Replace an older file of t
 
 
 def parse_settings(pairs: list[str], settings: Any) -> Any:
-    """``settings`` (a dataclass) with NAME=VALUE applied; raises VrcnnError for unknown names and values of the wrong type."""
+    """``settings`` (a dataclass) with NAME=VALUE applied.
+
+    Raises VrcnnError for unknown names, those given twice, and values that are missing or of the wrong type.
+    """
     kinds = {field.name: field.type for field in fields(settings)}
     changes: dict[str, Any] = {}
     for pair in pairs:
-        name, _, text = pair.partition("=")
+        name, given, text = pair.partition("=")
         if name not in kinds:
             raise VrcnnError(f"unknown setting {name!r}; there are {', '.join(kinds)}")
+        if not given:
+            raise VrcnnError(f"the setting {name} has no value; give {name}=VALUE")
+        if name in changes:
+            raise VrcnnError(f"the setting {name} is given twice")
         kind = str(getattr(kinds[name], "__name__", kinds[name]))
         try:
             if kind == "str":

@@ -12,6 +12,7 @@ from vrcnn_int.files import check_outputs
 from vrcnn_int.io.console import console, progress_bar
 from vrcnn_int.io.options import finite
 from vrcnn_int.models import float_path, starts_path
+from vrcnn_int.network import KINDS, load_float_networks
 from vrcnn_int.training.runs import load_start, read_log
 
 
@@ -21,7 +22,13 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, log and networks; an unfinished run there goes on.")],
     set: Annotated[list[str] | None, typer.Option(help="A setting, NAME=VALUE; see vrcnn_int/training/settings.py.")] = None,
     threads: Threads = 1,
-    start: Annotated[Path | None, typer.Option(help="Begin with the weights of this float network (float.npz), of any QP.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            help="Begin with the weights of this float network (float.npz), of any QP; "
+            "of several (a set's .float.npz) with the first of the pairs' QP and position."
+        ),
+    ] = None,
 ) -> None:
     """Train one network: float with bounded ReLU, then discretized weights, then quantized bounds.
 
@@ -40,7 +47,7 @@ def train(
                 tasks[stage] = progress.add_task(stage, total=steps, loss=0.0)
             progress.update(tasks[stage], completed=step, loss=values["loss"])
 
-        path = run_training(training, validate, out, settings, show, start=load_start(start) if start else None)
+        path = run_training(training, validate, out, settings, show, start=load_float_networks(start, KINDS)[0] if start else None)
     say_validations(out)
     console.print(f"wrote {path}", soft_wrap=True)
 

@@ -5,7 +5,7 @@ float (BReLU from the first step) -> weights discretized, fine-tune -> bounds fi
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
 from dataclasses import asdict, replace
@@ -24,7 +24,7 @@ from vrcnn_int.training.machine import hardware, keep_memory
 from vrcnn_int.training.runs import read_log
 from vrcnn_int.training.sampling import Patches, sampling_of
 from vrcnn_int.training.settings import STAGES, TrainSettings
-from vrcnn_int.training.start import begin_team, choose_bounds, measure_bounds, range_batches
+from vrcnn_int.training.start import begin_team, choose_bounds, fitting_start, measure_bounds, range_batches
 from vrcnn_int.training.stepping import Stepper, make_stepper, rate_at
 from vrcnn_int.training.team import Team, psnr_gain
 
@@ -210,13 +210,14 @@ def train(
     settings: TrainSettings,
     progress: Progress = lambda *_: None,
     stages: tuple[str, ...] = STAGES,
-    start: FloatNetwork | None = None,
+    start: FloatNetwork | Sequence[FloatNetwork] | None = None,
 ) -> Path:
     """Train one network through the three stages, or the first of them; returns the file of the last stage's network.
 
     ``training``, ``validation``: pair files of one QP and position (more QPs may be mixed into training). Writes into ``out``:
     float.npz (end of stage 1), tuned.npz (end of stage 3), log.jsonl, settings.json, checkpoint.pt; continues from
-    checkpoint.pt if it is there. ``start``: a network, of any QP and position, whose weights stage 1 begins with.
+    checkpoint.pt if it is there. ``start``: a network, of any QP and position, whose weights stage 1 begins with;
+    of several the one that start.fitting_start chooses.
     ``progress(stage, step, steps, values)`` is called after every step; ``values["loss"]`` is the moving average at the last logged step.
     Raises VrcnnError for unusable files; KeyboardInterrupt after saving a checkpoint when interrupted.
     """
@@ -224,8 +225,9 @@ def train(
     keep_memory()
     check_outputs((out / name for name in WRITTEN), [*training, *validation], make_folders=True)
     files, held_out = read_pairs(training, validation)
+    begin = start if isinstance(start, FloatNetwork | None) else fitting_start(start, settings, files[0].qp, str(files[0].meta["position"]))
     with torch_state(settings.seed):
-        run = Run(files, held_out, out, settings, start)
+        run = Run(files, held_out, out, settings, begin)
         first = stages.index(run.state["stage"]) if run.state else 0
         with interruptible() as interrupted:
             for stage in stages[first:]:
@@ -240,6 +242,8 @@ def steps_that_fit(team: Team, patches: Patches, held_out: list[pairs.PairFile],
 
     def seconds(stage: str) -> float:
         copy = deepcopy(team)
+        if settings.round_first_activations:
+            copy.round_first_activations()
         if stage != "float":
             copy.discretize_weights()
         stepper = make_stepper(copy, patches, settings, stage, None)

@@ -7,6 +7,9 @@ import torch
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.network import NETWORKS
 
+MOST = 1e30
+"""Of settings that multiply what training computes, far above any use: float32, which it computes in, ends at 3.4e38."""
+
 STAGES = ("float", "weights", "bounds")
 CHOICES = {
     "network": tuple(NETWORKS),
@@ -133,15 +136,23 @@ class TrainSettings:
         for name in positive:
             if getattr(self, name) < 1:
                 raise VrcnnError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("rate", "tuning_rate", "sigma", *(["minutes"] if self.minutes is not None else [])):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise VrcnnError(f"{name} must be a number above 0, not {getattr(self, name)}")
+        if self.minutes is not None and not 0 < self.minutes <= 1_000_000:
+            raise VrcnnError(f"minutes must be a number above 0 and at most 1000000, not {self.minutes}")
+        if self.residual is not None and not 0 < self.residual <= 255:
+            raise VrcnnError(f"residual must be a number above 0 and at most 255, not {self.residual}")
+        if self.residual_quantile is not None and not 0 < self.residual_quantile < 1:
+            raise VrcnnError(f"residual_quantile must lie between 0 and 1, not {self.residual_quantile}")
+        if not 0 <= self.balance <= 4:
+            raise VrcnnError(f"balance is a power from 0 to 4, not {self.balance}")
+        for name in ("rate", "tuning_rate", "sigma"):
+            if not 0 < getattr(self, name) <= MOST:
+                raise VrcnnError(f"{name} must be a number above 0 and at most {MOST:g}, not {getattr(self, name)}")
         for name in ("warm_up", "beta1", "beta2", "average", "tuning_average", "neighbours", "spread"):
             if not 0 <= getattr(self, name) < 1:
                 raise VrcnnError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
-        for name in ("weight_decay", "last_layer", "balance", "weight_limit", "chroma"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise VrcnnError(f"{name} must be a number of at least 0, not {getattr(self, name)}")
+        for name in ("weight_decay", "last_layer", "weight_limit", "chroma"):
+            if not 0 <= getattr(self, name) <= MOST:
+                raise VrcnnError(f"{name} must be a number from 0 to {MOST:g}, not {getattr(self, name)}")
         if not 1 <= self.edge_weight <= 1000:
             raise VrcnnError(f"edge_weight must be a number from 1 to 1000, not {self.edge_weight}")
         if self.edge_weight != 1 and (self.padded or not self.borders):

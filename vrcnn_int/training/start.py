@@ -1,5 +1,6 @@
 """What a run begins with: bounds of the activations, and the weights of another network."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 import numpy as np
@@ -27,6 +28,19 @@ def choose_bounds(files: list[pairs.PairFile], settings: TrainSettings) -> tuple
     if residual is None:
         residual = bounds.residual_for_qp(files[0].qp)
     return residual, bounds.bounds_for(NETWORKS[settings.network], residual)
+
+
+def fitting_start(networks: Sequence[FloatNetwork], settings: TrainSettings, qp: int, position: str) -> FloatNetwork:
+    """The network to begin with among those of a file: the only one, or the first of the run's QP, position and, if any is, architecture.
+
+    Sets have specialists behind the networks for whole pictures. Raises VrcnnError where none is for that QP and position.
+    """
+    alike = [network for network in networks if (network.qp, network.position) == (qp, position)]
+    own = [network for network in alike if network.architecture == NETWORKS[settings.network]]
+    found = [*networks] if len(networks) == 1 else [*own, *alike]
+    if not found:
+        raise VrcnnError(f"none of the {len(networks)} networks of the file to start with is for QP {qp}, {position}")
+    return found[0]
 
 
 def begin_with(network: Network, start: FloatNetwork, scale: float = 1.0) -> None:

@@ -44,9 +44,11 @@ class Team(nn.Module):
             network.round_first_layer(inputs)
 
     def round_first_activations(self) -> None:
-        """Network.round_first_activations of every network."""
+        """Network.round_first_activations of every network, and of the rival, which an encoder has in integers, too."""
         for network in self:
             network.round_first_activations()
+        if isinstance(self.rival, Network):
+            self.rival.round_first_activations()
 
     def round_layers(self, inputs: Sequence[Tensor]) -> None:
         """Network.round_layers of every network."""

@@ -14,11 +14,12 @@ torch = pytest.importorskip("torch", reason="training tests need torch: pip inst
 
 from vrcnn_int import integer
 from vrcnn_int.cli.commands import app
+from vrcnn_int.cli.options import parse_settings
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.io import pairs
 from vrcnn_int.models import builtin_path, float_path
-from vrcnn_int.network import VRCNN, Architecture, Convolution, load_float_networks, save_float_networks
+from vrcnn_int.network import NETWORKS, VRCNN, Architecture, Convolution, FloatNetwork, load_float_networks, save_float_networks
 from vrcnn_int.quantize import bounds
 from vrcnn_int.quantize.bounds import geometric_progression
 from vrcnn_int.quantize.plan import make_plan, to_integer
@@ -29,9 +30,9 @@ from vrcnn_int.training.module import Network, filter_plane_float, module_from
 from vrcnn_int.training.runs import read_run
 from vrcnn_int.training.sampling import Patches, Sampling
 from vrcnn_int.training.settings import TrainSettings
-from vrcnn_int.training.start import begin_with
+from vrcnn_int.training.start import begin_with, fitting_start
 from vrcnn_int.training.stepping import Averages, Muon, orthogonalized, rate_at, training_output
-from vrcnn_int.training.team import shares, unit_errors
+from vrcnn_int.training.team import Team, shares, unit_errors
 
 torch.set_num_threads(1)  # sums of another number of threads differ in the last bits
 
@@ -379,13 +380,18 @@ def test_settings_that_no_run_can_have_are_refused(pair_file: Path, tmp_path: Pa
         ({"bound_rule": "max"}, "bound_rule 'max'"),
         ({"residual": -1.0}, "above 0"),
         ({"rate": float("nan")}, "rate must be"),
+        ({"rate": 1e300}, "rate must be"),
+        ({"chroma": 1e300}, "chroma must be"),
+        ({"balance": 1e300}, "balance is a power"),
+        ({"residual": 1e300}, "residual must be"),
+        ({"residual_quantile": 1.0}, "residual_quantile must lie"),
         ({"seed": -1}, "seed"),
         ({"optimizer": "sgd"}, "optimizer 'sgd'"),
         ({"schedule": "none"}, "schedule 'none'"),
         ({"average": 1.0}, "average must be"),
         ({"minutes": 0.0}, "minutes must be"),
         ({"minutes": 1e-4}, "too few"),
-        ({"balance": -1.0}, "balance must be"),
+        ({"balance": -1.0}, "balance is a power"),
         ({"weight_limit": 0.5}, "at least 2"),
         ({"edge_weight": 0.0}, "edge_weight must be"),
         ({"edge_weight": 1e300}, "edge_weight must be"),
@@ -746,6 +752,42 @@ def test_specialists_begin_as_weaker_and_stronger_filters(pair_file: Path, tmp_p
         train([pair_file], [], tmp_path / "other", settings)
     with pytest.raises(VrcnnError, match=r"spread is about how specialists differ .* give at least two"):
         train([pair_file], [], tmp_path / "other", replace(settings, specialists=1), start=start)
+
+
+def test_a_rival_rounds_its_first_activations_as_the_networks_beside_it_do() -> None:
+    bounds = geometric_progression(20.0, 4)
+    team = Team([Network(VRCNN, bounds, 32, "before_deblocking")], Network(VRCNN, bounds, 32, "before_deblocking"))
+    team.round_first_activations()
+    assert isinstance(team.rival, Network)
+    assert [network.activations[0].levels for network in (*team, team.rival)] == [127, 127]
+
+
+def test_of_several_networks_to_start_with_the_one_for_the_pairs_is_taken() -> None:
+    others = [network_for(qp, position) for qp, position in ((22, "before_deblocking"), (32, "after_sao"))]
+    own, specialist = network_for(32, "before_deblocking"), network_for(32, "before_deblocking")
+    wide = Network(NETWORKS["vrcnn-wide"], geometric_progression(20.0, 4), 32, "before_deblocking").export()
+    assert fitting_start([*others, own, specialist], TINY, 32, "before_deblocking") is own
+    assert fitting_start([*others, wide, own], TINY, 32, "before_deblocking") is own
+    assert fitting_start([*others, wide], TINY, 32, "before_deblocking") is wide
+    assert fitting_start(others[:1], TINY, 32, "before_deblocking") is others[0]  # a file of one serves any QP
+    with pytest.raises(VrcnnError, match=r"none of the 2 networks of the file to start with is for QP 32, before_deblocking"):
+        fitting_start(others, TINY, 32, "before_deblocking")
+
+
+def network_for(qp: int, position: str) -> FloatNetwork:
+    return Network(VRCNN, geometric_progression(20.0, 4), qp, position).export()
+
+
+def test_settings_without_a_value_and_given_twice_are_refused() -> None:
+    assert parse_settings(["batch=4", "patch=32"], TINY) == replace(TINY, batch=4, patch=32)
+    for given, message in [
+        (["batch"], "batch has no value; give batch=VALUE"),
+        (["batch=4", "batch=8"], "batch is given twice"),
+        (["batches=4"], "unknown setting 'batches'"),
+        (["batch=x"], "'x' is not a value for batch"),
+    ]:
+        with pytest.raises(VrcnnError, match=message):
+            parse_settings(given, TINY)
 
 
 def test_units_choose_the_better_network() -> None:
