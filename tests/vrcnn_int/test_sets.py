@@ -13,6 +13,7 @@ from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
 from vrcnn_int.models import builtin_path, float_path, model_path, set_names, starts_path
 from vrcnn_int.network import KINDS, load_float_networks
+from vrcnn_int.training.runs import float_networks_of
 
 
 def quantize(*sets: Path, out: Path) -> None:
@@ -56,9 +57,41 @@ def test_what_lies_beside_a_set_must_be_its_own(tmp_path: Path) -> None:
     refused(r"there is no .*mine\.json, the record of how the networks of mine\.vrcnn were trained")
     shutil.copy(builtin_path("vrcnn_intra").with_suffix(".json"), mine.with_suffix(".json"))
     refused(r"mine\.vrcnn, mine\.float\.npz and mine\.json are not of one set")
+    shutil.copy(source.with_suffix(".json"), mine.with_suffix(".json"))
+    shutil.copy(starts_path(source), starts_path(mine))
+    shutil.copy(float_path(builtin_path("joint_post")), float_path(mine))  # as many networks
+    refused(r"mine\.vrcnn, mine\.float\.npz and mine\.json are not of one set")
+    shutil.copy(float_path(source), float_path(mine))
+    shutil.copy(starts_path(builtin_path("joint_best")), starts_path(mine))
+    refused(r"mine\.vrcnn and mine\.starts\.npz are not of one set")
     mine.with_suffix(".json").write_text('{"identity": 5}')
     refused(r"mine\.json")
     assert not (tmp_path / "out.vrcnn").exists()
+
+
+def test_a_set_without_starts_leaves_none_of_the_set_that_it_replaces(tmp_path: Path) -> None:
+    """Shipped sets are found by name; of joint_intra there are starts, of joint_post none."""
+    out = tmp_path / "mine.vrcnn"
+    quantize(Path("joint_intra"), out=out)
+    out.unlink()
+    with pytest.raises(VrcnnError, match=r"mine\.json exists"):
+        quantize(Path("joint_post"), out=out)
+    for name in (".json", ".float.npz"):
+        out.with_suffix(name).unlink()
+    with pytest.raises(VrcnnError, match=r"mine\.starts\.npz exists"):
+        quantize(Path("joint_post"), out=out)
+    result = CliRunner().invoke(app, ["quantize", "joint_post", "--out", str(out), "--force"], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.float.npz", "mine.json", "mine.vrcnn"]
+
+
+def test_float_networks_of_paths_and_names(tmp_path: Path) -> None:
+    assert float_networks_of(Path("joint_post")) == float_path(builtin_path("joint_post"))
+    assert float_networks_of(builtin_path("joint_post")) == float_path(builtin_path("joint_post"))
+    assert float_networks_of(tmp_path) == tmp_path / "float.npz"
+    assert float_networks_of(tmp_path / "a.npz") == tmp_path / "a.npz"
+    with pytest.raises(VrcnnError, match=r"there is no .*mine\.float\.npz, the float networks of the model set beside it"):
+        float_networks_of(tmp_path / "mine.vrcnn")
 
 
 def test_a_word_that_names_nothing_is_answered_with_the_shipped_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

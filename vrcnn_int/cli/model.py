@@ -15,7 +15,7 @@ from vrcnn_int.files import check_outputs, write_text
 from vrcnn_int.integer import IntegerNetwork, ModelSet
 from vrcnn_int.io.console import console, console_beside, show_table
 from vrcnn_int.io.documents import checked, read_json
-from vrcnn_int.models import builtin_path, float_path, starts_path
+from vrcnn_int.models import builtin_path, float_path, set_names, starts_path
 from vrcnn_int.network import INPUTS, KINDS, FloatNetwork, load_float_networks, macs_per_sample, save_float_networks
 from vrcnn_int.proofs import prove
 from vrcnn_int.text import counted
@@ -52,22 +52,27 @@ def read_source(path: Path) -> Source:
 
 def _read_set(path: Path) -> Source:
     models = ModelSet.load(path)
-    plain, _ = load_float_networks(float_path(path), KINDS)
+    plain, told = load_float_networks(float_path(path), KINDS)
     beside = path.with_suffix(".json")
     if not beside.is_file():
         raise VrcnnError(f"there is no {beside}, the record of how the networks of {path.name} were trained")
     record: SetRecord = read_json(beside)
     checked(record, SetRecord, str(beside))
-    if record["identity"] != models.identity or not len(models.networks) == len(plain) == len(record["networks"]):
+    identities = {record["identity"], told.get("set", models.identity), models.identity}
+    if len(identities) > 1 or not len(models.networks) == len(plain) == len(record["networks"]):
         raise VrcnnError(f"{path.name}, {float_path(path).name} and {beside.name} are not of one set")
-    starts = load_float_networks(starts_path(path), KINDS)[0] if record.get("starts") else []
+    starts, told = load_float_networks(starts_path(path), KINDS) if record.get("starts") else ([], {})
+    if told.get("set", models.identity) != models.identity or len(starts) != len(record.get("starts", [])):
+        raise VrcnnError(f"{path.name} and {starts_path(path).name} are not of one set")
     return Source(models.networks, plain, record["networks"], starts, record.get("starts", []))
 
 
 def quantize(
     runs: Annotated[
         list[Path],
-        typer.Argument(help="Training folders, float network files, or finished sets (.vrcnn), whose networks stay as they are; in order."),
+        typer.Argument(
+            help="Training folders, float network files, or finished sets (.vrcnn, or a shipped name), whose networks stay; in order."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Model set to write (.vrcnn); .float.npz and .json are written beside it.")],
     start: Annotated[
@@ -78,21 +83,23 @@ def quantize(
     """Turn trained networks into one integer model set, proven free of overflow."""
     if out.is_dir():
         raise VrcnnError(f"cannot write {out}: it is a folder; give a file name")
+    runs = [builtin_path(str(path)) if str(path) in set_names() else path for path in runs]
     if out.suffix != ".vrcnn":
         raise VrcnnError(f"a model set's name ends in .vrcnn, not {out.name!r}")
-    has_starts = start or any(path.suffix == ".vrcnn" and starts_path(path).exists() for path in runs)
-    written = [out, out.with_suffix(".json"), float_path(out), *([starts_path(out)] if has_starts else [])]
+    written = [out, out.with_suffix(".json"), float_path(out), starts_path(out)]
     read_from = [path / name if path.is_dir() else path for path in (*runs, *(start or [])) for name in ("tuned.npz", "float.npz")]
     read_from += [beside(path) for path in runs if path.suffix == ".vrcnn" for beside in (float_path, starts_path)]
     check_outputs(written, read_from, force)
     sources = [read_source(path) for path in runs]
-    begun = [[load_start(path / "float.npz" if path.is_dir() else path)] for path in start or []]
+    begun = [[load_start(path)] for path in start or []]
     models = ModelSet(tuple(network for source in sources for network in source.networks))
     record: dict[str, Any] = {"identity": models.identity, "networks": [entry for source in sources for entry in source.records]}
     starts = [network for source in sources for network in source.starts] + [network for (network,) in begun]
     if starts:
         record["starts"] = [entry for source in sources for entry in source.start_records] + records(start or [], begun)
         save_float_networks(starts_path(out), starts, {"set": models.identity})
+    else:
+        starts_path(out).unlink(missing_ok=True)  # of the set that this one replaces
     save_float_networks(float_path(out), [network for source in sources for network in source.plain], {"set": models.identity})
     write_text(out.with_suffix(".json"), json.dumps(record, indent=1) + "\n")
     models.save(out)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import fields, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -10,8 +10,9 @@ from vrcnn_int import process
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.extras import require
 from vrcnn_int.models import model_path, set_names
+from vrcnn_int.training.runs import MOST_THREADS
 
-Threads = Annotated[int, typer.Option(help="CPU threads.", min=1)]
+Threads = Annotated[int, typer.Option(help="CPU threads.", min=1, max=MOST_THREADS)]
 
 ModelSetFile = typer.Argument(
     parser=model_path, metavar="<set>", help=f"Model set: a .vrcnn file, or one that is shipped: {', '.join(set_names())}."
@@ -21,9 +22,9 @@ Force = Annotated[bool, typer.Option("--force", help="Replace an older file of t
 
 
 def parse_settings(pairs: list[str], settings: Any) -> Any:
-    """``settings`` (a dataclass) with NAME=VALUE applied.
+    """``settings`` (a dataclass) with NAME=VALUE applied; of one that is given twice the last counts.
 
-    Raises VrcnnError for unknown names, those given twice, and values that are missing or of the wrong type.
+    Raises VrcnnError for unknown names, and for values that are missing or of the wrong type.
     """
     kinds = {field.name: field.type for field in fields(settings)}
     changes: dict[str, Any] = {}
@@ -33,8 +34,6 @@ def parse_settings(pairs: list[str], settings: Any) -> Any:
             raise VrcnnError(f"unknown setting {name!r}; there are {', '.join(kinds)}")
         if not given:
             raise VrcnnError(f"the setting {name} has no value; give {name}=VALUE")
-        if name in changes:
-            raise VrcnnError(f"the setting {name} is given twice")
         kind = str(getattr(kinds[name], "__name__", kinds[name]))
         try:
             if kind == "str":
@@ -44,8 +43,8 @@ def parse_settings(pairs: list[str], settings: Any) -> Any:
             elif kind == "int":
                 changes[name] = int(text)
             else:
-                changes[name] = None if text == "none" else float(text)
-                if text != "none" and not math.isfinite(changes[name]):
+                changes[name] = None if text == "none" and type(None) in get_args(kinds[name]) else float(text)
+                if changes[name] is not None and not math.isfinite(changes[name]):
                     raise ValueError
         except (ValueError, KeyError):
             raise VrcnnError(f"{text!r} is not a value for {name} ({kind})") from None

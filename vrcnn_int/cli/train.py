@@ -13,20 +13,23 @@ from vrcnn_int.io.console import console, progress_bar
 from vrcnn_int.io.options import finite
 from vrcnn_int.models import float_path, starts_path
 from vrcnn_int.network import KINDS, load_float_networks
-from vrcnn_int.training.runs import load_start, read_log
+from vrcnn_int.training.runs import MOST_THREADS, float_networks_of, load_start, read_log
 
 
 def train(
     training: Annotated[list[Path], typer.Argument(help="Pair files of one QP, from `codec-bridge pairs make`.")],
     validate: Annotated[list[Path], typer.Option(help="Pair file held out for validation.")],
     out: Annotated[Path, typer.Option(help="Folder for checkpoint, log and networks; an unfinished run there goes on.")],
-    set: Annotated[list[str] | None, typer.Option(help="A setting, NAME=VALUE; see vrcnn_int/training/settings.py.")] = None,
+    set: Annotated[
+        list[str] | None,
+        typer.Option(help="A setting, NAME=VALUE, of those in vrcnn_int/training/settings.py; of one given twice the last counts."),
+    ] = None,
     threads: Threads = 1,
     start: Annotated[
         Path | None,
         typer.Option(
-            help="Begin with the weights of this float network (float.npz), of any QP; "
-            "of several (a set's .float.npz) with the first of the pairs' QP and position."
+            help="Begin with the weights of this float network (float.npz, or its training folder), of any QP; "
+            "of several (.float.npz, or the name of a shipped set) with the first of the pairs' QP and position."
         ),
     ] = None,
 ) -> None:
@@ -35,10 +38,15 @@ def train(
     Interrupted with Ctrl-C it saves a checkpoint; the same command goes on from there.
     """
     need_torch(threads)
+    from vrcnn_int.training.loop import WRITTEN
     from vrcnn_int.training.loop import train as run_training
     from vrcnn_int.training.settings import TrainSettings
 
     settings = parse_settings(set or [], TrainSettings())
+    begin = None
+    if start is not None:
+        check_outputs((out / name for name in WRITTEN), [file := float_networks_of(start)], make_folders=True)
+        begin = load_float_networks(file, KINDS)[0]
     with progress_bar(TextColumn("loss {task.fields[loss]:.3f}")) as progress:
         tasks = {}
 
@@ -47,7 +55,7 @@ def train(
                 tasks[stage] = progress.add_task(stage, total=steps, loss=0.0)
             progress.update(tasks[stage], completed=step, loss=values["loss"])
 
-        path = run_training(training, validate, out, settings, show, start=load_float_networks(start, KINDS)[0] if start else None)
+        path = run_training(training, validate, out, settings, show, start=begin)
     say_validations(out)
     console.print(f"wrote {path}", soft_wrap=True)
 
@@ -56,9 +64,11 @@ def say_validations(run: Path) -> None:
     """A line for each validation that a training folder's log has."""
     for entry in read_log(run):
         if "validation_gain" in entry:
+            chroma = "".join(f", {name} {gain:+.3f} dB" for name, gain in zip(("Cb", "Cr"), entry.get("chroma", []), strict=False))
             console.print(
                 f"{entry['stage']} step {entry['step']}: {entry['validation_psnr']:.3f} dB unfiltered, "
-                f"{entry['validation_gain']:+.4f} dB filtered"
+                f"{entry['validation_gain']:+.4f} dB filtered{chroma}",
+                soft_wrap=True,
             )
 
 
@@ -104,7 +114,7 @@ def reproduce(
     tolerance: Annotated[
         float, typer.Option(help="Allowed relative difference of a loss; a GPU's losses differ by rounding.", min=0, callback=finite)
     ] = 0.0,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; default: as recorded.", min=1)] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default: as recorded.", min=1, max=MOST_THREADS)] = None,
     start: Annotated[Path | None, typer.Option(help="File of the float network that it began with; default: beside the record.")] = None,
     number: Annotated[int, typer.Option(help="Which of the runs that trained from these files, in the record's order.", min=1)] = 1,
 ) -> None:
@@ -116,7 +126,7 @@ def reproduce(
     if threads is None:
         need_torch(run.threads)
     beside = [] if record.is_dir() else [float_path(record), starts_path(record)]
-    losses = again(run, training, steps, [start] if start else beside)
+    losses = again(run, training, steps, [float_networks_of(start)] if start else beside)
     for step, logged, now in losses:
         differs = "" if relative(logged, now) <= tolerance else ", differs"
         console.print(f"step {step}: logged {logged!r}, now {now!r}{differs}", highlight=False)

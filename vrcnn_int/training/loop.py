@@ -54,6 +54,18 @@ def torch_state(seed: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def enough_memory(settings: TrainSettings) -> Iterator[None]:
+    """Turn what torch raises where memory is short into a VrcnnError."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is for GPUs alone
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
+            size = f"{settings.batch} patches of {settings.patch}x{settings.patch}"
+            raise VrcnnError(f"there is not enough memory for batches of {size}; take a smaller batch or patch") from None
+        raise
+
+
 class Run:
     """One training run: what it consists of and where it stands, also in the files of its folder.
 
@@ -232,7 +244,8 @@ def train(
         with interruptible() as interrupted:
             for stage in stages[first:]:
                 run.enter(stage)
-                run.train(stage, progress, interrupted)
+                with enough_memory(settings):
+                    run.train(stage, progress, interrupted)
                 run.finish(stage)
     return out / ("float.npz" if stages[-1] == "float" else "tuned.npz")
 

@@ -10,8 +10,9 @@ from vrcnn_int.errors import VrcnnError
 from vrcnn_int.io import pairs
 from vrcnn_int.io.documents import DocumentError, checked, read_json
 from vrcnn_int.network import KINDS, NETWORKS
+from vrcnn_int.text import counted
 from vrcnn_int.training.loop import first_losses
-from vrcnn_int.training.runs import Step, find_start, logged_losses, read_log
+from vrcnn_int.training.runs import MOST_THREADS, Step, find_start, logged_losses, read_log
 from vrcnn_int.training.settings import TrainSettings
 
 BEFORE = {"borders": False}
@@ -23,7 +24,7 @@ class _Run(Struct):
 
     settings: dict[str, Any]
     training: list[str]
-    threads: Annotated[int, Meta(ge=1)]
+    threads: Annotated[int, Meta(ge=1, le=MOST_THREADS)]
     start: str | None = None
     losses: list[tuple[Step, Annotated[float, Meta(ge=0)]]] = []
 
@@ -58,7 +59,7 @@ def read_record(record: Path, training: list[Path], number: int) -> Recorded:
         if not runs:
             raise VrcnnError(f"{record} names no network that was trained from these pair files")
         if number > len(runs):
-            raise VrcnnError(f"{record} has {len(runs)} runs that trained from these pair files, not {number}")
+            raise VrcnnError(f"{record} has {counted(len(runs), 'run')} that trained from these pair files, not {number}")
         run = runs[number - 1]
         settings = {**BEFORE, **run.settings, "device": "cpu", "minutes": None}
         if unknown := settings.keys() - {field.name for field in fields(TrainSettings)}:

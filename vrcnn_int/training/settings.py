@@ -10,6 +10,10 @@ from vrcnn_int.network import NETWORKS
 MOST = 1e30
 """Of settings that multiply what training computes, far above any use: float32, which it computes in, ends at 3.4e38."""
 
+MOST_STEPS = 10**9
+LIMITS = {"batch": 65536, "patch": 8192, "specialists": 64}
+"""Of counts that memory grows with, far above any use."""
+
 STAGES = ("float", "weights", "bounds")
 CHOICES = {
     "network": tuple(NETWORKS),
@@ -134,8 +138,9 @@ class TrainSettings:
             "specialists",
         )
         for name in positive:
-            if getattr(self, name) < 1:
-                raise VrcnnError(f"{name} must be at least 1, not {getattr(self, name)}")
+            most = LIMITS.get(name, MOST_STEPS)
+            if not 1 <= getattr(self, name) <= most:
+                raise VrcnnError(f"{name} must be a number from 1 to {most}, not {getattr(self, name)}")
         if self.minutes is not None and not 0 < self.minutes <= 1_000_000:
             raise VrcnnError(f"minutes must be a number above 0 and at most 1000000, not {self.minutes}")
         if self.residual is not None and not 0 < self.residual <= 255:
@@ -165,8 +170,8 @@ class TrainSettings:
             raise VrcnnError("spread is about how specialists differ at the start; give at least two (specialists=2)")
         if self.round_first_activations and self.bound_rule not in ("geometric", "relu6"):
             raise VrcnnError(f"round_first_activations needs bounds from the first step on; bound_rule={self.bound_rule} has none")
-        if self.seed < 0:
-            raise VrcnnError(f"the seed must not be negative, but is {self.seed}")
+        if not 0 <= self.seed < 2**64:
+            raise VrcnnError(f"the seed must be from 0 to 2^64 - 1, but is {self.seed}")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise VrcnnError("this torch sees no CUDA device; train with device=cpu")
 

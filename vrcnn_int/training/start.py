@@ -1,6 +1,7 @@
 """What a run begins with: bounds of the activations, and the weights of another network."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from copy import deepcopy
 
 import numpy as np
@@ -33,14 +34,23 @@ def choose_bounds(files: list[pairs.PairFile], settings: TrainSettings) -> tuple
 def fitting_start(networks: Sequence[FloatNetwork], settings: TrainSettings, qp: int, position: str) -> FloatNetwork:
     """The network to begin with among those of a file: the only one, or the first of the run's QP, position and, if any is, architecture.
 
-    Sets have specialists behind the networks for whole pictures. Raises VrcnnError where none is for that QP and position.
+    Sets have specialists behind the networks for whole pictures. Raises VrcnnError where none is for that QP and position, and for one that
+    neither has the run's architecture nor can be widened to it.
     """
     alike = [network for network in networks if (network.qp, network.position) == (qp, position)]
     own = [network for network in alike if network.architecture == NETWORKS[settings.network]]
     found = [*networks] if len(networks) == 1 else [*own, *alike]
     if not found:
-        raise VrcnnError(f"none of the {len(networks)} networks of the file to start with is for QP {qp}, {position}")
-    return found[0]
+        there = ", ".join(dict.fromkeys(f"QP {network.qp} {network.position}" for network in networks))
+        raise VrcnnError(f"no network of the file to start with is for QP {qp}, {position}; it has {there or 'none'}")
+    with suppress(VrcnnError):
+        widened(found[0], NETWORKS[settings.network])
+        return found[0]
+    name = next((name for name, known in NETWORKS.items() if known == found[0].architecture), f"{found[0].kind} {found[0].size}")
+    raise VrcnnError(
+        f"the network to start with is {name}, which is not, and cannot be widened to, network={settings.network}: "
+        f"give --set network={name}, or another --start"
+    )
 
 
 def begin_with(network: Network, start: FloatNetwork, scale: float = 1.0) -> None:

@@ -25,7 +25,7 @@ from vrcnn_int.quantize.bounds import geometric_progression
 from vrcnn_int.quantize.plan import make_plan, to_integer
 from vrcnn_int.research import ablation
 from vrcnn_int.training.brelu import BReLU, InPlaceBReLU, brelu_backward, brelu_forward, quantized_brelu_forward
-from vrcnn_int.training.loop import train
+from vrcnn_int.training.loop import enough_memory, train
 from vrcnn_int.training.module import Network, filter_plane_float, module_from
 from vrcnn_int.training.runs import read_run
 from vrcnn_int.training.sampling import Patches, Sampling
@@ -374,7 +374,7 @@ def test_stage_3_begins_with_layers_rounded_together(pair_file: Path, tmp_path: 
 def test_settings_that_no_run_can_have_are_refused(pair_file: Path, tmp_path: Path) -> None:
     for change, message in [
         ({"precision": "bfloat16"}, "precision 'bfloat16'"),
-        ({"batch": 0}, "batch must be at least 1"),
+        ({"batch": 0}, "batch must be a number from 1"),
         ({"float_steps": 0}, "float_steps"),
         ({"device": "gpu"}, "device 'gpu'"),
         ({"bound_rule": "max"}, "bound_rule 'max'"),
@@ -386,6 +386,10 @@ def test_settings_that_no_run_can_have_are_refused(pair_file: Path, tmp_path: Pa
         ({"residual": 1e300}, "residual must be"),
         ({"residual_quantile": 1.0}, "residual_quantile must lie"),
         ({"seed": -1}, "seed"),
+        ({"seed": 2**64}, "seed"),
+        ({"batch": 10**9}, "batch must be a number from 1 to 65536"),
+        ({"specialists": 10**6}, "specialists must be"),
+        ({"float_steps": 10**30}, "float_steps must be"),
         ({"optimizer": "sgd"}, "optimizer 'sgd'"),
         ({"schedule": "none"}, "schedule 'none'"),
         ({"average": 1.0}, "average must be"),
@@ -619,6 +623,15 @@ def test_training_that_diverges_ends_there(pair_file: Path, tmp_path: Path) -> N
     assert "NaN" not in (tmp_path / "log.jsonl").read_text()
 
 
+def test_too_little_memory_is_said_in_one_line() -> None:
+    said = "not enough memory for batches of 2 patches of 16x16; take a smaller batch or patch"
+    for error in (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 48000000000 bytes."), MemoryError()):
+        with pytest.raises(VrcnnError, match=said), enough_memory(TINY):
+            raise error
+    with pytest.raises(RuntimeError, match="shapes"), enough_memory(TINY):
+        raise RuntimeError("shapes cannot be multiplied")
+
+
 def test_pictures_that_equal_their_originals_have_no_psnr(tmp_path: Path) -> None:
     flat = np.full((48, 40), 128, np.uint8)
     pairs.write(tmp_path / "flat.npz", [(flat, flat)], {"qp": 32, "position": "before_deblocking"})
@@ -768,21 +781,24 @@ def test_of_several_networks_to_start_with_the_one_for_the_pairs_is_taken() -> N
     wide = Network(NETWORKS["vrcnn-wide"], geometric_progression(20.0, 4), 32, "before_deblocking").export()
     assert fitting_start([*others, own, specialist], TINY, 32, "before_deblocking") is own
     assert fitting_start([*others, wide, own], TINY, 32, "before_deblocking") is own
-    assert fitting_start([*others, wide], TINY, 32, "before_deblocking") is wide
+    assert fitting_start([*others, own], replace(TINY, network="vrcnn-wide"), 32, "before_deblocking") is own  # and is widened
     assert fitting_start(others[:1], TINY, 32, "before_deblocking") is others[0]  # a file of one serves any QP
-    with pytest.raises(VrcnnError, match=r"none of the 2 networks of the file to start with is for QP 32, before_deblocking"):
+    said = r"no network .* is for QP 32, before_deblocking; it has QP 22 before_deblocking, QP 32 after_sao"
+    with pytest.raises(VrcnnError, match=said):
         fitting_start(others, TINY, 32, "before_deblocking")
+    with pytest.raises(VrcnnError, match=r"the network to start with is vrcnn-wide, which .* network=vrcnn: give --set network=vrcnn-wide"):
+        fitting_start([wide], TINY, 32, "before_deblocking")
 
 
 def network_for(qp: int, position: str) -> FloatNetwork:
     return Network(VRCNN, geometric_progression(20.0, 4), qp, position).export()
 
 
-def test_settings_without_a_value_and_given_twice_are_refused() -> None:
-    assert parse_settings(["batch=4", "patch=32"], TINY) == replace(TINY, batch=4, patch=32)
+def test_settings_of_the_command_line() -> None:
+    assert parse_settings(["batch=4", "patch=32", "batch=8", "minutes=2", "minutes=none"], TINY) == replace(TINY, batch=8, patch=32)
     for given, message in [
         (["batch"], "batch has no value; give batch=VALUE"),
-        (["batch=4", "batch=8"], "batch is given twice"),
+        (["rate=none"], "'none' is not a value for rate"),
         (["batches=4"], "unknown setting 'batches'"),
         (["batch=x"], "'x' is not a value for batch"),
     ]:
