@@ -11,9 +11,8 @@ from typer.testing import CliRunner
 from vrcnn_int.cli.commands import app
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet
-from vrcnn_int.models import builtin_path, float_path, model_path, set_names, starts_path
+from vrcnn_int.models import builtin_path, float_networks_of, float_path, model_path, set_names, starts_path
 from vrcnn_int.network import KINDS, load_float_networks
-from vrcnn_int.training.runs import float_networks_of
 
 
 def quantize(*sets: Path, out: Path) -> None:

@@ -15,7 +15,7 @@ from vrcnn_int.files import check_outputs, write_text
 from vrcnn_int.integer import IntegerNetwork, ModelSet
 from vrcnn_int.io.console import console, console_beside, show_table
 from vrcnn_int.io.documents import checked, read_json
-from vrcnn_int.models import builtin_path, float_path, set_names, starts_path
+from vrcnn_int.models import builtin_path, float_networks_of, float_path, set_names, starts_path
 from vrcnn_int.network import INPUTS, KINDS, FloatNetwork, load_float_networks, macs_per_sample, save_float_networks
 from vrcnn_int.proofs import prove
 from vrcnn_int.text import counted
@@ -91,7 +91,7 @@ def quantize(
     read_from += [beside(path) for path in runs if path.suffix == ".vrcnn" for beside in (float_path, starts_path)]
     check_outputs(written, read_from, force)
     sources = [read_source(path) for path in runs]
-    begun = [[load_start(path)] for path in start or []]
+    begun = [[load_start(float_networks_of(path))] for path in start or []]
     models = ModelSet(tuple(network for source in sources for network in source.networks))
     record: dict[str, Any] = {"identity": models.identity, "networks": [entry for source in sources for entry in source.records]}
     starts = [network for source in sources for network in source.starts] + [network for (network,) in begun]

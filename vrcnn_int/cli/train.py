@@ -11,9 +11,9 @@ from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import check_outputs
 from vrcnn_int.io.console import console, progress_bar
 from vrcnn_int.io.options import finite
-from vrcnn_int.models import float_path, starts_path
+from vrcnn_int.models import float_networks_of, float_path, starts_path
 from vrcnn_int.network import KINDS, load_float_networks
-from vrcnn_int.training.runs import MOST_THREADS, float_networks_of, load_start, read_log
+from vrcnn_int.training.runs import MOST_THREADS, load_start, read_log
 
 
 def train(
@@ -94,7 +94,7 @@ def teach(
 
     check_outputs([out], [source, *teacher], force)
     file = pairs.read(source)
-    networks = [load_start(path) for path in teacher]
+    networks = [load_start(float_networks_of(path)) for path in teacher]
     with progress_bar() as progress:
         task = progress.add_task("teaching", total=len(file.recon))
         result, before, gain = taught(file, networks, share, orientations, seed, device, lambda: progress.advance(task))

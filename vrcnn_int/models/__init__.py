@@ -62,3 +62,15 @@ def read_files(model: Path | None) -> list[Path]:
 def starts_path(model: str | Path) -> Path:
     """The float networks that others of the set began their training with: the same name with ``.starts.npz``."""
     return Path(model).with_suffix(".starts.npz")
+
+
+def float_networks_of(path: Path) -> Path:
+    """The file of float networks that a path means: itself; float.npz of a training folder; what lies beside a set.
+
+    A set: its file, or the name of a shipped one. Raises VrcnnError for a set without one, as in what a wheel installs.
+    """
+    if str(path) in set_names():
+        return float_file(builtin_path(str(path)))
+    if path.is_dir():
+        return path / "float.npz"
+    return float_file(path) if path.suffix == ".vrcnn" else path

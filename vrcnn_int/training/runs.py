@@ -7,7 +7,6 @@ from msgspec import Meta
 
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.io.documents import DocumentError, checked, read_json_lines
-from vrcnn_int.models import builtin_path, float_file, set_names
 from vrcnn_int.network import KINDS, FloatNetwork, load_float_networks
 
 Step = Annotated[int, Meta(ge=0)]
@@ -28,21 +27,9 @@ class LogEntry(TypedDict):
     chroma: NotRequired[list[float]]
 
 
-def float_networks_of(path: Path) -> Path:
-    """The file of float networks that a path means: itself; float.npz of a training folder; what lies beside a set.
-
-    A set: its file, or the name of a shipped one. Raises VrcnnError for a set without one, as in what a wheel installs.
-    """
-    if str(path) in set_names():
-        return float_file(builtin_path(str(path)))
-    if path.is_dir():
-        return path / "float.npz"
-    return float_file(path) if path.suffix == ".vrcnn" else path
-
-
 def load_start(path: Path) -> FloatNetwork:
-    """The network to start from: the only one of what float_networks_of finds."""
-    networks, _ = load_float_networks(float_networks_of(path), KINDS)
+    """The network to start from: the only one of a file."""
+    networks, _ = load_float_networks(path, KINDS)
     if len(networks) != 1:
         raise VrcnnError(f"{path} holds {len(networks)} networks, not one to start from")
     return networks[0]

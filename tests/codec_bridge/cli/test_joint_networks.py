@@ -115,7 +115,9 @@ def test_wrong_words_are_refused(folder: Path) -> None:
         bridge(*arguments, "--kind", "chroma")
     with pytest.raises(VrcnnError, match="unknown network size 'small'; there are fast and best"):
         bridge(*arguments, "--network-size", "small")
-    with pytest.raises(VrcnnError, match="position before_deblocking; --model joint_best or joint_inter or joint_intra has such"):
+    with pytest.raises(
+        VrcnnError, match="position before_deblocking; --model joint_best or joint_inter or joint_inter_best or joint_intra has such"
+    ):
         bridge(*arguments, "--kind", "joint", "--model", "joint_post")
     with pytest.raises(VrcnnError, match="no joint network for position after_sao; --model joint_post has such"):
         bridge(*arguments, "--position", "after_sao", "--model", "joint_intra", "--kind", "joint")

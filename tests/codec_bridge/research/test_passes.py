@@ -188,7 +188,10 @@ def test_what_is_kept_of_a_stream_is_what_was_measured(tmp_path: Path) -> None:
     ("options", "said"),
     [
         ("--position after_sao --model joint_inter", "no joint network for position after_sao; --model joint_post or vrcnn_intra has such"),
-        ("--model joint_post", "no joint network for position before_deblocking; --model joint_best or joint_inter or joint_intra"),
+        (
+            "--model joint_post",
+            "no joint network for position before_deblocking; --model joint_best or joint_inter or joint_inter_best or joint_intra",
+        ),
         ("--network-size huge", "unknown network size 'huge'; there are fast and best"),
         ("--position there", "unknown position 'there'"),
     ],
