@@ -39,6 +39,7 @@ from codec_bridge.cli.options import (
     Size,
     TrustOptions,
     Workers,
+    check_folders,
     parse_frames,
     parse_numbers,
     parse_sequences,
@@ -91,6 +92,7 @@ def check(
     offline, with the side information read from the stream by a parser of its own. Given streams: their picture hashes.
     """
     inside = known_codecs.find(codec).inside
+    check_folders(codec, folders)
     automatic = qp in (None, "auto")
     if qp == "auto" and not streams:
         raise VrcnnError("--qp auto is for streams: sequences are coded at the QPs that are given")
