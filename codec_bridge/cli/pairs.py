@@ -61,7 +61,7 @@ def network_for(context: typer.Context, meta: dict[str, Any], settings: Settings
     """The number of the network that filters the pictures of a pair file. meta: its values. Raises VrcnnError."""
     check_words(settings.kind, settings.network_size)
     if index is None:
-        return settings.network_in(models, int(meta["qp"]))
+        return settings.network_in(models, int(meta["qp"]), stated=True)
     if given(context, ["network_size"]):
         raise VrcnnError("--network-size is for the network of a QP: --index names the network itself")
     check_index(models, index, settings.position)
