@@ -1,10 +1,12 @@
 """Training pairs: the planes of coded pictures beside their originals, packed for vrcnn_int.training."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,9 @@ from codec_bridge.video.coding import Coded
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture, plane_shapes, samples_md5
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.files import check_folder
 from vrcnn_int.io import pairs
+from vrcnn_int.io.documents import checked
 from vrcnn_int.machine import cores
 from vrcnn_int.text import counted, named
 
@@ -78,13 +82,17 @@ def make(
 
 
 def beside(original: Path, recon: Path, originals: Iterable[Picture], recons: Iterable[Picture]) -> Iterator[tuple[Picture, Picture]]:
-    """Pictures of an original and of what was coded of it, one beside the other. Raises VrcnnError if one has fewer, or not 8 bits."""
+    """Pictures of an original and of what was coded of it, one beside the other. Raises VrcnnError if one has fewer, not 8 bits, or no
+    chroma to pack beside the other's."""
     for number, (left, right) in enumerate(zip_longest(originals, recons)):
         if left is None or right is None:
             short, long = (original, recon) if left is None else (recon, original)
             raise VrcnnError(f"{short} ends after {counted(number, 'picture')}, {long} goes on: they are not the same sequence")
         if left.bit_depth != 8 or right.bit_depth != 8:
             raise VrcnnError(f"only 8-bit pictures can be packed; {original if left.bit_depth != 8 else recon} has more bits")
+        if (left.chroma_format == "420") != (right.chroma_format == "420"):
+            one, other = left.pixel_format, right.pixel_format
+            raise VrcnnError(f"{original} is {one}, {recon} is {other}: both must be 4:2:0, or neither (then luma alone is packed)")
         yield left, right
 
 
@@ -127,6 +135,33 @@ def downscaled(picture: Picture, factor: int) -> Picture:
     return Picture(tuple(planes), picture.bit_depth, picture.chroma_format)
 
 
+@dataclass
+class Part:
+    """What the meta values of a part that was coded say."""
+
+    qp: int
+    position: str
+
+
+@dataclass
+class LoopPart(Part):
+    """Of ``loop``, also of each picture: slice type, QP, temporal layer."""
+
+    pictures: list[tuple[Literal["I", "P", "B"], int, int]]
+
+
+def read_part(path: Path, kind: type[Part]) -> pairs.PairFile:
+    """A part that was coded. Raises VrcnnError for a damaged or another file."""
+    try:
+        found = pairs.read(path)
+        meta = checked(found.meta, kind, str(path))
+        if isinstance(meta, LoopPart) and len(meta.pictures) != len(found.recon):
+            raise VrcnnError(f"{path} has not as many pictures as it says")
+        return found
+    except VrcnnError:
+        raise VrcnnError(f"{path} is damaged, or not what was coded here: remove it, and its stream is coded again") from None
+
+
 def coded_file(out: Path, qp: int) -> Path:
     """Where ``code`` writes the pairs of a QP."""
     return out / f"pairs.q{qp}.npz"
@@ -154,7 +189,7 @@ def code(
     coder.check("ai")
     loop = ORDINARY if position == "after_sao" else OFF
     parts = out / "parts" / f"{codec}-{position}-planes"
-    parts.mkdir(parents=True, exist_ok=True)
+    check_folder(parts)
 
     def code_file(sequence: VideoSequence) -> list[str]:
         """Code what is missing of one file; returns the MD5 of its pictures."""
@@ -164,7 +199,7 @@ def code(
                 go_on()
                 original = downscaled(picture.cropped(), downscale)
                 if original.bit_depth != 8:
-                    raise VrcnnError(f"{sequence.name}: only 8-bit pictures can be packed, this has {original.bit_depth} bits")
+                    raise VrcnnError(f"only 8-bit pictures can be packed; {sequence.path} has {original.bit_depth} bits")
                 names.append(samples_md5([original]))
                 for qp in qps:
                     part = parts / f"{names[-1]}.q{qp}.npz"
@@ -187,13 +222,21 @@ def code(
             "downscale": downscale,
             "provenance": provenance(),
         }
-        found = (pairs.read(parts / f"{name}.q{qp}.npz") for name in dict.fromkeys(names))
+        found = (read_part(parts / f"{name}.q{qp}.npz", Part) for name in dict.fromkeys(names))
         files.append(coded_file(out, qp))
         pairs.write(files[-1], (planes for pair in found for planes in pair.planes()), meta)
     return files
 
 
 SLICE_TYPES = "IPB"
+LOOP_FILES = re.compile(f"pairs[.][{SLICE_TYPES}][.]q[0-9]+[.]npz")
+BAND_FILES = re.compile("pairs[.]q[0-9]+[.]npz")
+"""Names of the files that ``loop`` and ``by_bands`` write."""
+
+
+def files_in(out: Path, names: re.Pattern[str]) -> list[Path]:
+    """What lies in a folder under such names."""
+    return sorted(path for path in out.glob("pairs.*.npz") if names.fullmatch(path.name))
 
 
 def loop_file(out: Path, slice_type: str, band: int) -> Path:
@@ -225,12 +268,13 @@ def loop(
     coder.check(configuration)
     if not requests or not bands:
         raise VrcnnError("at least one QP and one band are needed")
+    check_folder(out / "parts")
 
     def code_clip(sequence: VideoSequence) -> list[Path]:
         with sequence.open(frames=frames) as video:
             originals = [picture.cropped() for picture in video]
         if any(original.bit_depth != 8 for original in originals):
-            raise VrcnnError(f"{sequence.name}: only 8-bit pictures can be packed, this has {originals[0].bit_depth} bits")
+            raise VrcnnError(f"only 8-bit pictures can be packed; {sequence.path} has {originals[0].bit_depth} bits")
         found = []
         for qp, filters in requests:
             network = filters.network
@@ -244,7 +288,7 @@ def loop(
                 options = ("--vrcnn-model", str(network.model)) if network and network.model else ()
                 dumped = dump(decoder, coder.code(request, originals).data, position, options)
                 if len(dumped) != len(originals):
-                    raise VrcnnError(f"{sequence.name}: {counted(len(originals), 'picture')} coded, {len(dumped)} decoded")
+                    raise VrcnnError(f"{sequence.path}: {counted(len(originals), 'picture')} coded, {len(dumped)} decoded")
                 told = [[each.slice_type, each.qp, each.temporal_id] for each in dumped]
                 meta = {"qp": qp, "position": position, "pictures": told}
                 planes = ((packed(within(each.picture, like)), packed(like)) for each, like in zip(dumped, originals, strict=True))
@@ -255,7 +299,7 @@ def loop(
     parts = list(chain.from_iterable(at_once(code_clip, resolve(clips), workers or cores())))
     groups: dict[tuple[str, int], list[tuple[tuple[NDArray[np.uint8], ...], tuple[NDArray[np.uint8], ...]]]] = {}
     for part in dict.fromkeys(parts):
-        file = pairs.read(part)
+        file = read_part(part, LoopPart)
         for (slice_type, qp, _), pair in zip(file.meta["pictures"], file.planes(), strict=True):
             groups.setdefault((slice_type, nearest(bands, qp)), []).append(pair)
     common = {
@@ -348,5 +392,6 @@ def within(picture: Picture, like: Picture) -> Picture:
     """The upper left part of a coded picture, as large as its original. Raises VrcnnError where it is smaller."""
     right, bottom = picture.width - like.width, picture.height - like.height
     if min(right, bottom) < 0 or picture.chroma_format != like.chroma_format:
-        raise VrcnnError(f"a picture of {picture.width}x{picture.height} was decoded, {like.width}x{like.height} was coded")
+        decoded, coded = (f"{some.width}x{some.height} {some.pixel_format}" for some in (picture, like))
+        raise VrcnnError(f"a picture of {decoded} was decoded, {coded} was coded")
     return Picture(picture.planes, picture.bit_depth, picture.chroma_format, (0, 0, right, bottom)).cropped()

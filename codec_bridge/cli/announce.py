@@ -66,7 +66,8 @@ def announce_filter(
         raise VrcnnError(f"{source} has {said.filters()} in its loop, and networks by QP are those {AFTER}: give --qp 32, or --index")
     if wanted_qp is not None and not trust_options:
         said.check_qp([wanted_qp])
-    network = settings.network_in(models, round(said.qp) if wanted_qp is None else wanted_qp) if index is None else index
+    for_qp = round(said.qp) if wanted_qp is None else wanted_qp
+    network = settings.network_in(models, for_qp, stated=True) if index is None else index
     if network >= len(models.networks):
         raise VrcnnError(f"the model set has no network {network}; it has 0 to {len(models.networks) - 1}")
     chosen = models.networks[network]

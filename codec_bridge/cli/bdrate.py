@@ -40,6 +40,7 @@ from codec_bridge.cli.options import (
     Sequences,
     Size,
     Workers,
+    check_folders,
     given,
     parse_frames,
     parse_numbers,
@@ -127,10 +128,11 @@ def bdrate(
     if plan_file:
         plan = load_plan(context, plan_file, allow_programs)
     else:
+        check_folders(codec, folders)
         settings = Settings(
             codec,
             parse_numbers(qp),
-            tuple(word.strip() for word in variants.split(",")) if variants else known_codecs.find(codec).default_variants,
+            tuple(word.strip() for word in variants.split(",")) if variants is not None else known_codecs.find(codec).default_variants,
             parse_frames(frames),
             model,
             kernel,
@@ -142,7 +144,7 @@ def bdrate(
             backend=backend,
             kind=kind,
             network_size=network_size,
-            metrics=tuple(word.strip() for word in metrics.split(",")) if metrics else (),
+            metrics=tuple(word.strip() for word in metrics.split(",")) if metrics is not None else (),
         )
         chosen = parse_sequences(sequences, search_path, size, pixel_format)
         plan = Plan(chosen, (settings,), method, keep_streams=keep_streams, apart=tuple(apart or ()))

@@ -82,7 +82,7 @@ def run_bench(
                 show("peers", 0.99)
                 document["peers"] = bench_cuda.compare(bench.photograph(), document["rows"], model)
         else:
-            names = kernels.split(",") if kernels else None
+            names = kernels.split(",") if kernels is not None else None
             document = bench.bench(wanted, counts, names, model, repeats, budget, show, kind, network_size)
             if peers:
                 fitting = [size for size in wanted if size[0] * size[1] <= bench_peers.LARGEST]

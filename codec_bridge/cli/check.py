@@ -39,6 +39,7 @@ from codec_bridge.cli.options import (
     Size,
     TrustOptions,
     Workers,
+    check_folders,
     parse_frames,
     parse_numbers,
     parse_sequences,
@@ -51,6 +52,7 @@ from codec_bridge.evaluation.settings import Settings, check_settings, far_qps, 
 from codec_bridge.evaluation.store import Store
 from codec_bridge.report.summary import flags_of_rows
 from vrcnn_int.errors import VrcnnError
+from vrcnn_int.integer import ModelError
 from vrcnn_int.io.console import console, progress_bar
 from vrcnn_int.text import counted
 
@@ -91,6 +93,7 @@ def check(
     offline, with the side information read from the stream by a parser of its own. Given streams: their picture hashes.
     """
     inside = known_codecs.find(codec).inside
+    check_folders(codec, folders)
     automatic = qp in (None, "auto")
     if qp == "auto" and not streams:
         raise VrcnnError("--qp auto is for streams: sequences are coded at the QPs that are given")
@@ -109,7 +112,7 @@ def check(
         kind=kind,
         network_size=network_size,
     )
-    check_settings(settings)
+    check_settings(settings, stated=bool(streams) and not inside)
     if not streams:
         check_plan(Plan(parse_sequences(sequences or ["builtin"], search_path, size, pixel_format), (settings,)), workers)
         return
@@ -157,8 +160,8 @@ def check_streams(streams: list[Path], settings: Settings, qps: Sequence[int] | 
             with progress_bar() as progress:
                 task = progress.add_task(f"{stream}", total=len(coded.codings))
                 compared = given.check_offline(coded, data, qps, own, models, partial(progress.advance, task))
-        except CodecError as error:
-            raise CodecError(f"{stream}: {error}") from None
+        except (CodecError, ModelError) as error:
+            raise type(error)(f"{stream}: {error}") from None
         console.print(f"{stream}:", end=" ", highlight=False, soft_wrap=True)
         say_checked(compared.pictures, compared.samples, compared.kernel, planes_of(own.kind_in(models), compared.has_chroma))
         if coded.skipped:

@@ -17,7 +17,7 @@ from codec_bridge.bitstream.post_filter import PostFilter
 from codec_bridge.cli.options import Force, Kernel, Kind, NetworkSize, PixelFormat, Size, TrustOptions, given, model_option, parse_qp
 from codec_bridge.evaluation.beside import BestCrop, split_screen
 from codec_bridge.evaluation.filtering import Triple, filtered, measured, picture_filters
-from codec_bridge.evaluation.given import set_words
+from codec_bridge.evaluation.given import builtin_name, set_words
 from codec_bridge.evaluation.named import network_of, post_filters, set_of
 from codec_bridge.evaluation.plan import parse_size
 from codec_bridge.evaluation.settings import MOST_FRAMES, Settings, check_index, far_qps, load_models, numbers, open_filter
@@ -219,17 +219,20 @@ def filter_video(
         longer.append(f"chroma of {video.chroma_format} passes through: joint networks filter that of 420")
     if index is None and (far := far_qps((qp, models.networks[number].qp) for number, qps in used.items() for qp in qps)):
         longer.append(far)
-    what = f"{counted(count, 'picture')}, {networks_text(models, sorted(used))} of set {models.identity[:16]}, {BY[backend]}"
-    said.print(f"wrote {out}: {what}", soft_wrap=True, highlight=False)
+    by = f"{networks_text(models, sorted(used))}, {BY[backend]}" if used else "filtered by no network"
+    said.print(f"wrote {out}: {counted(count, 'picture')}, {by}", soft_wrap=True, highlight=False)
     say_notes(video, out, out.suffix.lower() in CONTAINERS and not rate, lost, longer)
 
 
 def networks_text(models: ModelSet, numbers: Sequence[int]) -> str:
-    """'networks 0, 3 (QP 22, 37)', 'network 4 (QP 37; joint, best)': of those that filtered."""
+    """'before_deblocking by networks 0, 3 (QP 22, 37; luma) of set 0123456789abcdef (vrcnn_intra)': of those that filtered."""
     networks = [models.networks[number] for number in numbers]
-    joint = [f"; joint, {network.size}" for network in networks if network.kind == "joint"][:1]
+    first = networks[0]
+    kind = f"joint, {first.size}" if first.kind == "joint" else "luma"
     qps = ", ".join(str(network.qp) for network in networks)
-    return f"network{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))} (QP {qps}{''.join(joint)})"
+    which = f"network{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))} (QP {qps}; {kind})"
+    name = builtin_name(models.identity)
+    return f"{first.position} by {which} of set {models.identity[:16]}{f' ({name})' if name else ''}"
 
 
 def named_filters(coded: Coded, options: list[str], model: Path | None, models: ModelSet, trusted: bool) -> list[PostFilter]:
@@ -285,13 +288,13 @@ def networks_of_qp(
     if qp is not None:
         if not trusted:
             coded.check_qp([qp])
-        number = settings.network_in(models, qp)
+        number = settings.network_in(models, qp, stated=bool(coded.codings))
         return lambda picture: (number, qp)
     mean = coded.qp
 
     def own(picture: Picture) -> tuple[int, int]:
         rounded = round(picture.coding.qp if picture.coding else mean)
-        return settings.network_in(models, rounded), rounded
+        return settings.network_in(models, rounded, stated=True), rounded
 
     return own
 

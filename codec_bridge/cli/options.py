@@ -95,6 +95,15 @@ def takes_folders(anchors: bool) -> Callable[[Callable[..., None]], Callable[...
     return decorate
 
 
+def check_folders(codec: str, folders: Folders, used: Iterable[str] = ()) -> None:
+    """Raise VrcnnError for a folder that is given, but not read with this codec. used: those that are read with every codec."""
+    own = codecs.find(codec).settings
+    for name in folders:
+        if name not in own and name not in used:
+            owner = next(each.name for each in codecs.every() if name in each.settings)
+            raise VrcnnError(f"--{name.replace('_', '-')} is for codec {owner}, not {codec}")
+
+
 def _folder(name: str, text: str) -> inspect.Parameter:
     annotation = Annotated[Path | None, typer.Option("--" + name.replace("_", "-"), help=text)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

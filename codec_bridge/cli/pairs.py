@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
@@ -25,6 +26,7 @@ from codec_bridge.cli.options import (
     Size,
     TrustOptions,
     Workers,
+    check_folders,
     check_position,
     given,
     parse_qp,
@@ -51,6 +53,7 @@ INSIDE = sorted((codec for codec in codecs.every() if codec.inside), key=lambda 
 """Those with the filter in their loops, the quickest first."""
 
 
+ForceAll = Annotated[bool, typer.Option("--force", help="Replace all such files that are there, also those that are not written again.")]
 Index = Annotated[int | None, typer.Option(help="Network of the set, instead of that for the pictures' QP.", min=0)]
 
 
@@ -58,7 +61,7 @@ def network_for(context: typer.Context, meta: dict[str, Any], settings: Settings
     """The number of the network that filters the pictures of a pair file. meta: its values. Raises VrcnnError."""
     check_words(settings.kind, settings.network_size)
     if index is None:
-        return settings.network_in(models, int(meta["qp"]))
+        return settings.network_in(models, int(meta["qp"]), stated=True)
     if given(context, ["network_size"]):
         raise VrcnnError("--network-size is for the network of a QP: --index names the network itself")
     check_index(models, index, settings.position)
@@ -69,6 +72,7 @@ def in_loop(
     variant: str, qps: str, *, codec: str, configuration: str, model: Path | None, position: str, network_size: str, folders: Folders
 ) -> tuple[Codec, Settings]:
     """A codec that has the filter in the loop of the configuration, and the settings of coding with it. Raises VrcnnError."""
+    check_folders(codec, folders, ("codecs",))
     coder = codecs.find(codec)(folders)
     if not coder.inside or configuration not in coder.configurations:
         offered = "; ".join(f"{each.name}: {', '.join(each.configurations)}" for each in INSIDE)
@@ -126,6 +130,7 @@ def code_pairs(
 ) -> None:
     """Code pictures all-intra and pack them as pair files, one a QP."""
     check_position(position)
+    check_folders(codec, folders)
     wanted = parse_qps(qps)
     read = [images, *codecs.find(codec)(folders).files()]
     check_outputs((coded_pairs.coded_file(out, qp) for qp in wanted), read, force, make_folders=True)
@@ -138,6 +143,7 @@ def code_pairs(
 
 @takes_folders(anchors=False)
 def loop_pairs(
+    context: typer.Context,
     clips: Annotated[Path, typer.Argument(help="A video, or a folder of videos.")],
     out: Annotated[Path, typer.Option(help="Folder to write pairs.TYPE.qBAND.npz into; what an interrupted run coded there is used.")],
     model: ModelFile = None,
@@ -153,13 +159,15 @@ def loop_pairs(
     frames: Annotated[int, typer.Option(help="At most so many pictures of a clip.", min=1, max=MOST_FRAMES)] = 16,
     workers: Workers = None,
     folders: Folders = MappingProxyType({}),
-    force: Force = False,
+    force: ForceAll = False,
 ) -> None:
     """Code clips with networks in the loop, and pack what networks read there, by slice type and QP.
 
     Needs the programs of `make codecs` for every codec: dec265 decodes, and writes what the filter reads.
     """
     sorted_by = parse_qps(bands)
+    if ordinary and (unfit := given(context, ("model", "network_size"))):
+        raise VrcnnError(f"--{unfit[0].replace('_', '-')} is for networks: --ordinary codes without them")
     coder, settings = in_loop(
         "anchor" if ordinary else "map",
         qps,
@@ -172,7 +180,7 @@ def loop_pairs(
     )
     decoder = find_decoder(folders)
     kinds = [coded_pairs.loop_file(out, kind, band) for kind in coded_pairs.SLICE_TYPES for band in sorted_by]
-    check_outputs(kinds, [clips, *coder.files(), decoder, *([model] if model else [])], force, make_folders=True)
+    older = check_folder_of(kinds, coded_pairs.LOOP_FILES, [clips, *coder.files(), decoder, *([model] if model else [])], force)
     filters = ORDINARY if ordinary else settings.loop("map", load_models(settings).identity)
     with progress_bar() as progress:
         task = progress.add_task("streams", total=len(resolve(clips)) * len(settings.qps))
@@ -189,8 +197,30 @@ def loop_pairs(
             workers,
             lambda: progress.advance(task),
         )
+    say_files(files, older)
+
+
+def check_folder_of(outputs: Iterable[Path], names: re.Pattern[str], inputs: Iterable[Path], force: bool) -> list[Path]:
+    """check_outputs for files that fill a folder together; those of an earlier run that lie there under such names.
+
+    Whoever reads all of the folder's would mix two runs: unless they may all be replaced, the first of them is refused.
+    """
+    outputs = list(outputs)
+    older = coded_pairs.files_in(outputs[0].parent, names)
+    others = [path for path in older if path not in outputs]
+    if others and not force:
+        raise VrcnnError(f"{others[0]} is of an earlier run, and would lie among this one's; give another folder, or --force to remove it")
+    check_outputs([*outputs, *others], inputs, force, make_folders=True)
+    return older
+
+
+def say_files(files: list[tuple[Path, int]], older: list[Path]) -> None:
+    """A line on each file that was written, and on those of an earlier run, which are removed."""
     for file, count in files:
         console.print(f"wrote {file}: {counted(count, 'picture')}", soft_wrap=True)
+    for file in sorted({*older} - {file for file, _ in files}):
+        file.unlink(missing_ok=True)
+        console.print(f"removed {file}, of an earlier run", soft_wrap=True)
 
 
 def sort_pairs(
@@ -201,16 +231,16 @@ def sort_pairs(
         str, typer.Option(help="QPs that pictures are sorted by: each goes into the file of the nearest to its own.")
     ] = DEFAULT_QPS,
     frames: Annotated[int, typer.Option(help="At most so many pictures of a video.", min=1, max=MOST_FRAMES)] = 16,
-    force: Force = False,
+    force: ForceAll = False,
 ) -> None:
     """Pack video that any encoder coded, picture by picture into the file of the QP that its slices say."""
     sorted_by = parse_qps(bands)
-    check_outputs((coded_pairs.band_file(out, band) for band in sorted_by), [originals, coded], force, make_folders=True)
+    wanted = [coded_pairs.band_file(out, band) for band in sorted_by]
+    older = check_folder_of(wanted, coded_pairs.BAND_FILES, [originals, coded], force)
     with progress_bar() as progress:
         task = progress.add_task("videos", total=len(resolve(coded)))
         files = coded_pairs.by_bands(originals, coded, out, sorted_by, frames, lambda: progress.advance(task))
-    for file, count in files:
-        console.print(f"wrote {file}: {counted(count, 'picture')}", soft_wrap=True)
+    say_files(files, older)
 
 
 def filter_pairs_again(

@@ -27,7 +27,7 @@ from codec_bridge.evaluation.settings import MOST_FRAMES, load_models
 from codec_bridge.research import passes
 from codec_bridge.video.catalogue import resolve
 from vrcnn_int.errors import VrcnnError
-from vrcnn_int.files import check_outputs, write_text
+from vrcnn_int.files import check_folder, check_outputs, write_text
 from vrcnn_int.io.console import console_beside, progress_bar, show_table
 from vrcnn_int.network import PLANES
 
@@ -75,6 +75,8 @@ def measure_passes(
     filters = settings.loop("map", load_models(settings).identity)
     if out and results and out.resolve().is_relative_to(results.resolve() / KEPT):
         raise VrcnnError(f"{out} is where results are kept; give the output another name")
+    if results:
+        check_folder(results / KEPT)
     with results_folder(results, KEPT) as folder, progress_bar() as progress:
         task = progress.add_task("streams", total=len(resolve(clips)) * len(settings.qps))
         requests = [(qp, filters) for qp in settings.qps]

@@ -91,7 +91,7 @@ def check_offline(
         sides = zip(codec.decode_plain(data), codec.decode_plain(data), strict=True)
         for recon, again in islice(sides, settings.frames):
             own = round(recon.coding.qp if recon.coding else coded.qp)
-            wanted = {settings.network_in(models, qp): qp for qp in qps or (own,)}
+            wanted = {settings.network_in(models, qp, stated=True): qp for qp in qps or (own,)}
             for index, qp in wanted.items():
                 network = models.networks[index]
                 filtered = filter_.filter_picture(recon, index=index)

@@ -94,13 +94,20 @@ class Settings:
         """The kind of the networks that filter."""
         return self.kind or models.kinds[0]
 
-    def network_in(self, models: ModelSet, qp: int) -> int:
-        """The number of the network for a QP. Raises ModelError if the set has none of the position and kind."""
+    def network_in(self, models: ModelSet, qp: int, stated: bool = False) -> int:
+        """The number of the network for a QP. stated: the pictures themselves say that they are of the position.
+
+        Raises ModelError if the set has none of the position and kind; it names the shipped sets that have some, and, unless the position
+        is stated, the one that this set is for.
+        """
+        kind = self.kind_in(models)
         try:
-            return models.index_for_qp(qp, self.position, self.kind_in(models), self.network_size)
+            return models.index_for_qp(qp, self.position, kind, self.network_size)
         except ModelError as error:
-            others = " or ".join(shipped_with(self.position, self.kind))
-            raise ModelError(f"{error}{f'; --model {others} has such' if others else ''}") from error
+            others = " or ".join(shipped_with(self.position, kind))
+            elsewhere = [] if stated else [each.position for each in models.networks if each.kind == kind][:1]
+            advice = [*([f"--model {others} has such"] if others else []), *(f"this set is for --position {place}" for place in elsewhere)]
+            raise ModelError("; ".join([str(error), *advice])) from error
 
     def far_qps(self, models: ModelSet) -> str | None:
         """What far_qps() says of the QPs, if networks of the set have a part in a variant."""
@@ -203,14 +210,18 @@ def far_qps(used: Iterable[tuple[int, int]]) -> str | None:
     return "; ".join(said) or None
 
 
-def check_settings(settings: Settings) -> None:
-    """Raise VrcnnError for settings that no evaluation can run with here: looks for programs, opens model set, library and networks."""
+def check_settings(settings: Settings, stated: bool = False) -> None:
+    """Raise VrcnnError for settings that no evaluation can run with here: looks for programs, opens model set, library and networks.
+
+    stated: streams will say QPs and position themselves; whether the set has networks for these shows when they are read.
+    """
     settings.refuse()
     perceptual.measured_by(settings.metrics)
     settings.coder(settings.folders).check(settings.configuration)
     models = load_models(settings)
     if set(settings.variants) & set(NETWORKS):
-        settings.refuse_models(models)
+        if not stated:
+            settings.refuse_models(models)
         open_filter(settings, models).close()
     if "float" in settings.variants:
         float_filter(settings.model, models, 0)

@@ -42,7 +42,8 @@ def write_plot(path: str | Path, document: Document) -> None:
         if index >= len(entries) - columns:
             axes.set_xlabel("rate (kbit/s)", fontsize=9)
     origin = document.provenance
-    words = [f"{key} {str(origin[key])[:40]}" for key in ("model", "encoder", "git_revision", "time") if origin.get(key)]
+    lengths = {"model": 16, "encoder": 40, "git_revision": 40, "time": 40}
+    words = [f"{key} {str(origin[key])[:length]}" for key, length in lengths.items() if origin.get(key)]
     figure.supxlabel(plain(", ".join(words)), x=0.995, ha="right", fontsize=6, color="0.4", parse_math=False)
     figure.legend(loc="outside upper center", ncols=len(variants), frameon=False, fontsize=9)
     write_bytes(path, png(figure, 130))

@@ -121,7 +121,7 @@ class Decoder:
         elif not unit.hashes and not self._ignored:
             self.findings.unverified += 1
             if self._required:
-                self._fault(unit.number, "carries no picture hashes instead of one")
+                self._fault(unit.number, "has no picture hash, which checking it needs: code it with one (x265: --hash 1)")
             if unit.is_irap and self._second is None:
                 self._second = SecondDecoder(self._lenient)
         if not unit.leading_skipped:

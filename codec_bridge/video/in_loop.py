@@ -5,8 +5,8 @@ from codec_bridge.bitstream.errors import CodecError
 from codec_bridge.bitstream.pictures import Unit
 
 IN_LOOP = (
-    "the stream carries side information of vrcnn-int, networks in the loop: decode it with dec265 of `make codecs`, or with HM with "
-    "the filter inside (codec-bridge hm)"
+    "the stream carries side information of vrcnn-int, networks in the loop: decode it with dec265 of `make codecs` (-c verifies "
+    "picture hashes), or with HM with the filter inside (codec-bridge hm)"
 )
 TAKEN_OUT = "the stream says that it needs the filter of vrcnn-int in the loop, but carries no side information: it was taken out"
 

@@ -18,7 +18,7 @@ from codec_bridge.video.files import write_y4m
 from codec_bridge.video.frames import picture_from_frame
 from codec_bridge.video.open import open_video
 from codec_bridge.video.picture import Picture
-from tests.support import streams
+from tests.support import media, streams
 from tests.support import stubs as stub_tools
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.integer import ModelSet, oracle
@@ -371,6 +371,87 @@ def test_coded_video_is_sorted_by_its_pictures_qps(tmp_path: Path) -> None:
     streams.contained(coded / "a.short.mkv", 9, "bframes=0:qp=31:no-deblock=1", "libx264")
     with pytest.raises(VrcnnError, match=r"is before_deblocking, .* is after_sao: pairs are of one position"):
         training_pairs.by_bands(originals, coded, out, [27], 16)
+
+
+def test_sorted_files_of_an_earlier_run_do_not_stay_among_those_of_the_next(tmp_path: Path) -> None:
+    for name in ("originals", "coded", "out"):
+        (tmp_path / name).mkdir()
+    write_y4m(tmp_path / "originals/a.y4m", [picture_from_frame(frame) for frame in streams.frames(2, 64, 48)], 25)
+    streams.contained(tmp_path / "coded/a.mkv", 2, "bframes=0:qp=31:keyint=50:scenecut=0:ipratio=1", "libx264")
+    out = tmp_path / "out"
+    for name in ("pairs.q22.npz", "pairs.q32.npz", "pairs.I.q22.npz", "pairs.q22.npz.old", "mine.npz"):
+        (out / name).write_text("of an earlier run")
+    words = ["pairs", "sort", str(tmp_path / "originals"), str(tmp_path / "coded"), "--out", str(out)]
+    for bands in ("27", "27,32"):
+        refused = CliRunner().invoke(app, [*words, "--bands", bands])
+        assert f"{out}/pairs.q22.npz is of an earlier run, and would lie among this one's" in str(refused.exception)
+    done = CliRunner().invoke(app, [*words, "--bands", "27,32,37", "--force"], env={"COLUMNS": "300"}, catch_exceptions=False)
+    assert f"removed {out}/pairs.q22.npz, of an earlier run" in done.output
+    assert {path.name for path in out.iterdir()} == {"pairs.q32.npz", "pairs.I.q22.npz", "pairs.q22.npz.old", "mine.npz"}
+    assert len(pairs.read(out / "pairs.q32.npz").recon) == 2
+
+
+def test_a_part_that_is_none_is_named_with_what_helps(images: Path, tmp_path: Path) -> None:
+    training_pairs.code(images, [37], tmp_path / "out", "before_deblocking")
+    part = next((tmp_path / "out/parts").rglob("*.npz"))
+    part.write_bytes(part.read_bytes()[:-99])
+    with pytest.raises(VrcnnError, match=f"^{part} is damaged, or not what was coded here: remove it, and its stream is coded again$"):
+        training_pairs.code(images, [37], tmp_path / "out", "before_deblocking")
+    part.unlink()
+    training_pairs.code(images, [37], tmp_path / "out", "before_deblocking")
+
+
+def test_a_part_of_a_loop_says_what_its_pictures_are(source: PairFile, tmp_path: Path) -> None:
+    part = tmp_path / "a.npz"
+    told = [["I", 22, 0], ["P", 23, 0], ["B", 24, 1], ["B", 25, 1]]
+    for wrong in (None, told[:3], [*told[:3], ["X", 22, 0]], [*told[:3], ["B", 22]]):
+        pairs.write(part, source.planes(), source.meta | ({"pictures": wrong} if wrong else {}))
+        with pytest.raises(VrcnnError, match=r"a\.npz is damaged, or not what was coded here: remove it"):
+            training_pairs.read_part(part, training_pairs.LoopPart)
+    pairs.write(part, source.planes(), source.meta | {"pictures": told})
+    assert training_pairs.read_part(part, training_pairs.LoopPart).meta["pictures"] == told
+
+
+def test_pictures_of_other_formats_and_depths_are_named_with_their_files(tmp_path: Path) -> None:
+    for name, bits, chroma in (("a", 8, "420"), ("b", 8, "422"), ("c", 8, "444"), ("d", 10, "420")):
+        write_y4m(tmp_path / f"{name}.y4m", media.pictures(1, 64, 48, bits, chroma), 25)
+    make = ["pairs", "make", "--qp", "32", "--out", str(tmp_path / "p.npz")]
+    refused = CliRunner().invoke(app, [*make, str(tmp_path / "a.y4m"), str(tmp_path / "b.y4m")])
+    said = f"{tmp_path}/a.y4m is yuv420p, {tmp_path}/b.y4m is yuv422p: both must be 4:2:0, or neither (then luma alone is packed)"
+    assert str(refused.exception) == said
+    assert CliRunner().invoke(app, [*make, str(tmp_path / "c.y4m"), str(tmp_path / "b.y4m")]).exit_code == 0
+    with pytest.raises(VrcnnError, match=f"only 8-bit pictures can be packed; {tmp_path}/d.y4m has 10 bits"):
+        training_pairs.code(tmp_path / "d.y4m", [37], tmp_path / "out", "after_sao")
+    (small,) = media.pictures(1, 64, 48, 8, "422")
+    with pytest.raises(VrcnnError, match="a picture of 64x48 yuv422p was decoded, 64x48 yuv420p was coded"):
+        training_pairs.within(small, media.pictures(1, 64, 48)[0])
+
+
+def test_where_parts_cannot_be_written_nothing_is_coded(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/parts").write_text("mine")
+    with pytest.raises(VrcnnError, match=r"cannot write into .*/out/parts/.*: Not a directory"):
+        training_pairs.code(images, [37], tmp_path / "out", "after_sao")
+
+
+def test_options_that_mean_nothing_with_others_are_refused(tmp_path: Path, images: Path) -> None:
+    """Instead of being passed over: of a codec that is not run, and of networks where there are none."""
+    out = ["--out", str(tmp_path / "out")]
+    for words, said in (
+        (["pairs", "loop", str(images), *out, "--ordinary", "--model", "joint_best"], "--model is for networks: --ordinary codes without"),
+        (["pairs", "loop", str(images), *out, "--ordinary", "--network-size", "fast"], "--network-size is for networks: --ordinary"),
+        (["pairs", "loop", str(images), *out, "--hm", "hm"], "--hm is for codec hm, not x265-loop"),
+        (["passes", str(images), "--hm", "hm"], "--hm is for codec hm, not x265-loop"),
+        (["pairs", "code", str(images), *out, "--codecs", "bin"], "--codecs is for codec x265-loop, not x265"),
+        (["check", "--hm", "hm"], "--hm is for codec hm, not x265"),
+        (["bdrate", "--dry-run", "--codec", "x265-loop", "--anchor-hm", "hm"], "--anchor-hm is for codec hm, not x265-loop"),
+        (["bdrate", "--dry-run", "--variants", ""], "unknown variant ''"),
+        (["bdrate", "--dry-run", "--metrics", ""], "unknown metric ''"),
+        (["bench", "--kernels", "", "--sizes", "64x64"], "kernel"),
+    ):
+        refused = CliRunner().invoke(app, words)
+        assert said in str(refused.exception)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("words", [[], ["w" * 300] * 400, ["/some/folder/of/mine/a.y4m"] * 5000])

@@ -58,8 +58,14 @@ class Tools:
 
 def find_tools(folder: Path | None = None) -> Tools:
     """The programs in ``folder``; None: in environment variable VRCNN_CODECS, or where `make codecs` puts them. Raises CodecError."""
+    named = folder or (Path(os.environ["VRCNN_CODECS"]) if os.environ.get("VRCNN_CODECS") else None)
+    if named is None and not (DEFAULT_FOLDER.parents[2] / "Makefile").is_file():
+        raise CodecError(
+            "an installed package has no programs of x265-loop, and looks nowhere for them: give build/codecs/bin of a checkout, "
+            "which `make codecs` fills, with --codecs or in VRCNN_CODECS"
+        )
     # Absolute: "./x265" as a Path is "x265", which would be looked for in PATH.
-    place = (folder or Path(os.environ.get("VRCNN_CODECS") or DEFAULT_FOLDER)).absolute()
+    place = (named or DEFAULT_FOLDER).absolute()
     tools = Tools(place / "x265", place / "x265-10bit", place / "dec265")
     for program in (tools.encoder, tools.encoder_10bit, tools.decoder):
         if not program.is_file() or not os.access(program, os.X_OK):

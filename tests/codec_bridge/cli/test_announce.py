@@ -76,7 +76,7 @@ def test_named_by_qp(tmp_path: Path, pixel_format: str) -> None:
     ("options", "named", "used"),
     [
         (["--kind", "joint", "--network-size", "fast"], PostFilter("", "joint", "fast"), "network 1 (QP 27; joint, fast)"),
-        (["--kind", "luma"], PostFilter("", "luma", "best"), "network 0 (QP 32)"),
+        (["--kind", "luma"], PostFilter("", "luma", "best"), "network 0 (QP 32; luma)"),
         (["--qp", "30", "--kind", "joint"], PostFilter("", index=2), "network 2 (QP 27; joint, best)"),
         (["--index", "4"], PostFilter("", index=4), "network 4 (QP 37; joint, best)"),
     ],

@@ -52,7 +52,7 @@ def filtered(folder: Path, index: int) -> bool:
         ("joint", [], 2, "network 1 (QP 27; joint, best) of set"),
         ("joint", ["--network-size", "fast"], 1, "network 0 (QP 27; joint, fast) of set"),
         ("both", ["--kind", "joint", "--network-size", "fast"], 1, "network 1 (QP 27; joint, fast) of set"),
-        ("both", ["--kind", "luma"], 0, "network 0 (QP 32) of set"),
+        ("both", ["--kind", "luma"], 0, "before_deblocking by network 0 (QP 32; luma) of set"),
         ("both", [], 0, "the set has luma and joint networks: luma ones filter; --kind chooses"),
     ],
 )
@@ -119,7 +119,9 @@ def test_wrong_words_are_refused(folder: Path) -> None:
         VrcnnError, match="position before_deblocking; --model joint_best or joint_inter or joint_inter_best or joint_intra has such"
     ):
         bridge(*arguments, "--kind", "joint", "--model", "joint_post")
-    with pytest.raises(VrcnnError, match="no joint network for position after_sao; --model joint_post has such"):
+    with pytest.raises(
+        VrcnnError, match="no joint network for position after_sao; --model joint_post has such; this set is for --position before_deb"
+    ):
         bridge(*arguments, "--position", "after_sao", "--model", "joint_intra", "--kind", "joint")
     with pytest.raises(VrcnnError, match="no luma network"):
         bridge(*arguments, "--kind", "luma", "--model", folder / "joint.vrcnn")

@@ -27,6 +27,7 @@ from vrcnn_int.models import builtin_path, set_names
 from vrcnn_int.text import counted
 
 MODELS = ModelSet.load(builtin_path())
+POST = ModelSet.load(builtin_path("joint_post"))
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +87,20 @@ def test_a_network_of_the_other_position_is_no_advice_where_there_is_none() -> N
 
 
 def test_the_closing_line_names_networks_their_qps_and_what_filtered() -> None:
-    assert "wrote o.y4m: 1 picture, network 3 (QP 37) of set" in bridge("filter q29.hevc o.y4m --force --index 3")
+    assert (
+        f"wrote o.y4m: 1 picture, before_deblocking by network 3 (QP 37; luma) of set {MODELS.identity[:16]} (vrcnn_intra), by"
+        in bridge("filter q29.hevc o.y4m --force --index 3")
+    )
     output = bridge("filter q22.hevc o.y4m --force --qp auto --backend oracle")
-    assert re.search(r"wrote o.y4m: 2 pictures, network 0 \(QP 22\) of set [0-9a-f]{16}, by the oracle\n", output)
+    assert re.search(
+        r"wrote o.y4m: 2 pictures, before_deblocking by network 0 \(QP 22; luma\) of set [0-9a-f]{16} \(.*\), by the oracle\n", output
+    )
+    # A video that says nothing of its coding, and sets that have a name, or none.
+    for options, said in (
+        ("--position after_sao", f"after_sao by network 1 (QP 27; joint, fast) of set {POST.identity[:16]} (joint_post), by the C"),
+        ("--model q37.vrcnn", f"before_deblocking by network 0 (QP 37; luma) of set {ModelSet.load('q37.vrcnn').identity[:16]}, by the C"),
+    ):
+        assert f"wrote o.y4m: 2 pictures, {said}" in bridge(f"filter original.y4m o.y4m --force --qp 27 {options}")
     assert "by the C library" in bridge("filter q22.hevc o.y4m --force --qp auto")
     assert bridge("filter q22.hevc o.y4m --force") == bridge("filter q22.hevc o.y4m --force --qp auto")
     with pytest.raises(VrcnnError, match=r"original.y4m does not say at what QP it was coded, as HEVC and H.264 streams do: give --qp"):
@@ -96,7 +108,8 @@ def test_the_closing_line_names_networks_their_qps_and_what_filtered() -> None:
     with pytest.raises(VrcnnError, match="either --qp or --index"):
         bridge("filter q22.hevc o.y4m --force --qp auto --index 0")
     models = joint_set(luma=True)
-    assert filter.networks_text(models, [0, 2]) == "networks 0, 2 (QP 32, 27; joint, best)"
+    said = f"before_deblocking by networks 2, 4 (QP 27, 37; joint, best) of set {models.identity[:16]}"
+    assert filter.networks_text(models, [2, 4]) == said
 
 
 @pytest.mark.parametrize(
@@ -106,6 +119,23 @@ def test_a_network_for_another_qp_is_said(words: str) -> None:
     note = "note: QP 22 is filtered by the network for QP 37, the nearest of the set\n"
     assert bridge(f"{words} --model q37.vrcnn").count(note) == 1
     assert "note" not in bridge(words)
+
+
+def test_networks_of_a_stream_s_own_position_are_taken_or_named(tmp_path: Path) -> None:
+    """Also by a set that has no others; where a set has none, those with networks of its kind are named, and no other position."""
+    stream = tmp_path / "deblocked.hevc"
+    stream.write_bytes(pyav.encode(media.pictures(1, 64, 48), 32).data)
+    assert "1 coded picture" in bridge(f"check {stream} --model joint_post")
+    only = "the model set has no joint network for position after_sao; --model joint_post has such$"
+    with pytest.raises(VrcnnError, match=f"^{stream}: {only}"):
+        bridge(f"check {stream} --model joint_best")
+    with pytest.raises(VrcnnError, match=f"^{only}"):
+        bridge(f"filter {stream} o.y4m --force --model joint_intra")
+    with pytest.raises(VrcnnError, match=r"has such; this set is for --position after_sao$"):
+        bridge("filter original.y4m o.y4m --force --qp 32 --model joint_post")
+    assert bridge("filter original.y4m o.y4m --force --qp 32 --model joint_post --position after_sao")
+    with pytest.raises(VrcnnError, match=r"has such; this set is for --position after_sao$"):
+        bridge("check --sequences original.y4m --qp 32 --model joint_post")
 
 
 def test_far_qps() -> None:

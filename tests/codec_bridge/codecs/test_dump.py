@@ -118,6 +118,23 @@ def test_pairs_of_a_loop(tools: x265_loop.Tools, clip: list[Picture], tmp_path: 
     done = runner.invoke(app, [*words, "--force", "--network-size", "fast"])
     assert done.exit_code == 0, done.output
     assert len(list((tmp_path / "out/parts").rglob("*.npz"))) == 8  # what another network made is not taken for this one's
+    # Another configuration has no B pictures: those of the first would stay beside its own.
+    words += ["--configuration", "ldp"]
+    done = runner.invoke(app, [*words, "--bands", "32"])
+    assert " is of an earlier run, and would lie among this one's; give another folder, or --force to remove it" in str(done.exception)
+    before = {path.name for path in (tmp_path / "out").glob("*.npz")}
+    assert any(name.startswith("pairs.B") for name in before)
+    done = runner.invoke(app, [*words, "--force"], env={"COLUMNS": "300"})
+    assert done.exit_code == 0, done.output
+    left = {path.name: pairs.read(path).meta["configuration"] for path in (tmp_path / "out").glob("*.npz")}
+    assert {name.split(".")[1] for name in left} == {"I", "P"}
+    assert set(left.values()) == {"ldp"}
+    assert all(f"removed {tmp_path}/out/{name}, of an earlier run" in done.output for name in before - set(left))
+    # A part is what was coded here, or is not read.
+    (part, *_) = (tmp_path / "out/parts").glob("*-ldp-*/*.npz")
+    part.write_bytes((tmp_path / "out/pairs.I.q27.npz").read_bytes())
+    done = runner.invoke(app, [*words, "--force"])
+    assert str(done.exception) == f"{part} is damaged, or not what was coded here: remove it, and its stream is coded again"
 
 
 def test_loops_that_cannot_be(tools: x265_loop.Tools, tmp_path: Path) -> None:

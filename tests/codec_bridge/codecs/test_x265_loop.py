@@ -78,6 +78,12 @@ def test_programs_of_the_folder_one_stands_in_are_not_run(tmp_path: Path, monkey
     monkeypatch.setattr(x265_loop, "DEFAULT_FOLDER", x265_loop.DEFAULT_FOLDER.parent / "none")
     with pytest.raises(CodecError, match=re.escape(str(ROOT / "build/codecs/none/x265"))):
         x265_loop.find_tools()
+    # An installed package has no build folder beside it, and none is made up.
+    monkeypatch.setattr(x265_loop, "DEFAULT_FOLDER", tmp_path / "lib/site-packages/build/codecs/bin")
+    with pytest.raises(CodecError, match=r"an installed package has no programs .* give build/codecs/bin .* --codecs or in VRCNN_CODECS$"):
+        x265_loop.find_tools()
+    monkeypatch.setenv("VRCNN_CODECS", str(place))
+    assert x265_loop.find_tools().encoder == place / "x265"
 
 
 def test_programs_that_are_not_there_or_fail(tmp_path: Path) -> None:

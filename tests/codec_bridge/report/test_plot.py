@@ -24,10 +24,13 @@ def test_plot_has_a_panel_per_sequence_and_a_curve_per_variant(tmp_path: Path, c
 
     monkeypatch.setattr(Figure, "savefig", spy)
     rows = [row for k in range(count) for v in ("anchor", "none", "integer") for row in rows_of(f"s{k}", v)]
-    write_plot(tmp_path / "a.png", Document.from_json(document_of(rows)))
+    document = Document.from_json(document_of(rows))
+    document.provenance["model"] = 4 * "0123456789abcdef"
+    write_plot(tmp_path / "a.png", document)
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert [len(axes.lines) for axes in figures[0].axes] == count * [3]
     assert [axes.get_title().split("\n")[0] for axes in figures[0].axes] == [f"s{k}" for k in range(count)]
+    assert figures[0].get_supxlabel().split(",")[0] == "model 0123456789abcdef"
     assert sorted(figures[0].axes[0].lines[0].get_ydata()) == [34.0, 36.5, 39.0, 42.0]
 
 

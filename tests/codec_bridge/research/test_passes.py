@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -187,11 +188,11 @@ def test_what_is_kept_of_a_stream_is_what_was_measured(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("--position after_sao --model joint_inter", "no joint network for position after_sao; --model joint_post or vrcnn_intra has such"),
         (
-            "--model joint_post",
-            "no joint network for position before_deblocking; --model joint_best or joint_inter or joint_inter_best or joint_intra",
+            "--position after_sao --model joint_inter",
+            "no joint network for position after_sao; --model joint_post has such; this set is for --position before_deblocking",
         ),
+        ("--model joint_post", "joint_inter or joint_inter_best or joint_intra has such; this set is for --position after_sao"),
         ("--network-size huge", "unknown network size 'huge'; there are fast and best"),
         ("--position there", "unknown position 'there'"),
     ],
@@ -208,6 +209,18 @@ def test_networks_that_there_are_not_are_refused_before_anything_is_coded(
     done = CliRunner().invoke(app, [*words, str(tmp_path / "a.y4m"), "--codecs", str(tmp_path), "--out", str(out), *options.split()])
     assert said in str(done.exception)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("results", ["file", "file/inside", "/proc/x"])
+def test_a_folder_for_results_that_cannot_be_is_refused_before_anything_is_coded(tmp_path: Path, results: str) -> None:
+    write_y4m(tmp_path / "a.y4m", media.pictures(1, 72, 72), 25)
+    (tmp_path / "file").write_text("mine")
+    for name in ("x265", "x265-10bit", "dec265"):
+        (tmp_path / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/ran; exit 1\n")
+        (tmp_path / name).chmod(0o755)
+    done = CliRunner().invoke(app, ["passes", f"{tmp_path}/a.y4m", "--codecs", str(tmp_path), "--results", str(tmp_path / results)])
+    assert re.fullmatch("cannot write into [^ ]*/passes: (Not a directory|No such file or directory)", str(done.exception))
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.fixture(scope="module")
