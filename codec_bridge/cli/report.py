@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from codec_bridge.cli.options import CsvFile, HtmlFile, MarkdownFile, ModelFile, PlotFile, SearchPath, Sequences, parse_sequences
+from codec_bridge.cli.options import (
+    CsvFile,
+    HtmlFile,
+    MarkdownFile,
+    ModelFile,
+    PlotFile,
+    Position,
+    SearchPath,
+    Sequences,
+    check_position,
+    parse_sequences,
+)
 from codec_bridge.cli.outputs import Outputs, check_png
 from codec_bridge.evaluation import contact_sheet
 from codec_bridge.evaluation.store import own_places
@@ -22,13 +33,15 @@ def make_contact_sheet(
     sequences: Sequences = ["astronaut", "chelsea", "coffee", "camera"],  # noqa: B006 (typer copies it)
     qp: Annotated[int, typer.Option(help="QP.", min=0, max=51)] = 37,
     model: ModelFile = None,
+    position: Position = "before_deblocking",
     search_path: SearchPath = None,
 ) -> None:
     """Show crops of pictures before and after the network, beside the original and the ordinary filters, in one picture."""
     check_png(out)
+    check_position(position)
     chosen = parse_sequences(sequences, search_path)
     check_outputs([out], [*read_files(model), *(sequence.path for sequence in chosen)])
-    contact_sheet.make(out, chosen, qp, model)
+    contact_sheet.make(out, chosen, qp, model, position)
     console_beside(out).print(f"wrote {out}", soft_wrap=True, highlight=False)
 
 

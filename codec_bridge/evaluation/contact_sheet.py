@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec_bridge.codecs import decoder, pyav
+from codec_bridge.evaluation.given import builtin_name
+from codec_bridge.evaluation.settings import Settings
 from codec_bridge.figures.metrics import level_text, psnr
 from codec_bridge.filter import Filter
 from codec_bridge.video.catalogue import Sequence as VideoSequence
@@ -14,7 +16,9 @@ from codec_bridge.video.frames import frame_from_picture
 from codec_bridge.video.picture import Picture
 from vrcnn_int.errors import VrcnnError
 from vrcnn_int.files import write_bytes
+from vrcnn_int.integer import ModelSet
 from vrcnn_int.io.drawing import new_figure, png
+from vrcnn_int.models import builtin_path
 from vrcnn_int.text import plain
 
 CROP = (112, 176)
@@ -23,7 +27,9 @@ CROP = (112, 176)
 AMPLIFIED = 8
 """The residual is shown so many times as strong, on grey."""
 
-COLUMNS = ("original", "no in-loop filter", "deblocking and SAO", "network", f"network's residual in luma, {AMPLIFIED} times")
+COLUMNS = ("original", "no in-loop filter", "deblocking and SAO")
+NETWORK = {"before_deblocking": "network in their place", "after_sao": "network after them"}
+RESIDUAL = f"network's residual in luma, {AMPLIFIED} times"
 
 
 def best_crop(original: NDArray[np.uint8], before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[int, int]:
@@ -50,16 +56,18 @@ def levels(picture: Picture, original: Picture) -> str:
     return " / ".join([*(level.removesuffix(" dB") for level in found[:-1]), found[-1]])
 
 
-def make(out: Path, sequences: Sequence[VideoSequence], qp: int, model: Path | None = None) -> None:
-    """Code the first picture of each sequence with x265 at a QP, filter it, and write the sheet as PNG, in colour.
+def make(out: Path, sequences: Sequence[VideoSequence], qp: int, model: Path | None = None, position: str = "before_deblocking") -> None:
+    """Code the first picture of each sequence with x265 at a QP, filter it at a position, and write the sheet as PNG, in colour.
 
-    Raises VrcnnError for sequences that cannot be read or coded, and where the file cannot be written.
+    Raises VrcnnError for sequences that cannot be read or coded, for sets without networks for the position, and where the file cannot be
+    written.
     """
     if not sequences:
         raise VrcnnError("there are no pictures to show")
-    figure = new_figure(2.36 * len(COLUMNS), 1.78 * len(sequences) + 0.3)
+    titles = (*COLUMNS, NETWORK[position], RESIDUAL)
+    figure = new_figure(2.36 * len(titles), 1.78 * len(sequences) + 0.3)
+    index = Settings(position=position).network_in(ModelSet.load(model or builtin_path()), qp)
     with Filter(model) as filter_:
-        kind = "luma" if any(network.kind == "luma" for network in filter_.networks) else "joint"
         for row, sequence in enumerate(sequences):
             (picture,) = sequence.open(1)
             if picture.bit_depth != 8:
@@ -67,18 +75,21 @@ def make(out: Path, sequences: Sequence[VideoSequence], qp: int, model: Path | N
             (unfiltered,), (ordinary,) = (
                 decoder.decode(pyav.encode([picture], qp, filters=on).data, cropping=False) for on in (False, True)
             )
-            shown = [some.cropped() for some in (picture, unfiltered, ordinary, filter_.filter_picture(unfiltered, qp=qp, kind=kind))]
-            original, before, _, filtered = (some.planes[0] for some in shown)
+            given = ordinary if position == "after_sao" else unfiltered
+            shown = [some.cropped() for some in (picture, unfiltered, ordinary, filter_.filter_picture(given, index=index))]
+            original, before, filtered = (some.cropped().planes[0] for some in (picture, given, shown[-1]))
             y, x = best_crop(original, before, filtered)
             residual = np.clip(128 + AMPLIFIED * (filtered.astype(np.int64) - before), 0, 255)
             names = [plain(sequence.name), *(levels(some, shown[0]) for some in shown[1:]), ""]
             for column, samples in enumerate([*map(colours, shown), residual.astype(np.uint8)]):
-                axes = figure.add_subplot(len(sequences), len(COLUMNS), row * len(COLUMNS) + column + 1)
+                axes = figure.add_subplot(len(sequences), len(titles), row * len(titles) + column + 1)
                 axes.imshow(samples[y : y + CROP[0], x : x + CROP[1]], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
                 axes.set_axis_off()
                 if row == 0:
-                    axes.set_title(COLUMNS[column], fontsize=9)
+                    axes.set_title(titles[column], fontsize=9)
                 axes.text(0.5, -0.02, names[column], ha="center", va="top", fontsize=8, transform=axes.transAxes, parse_math=False)
+        shipped = builtin_name(filter_.identity)
         text = f"x265 all-intra at QP {qp}; PSNR of the whole picture's planes; the crop in which luma gains most; model set "
-        figure.supxlabel(text + filter_.identity[:16], fontsize=7, color="0.4", parse_math=False)
+        text += f"{shipped} ({filter_.identity[:16]})" if shipped else filter_.identity[:16]
+        figure.supxlabel(text, fontsize=7, color="0.4", parse_math=False)
     write_bytes(out, png(figure, 120))

@@ -29,7 +29,8 @@ def train(
         Path | None,
         typer.Option(
             help="Begin with the weights of this float network (float.npz, or its training folder), of any QP; "
-            "of several (.float.npz, or the name of a shipped set) with the first of the pairs' QP and position."
+            "of several (.float.npz, or the name of a shipped set) with the first of the pairs' QP and position; "
+            "of a set that has none of this position, with the first of their QP."
         ),
     ] = None,
 ) -> None:

@@ -34,15 +34,17 @@ def choose_bounds(files: list[pairs.PairFile], settings: TrainSettings) -> tuple
 def fitting_start(networks: Sequence[FloatNetwork], settings: TrainSettings, qp: int, position: str) -> FloatNetwork:
     """The network to begin with among those of a file: the only one, or the first of the run's QP, position and, if any is, architecture.
 
-    Sets have specialists behind the networks for whole pictures. Raises VrcnnError where none is for that QP and position, and for one that
-    neither has the run's architecture nor can be widened to it.
+    Of a file without a network of that position: the first of the QP, of the other position, which reads the same pictures but for the
+    ordinary filters. Sets have specialists behind the networks for whole pictures. Raises VrcnnError where none is for that QP, and for one
+    that neither has the run's architecture nor can be widened to it.
     """
-    alike = [network for network in networks if (network.qp, network.position) == (qp, position)]
+    there = [network for network in networks if network.position == position] or networks
+    alike = [network for network in there if network.qp == qp]
     own = [network for network in alike if network.architecture == NETWORKS[settings.network]]
     found = [*networks] if len(networks) == 1 else [*own, *alike]
     if not found:
-        there = ", ".join(dict.fromkeys(f"QP {network.qp} {network.position}" for network in networks))
-        raise VrcnnError(f"no network of the file to start with is for QP {qp}, {position}; it has {there or 'none'}")
+        has = ", ".join(dict.fromkeys(f"QP {network.qp} {network.position}" for network in networks))
+        raise VrcnnError(f"no network of the file to start with is for QP {qp}, {position}; it has {has or 'none'}")
     with suppress(VrcnnError):
         widened(found[0], NETWORKS[settings.network])
         return found[0]

@@ -39,3 +39,15 @@ def test_the_command(tmp_path: Path) -> None:
     result = runner.invoke(app, ["contact-sheet", "--out", str(tmp_path / "none.png"), "--sequences", str(tmp_path / "dog.y4m")])
     assert result.exit_code == 1
     assert not (tmp_path / "none.png").exists()
+
+
+def test_the_sheet_of_networks_after_sao(tmp_path: Path) -> None:
+    write_y4m(tmp_path / "cat.y4m", moving(1, 200, 120), 25)
+    words = ["contact-sheet", "--model", "joint_post", "--sequences", str(tmp_path / "cat.y4m"), "--out"]
+    after = [*words, str(tmp_path / "after.png"), "--position", "after_sao"]
+    assert CliRunner().invoke(app, after, catch_exceptions=False).exit_code == 0
+    for more, said in ([], "for --position after_sao"), (["--position", "within"], "unknown position 'within'"):
+        result = CliRunner().invoke(app, [*words, str(tmp_path / "none.png"), *more])
+        assert result.exit_code == 1
+        assert said in str(result.exception)
+    assert not (tmp_path / "none.png").exists()

@@ -783,6 +783,10 @@ def test_of_several_networks_to_start_with_the_one_for_the_pairs_is_taken() -> N
     assert fitting_start([*others, wide, own], TINY, 32, "before_deblocking") is own
     assert fitting_start([*others, own], replace(TINY, network="vrcnn-wide"), 32, "before_deblocking") is own  # and is widened
     assert fitting_start(others[:1], TINY, 32, "before_deblocking") is others[0]  # a file of one serves any QP
+    before = [others[0], own, specialist]
+    assert fitting_start(before, TINY, 32, "after_sao") is own  # no network of the position: the other's
+    with pytest.raises(VrcnnError, match=r"is for QP 37, after_sao; it has QP 22 before_deblocking, QP 32 before_deblocking$"):
+        fitting_start(before, TINY, 37, "after_sao")
     said = r"no network .* is for QP 32, before_deblocking; it has QP 22 before_deblocking, QP 32 after_sao"
     with pytest.raises(VrcnnError, match=said):
         fitting_start(others, TINY, 32, "before_deblocking")
