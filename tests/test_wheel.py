@@ -41,7 +41,7 @@ def test_wheel_is_small_and_has_no_training_data(installed: Path) -> None:
     with zipfile.ZipFile(wheel) as file:
         names = file.namelist()
     print(f"{wheel.name}: {len(names)} files, {wheel.stat().st_size} bytes")
-    assert wheel.stat().st_size < 5_500_000  # most of it the model sets, once
+    assert wheel.stat().st_size < 6_500_000  # most of it the model sets, once
     assert not [name for name in names if Path(name).stem in GENERAL_SETS and name.endswith(".vrcnn")]
     assert not [name for name in names if name.endswith((".npz", ".png", ".c", ".inc"))]
     assert {f"vrcnn_int/models/{name}{ending}" for name in set_names() for ending in (".vrcnn", ".json")} <= set(names)

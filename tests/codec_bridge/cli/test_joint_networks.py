@@ -120,7 +120,8 @@ def test_wrong_words_are_refused(folder: Path) -> None:
     ):
         bridge(*arguments, "--kind", "joint", "--model", "joint_post")
     with pytest.raises(
-        VrcnnError, match="no joint network for position after_sao; --model joint_post has such; this set is for --position before_deb"
+        VrcnnError,
+        match="after_sao; --model joint_post or joint_sao or joint_sao_best has such; this set is for --position before_deb",
     ):
         bridge(*arguments, "--position", "after_sao", "--model", "joint_intra", "--kind", "joint")
     with pytest.raises(VrcnnError, match="no luma network"):

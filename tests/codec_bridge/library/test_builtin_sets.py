@@ -13,7 +13,8 @@ from vrcnn_int.models import builtin_path, set_names
 
 
 def test_every_shipped_set_has_its_name() -> None:
-    assert set_names() == ("joint_best", "joint_inter", "joint_inter_best", "joint_intra", "joint_post", "vrcnn_borders", "vrcnn_intra")
+    joint = ("joint_best", "joint_inter", "joint_inter_best", "joint_intra", "joint_post", "joint_sao", "joint_sao_best")
+    assert set_names() == (*joint, "vrcnn_borders", "vrcnn_intra")
     for name in set_names():
         assert Filter(name).identity == ModelSet.load(builtin_path(name)).identity
     assert Filter().identity == Filter("vrcnn_intra").identity

@@ -321,7 +321,7 @@ def test_tool_says_what_is_wrong(prefix: Path, tmp_path: Path) -> None:
         ([*base, "--model", "joint_intra", "--kind", "luma", good, output], "joint_intra: there is no network of this kind"),
         (
             [*base, "--model", "joint_best", "--position", "after_sao", good, output],
-            "in the codec; of the built-in sets there is one in joint_post\n",
+            "in the codec; of the built-in sets there is one in joint_post, joint_sao, joint_sao_best\n",
         ),
         ([*base, "--index", 1, good, output], "--qp or --index"),
         (["--size", "16x16", "--index", 31, good, output], "--index 31"),

@@ -190,7 +190,7 @@ def test_what_is_kept_of_a_stream_is_what_was_measured(tmp_path: Path) -> None:
     [
         (
             "--position after_sao --model joint_inter",
-            "no joint network for position after_sao; --model joint_post has such; this set is for --position before_deblocking",
+            "after_sao; --model joint_post or joint_sao or joint_sao_best has such; this set is for --position before_deblocking",
         ),
         ("--model joint_post", "joint_inter or joint_inter_best or joint_intra has such; this set is for --position after_sao"),
         ("--network-size huge", "unknown network size 'huge'; there are fast and best"),
