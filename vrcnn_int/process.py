@@ -21,6 +21,10 @@ GRACE = 0.5
 """Seconds that are left to clean up after a second signal."""
 
 
+HEARD = 0.5
+"""Seconds after which waiting for others looks for signals: one that comes just before the system is told to wait, or that another thread
+is interrupted by, does not end it."""
+
 LATER = 0.005
 """Seconds until a signal is raised again that interrupted what nothing can be raised in."""
 

@@ -7,17 +7,17 @@ import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Lock
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, TypeVar
 
 from codec_bridge.bitstream.errors import CodecError
+from vrcnn_int.process import HEARD
 
 if TYPE_CHECKING:
     import psutil
@@ -63,14 +63,14 @@ class _Running:
     """The programs that the threads of an ``at_once`` run."""
 
     def __init__(self) -> None:
-        self._lock, self._is_over = Lock(), False
+        self._lock, self.is_over = Lock(), False
         self._all: list[subprocess.Popen[str]] = []
         self.why: BaseException | None = None
         """What a job raised that ended them."""
 
     def check(self) -> None:
         """Raise CodecError if they were ended."""
-        if self._is_over:
+        if self.is_over:
             raise CodecError("given up, as another job ended this command")
 
     @contextmanager
@@ -90,8 +90,8 @@ class _Running:
     def end(self, why: BaseException | None = None) -> None:
         """End all of them; there will be no more. why: the exception of a job, kept if they were not ended before."""
         with self._lock:
-            self.why = self.why if self._is_over else why
-            self._is_over = True
+            self.why = self.why if self.is_over else why
+            self.is_over = True
             for process in self._all:
                 _end(process)
 
@@ -106,31 +106,50 @@ def at_once(do: Callable[[_Job], _Result], jobs: Iterable[_Job], workers: int) -
     The first exception of a job, and one that a signal raises here, ends the programs that other jobs run; these end with the next
     program that they would start, or where they call ``go_on``.
     """
-    running = _Running()
-    pool = ThreadPoolExecutor(workers, initializer=_running.set, initargs=(running,))
+    running, given = _Running(), list(jobs)
     found: dict[int, _Result] = {}
-    # This thread waits for a queue, not for futures: what a signal raises between their locks would leave one locked, and the pool waiting.
+    # Queues alone stand between this thread and the others: what a signal raises between the locks of a pool, of futures or of conditions
+    # would leave one locked, and threads waiting for it.
+    waiting: SimpleQueue[int] = SimpleQueue()
     ended: SimpleQueue[None] = SimpleQueue()
+    for number in range(len(given)):
+        waiting.put(number)
 
-    def ending(number: int, job: _Job) -> None:
-        try:
-            found[number] = do(job)
-        except BaseException as error:
-            running.end(error)  # here, before this thread takes the next job
-            raise
-        finally:
-            ended.put(None)
+    def work() -> None:
+        _running.set(running)
+        while not running.is_over:
+            try:
+                number = waiting.get_nowait()
+            except Empty:
+                return
+            try:
+                found[number] = do(given[number])
+            except BaseException as error:
+                running.end(error)  # here, before this thread takes the next job
+            finally:
+                ended.put(None)
 
+    threads = [Thread(target=work) for _ in range(min(workers, len(given)))]
     try:
-        submitted = [pool.submit(ending, number, job) for number, job in enumerate(jobs)]
-        for _ in submitted:
-            ended.get()
+        for thread in threads:
+            thread.start()
+        for _ in given:
+            _taken(ended)
             if running.why is not None:
                 raise running.why
-        return [found[number] for number in range(len(submitted))]
+        return [found[number] for number in range(len(given))]
     finally:
         running.end()
-        pool.shutdown(cancel_futures=True)
+        for thread in threads:
+            if thread.is_alive():
+                thread.join()
+
+
+def _taken(queue: "SimpleQueue[None]") -> None:
+    """Wait for an entry, as long as it takes."""
+    while True:
+        with suppress(Empty):
+            return queue.get(timeout=HEARD)
 
 
 def go_on() -> None:
@@ -169,7 +188,7 @@ def _finished(command: list[str], what: str) -> tuple[int, str, str]:
         try:
             while True:
                 try:
-                    output, errors = process.communicate(timeout=STALLED / 4)
+                    output, errors = process.communicate(timeout=min(HEARD, STALLED / 4))
                     return process.returncode, output, errors
                 except subprocess.TimeoutExpired:
                     hanging.look()

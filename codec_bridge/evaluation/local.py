@@ -27,7 +27,7 @@ from codec_bridge.evaluation.sources import KEPT_BYTES, Pictures
 from codec_bridge.evaluation.store import Result
 from codec_bridge.evaluation.worker import Task, run, step_event
 from vrcnn_int.files import one_line
-from vrcnn_int.process import SIGNALS, unwind_at
+from vrcnn_int.process import HEARD, SIGNALS, unwind_at
 
 GRACE = 3.0
 """Seconds that workers have to end their programs and to clean up."""
@@ -109,7 +109,7 @@ class Processes(Crew):
     def finished(self) -> tuple[list[Job], list[Result]]:
         """Tell the listener of steps until a task ends, or its worker dies."""
         while True:
-            for connection in wait(list(self._busy)):
+            for connection in wait(list(self._busy), HEARD):
                 assert isinstance(connection, Connection)
                 worker, jobs = self._busy[connection]
                 try:

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from contextlib import chdir, suppress
 from pathlib import Path
-from threading import Event
-from time import monotonic
+from threading import Event, Thread, get_ident
+from time import monotonic, sleep
 from types import FrameType
 
 import psutil
@@ -75,6 +75,41 @@ def ended(path: Path, start: float) -> None:
         process = psutil.Process(int(path.read_text()))
         while process.status() != psutil.STATUS_ZOMBIE:
             assert monotonic() - start < 60
+
+
+@pytest.mark.parametrize("in_threads", [False, True])
+def test_a_signal_that_another_thread_is_interrupted_by_is_heard(tmp_path: Path, in_threads: bool) -> None:
+    """As one that comes just before this thread begins to wait: its wait goes on."""
+
+    class Given(Exception):
+        pass
+
+    def give_up(_number: int, _frame: FrameType | None) -> None:
+        raise Given
+
+    def send() -> None:
+        while not (tmp_path / "child").exists():
+            sleep(0.01)
+        sleep(0.1)
+        signal.pthread_kill(get_ident(), signal.SIGALRM)
+
+    def work(_: str) -> None:
+        run(
+            [str(script(tmp_path / "program", f"sleep 100 & echo $! > {tmp_path}/tmp; mv {tmp_path}/tmp {tmp_path}/child; wait; exit $?"))],
+            "it",
+        )
+
+    before, start = signal.signal(signal.SIGALRM, give_up), monotonic()
+    sender = Thread(target=send)
+    sender.start()
+    try:
+        with pytest.raises(Given):
+            at_once(work, [""], 1) if in_threads else work("")
+    finally:
+        sender.join()
+        signal.signal(signal.SIGALRM, before)
+    ended(tmp_path / "child", start)
+    assert monotonic() - start < 30
 
 
 def test_what_one_job_raises_ends_the_programs_of_the_others(tmp_path: Path) -> None:
